@@ -1,0 +1,173 @@
+"""What the znodes hold: JSON records, frozen, that keep the keys they do not know.
+
+Every record has ``"v": 1``. A reader takes a record with more keys than it knows and writes them back
+unchanged, so that old and new agents can share a group; it refuses another ``v``. Wall-clock times are
+ISO 8601 in UTC and are for people only: nothing is decided by them.
+"""
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from rabbitkeeper.coordinator.errors import RecordError
+
+HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
+
+
+class MemberStatus(StrEnum):
+    """What an agent says of its broker."""
+
+    STARTING = "starting"  # booting, or joining the cluster
+    RUNNING = "running"  # takes messages
+    ALARMED = "alarmed"  # a memory or disk alarm blocks publishers, on every node of the cluster
+    MINORITY = "minority"  # well by itself, but no majority confirms
+    HUNG = "hung"  # keeps its connections and answers nothing
+    DRAINING = "draining"  # listeners suspended for maintenance
+    STOPPED = "stopped"  # not running, and not about to be
+    UNREACHABLE = "unreachable"  # the agent cannot connect to it
+
+
+def utcnow() -> str:
+    """Now, for people: ISO 8601 in UTC to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Record(BaseModel):
+    """One JSON object, in a znode of its own or inside another."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class ZnodeRecord(Record):
+    """A record that is the whole content of a znode."""
+
+    v: Literal[1] = 1
+
+    def to_bytes(self) -> bytes:
+        """The znode's content: compact JSON, UTF-8."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, path: str, data: bytes) -> Self:
+        """Read a znode's content.
+
+        Args:
+            path: where it was found, for the error.
+            data: the content.
+
+        Raises:
+            RecordError: it is not JSON, not such a record, or of another version.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise RecordError(
+                f"{path} does not hold a {cls.__name__} that this version reads: {where}: {first['msg']}"
+            ) from None
+
+
+class Tags(Record):
+    """What an operator says of a member."""
+
+    priority: int = 100  # the higher leads, other things being equal
+    site: str | None = None  # data centre, zone or rack
+    no_failover: bool = False  # never leads
+
+
+class Versions(Record):
+    agent: str
+    rabbitmq: str | None = None
+    erlang: str | None = None
+
+
+class MemberRecord(ZnodeRecord):
+    """``members/<name>``: who an agent is, what clients connect to, and how its broker is."""
+
+    name: str
+    instance: str  # of this run of the agent: a restarted agent has another
+    node: str  # the Erlang node, as in rabbit@host
+    versions: Versions
+    amqp: HostPort | None  # what clients connect to
+    amqps: HostPort | None = None
+    api: str | None = None  # the agent's HTTP API
+    state: MemberStatus
+    reasons: tuple[str, ...] = ()
+    since: str  # of this state
+    tags: Tags = Tags()
+    load: dict[str, int] = Field(default_factory=dict)
+
+
+class LeaderRecord(ZnodeRecord):
+    """``leader``: whom clients prefer. Its czxid is the epoch."""
+
+    name: str
+    instance: str
+    node: str
+    amqp: HostPort | None
+    amqps: HostPort | None = None
+    api: str | None = None
+    since: str
+    cause: str  # one word or two: why the lead changed, as in "first leader", "broker died"
+
+
+class ClusterNode(Record):
+    """A node of the formed RabbitMQ cluster."""
+
+    member: str
+    joined: str
+
+
+class ClusterRecord(ZnodeRecord):
+    """``cluster``: the RabbitMQ cluster that was formed, by Erlang node name."""
+
+    founder: str  # the Erlang node that the others join
+    formed: str
+    nodes: dict[str, ClusterNode]
+
+
+class GroupConfig(ZnodeRecord):
+    """``config``: what holds for the whole group."""
+
+    mode: Literal["cluster"] = "cluster"
+
+
+class PauseRecord(ZnodeRecord):
+    """``pause``: maintenance; nobody takes the lead by himself while it is there."""
+
+    by: str
+    since: str
+    reason: str | None = None
+
+
+class HistoryEntry(Record):
+    """One change of the lead."""
+
+    epoch: int
+    previous: str | None = Field(alias="from")  # the member that led before
+    to: str
+    node: str
+    cause: str
+    by: str  # the agent or the operator who made it
+    at: str
+    timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
+
+
+class History(ZnodeRecord):
+    """``history``: the last :data:`HISTORY_LIMIT` changes of the lead, oldest first."""
+
+    entries: tuple[HistoryEntry, ...] = ()
+
+    def with_entry(self, entry: HistoryEntry) -> "History":
+        """A history with ``entry`` in it; the same one if its epoch is there already."""
+        if any(known.epoch == entry.epoch for known in self.entries):
+            return self
+        entries = sorted((*self.entries, entry), key=lambda known: known.epoch)
+        return self.model_copy(update={"entries": tuple(entries[-HISTORY_LIMIT:])})
