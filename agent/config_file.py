@@ -1,0 +1,231 @@
+"""From a YAML file to a validated model, with every problem said in one line that names its key.
+
+What the settings are is ``config.py``'s; this knows files, YAML, passwords kept elsewhere, and how to say
+what is wrong without showing a secret.
+"""
+
+import difflib
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from rabbitkeeper.coordinator.errors import ConfigurationError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_PASSWORD_KEYS = ("password", "password_file", "password_env")
+# Keys below which a value may be a secret, so that it is never shown.
+_SECRET_KEYS = frozenset({"password", "config", "environment"})
+_LONGEST_VALUE = 60  # characters of a wrong value that are shown
+
+_SENTENCES = {
+    "missing": "is missing; it has no default",
+    "string_type": "must be a text; put it in quotes if it is one",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "finite_number": "must be a finite number",
+    "is_instance_of": "must be a path",
+    "path_type": "must be a path",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "must be more than"),
+    "greater_than_equal": ("ge", "must be at least"),
+    "less_than": ("lt", "must be less than"),
+    "less_than_equal": ("le", "must be at most"),
+}
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML silently lets the last of two equal keys win; here the second is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        lines: dict[Hashable, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if isinstance(key, Hashable) and key in lines and key_node.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} stands twice, first in line {lines[key]}", key_node.start_mark
+                )
+            if isinstance(key, Hashable):
+                lines[key] = line
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigurationError: there is no such file, it cannot be read, or it does not hold a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror or error}; "
+            "'rabbitkeeper agent --sample-config' prints one to start from"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
+    try:
+        settings = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigurationError(f"{path}{where} is not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if settings is None:
+        raise ConfigurationError(
+            f"{path} is empty; 'rabbitkeeper agent --sample-config' prints one to start from"
+        )
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"{path} must hold a mapping of keys to values, not a {_kind(settings)}")
+    return settings
+
+
+def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path) -> Model:
+    """Validate ``settings`` as ``model``.
+
+    Args:
+        model: what they should be.
+        settings: from :func:`read_settings`.
+        source: the file they came from: named in errors, and its folder is what paths are relative to.
+
+    Raises:
+        ConfigurationError: one line for each problem.
+    """
+    context = {"directory": source.absolute().parent, "environ": os.environ}
+    try:
+        return model.model_validate(settings, context=context)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    lines = dict.fromkeys(f"{source}: {_sentence(model, problem)}" for problem in details)
+    raise ConfigurationError("\n".join(lines))
+
+
+def resolve_password(data: object, context: Mapping[str, Any]) -> object:
+    """Put the value from ``password_file`` or ``password_env`` into ``password``.
+
+    Args:
+        data: the raw section; what is no mapping is left for the model to refuse.
+        context: ``directory`` that paths are relative to, and ``environ``.
+
+    Raises:
+        PydanticCustomError: not exactly one of the three is given, or there is nothing where it points.
+    """
+    if not isinstance(data, dict):
+        return data
+    given = [key for key in _PASSWORD_KEYS if data.get(key) is not None]
+    if len(given) != 1:
+        found = "none is" if not given else " and ".join(given) + " are"
+        raise _problem("", f"needs exactly one of {', '.join(_PASSWORD_KEYS)}; {found} given")
+    where = data[given[0]]
+    if given[0] == "password" or not isinstance(where, str):
+        return data
+    return {**data, "password": _password_at(given[0], where, context)}
+
+
+def _password_at(key: str, where: str, context: Mapping[str, Any]) -> str:
+    if key == "password_env":
+        value = str(context.get("environ", {}).get(where, ""))
+        if not value:
+            raise _problem(key, f"is {where!r}, and no such environment variable is set; set it")
+        return value
+    path = Path(context.get("directory", Path())) / Path(where).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise _problem(key, f"is {str(path)!r}, which cannot be read: {reason}") from None
+    if not lines or not lines[0]:
+        raise _problem(key, f"is {str(path)!r}, whose first line is empty; write the password there")
+    return lines[0]
+
+
+def _problem(key: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "{message}", {"key": key, "message": message})
+
+
+def _sentence(model: type[BaseModel], problem: ErrorDetails) -> str:
+    """One problem, for a person: key path, value unless it may be secret, and what would do."""
+    parts = [str(part) for part in problem["loc"]]
+    kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
+    if kind == "setting":
+        key = str(context.get("key", ""))
+        path = ".".join([*parts, key] if key else parts)
+        shown = "" if key else _shown(parts, value)
+        return f"{path}{shown} {context['message']}"
+    path = ".".join(parts)
+    if kind == "extra_forbidden":
+        return f"{path} is not a known key; {_nearest(model, parts)}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        # What stands in the place of a section may hold a secret (a URL with a password, say).
+        return f"{path} must be a mapping of keys to values, not a {_kind(value)}"
+    if kind == "missing":
+        return f"{path} {_SENTENCES[kind]}"
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"{path}{_shown(parts, value)} {words} {context[bound]:g}"
+    if kind == "literal_error":
+        return f"{path}{_shown(parts, value)} must be {context['expected']}"
+    says = _SENTENCES.get(kind) or f"is not valid: {problem['msg']}"
+    return f"{path}{_shown(parts, value)} {says}"
+
+
+def _shown(parts: list[str], value: object) -> str:
+    if not _SECRET_KEYS.isdisjoint(parts) or isinstance(value, dict | list):
+        return ""
+    text = "null" if value is None else repr(value)
+    if len(text) > _LONGEST_VALUE:
+        text = text[:_LONGEST_VALUE] + "…"
+    return f" ({text})"
+
+
+def _kind(value: object) -> str:
+    names = {dict: "mapping", list: "list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "number" if isinstance(value, int | float) else type(value).__name__)
+
+
+def _nearest(model: type[BaseModel], parts: list[str]) -> str:
+    """What an unknown key was probably meant to be; else the keys that there are."""
+    section: type[BaseModel] | None = model
+    for part in parts[:-1]:
+        section = _section_of(section, part) if section else None
+    known = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    elsewhere = [path for path in _all_keys(model) if path.rsplit(".", 1)[-1] == parts[-1]]
+    if elsewhere:
+        return f"did you mean {elsewhere[0]}?"
+    return f"known here: {', '.join(known)}"
+
+
+def _section_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    field = model.model_fields.get(key)
+    if field is None:
+        return None
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name in model.model_fields:
+        keys.append(prefix + name)
+        if section := _section_of(model, name):
+            keys.extend(_all_keys(section, f"{prefix}{name}."))
+    return keys
