@@ -1,0 +1,7 @@
+"""What can go wrong when servers are run on this machine."""
+
+from rabbitkeeper.coordinator.errors import RabbitKeeperError
+
+
+class LocalError(RabbitKeeperError):
+    """A local server is not installed, did not start, or is not there. Names it, and what would do."""

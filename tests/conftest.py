@@ -1,0 +1,18 @@
+"""Servers for tests, started once a session and as few as possible.
+
+A test that breaks a server starts its own; these are shared, so leave them as they were found and use
+names (groups, queues) of your own.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rabbitkeeper.compose.local import Local
+
+
+@pytest.fixture(scope="session")
+def zookeeper() -> Iterator[str]:
+    """One ZooKeeper server, shared; its connection string."""
+    with Local(zookeepers=1) as local:
+        yield local.zookeeper_hosts
