@@ -1,6 +1,6 @@
 """The root of every error that RabbitKeeper raises, and the errors of talking to ZooKeeper.
 
-Errors of the layers below (kazoo) are mapped to these in ``session.py`` and nowhere else. A message names
+Errors of the layers below (kazoo) are mapped to these in ``zookeeper.py`` and nowhere else. A message names
 what was wrong, the value, and what would do; it never holds a secret.
 """
 
@@ -45,6 +45,27 @@ class UnknownGroup(CoordinationError):
     """The group does not exist in this ZooKeeper."""
 
 
+class ZnodeError(CoordinationError):
+    """A condition of one znode was not met, so the operation (or the whole transaction) did nothing.
+
+    Args:
+        message: the sentence.
+        path: the znode whose condition failed; empty when the sentence is about more than one.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class NoZnode(ZnodeError):
+    """The znode is not there, or its parent is not."""
+
+
+class ZnodeExists(ZnodeError):
+    """The znode is there already."""
+
+
 class DuplicateMember(CoordinationError):
     """Another live agent instance is registered under this member's name."""
 
@@ -57,5 +78,9 @@ class NotRegistered(CoordinationError):
     """This session's member znode is not what it registered, so it may not lead."""
 
 
-class Conflict(CoordinationError):
+class FormationBusy(CoordinationError):
+    """Another agent held the formation lock until the deadline."""
+
+
+class Conflict(ZnodeError):
     """A compare-and-set found another version than expected; read again and decide anew."""

@@ -1,0 +1,217 @@
+"""kazoo, set up the way RabbitKeeper needs it; and its errors, turned into ours.
+
+What kazoo does by default and why it is set otherwise here:
+
+- *Backoff.* Its pause between attempts to connect grows without a useful bound, so that a client comes back
+  long after ZooKeeper did and has lost its session by then. Here it ends at :data:`RECONNECT_DELAY`.
+- *Time to connect.* It gives one server the whole session timeout; one server that is cut off would cost the
+  session although the others are well. Here each server gets its share of it.
+- *A hung connection.* Every request counts as a sign of life of the server, so a client that keeps asking
+  never notices that nothing is answered. :meth:`Handler.sever` lets the session end such a connection.
+- *The negotiated session timeout.* The server clamps what was asked for, and kazoo keeps the result to
+  itself, save that it logs the server's answer as an object: :class:`Log` takes it from there.
+- *Logging.* Each attempt to connect is a warning, each request with its credentials a debug line. Here
+  operators get one line per change of state, from ``session.py``; kazoo's warnings are debug lines, and the
+  lines about single requests go nowhere.
+
+This module holds no state of a session.
+"""
+
+import contextlib
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    AuthFailedError,
+    BadVersionError,
+    ConnectionClosedError,
+    ConnectionLoss,
+    InvalidACLError,
+    NoAuthError,
+    NodeExistsError,
+    NoNodeError,
+    NotEmptyError,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    SessionClosedRequireSaslError,
+    SessionExpiredError,
+    SessionMovedError,
+    ThrottledOpError,
+)
+from kazoo.handlers.threading import SequentialThreadingHandler
+from kazoo.protocol.serialization import Connect
+
+from rabbitkeeper.coordinator.errors import (
+    AccessDenied,
+    ConfigurationError,
+    Conflict,
+    CoordinationError,
+    NoZnode,
+    SessionLost,
+    ZnodeExists,
+    ZooKeeperUnreachable,
+)
+
+RECONNECT_DELAY = 0.5  # seconds at most between attempts to connect, give or take 40 %
+
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)"
+_SERVER = re.compile(_HOST + r"(?::(?P<port>[0-9]{1,5}))?")
+_CHROOT = re.compile(r"(?:/[^/,\s]+)+")
+
+_log = logging.getLogger(__name__)
+
+_UNREACHABLE = (
+    ConnectionClosedError,  # a subclass of SessionExpiredError: the client was stopped, nothing more is known
+    ConnectionLoss,
+    OperationTimeoutError,
+    RequestTimeoutError,
+    SessionMovedError,
+    ThrottledOpError,
+)
+_DENIED = (NoAuthError, AuthFailedError, InvalidACLError, SessionClosedRequireSaslError)
+
+
+def check_hosts(hosts: object) -> str:
+    """Return ``hosts`` without blanks if it is ``host[:port][,host[:port]...][/chroot]``.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    text = hosts.replace(" ", "") if isinstance(hosts, str) else ""
+    servers, slash, rest = text.partition("/")
+    good = all(
+        (match := _SERVER.fullmatch(server)) and 0 < int(match["port"] or 2181) < 65536
+        for server in servers.split(",")
+    )
+    if good and (not slash or _CHROOT.fullmatch(slash + rest)):
+        return text
+    raise ConfigurationError(
+        f"ZooKeeper hosts {hosts!r} are not valid: use host:port[,host:port...][/chroot], "
+        "as in zk1:2181,zk2:2181,zk3:2181"
+    )
+
+
+def translate(error: BaseException, path: str) -> CoordinationError:
+    """Ours for one of kazoo's errors.
+
+    Args:
+        error: what an operation of kazoo ended with.
+        path: of the znode, for the message.
+    """
+    name = type(error).__name__
+    if isinstance(error, _UNREACHABLE):
+        return ZooKeeperUnreachable(f"ZooKeeper's answer about {path} was lost ({name})")
+    if isinstance(error, SessionExpiredError):
+        return SessionLost(f"the ZooKeeper session expired before the operation on {path}")
+    if isinstance(error, _DENIED):
+        return AccessDenied(f"ZooKeeper denies access to {path} ({name}): check the credentials and its ACL")
+    if isinstance(error, NoNodeError):
+        return NoZnode(f"{path} does not exist, or its parent does not", path)
+    if isinstance(error, NodeExistsError):
+        return ZnodeExists(f"{path} exists already", path)
+    if isinstance(error, BadVersionError):
+        return Conflict(f"{path} has been changed in the meantime", path)
+    if isinstance(error, NotEmptyError):
+        return Conflict(f"{path} has children", path)
+    return CoordinationError(f"ZooKeeper refused an operation on {path}: {name}")
+
+
+class Log:
+    """What kazoo is given as its logger.
+
+    Attributes:
+        negotiated: the session timeout that the server granted last, seconds; None before the first
+            connection, or if this version of kazoo does not show it.
+    """
+
+    def __init__(self) -> None:
+        self.negotiated: float | None = None
+
+    def log(self, level: int, message: str, *args: object, **_options: object) -> None:
+        # The client's own Connect is logged with its xid beside it, the server's answer alone.
+        if len(args) == 1 and isinstance(args[0], Connect):
+            granted = args[0].time_out  # milliseconds; 0 when the session has expired
+            if granted > 0:
+                self.negotiated = granted / 1000.0
+
+    def debug(self, message: str, *args: object, **_options: object) -> None:
+        """Dropped: single requests, with what they carry."""
+
+    def info(self, message: str, *args: object, **_options: object) -> None:
+        _log.debug(message, *args)
+
+    warn = warning = error = info
+
+    def exception(self, message: str, *args: object, **_options: object) -> None:
+        _log.error(message, *args, exc_info=True)
+
+
+class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not typed
+    """kazoo's threads and sockets, with a bounded time to connect and a way to end a hung connection.
+
+    Args:
+        connect_timeout: seconds for a TCP connection to one server.
+    """
+
+    def __init__(self, connect_timeout: float) -> None:
+        super().__init__()
+        self._connect_timeout = connect_timeout
+        self._socket: socket.socket | None = None
+        self._threads: list[threading.Thread] = []
+
+    def create_connection(self, *args: Any, **options: Any) -> Any:
+        options["timeout"] = min(options.get("timeout") or self._connect_timeout, self._connect_timeout)
+        self._socket = super().create_connection(*args, **options)
+        return self._socket
+
+    def spawn(self, func: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        thread = super().spawn(func, *args, **options)
+        self._threads.append(thread)
+        return thread
+
+    def sever(self) -> None:
+        """End the present TCP connection; kazoo goes on to the next server and keeps the session."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def ended(self) -> bool:
+        """Whether one of kazoo's threads has ended, as after an error that it does not handle."""
+        return any(not thread.is_alive() for thread in self._threads)
+
+
+def build(
+    hosts: str, timeout: float, auth: Sequence[tuple[str, str]], handler: Handler, log: Log
+) -> KazooClient:
+    """A client that has not been started.
+
+    Args:
+        hosts: as :func:`check_hosts` returns it.
+        timeout: the session timeout to ask for, seconds.
+        auth: (scheme, credential) pairs.
+        handler: its threads and sockets.
+        log: its logger.
+    """
+    retry = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": RECONNECT_DELAY, "max_jitter": 0.4}
+    return KazooClient(
+        hosts=hosts,
+        timeout=timeout,
+        handler=handler,
+        auth_data=list(auth),
+        randomize_hosts=True,
+        connection_retry=retry,
+        command_retry={"max_tries": 1},  # not used: what to do again is the caller's decision
+        logger=log,
+    )
+
+
+def share_to_connect(hosts: str, timeout: float) -> float:
+    """Seconds for a TCP connection to one of ``hosts`` so that all can be tried within ``timeout``."""
+    servers = hosts.partition("/")[0].count(",") + 1
+    return max(0.25, timeout / (servers + 1))
