@@ -118,6 +118,7 @@ class Session:
         self._established_at: float | None = None
         self._lease = Lease(timeout=0.0)
         self._renewal: _Renewal | None = None
+        self._events = 0
 
     # -- what is certain
 
@@ -164,6 +165,24 @@ class Session:
     @property
     def lease(self) -> Lease:
         return self._lease
+
+    @property
+    def events(self) -> int:
+        """How often ``wake`` has been called; for :meth:`await_event`."""
+        return self._events
+
+    def await_event(self, seen: int, timeout: float) -> bool:
+        """Wait until there is an event after the first ``seen``, for those who do not bring a ``wake``.
+
+        Args:
+            seen: :attr:`events` as it was *before* the read whose result is waited on.
+            timeout: seconds.
+
+        Returns:
+            False if there was none in time.
+        """
+        with self._state:
+            return self._state.wait_for(lambda: self._events != seen, timeout)
 
     # -- life
 
@@ -474,8 +493,7 @@ class Session:
                     if self._session_id:
                         _log.warning("%s: the ZooKeeper session has expired", self.name)
                     self._forget_session()
-            self._state.notify_all()
-        self._wake()
+        self._tell()
 
     def _established(self, client: KazooClient, now: float) -> None:
         session_id, _password = client.client_id
@@ -524,7 +542,7 @@ class Session:
             if self._renewal is renewal:
                 self._renewal = None
         if result.successful() and self._extend(renewal.sent, renewal.generation):
-            self._wake()
+            self._tell()
 
     def _extend(self, sent: float, generation: int) -> bool:
         """Extend the lease; whether it has become valid by that."""
@@ -538,6 +556,12 @@ class Session:
 
     def _on_event(self, _event: object) -> None:
         """The one watch callback, for every path: kazoo keeps each callback once a path."""
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._state:
+            self._events += 1
+            self._state.notify_all()
         self._wake()
 
 

@@ -50,6 +50,7 @@ class GroupView:
 
     read_at: float  # seconds, monotonic: when the first read was sent
     leader: LeaderView | None = None
+    leader_unreadable: str | None = None  # why, if there is a ``leader`` that cannot be understood
     members: Mapping[str, MemberView] = field(default_factory=lambda: MappingProxyType({}))
     cluster: ClusterView | None = None
     config: GroupConfig | None = None
