@@ -1,0 +1,146 @@
+"""The leader watch: keeps a client's picture of its group, on a thread of its own.
+
+ZooKeeper's watches only wake it; it then reads the group again and hands the result to the engine. It also
+reads now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
+picture stays: nothing that works stops because of it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+
+from rabbitkeeper.client.switch import Target, Targets
+from rabbitkeeper.coordinator.errors import CoordinationError, UnknownGroup
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.snapshot import GroupReader
+from rabbitkeeper.coordinator.view import GroupView
+
+log = logging.getLogger(__name__)
+
+REREAD = 30.0  # seconds between reads without a cause, half of it jitter
+RETRY = 0.2  # seconds after a read that failed while ZooKeeper is connected
+LEASE_CHECK = 2.0  # seconds between signs of life asked of ZooKeeper
+
+
+class Discovery:
+    """Watches one group.
+
+    Args:
+        hosts: ZooKeeper's connection string.
+        group: to watch.
+        session_timeout: to ask for, seconds.
+        publish: takes each new picture; called on this class's thread, and once on the caller's of
+            :meth:`start`.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        group: str,
+        *,
+        session_timeout: float,
+        publish: Callable[[Targets], None],
+        random: Random,
+        name: str,
+    ) -> None:
+        self._publish = publish
+        self._random = random
+        self._wake = threading.Event()
+        self._stopping = False
+        self._last = Targets()
+        self._session = Session(hosts, timeout=session_timeout, wake=self._wake.set, name=name)
+        self._reader = GroupReader(self._session, group, with_history=False)
+        self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether ZooKeeper answers, as far as is known."""
+        return self._session.connected
+
+    def start(self, timeout: float) -> None:
+        """Connect, read the group once and go on watching it.
+
+        Raises:
+            ZooKeeperUnreachable: no server answered within ``timeout`` seconds.
+            UnknownGroup: ZooKeeper has no such group.
+        """
+        deadline = time.monotonic() + timeout
+        self._session.start(timeout)
+        try:
+            self._read(max(0.5, deadline - time.monotonic()))
+        except BaseException:
+            self._session.close()
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch and the session."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+        self._session.close()
+
+    def _run(self) -> None:
+        due = 0.0
+        while not self._stopping:
+            woken = self._wake.wait(min(LEASE_CHECK, max(0.0, due - time.monotonic())))
+            self._wake.clear()
+            if self._stopping:
+                return
+            self._session.renew()
+            if not self._session.connected or (not woken and time.monotonic() < due):
+                continue
+            try:
+                self._read(timeout=2.0)
+                due = time.monotonic() + REREAD * self._random.uniform(0.5, 1.0)
+            except UnknownGroup as error:
+                log.warning("%s; staying where the client is", error)
+                due = time.monotonic() + REREAD
+            except CoordinationError as error:
+                log.debug("the group could not be read: %s", error)
+                due = time.monotonic() + RETRY
+
+    def _read(self, timeout: float) -> None:
+        view = self._reader.read(watch=True, timeout=timeout)
+        for problem in view.problems:
+            log.warning("%s", problem)
+        targets = targets_of(view, self._last.epoch)
+        if targets != self._last:
+            self._last = targets
+            self._publish(targets)
+
+
+def targets_of(view: GroupView, last_epoch: int) -> Targets:
+    """The switch's picture of a group.
+
+    Args:
+        view: as read from ZooKeeper.
+        last_epoch: of the last leader seen, for a view without one.
+    """
+    members = {
+        name: Target(
+            member=name,
+            instance=member.record.instance,
+            address=member.record.amqp,
+            status=member.record.state,
+            site=member.record.tags.site,
+        )
+        for name, member in view.members.items()
+        if member.record.amqp is not None
+    }
+    leader = None
+    epoch = last_epoch
+    if view.leader is not None:
+        epoch = view.leader.epoch
+        record = view.leader.record
+        if record.amqp is not None:
+            known = members.get(record.name)
+            if known is not None and known.instance == record.instance:
+                leader = known
+            else:
+                leader = Target(record.name, record.instance, record.amqp, MemberStatus.RUNNING)
+    return Targets(epoch, leader, members)

@@ -1,0 +1,518 @@
+"""The engine: the client's one I/O thread, and everything that lives on it.
+
+It does what the switch orders: opens links, makes one the current, leaves the old. The publisher, the
+declarer and the subscriptions are handed the current link and taken off it. Other threads hand work over
+with :meth:`post`, through a deque and one wake-up a burst; they never touch a link.
+
+An error that nobody expected ends the client with that error: everything waiting is answered, nothing hangs.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from rabbitkeeper.client.declarer import Declarer
+from rabbitkeeper.client.errors import Closed, NotAuthorized, RabbitKeeperError
+from rabbitkeeper.client.ledger import Entry
+from rabbitkeeper.client.publisher import Publisher, content_of
+from rabbitkeeper.client.status import Unconfirmed
+from rabbitkeeper.client.subscription import Subscription
+from rabbitkeeper.client.switch import Abort, Open, Order, Phase, Promote, Switch, Target, Targets
+from rabbitkeeper.client.topology import Entity, Topology
+from rabbitkeeper.client.wire import Access, Channel, ChannelLost, Link, LinkLost, Loop
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
+HANDOVER_PATIENCE = 0.04  # seconds for which publishes wait for the old link's last confirms
+HANDOVER_RETRY = 0.25  # seconds between attempts while the old link still has unconfirmed messages
+HANDOVER_ATTEMPTS = 12  # then what is unconfirmed is published again on the new link
+RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over the old link
+RETIRE_POLL = 0.05  # seconds
+DRAIN_POLL = 0.01  # seconds
+DRAIN_GRACE = 1.0  # seconds for the I/O thread to say what is left
+FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
+"""Reply codes after which publishing the same message again would not help."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """A link with its target and its publish channel."""
+
+    link: Link
+    target: Target
+    publishing: Channel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the client is, at one moment. Times are seconds, monotonic."""
+
+    phase: Phase
+    since: float
+    target: Target | None
+    epoch: int
+    leader: Target | None
+    unconfirmed: int
+    blocked: str | None
+    consumers: int
+    error: str | None
+
+
+class Engine:
+    """The I/O thread.
+
+    Args:
+        access: how to get into a broker.
+        name: of the thread.
+        random: for jitter and spreading.
+    """
+
+    def __init__(self, access: Access, *, name: str, random: Random) -> None:
+        self._access = access
+        self._random = random
+        self._loop = Loop()
+        self._work: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._wake_lock = threading.Lock()
+        self._switch = Switch(self._loop.now(), random)
+        self._topology = Topology()
+        self._publisher = Publisher(self._loop.now, self._loop.call_later, self._renew_publishing)
+        self._declarer = Declarer(
+            self._topology, now=self._loop.now, call_later=self._loop.call_later, random=random
+        )
+        self._subscriptions: list[Subscription] = []
+        self._lines: dict[int, _Line] = {}
+        self._current: int | None = None  # the link that everything goes over; lags behind the switch's
+        self._renewing: int = 0
+        self._timer: Any = None
+        self._timer_at = float("inf")
+        self._last_error = "no broker is known"
+        self._ended = False
+        self.live = threading.Event()  # has been live at least once, or has failed
+        self.failure: RabbitKeeperError | None = None
+        self.snapshot = self._snapshot()
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    # -- from any thread
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done on the I/O thread, soon and in the order of posting. Dropped after the end."""
+        self._work.append(work)
+        with self._wake_lock:
+            if self._woken:
+                return
+            self._woken = True
+        self._loop.call_soon_threadsafe(self._do_work)
+
+    def view(self, targets: Targets) -> None:
+        """The group has changed."""
+        self.post(lambda: self._viewed(targets))
+
+    def publish(self, entry: Entry) -> None:
+        self.post(lambda: self._add(entry))
+
+    def declare(self, entity: Entity, timeout: float) -> Future[None]:
+        """Declare ``entity`` within ``timeout`` seconds."""
+        result: Future[None] = Future()
+
+        def start() -> None:
+            if self._ended:
+                result.set_exception(self.ending())
+                return
+            inner = self._declarer.declare(entity, self._loop.now() + timeout)
+            inner.add_done_callback(lambda done: _copy(done, result))
+            self._schedule()
+
+        self.post(start)
+        return result
+
+    def subscribe(self, queue: str, prefetch: int) -> Subscription:
+        subscription = Subscription(
+            queue,
+            prefetch,
+            post=self.post,
+            call_later=self._loop.call_later,
+            now=self._loop.now,
+            random=self._random,
+        )
+
+        def start() -> None:
+            if self._ended:
+                subscription.end(self.failure)
+                return
+            self._subscriptions.append(subscription)
+            line = self._lines.get(self._current) if self._current is not None else None
+            if line is not None:
+                subscription.attach(line.link)
+
+        self.post(start)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        def stop() -> None:
+            subscription.cancel()
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+
+        self.post(stop)
+
+    def ending(self) -> RabbitKeeperError:
+        """Why the client takes nothing any more."""
+        return self.failure if self.failure is not None else Closed("the client is closed")
+
+    def drain(self, deadline: float) -> list[Unconfirmed]:
+        """Wait until everything has an outcome, or ``deadline`` (seconds, monotonic); what has none then.
+
+        Called on another thread. Consumers get no more messages meanwhile.
+        """
+        done: Future[list[Unconfirmed]] = Future()
+
+        def look() -> None:
+            if done.cancelled():
+                return
+            if not len(self._publisher.ledger) or self._loop.now() >= deadline or self._ended:
+                left = [
+                    Unconfirmed(
+                        entry.message_id,
+                        entry.exchange,
+                        entry.routing_key,
+                        content_of(entry).body,
+                        entry.attempts > 0,
+                    )
+                    for entry in self._publisher.ledger
+                ]
+                self._end(self.failure)
+                done.set_result(left)
+            else:
+                self._loop.call_later(DRAIN_POLL, look)
+
+        self.post(look)
+        try:
+            return done.result(max(0.0, deadline - self._loop.now()) + DRAIN_GRACE)
+        except FutureTimeout:
+            done.cancel()
+            return []
+
+    def close(self) -> None:
+        """End everything; what is unconfirmed is settled as closed. Returns at once; join the thread."""
+        self.post(lambda: self._end(None))
+
+    # -- the thread
+
+    def _run(self) -> None:
+        try:
+            self._loop.run()
+        except Exception as error:
+            log.exception("the client's I/O thread failed; the client is closed")
+            self.failure = RabbitKeeperError(f"the client failed: {error!r}")
+            self._abandon()
+        finally:
+            self.live.set()
+
+    def _do_work(self) -> None:
+        with self._wake_lock:
+            self._woken = False
+        for _ in range(len(self._work)):
+            self._work.popleft()()
+        self._publisher.pump()
+        self._schedule()
+
+    def _viewed(self, targets: Targets) -> None:
+        if targets.epoch != self._switch.targets.epoch or targets.members != self._switch.targets.members:
+            self._publisher.trouble()
+        self._obey(self._switch.view(targets, self._loop.now()))
+
+    def _add(self, entry: Entry) -> None:
+        self._publisher.add(entry)
+        if self._ended:
+            self._publisher.close()
+
+    # -- obeying the switch
+
+    def _obey(self, orders: list[Order]) -> None:
+        for order in orders:
+            match order:
+                case Open():
+                    self._open(order)
+                case Promote():
+                    self._promote(order)
+                case Abort():
+                    log.info("link to broker dropped: %s", order.why)
+                    self._drop(order.link)
+        self._schedule()
+
+    def _open(self, order: Open) -> None:
+        number = order.link
+        log.debug("connecting to %s at %s: %s", order.target.member, order.target.address, order.why)
+        link = Link(
+            self._loop,
+            order.target.address,
+            self._access,
+            timeout=CONNECT_TIMEOUT,
+            on_open=lambda: self._opened(number),
+            on_lost=lambda lost: self._link_lost(number, lost),
+            on_blocked=lambda why: self._blocked(number, why),
+        )
+        self._lines[number] = _Line(link, order.target)
+
+    def _opened(self, number: int) -> None:
+        """Open a publish channel; a link is ready when that is in confirm mode."""
+        self._open_publishing(number, lambda: self._obey(self._switch.ready(number, self._loop.now())))
+
+    def _open_publishing(self, number: int, on_ready: Callable[[], None]) -> None:
+        line = self._lines[number]
+
+        def opened(channel: Channel) -> None:
+            line.publishing = channel
+            channel.confirm(
+                on_ready,
+                lambda tag, multiple, ack: self._publisher.answered(channel, tag, multiple=multiple, ack=ack),
+                lambda *came_back: self._publisher.returned(channel, *came_back),
+            )
+
+        def lost(channel: Channel, lost: ChannelLost) -> None:
+            log.warning("the broker closed the publish channel: %s", lost.why)
+            if line.publishing is channel:
+                line.publishing = None
+            self._publisher.channel_lost(channel, lost.why, final=lost.code in FINAL_CODES)
+
+        line.link.channel(opened, lost)
+
+    def _renew_publishing(self) -> None:
+        """The publisher wants a new channel on the link that it publishes over."""
+        number = self._current
+        if number is None or number not in self._lines or not self._lines[number].link.is_open:
+            return
+        self._renewing += 1
+        renewal = self._renewing
+        line = self._lines[number]
+
+        def ready() -> None:
+            if renewal == self._renewing and number == self._current and line.publishing is not None:
+                self._publisher.attach(line.publishing)
+
+        self._open_publishing(number, ready)
+
+    def _promote(self, order: Promote) -> None:
+        self._last_error = ""
+        log.info("connected to %s at %s", order.target.member, order.target.address)
+        retire = self._current  # may be older than the one that the switch means, if a move was cut short
+        if retire is None or order.urgent:
+            self._switch_to(order.link, retire)
+        else:
+            self._declarer.attach(
+                self._lines[order.link].link, lambda: self._hand_over(order.link, retire, 1)
+            )
+
+    def _switch_to(self, number: int, retire: int | None) -> None:
+        """Everything goes over link ``number`` from now on; the topology is declared on the way."""
+        self._publisher.trouble()
+        self._publisher.restoring(active=True)
+        self._declarer.attach(self._lines[number].link, lambda: self._publisher.restoring(active=False))
+        self._go_over(number)
+        if retire is not None:
+            self._retire(retire)
+        self.live.set()
+
+    def _go_over(self, number: int) -> None:
+        line = self._lines[number]
+        self._current = number
+        self._renewing += 1
+        self._publisher.blocked = None
+        if line.publishing is not None:
+            self._publisher.attach(line.publishing)
+        for subscription in self._subscriptions:
+            subscription.attach(line.link)
+
+    def _hand_over(self, number: int, retire: int, attempt: int) -> None:
+        """The new link is open and the old one works: move between two messages, so that nothing stalls.
+
+        When the old link's confirms do not come (its queues may be electing), it keeps publishing and the
+        move is tried again.
+        """
+        if number not in self._lines or self._current != retire:
+            return
+        self._publisher.freeze()
+        give_up_at = self._loop.now() + HANDOVER_PATIENCE
+
+        def look() -> None:
+            if self._current != retire:
+                return
+            if number not in self._lines:
+                self._publisher.thaw()
+                return
+            quiet = not self._publisher.ledger.in_flight
+            if quiet or attempt >= HANDOVER_ATTEMPTS:
+                self._move_to(number, retire)
+            elif self._loop.now() < give_up_at:
+                self._loop.call_later(0.001, look)
+            else:
+                self._publisher.thaw()
+                self._loop.call_later(HANDOVER_RETRY, lambda: self._hand_over(number, retire, attempt + 1))
+
+        look()
+
+    def _move_to(self, number: int, retire: int) -> None:
+        self._go_over(number)
+        self._retire(retire)
+        self._schedule()
+
+    def _retire(self, number: int) -> None:
+        """Close a link that is not needed any more, when the consumers have acked what they have of it."""
+        line = self._lines.get(number)
+        if line is None:
+            return
+        give_up_at = self._loop.now() + RETIRE_PATIENCE
+
+        def look() -> None:
+            if self._lines.get(number) is not line:
+                return
+            if line.link.unanswered and line.link.is_open and self._loop.now() < give_up_at:
+                self._loop.call_later(RETIRE_POLL, look)
+                return
+            del self._lines[number]
+            line.link.close()
+
+        look()
+
+    # -- what links report
+
+    def _link_lost(self, number: int, lost: LinkLost) -> None:
+        line = self._lines.pop(number, None)
+        if line is None:
+            return
+        self._last_error = f"{line.target.member} at {line.target.address}: {lost.why}"
+        if lost.refused and self._switch.phase is Phase.CONNECTING:
+            self._end(NotAuthorized(f"{self._last_error}; check the credentials and the virtual host"))
+            return
+        if number == self._current:
+            log.warning("lost the broker %s", self._last_error)
+            self._leave_current()
+        else:
+            log.debug("link not usable: %s", self._last_error)
+        self._obey(self._switch.failed(number, self._loop.now()))
+        self._finish_cut_move()
+
+    def _finish_cut_move(self) -> None:
+        """The old link was lost while the client was about to move to one that is open already."""
+        chosen = self._switch.current
+        if self._current is None and chosen is not None and chosen[0] in self._lines:
+            self._switch_to(chosen[0], retire=None)
+
+    def _drop(self, number: int) -> None:
+        line = self._lines.pop(number, None)
+        if line is not None:
+            line.link.abort()
+        if number == self._current:
+            self._leave_current()
+
+    def _leave_current(self) -> None:
+        self._current = None
+        self._publisher.trouble()
+        self._publisher.blocked = None
+        self._publisher.detach()
+        self._declarer.detach()
+        for subscription in self._subscriptions:
+            subscription.detach()
+
+    def _blocked(self, number: int, why: str | None) -> None:
+        if number == self._current:
+            log.warning("the broker blocks publishers: %s", why) if why else log.info("publishers go on")
+            self._publisher.blocked = why
+            self._schedule()
+
+    # -- time
+
+    def _schedule(self) -> None:
+        """One timer for all deadlines; also the moment to show where the client is."""
+        self.snapshot = self._snapshot()
+        if self._ended:
+            return
+        now = self._loop.now()
+        due = min(
+            self._switch.wake_at(now),
+            self._publisher.ledger.earliest_deadline,
+            self._declarer.earliest_deadline,
+        )
+        if self._timer is not None and self._timer_at <= due:
+            return  # it is early enough, and will look again
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._timer = None
+        if due < float("inf"):
+            self._timer_at = due
+            self._timer = self._loop.call_later(due - now, self._tick)
+
+    def _tick(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._publisher.expire()
+        self._declarer.expire()
+        self._obey(self._switch.tick(self._loop.now()))
+
+    def _snapshot(self) -> Snapshot:
+        line = self._lines.get(self._current) if self._current is not None else None
+        return Snapshot(
+            phase=self._switch.phase,
+            since=self._switch.since,
+            target=None if line is None else line.target,
+            epoch=self._switch.targets.epoch,
+            leader=self._switch.targets.leader,
+            unconfirmed=len(self._publisher.ledger),
+            blocked=self._publisher.blocked,
+            consumers=sum(subscription.active for subscription in self._subscriptions),
+            error=self._last_error or None,
+        )
+
+    # -- the end
+
+    def _end(self, failure: RabbitKeeperError | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self.failure = failure
+        self._switch.close()
+        self._settle_all()
+        for line in self._lines.values():
+            line.link.close()
+        self._lines.clear()
+        self._current = None
+        self.snapshot = self._snapshot()
+        self.live.set()
+        # long enough for the closing handshakes, which drop their sockets by themselves
+        self._loop.call_later(0.0 if failure else 0.05, self._stop_when_idle)
+
+    def _stop_when_idle(self) -> None:
+        self._loop.stop()
+
+    def _settle_all(self) -> None:
+        self._publisher.close()
+        self._declarer.close(self.ending())
+        for subscription in self._subscriptions:
+            subscription.end(self.failure)
+        self._subscriptions.clear()
+
+    def _abandon(self) -> None:
+        """After the loop has failed: settle what can be settled without it."""
+        self._ended = True
+        self._switch.close()
+        while self._work:
+            self._work.popleft()()
+        self._settle_all()
+
+
+def _copy(done: Future[None], to: Future[None]) -> None:
+    error = done.exception()
+    if error is None:
+        to.set_result(None)
+    else:
+        to.set_exception(error)

@@ -1,0 +1,238 @@
+"""The ledger: every message handed over for publishing, from then until its one outcome. Pure.
+
+It holds what is not yet sent (``pending``, in the caller's order) and what was sent on the present channel
+and not yet answered (``in flight``, by delivery tag). Confirms, returns, nacks, lost channels and deadlines
+go in; outcomes and what to send next come out. It touches no socket and reads no clock: the time, monotonic
+and in seconds, is an argument.
+
+What holds, and is tested by properties:
+
+* an entry has exactly one outcome, and nothing is sent after it;
+* entries are sent in the order they were added, on every channel anew;
+* at its deadline an entry that was never sent is *unsent*, one that the broker refused each time is
+  *nacked*, and any other is *unknown*.
+
+Delivery tags count from 1 on each channel (AMQP 0-9-1, ``confirm.select``), so a new channel starts anew
+and answers of an old one must not be handed in: the caller drops them.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+
+class Outcome(Enum):
+    CONFIRMED = auto()
+    RETURNED = auto()  # mandatory, and no queue took it
+    NACKED = auto()
+    UNKNOWN = auto()  # sent, deadline passed without an answer
+    UNSENT = auto()  # never sent on any channel, deadline passed
+    CLOSED = auto()  # still open when the ledger was closed
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A message on its way.
+
+    ``content`` is the caller's: the ledger never looks into it.
+    """
+
+    message_id: str
+    exchange: str
+    routing_key: str
+    content: object
+    size: int  # bytes of the body
+    deadline: float  # seconds, monotonic
+    sequence: int = -1  # given by the ledger: the order of handing over
+    attempts: int = 0  # times it was sent
+    tag: int = 0  # delivery tag on the present channel; 0 while pending
+    returned: str | None = None  # why it came back on the present channel
+    nacked: bool = False  # on the present channel
+    unanswered: int = 0  # times it was sent on a channel that was lost before the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An entry and how it ended."""
+
+    entry: Entry
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Ledger:
+    _pending: deque[Entry] = field(default_factory=deque)
+    _in_flight: dict[int, Entry] = field(default_factory=dict)  # by tag, ascending
+    _last_tag: int = 0
+    _last_sequence: int = 0
+    _earliest: float = float("inf")  # no deadline is earlier; may be too early, never too late
+
+    def __len__(self) -> int:
+        """Entries without an outcome."""
+        return len(self._pending) + len(self._in_flight)
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    @property
+    def earliest_deadline(self) -> float:
+        """When :meth:`expire` should be called at the latest; infinity when nothing is open."""
+        return self._earliest
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The open entries in their order."""
+        yield from self._in_flight.values()
+        yield from self._pending
+
+    def add(self, entry: Entry) -> None:
+        """Take a message over, behind all that came before it."""
+        self._last_sequence += 1
+        entry.sequence = self._last_sequence
+        self._earliest = min(self._earliest, entry.deadline)
+        self._pending.append(entry)
+
+    def take(self, limit: int, start: Callable[[Entry], bool] = lambda _entry: True) -> list[Entry]:
+        """The next entries to send on the present channel, at most ``limit``, in order, with their tags.
+
+        The caller sends every one of them, in this order, before it calls anything else here.
+
+        Args:
+            limit: how many at the most.
+            start: asked once an entry, before it is sent for the first time; if it says no, the entry was
+                cancelled and is dropped.
+        """
+        taken: list[Entry] = []
+        while self._pending and len(taken) < limit:
+            entry = self._pending.popleft()
+            if not entry.attempts and not start(entry):
+                continue
+            self._last_tag += 1
+            entry.tag = self._last_tag
+            entry.attempts += 1
+            self._in_flight[entry.tag] = entry
+            taken.append(entry)
+        return taken
+
+    def confirmed(self, tag: int, *, multiple: bool) -> list[Settled]:
+        """``basic.ack`` of the present channel."""
+        return [
+            Settled(entry, Outcome.CONFIRMED)
+            if entry.returned is None
+            else Settled(entry, Outcome.RETURNED, entry.returned)
+            for entry in self._answered(tag, multiple=multiple)
+        ]
+
+    def nacked(self, tag: int, *, multiple: bool) -> list[Entry]:
+        """``basic.nack`` of the present channel: the entries it names, which stay open.
+
+        The caller decides: :meth:`rewind` publishes them again (on a new channel), :meth:`refuse` ends them.
+        """
+        named = [
+            entry for known, entry in self._in_flight.items() if known == tag or (multiple and known < tag)
+        ]
+        for entry in named:
+            entry.nacked = True
+        return named
+
+    def refuse(self, entries: Iterable[Entry], detail: str) -> list[Settled]:
+        """End entries in flight as nacked."""
+        return [
+            Settled(entry, Outcome.NACKED, detail)
+            for entry in entries
+            if self._in_flight.pop(entry.tag, None) is entry
+        ]
+
+    def returned(self, message_id: str | None, exchange: str, routing_key: str, why: str) -> Entry | None:
+        """``basic.return`` of the present channel: no queue took the message. Its ``ack`` follows.
+
+        The broker names a returned message by its content alone, so it is found by its id, exchange and
+        routing key; among equals the first not yet returned, for a channel returns in order.
+        """
+        for entry in self._in_flight.values():
+            if (
+                entry.returned is None
+                and entry.message_id == message_id
+                and entry.exchange == exchange
+                and entry.routing_key == routing_key
+            ):
+                entry.returned = why
+                return entry
+        return None
+
+    def rewind(self) -> int:
+        """The channel is gone: all in flight is pending again, first and in order; tags start at 1.
+
+        Returns:
+            How many entries will be sent again.
+        """
+        again = list(self._in_flight.values())
+        for entry in again:
+            entry.unanswered += not entry.nacked
+            entry.tag, entry.returned, entry.nacked = 0, None, False
+        self._pending.extendleft(reversed(again))
+        self._in_flight.clear()
+        self._last_tag = 0
+        return len(again)
+
+    def expire(self, now: float) -> list[Settled]:
+        """End what is past its deadline.
+
+        Unsent, if it never was; nacked, if the broker refused it each time; else unknown.
+        """
+        if now < self._earliest:
+            return []
+        late = [entry for entry in self if entry.deadline <= now]
+        for entry in late:
+            if entry.tag:
+                del self._in_flight[entry.tag]
+        if any(not entry.tag for entry in late):
+            self._pending = deque(entry for entry in self._pending if entry.deadline > now)
+        self._earliest = min((entry.deadline for entry in self), default=float("inf"))
+        return [Settled(entry, _at_deadline(entry)) for entry in late]
+
+    def put_back(self, entry: Entry) -> None:
+        """Send an entry once more that came back: it is pending again, in its place.
+
+        For an entry whose outcome would be *returned*; a confirmed one is never sent again.
+        """
+        entry.tag, entry.returned, entry.nacked = 0, None, False
+        at = next((i for i, known in enumerate(self._pending) if known.sequence > entry.sequence), None)
+        if at is None:
+            self._pending.append(entry)
+        else:
+            self._pending.insert(at, entry)
+        self._earliest = min(self._earliest, entry.deadline)
+
+    def close(self) -> list[Settled]:
+        """End everything that is open, in order."""
+        left = [Settled(entry, Outcome.CLOSED) for entry in self]
+        self._pending.clear()
+        self._in_flight.clear()
+        self._earliest = float("inf")
+        return left
+
+    def _answered(self, tag: int, *, multiple: bool) -> list[Entry]:
+        if not multiple:
+            entry = self._in_flight.pop(tag, None)
+            return [] if entry is None else [entry]
+        answered = []
+        for known in self._in_flight:
+            if known > tag:
+                break
+            answered.append(known)
+        return [self._in_flight.pop(known) for known in answered]
+
+
+def _at_deadline(entry: Entry) -> Outcome:
+    if not entry.attempts:
+        return Outcome.UNSENT
+    if entry.unanswered or (entry.tag and not entry.nacked):
+        return Outcome.UNKNOWN
+    return Outcome.NACKED
