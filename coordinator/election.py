@@ -1,0 +1,234 @@
+"""Who leads: one pure decision on one snapshot. No I/O, no clock, nothing remembered.
+
+``decide`` is asked in each turn of an agent's loop and answers what to do now, in one sentence why, and when
+to look again. That there is one leader at a time is not its doing: ZooKeeper creates one ``leader`` znode,
+and deletes it with the session that made it. What is decided here is that a lead is given up by those who
+should not have it, and that a vacant one is taken soon, by the best, and not moved without need.
+
+A vacant lead is taken in the order of :func:`rank`. The first candidate campaigns at once; each next one
+gives those before it ``stagger`` seconds, so that they do not all try at the same moment and so that one
+that is silent cannot hold up the others. (The alternative, an election by sequential znodes, needs a queue
+that must be kept in the order of health, which changes.)
+
+After ZooKeeper was away, the member that led before keeps the lead if it is well: it ranks first, and those
+who have just come back themselves wait up to ``settle`` seconds for it to be there again. An outage of
+ZooKeeper is no reason to move the clients of a broker that works.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rabbitkeeper.coordinator.records import MemberStatus, Tags
+from rabbitkeeper.coordinator.view import GroupView, LeaderView
+
+MAY_LEAD = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
+"""In these states a leader stays: an alarm blocks publishers on every node, and without a majority nobody
+else could lead either. Only ``running`` may *take* the lead."""
+
+_CAUSES = {
+    MemberStatus.STARTING: "broker restarting",
+    MemberStatus.ALARMED: "broker alarmed",
+    MemberStatus.MINORITY: "majority lost",
+    MemberStatus.HUNG: "broker hung",
+    MemberStatus.DRAINING: "broker draining",
+    MemberStatus.STOPPED: "broker stopped",
+    MemberStatus.UNREACHABLE: "broker unreachable",
+}
+
+
+class Action(StrEnum):
+    """What an agent is to do now."""
+
+    FOLLOW = "follow"  # another leads
+    LEAD = "lead"  # we lead and may go on
+    CAMPAIGN = "campaign"  # take the lead: it is vacant and it is our turn
+    WAIT = "wait"  # it is vacant, or nothing is known; not our turn
+    RESIGN = "resign"  # give up the lead
+    HOLD = "hold"  # we led when we last knew; stay as we are, write nothing
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionTiming:
+    """Seconds."""
+
+    stagger: float = (
+        0.3  # head start of each candidate over the next; two elections of a quorum queue's leader
+    )
+    settle: float = 2.0  # how long to wait for the member that led before ZooKeeper was away
+    retry: float = 0.1  # between two campaigns of one's own
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """What an agent knows of itself. Times are monotonic seconds."""
+
+    name: str
+    instance: str
+    session: int  # ZooKeeper's session id; 0 if there is none
+    status: MemberStatus
+    reasons: tuple[str, ...]
+    status_since: float
+    connected: bool  # to ZooKeeper
+    lease_valid: bool
+    session_established_at: float | None
+    disconnected_since: float | None
+    registered: bool  # our member znode is there, in this session
+    tags: Tags
+    vacant_since: float | None  # since when no leader has been seen; None while there is one
+    campaign_failed_at: float | None = None
+    connected_since: float | None = None  # of the present connection
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, and why."""
+
+    action: Action
+    reason: str  # a sentence for a person
+    cause: str | None = None  # in a word or two, for the record, with CAMPAIGN and RESIGN
+    wait_until: float | None = None  # monotonic seconds: look again then, even if nothing has happened
+
+
+def decide(
+    view: GroupView | None, me: MemberState, now: float, timing: ElectionTiming | None = None
+) -> Decision:
+    """Decide what the agent ``me`` does now.
+
+    Args:
+        view: the last snapshot. None before the first, *and after each campaign or resignation until the next
+            snapshot has been read*, whatever became of it: a write whose answer was lost may still have been
+            done, and an older snapshot would say the contrary.
+        me: the agent itself.
+        now: seconds, monotonic; the clock of ``me`` and ``view``.
+        timing: seconds to wait in each case.
+    """
+    if not me.connected or not me.lease_valid:
+        return _without_zookeeper(view, me, now)
+    if view is None:
+        return Decision(Action.WAIT, "the group has not been read yet")
+    if view.leader_unreadable is not None:
+        return Decision(Action.WAIT, f"there is a leader that cannot be read: {view.leader_unreadable}")
+    if view.leader is not None:
+        return _with_leader(view, view.leader, me)
+    return _vacant(view, me, now, timing or ElectionTiming())
+
+
+def rank(view: GroupView, me: MemberState | None = None) -> tuple[str, ...]:
+    """Who may take a vacant lead, best first: the one that led last, then by priority, then by name.
+
+    Args:
+        view: a snapshot.
+        me: the agent that asks, whose own state is newer than its record in the snapshot.
+    """
+    last = None if view.last_change is None else view.last_change.to
+    candidates = []
+    for name, member in view.members.items():
+        status, tags = member.record.state, member.record.tags
+        if me is not None and name == me.name:
+            status, tags = me.status, me.tags
+        if status is MemberStatus.RUNNING and not tags.no_failover:
+            candidates.append((name != last, -tags.priority, name))
+    return tuple(name for _, _, name in sorted(candidates))
+
+
+def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> Decision:
+    since = me.disconnected_since
+    if me.connected:
+        what = "the lease of the ZooKeeper session is not certain"
+    elif since is None:
+        what = "there is no connection to ZooKeeper"
+    else:
+        what = f"there has been no connection to ZooKeeper for {now - since:.1f} s"
+    leader = None if view is None else view.leader
+    if leader is not None and leader.record.name == me.name and leader.record.instance == me.instance:
+        return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {leader.epoch})")
+    return Decision(Action.WAIT, what)
+
+
+def _with_leader(view: GroupView, leader: LeaderView, me: MemberState) -> Decision:
+    name, epoch = leader.record.name, leader.epoch
+    if leader.owner != me.session:
+        if name == me.name:
+            return Decision(
+                Action.FOLLOW,
+                f"the lead (epoch {epoch}) is still held by an earlier session of this member: "
+                "it goes when that session ends",
+            )
+        return Decision(Action.FOLLOW, f"{name} leads (epoch {epoch})")
+    why = f": {'; '.join(me.reasons)}" if me.reasons else ""
+    fit = me.status in MAY_LEAD and not me.tags.no_failover
+    if fit and me.status is MemberStatus.RUNNING:
+        return Decision(Action.LEAD, f"leads (epoch {epoch})")
+    if fit and me.status is MemberStatus.ALARMED:
+        return Decision(
+            Action.LEAD,
+            f"leads (epoch {epoch}) with an alarm, which blocks publishers on every node, so that moving "
+            f"would not help{why}",
+        )
+    if fit:
+        return Decision(
+            Action.LEAD, f"leads (epoch {epoch}) without a majority, which nobody else has either{why}"
+        )
+    if view.pause is not None:
+        return Decision(Action.HOLD, f"is {me.status} but keeps the lead: {_paused(view)}{why}")
+    if me.status in MAY_LEAD:
+        return Decision(Action.RESIGN, "gives up the lead: it is tagged no_failover", cause="no_failover")
+    return Decision(
+        Action.RESIGN, f"gives up the lead: the broker is {me.status}{why}", cause=_CAUSES[me.status]
+    )
+
+
+def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming) -> Decision:
+    if view.pause is not None:
+        return Decision(Action.WAIT, f"the lead is vacant, and {_paused(view)}")
+    if me.tags.no_failover:
+        return Decision(Action.WAIT, "the lead is vacant, and this member is tagged no_failover")
+    if me.status is not MemberStatus.RUNNING:
+        why = f": {'; '.join(me.reasons)}" if me.reasons else ""
+        return Decision(Action.WAIT, f"the lead is vacant, and this broker is {me.status}{why}")
+    order = rank(view, me)
+    if not me.registered or me.name not in order:
+        return Decision(Action.WAIT, "the lead is vacant, and this member is not registered yet")
+    place = order.index(me.name)
+    since = now if me.vacant_since is None else me.vacant_since
+    turn, reason = since + place * timing.stagger, f"{order[0]} goes first"
+    settled = _settled(view, me, timing)
+    if settled > turn and view.last_change is not None:
+        turn, reason = settled, f"{view.last_change.to} led before ZooKeeper was away and may come back"
+    if me.campaign_failed_at is not None and me.campaign_failed_at + timing.retry > turn:
+        turn, reason = me.campaign_failed_at + timing.retry, "the last campaign has just failed"
+    if now < turn:
+        return Decision(Action.WAIT, f"the lead is vacant: {reason}", wait_until=turn)
+    cause, why = _cause(view, me)
+    return Decision(Action.CAMPAIGN, f"takes the vacant lead: {why}", cause=cause)
+
+
+def _settled(view: GroupView, me: MemberState, timing: ElectionTiming) -> float:
+    """Until when those who have just come back wait for the member that led before; 0 if not at all."""
+    if view.last_change is None or view.last_change.to in view.members:
+        return 0.0
+    back = [at for at in (me.session_established_at, me.connected_since) if at is not None]
+    return max(back, default=0.0) + timing.settle
+
+
+def _cause(view: GroupView, me: MemberState) -> tuple[str, str]:
+    """Why the lead is vacant, as far as the snapshot shows it: in short, and as a clause."""
+    if view.last_change is None:
+        return "first leader", "the group has had no leader yet"
+    last = view.last_change.to
+    if last == me.name:
+        return "returned", "it led before, and nobody has since"
+    member = view.members.get(last)
+    if member is None:
+        return "agent lost", f"{last}, which led before, is not registered any more"
+    cause = _CAUSES.get(member.record.state)
+    if cause is None:
+        return "resigned", f"{last}, which led before, does not take it"
+    reasons = f" ({'; '.join(member.record.reasons)})" if member.record.reasons else ""
+    return cause, f"{last}, which led before, is {member.record.state}{reasons}"
+
+
+def _paused(view: GroupView) -> str:
+    pause = view.pause
+    reason = f": {pause.reason}" if pause is not None and pause.reason else ""
+    return f"the group is paused by {pause.by if pause is not None else 'nobody'}{reason}"
