@@ -14,5 +14,12 @@ from rabbitkeeper.compose.local import Local
 @pytest.fixture(scope="session")
 def zookeeper() -> Iterator[str]:
     """One ZooKeeper server, shared; its connection string."""
-    with Local(zookeepers=1) as local:
+    with Local(zookeepers=1, members=0) as local:
         yield local.zookeeper_hosts
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Local]:
+    """One broker without an agent and without ZooKeeper, shared: ``amqp("node1")``, ``credentials``."""
+    with Local(zookeepers=0, members=1, agents=False) as local:
+        yield local

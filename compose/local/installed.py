@@ -58,3 +58,28 @@ def epmd() -> Path:
             raise LocalError(f"RabbitMQ needs Erlang's epmd, and there is none on the PATH; {REMEDY}")
         return candidates[-1]
     return Path(found)
+
+
+def rabbitmq_server() -> Path:
+    """RabbitMQ's own ``rabbitmq-server`` script: not the one in ``/usr/sbin``, which changes the user.
+
+    ``RABBITMQ_HOME`` names an unpacked archive; else the places of the packages and images are looked at.
+
+    Raises:
+        LocalError: RabbitMQ is not installed.
+    """
+    home = os.environ.get("RABBITMQ_HOME")
+    if home is not None:
+        script = Path(home, "sbin", "rabbitmq-server")
+        if not script.exists():
+            raise LocalError(f"RABBITMQ_HOME={home} has no sbin/rabbitmq-server; unset it or correct it")
+        return script
+    candidates = [
+        Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),
+        Path("/opt/rabbitmq/sbin/rabbitmq-server"),
+        *sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin/rabbitmq-server"), reverse=True),
+    ]
+    for script in candidates:
+        if script.exists():
+            return script
+    raise LocalError(f"there is no rabbitmq-server in /usr/lib/rabbitmq or /opt/rabbitmq; {REMEDY}")

@@ -1,0 +1,170 @@
+"""RabbitMQ's command-line tools, called with a deadline and understood by their JSON.
+
+For what AMQP cannot do: who is in the cluster, joining one, the definitions of a node. Each call starts an
+Erlang virtual machine (0.5 to 1.5 s of CPU), so callers ask seldom and never to find out whether a broker
+is well. No secret is ever an argument: ``ps`` shows those to everyone.
+
+Written for RabbitMQ 3.10 to 4.3: only commands, options and JSON keys that all of them have.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rabbitkeeper.coordinator.errors import RabbitKeeperError
+
+_UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
+
+
+class RabbitmqCtlError(RabbitKeeperError):
+    """A command failed. Names the command, the node and what the tool said."""
+
+
+class NodeNotRunning(RabbitmqCtlError):
+    """The node does not answer the tools: not started, another cookie, or a broken network."""
+
+
+class RabbitmqCtlTimeout(RabbitmqCtlError):
+    """The command did not end in time and was killed; it may have taken effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    """A node's idea of its cluster.
+
+    Attributes:
+        nodes: the members, by Erlang node name; the node itself at least.
+        running: those of them that run and are connected to it.
+        versions: RabbitMQ's version on each running node.
+        partitions: nodes that it believes to be cut off from it.
+    """
+
+    nodes: frozenset[str]
+    running: frozenset[str]
+    versions: Mapping[str, str]
+    partitions: frozenset[str] = frozenset()
+
+
+class RabbitmqCtl:
+    """The tools of one node.
+
+    Args:
+        command: ``rabbitmqctl``; ``rabbitmq-queues`` must lie beside it.
+        node: the Erlang node that is meant unless a method is told another.
+        environment: the whole environment: above all ``HOME``, where the cookie is.
+        timeout: seconds for one command.
+    """
+
+    def __init__(
+        self, command: Path | str, node: str, environment: Mapping[str, str], *, timeout: float = 30.0
+    ) -> None:
+        self.node = node
+        self._command = str(command)
+        self._environment = dict(environment)
+        self._timeout = timeout
+
+    def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
+        """Who is in the cluster, as ``node`` sees it."""
+        status = self._json("cluster_status", node=node)
+        partitions = status.get("partitions") or {}
+        return ClusterStatus(
+            nodes=frozenset([*status.get("disk_nodes", ()), *status.get("ram_nodes", ())]),
+            running=frozenset(status["running_nodes"]),
+            versions={
+                name: str(version.get("rabbitmq_version"))
+                for name, version in status.get("versions", {}).items()
+            },
+            partitions=frozenset(each for others in partitions.values() for each in others),
+        )
+
+    def definitions(self) -> dict[str, Any]:
+        """Everything that is declared on the node's cluster. Holds password hashes: never log it."""
+        return dict(self._json("export_definitions", "-"))
+
+    def import_definitions(self, definitions: Mapping[str, Any]) -> None:
+        """Declare what ``definitions`` holds; what is there already is updated, nothing is removed."""
+        self._run("import_definitions", "--format", "json", stdin=json.dumps(definitions))
+
+    def join_cluster(self, other: str) -> None:
+        """Make the node a member of ``other``'s cluster. **All that it holds is lost.**
+
+        On a failure its broker is started again before the error is raised, as what it is then.
+
+        Raises:
+            RabbitmqCtlError: one of the steps failed.
+        """
+        try:
+            self._run("stop_app")
+            self._run("join_cluster", other)
+        except RabbitmqCtlError:
+            self._run("start_app")
+            raise
+        self._run("start_app")
+
+    def forget_cluster_node(self, other: str, *, node: str) -> None:
+        """Have ``node`` remove the stopped ``other`` from its cluster."""
+        self._run("forget_cluster_node", other, node=node)
+
+    def stop_app(self) -> None:
+        """Stop the broker inside the node; the node goes on and answers the tools."""
+        self._run("stop_app")
+
+    def start_app(self) -> None:
+        """Start the broker inside the node; returns when it has booted."""
+        self._run("start_app")
+
+    def grow(self, member: str) -> None:
+        """Give every quorum queue a replica on ``member``; those that have one are left alone."""
+        self._run("grow", member, "all", "--errors-only", tool="rabbitmq-queues")
+
+    def _json(self, *arguments: str, node: str | None = None) -> Any:
+        option = "--format" if arguments[0] == "export_definitions" else "--formatter"
+        output = self._run(*arguments, option, "json", node=node)
+        try:
+            return json.loads(output)
+        except ValueError:
+            raise RabbitmqCtlError(
+                f"rabbitmqctl {arguments[0]} on {node or self.node} did not print JSON but {output[:200]!r}"
+            ) from None
+
+    def _run(
+        self, *arguments: str, node: str | None = None, stdin: str | None = None, tool: str | None = None
+    ) -> str:
+        node = node or self.node
+        command = self._command if tool is None else str(Path(self._command).with_name(tool))
+        said = f"{tool or 'rabbitmqctl'} {' '.join(arguments[:2])} on {node}"
+        try:
+            done = subprocess.run(
+                [command, "--quiet", "--node", node, *arguments],
+                env=self._environment,
+                input=stdin if stdin is not None else "",
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=self._timeout,
+                check=False,
+                start_new_session=True,  # Ctrl-C must not cut a join in two
+            )
+        except subprocess.TimeoutExpired:
+            raise RabbitmqCtlTimeout(
+                f"{said} did not end in {self._timeout:g} s; look into the log of that node"
+            ) from None
+        except OSError as error:
+            raise RabbitmqCtlError(
+                f"{command} cannot be run: {error.strerror}; set broker.rabbitmqctl to RabbitMQ's own script"
+            ) from None
+        if done.returncode == 0:
+            return done.stdout
+        reason = _reason(done.stderr or done.stdout)
+        if done.returncode in _UNAVAILABLE:
+            raise NodeNotRunning(f"{said} found no running node: {reason}")
+        raise RabbitmqCtlError(f"{said} failed with exit code {done.returncode}: {reason}")
+
+
+def _reason(output: str) -> str:
+    """What the tool says, on one line and without its advice of a page."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " ".join(lines[:4])[:400] or "it gave no reason"
