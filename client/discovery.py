@@ -92,7 +92,7 @@ class Discovery:
             if self._stopping:
                 return
             self._session.renew()
-            if not self._session.connected or (not woken and time.monotonic() < due):
+            if self._stopping or not self._session.connected or (not woken and time.monotonic() < due):
                 continue
             try:
                 self._read(timeout=2.0)

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from rabbitkeeper.client.errors import InvalidArgument
 
-NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
+
+def _no_arguments() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 def _check_short(what: str, value: object, *, empty: bool = True) -> None:
@@ -29,7 +31,7 @@ class Exchange:
     durable: bool = True
     auto_delete: bool = False
     internal: bool = False
-    arguments: Mapping[str, Any] = field(default=NO_ARGUMENTS, hash=False)
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
         _check_short("exchange name", self.name, empty=False)
@@ -55,7 +57,7 @@ class Queue:
     exclusive: bool = False
     auto_delete: bool = False
     type: Literal["quorum", "classic", "stream"] | None = None
-    arguments: Mapping[str, Any] = field(default=NO_ARGUMENTS, hash=False)
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
         _check_short("queue name", self.name, empty=False)
@@ -90,7 +92,7 @@ class Binding:
     exchange: str
     queue: str
     routing_key: str = ""
-    arguments: Mapping[str, Any] = field(default=NO_ARGUMENTS, hash=False)
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
         _check_short("exchange name", self.exchange, empty=False)

@@ -1,4 +1,4 @@
-"""The window: how much may be handed over and not yet have an outcome. It is what pushes back on publishers."""
+"""The window: how much may be handed over and have no outcome yet. It is what pushes back on publishers."""
 
 import threading
 import time
