@@ -27,7 +27,7 @@ from rabbitkeeper.coordinator.errors import InvalidName
 from rabbitkeeper.coordinator.paths import check_name
 from rabbitkeeper.coordinator.records import Tags
 
-OPERATION_TIMEOUT = 2.0  # the longest that one ZooKeeper operation may keep the agent's loop waiting
+OPERATION_TIMEOUT = 2.0  # the longest that one ZooKeeper operation keeps the agent's loop waiting
 WATCHDOG_MARGIN = 0.5  # what a loop may need besides, on a busy host
 
 _NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
@@ -245,15 +245,10 @@ class AgentConfig(_Section):
             return self.watchdog.timeout
         return min(5.0, self.zookeeper.session_timeout * 5 / 6)
 
-    @property
-    def operation_timeout(self) -> float:
-        """Seconds that one ZooKeeper operation of the loop may take."""
-        return min(OPERATION_TIMEOUT, self.zookeeper.session_timeout / 3)
-
     @model_validator(mode="after")
     def _timings_agree(self) -> Self:
         timeout, session = self.watchdog_timeout, self.zookeeper.session_timeout
-        least = self.operation_timeout + WATCHDOG_MARGIN
+        least = OPERATION_TIMEOUT + WATCHDOG_MARGIN
         if timeout >= session:
             raise _problem(
                 "watchdog.timeout",
@@ -264,7 +259,7 @@ class AgentConfig(_Section):
             raise _problem(
                 "watchdog.timeout",
                 f"is {timeout:g} s, shorter than the {least:g} s that a healthy loop may need "
-                f"({self.operation_timeout:g} s for one ZooKeeper operation and {WATCHDOG_MARGIN:g} s "
+                f"({OPERATION_TIMEOUT:g} s for one ZooKeeper operation and {WATCHDOG_MARGIN:g} s "
                 f"besides); set it to {least:g} or more",
             )
         return self

@@ -1,0 +1,114 @@
+"""The health judge: facts in, verdict out. Pure; it looks at nothing itself.
+
+The order of the rules is the order of certainty: a process that is not there, then a boot or a formation
+under way, then what the connection and the canary say. A verdict's reasons never contain a number that
+grows, because a member's znode is written whenever its status or reasons change.
+"""
+
+from dataclasses import dataclass
+
+from rabbitkeeper.agent.observation import ConnectionFacts, Observation
+from rabbitkeeper.coordinator.records import MemberStatus
+
+WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPolicy:
+    """When a broker counts as ill. The same names and units as ``health`` in the configuration."""
+
+    hung_after: float = 2.0  # seconds without an answer
+    fall: int = 1  # failed reconnections until a broken connection counts
+    rise: int = 1  # confirmed canaries until a broker counts as running again
+    start_grace: float = 30.0  # seconds for which a broker that was never up is "starting"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    status: MemberStatus
+    reasons: tuple[str, ...]
+    since: float  # of this status, seconds monotonic
+
+    @property
+    def well(self) -> bool:
+        """Whether the broker serves clients: running, or alarmed or without a majority through no fault of
+        its own."""
+        return self.status in WELL
+
+
+def judge(
+    observation: Observation, now: float, policy: HealthPolicy, previous: Verdict | None = None
+) -> Verdict:
+    """Say how the broker is.
+
+    Args:
+        observation: what is known now.
+        now: seconds, monotonic.
+        policy: what is tolerated.
+        previous: the verdict before, None for the first. It matters in two places: a broker that was well
+            stays so while its connection is being made anew, and ``since`` is carried on.
+
+    Returns:
+        The verdict; its ``since`` is that of ``previous`` while the status stays the same.
+    """
+    status, reasons = _status(observation, now, policy, previous)
+    since = previous.since if previous is not None and previous.status is status else now
+    return Verdict(status, reasons, since)
+
+
+def _status(
+    observation: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> tuple[MemberStatus, tuple[str, ...]]:
+    process, formation = observation.process, observation.formation
+    if process.running is False:
+        return _not_running(observation)
+    if observation.draining is not None:
+        return MemberStatus.DRAINING, (observation.draining,)
+    if formation.phase is not None:
+        return MemberStatus.STARTING, (formation.phase,)
+    if observation.connection.up_since is None:
+        return _not_connected(observation, now, policy, previous)
+    if not formation.formed:
+        return MemberStatus.STARTING, (formation.problem or "not in the cluster yet",)
+    return _connected(observation, policy, previous)
+
+
+def _not_running(observation: Observation) -> tuple[MemberStatus, tuple[str, ...]]:
+    process, formation = observation.process, observation.formation
+    if formation.phase is not None:
+        return MemberStatus.STARTING, (formation.phase,)
+    known = tuple(reason for reason in (process.problem, process.exited) if reason is not None)
+    return MemberStatus.STOPPED, known[:1] or ("the broker is not running",)
+
+
+def _connected(
+    observation: Observation, policy: HealthPolicy, previous: Verdict | None
+) -> tuple[MemberStatus, tuple[str, ...]]:
+    connection = observation.connection
+    if connection.silent >= policy.hung_after:
+        return MemberStatus.HUNG, (f"no answer to a canary within {policy.hung_after:g} s",)
+    if connection.blocked is not None:
+        return MemberStatus.ALARMED, (f"publishers are blocked: {connection.blocked}",)
+    if connection.confirmed < policy.rise and not (previous is not None and previous.well):
+        canaries = "a canary" if policy.rise == 1 else f"{policy.rise} canaries in a row"
+        return MemberStatus.STARTING, (f"connected, waiting for {canaries} to be confirmed",)
+    if observation.minority is not None:
+        return MemberStatus.MINORITY, (observation.minority,)
+    return MemberStatus.RUNNING, ()
+
+
+def _not_connected(
+    observation: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> tuple[MemberStatus, tuple[str, ...]]:
+    connection = observation.connection
+    if not observation.been_up and now < observation.watched_since + policy.start_grace:
+        return MemberStatus.STARTING, (_why(connection, "connecting for the first time"),)
+    if connection.silent >= policy.hung_after:
+        return MemberStatus.HUNG, (f"accepts connections and answers none within {policy.hung_after:g} s",)
+    if previous is not None and previous.well and connection.failures < policy.fall:
+        return previous.status, previous.reasons
+    return MemberStatus.UNREACHABLE, (_why(connection, "the connection broke"),)
+
+
+def _why(connection: ConnectionFacts, otherwise: str) -> str:
+    return connection.error if connection.error is not None else otherwise

@@ -1,0 +1,72 @@
+"""What is known of the broker at one moment: the facts that the health judge decides on.
+
+Plain frozen data between those who look (probe, driver, formation) and the one who judges (``health.py``).
+All times are monotonic seconds.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class ConnectFailure(StrEnum):
+    """How an attempt to connect to the broker ended."""
+
+    REFUSED = "refused"  # nothing listens, or no way there
+    SILENT = "silent"  # something listens and does not answer
+    DENIED = "denied"  # the broker answers and refuses the credentials
+    NO_VHOST = "no vhost"  # the broker answers; the agents' vhost is not there, or not ours yet
+    BROKEN = "broken"  # anything else: closed in the middle, another protocol
+
+
+ANSWERED = frozenset({ConnectFailure.DENIED, ConnectFailure.NO_VHOST})  # failures that a live broker sends
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFacts:
+    """The probe's connection to the broker and the canaries on it."""
+
+    up_since: float | None = None  # None: not connected
+    failures: int = 0  # failed attempts in a row since it was up
+    failure: ConnectFailure | None = None  # of the last attempt
+    error: str | None = None  # the same as a sentence
+    silent: float = 0.0  # seconds for which the broker was asked and has not answered; see silence.py
+    confirmed: int = 0  # canaries confirmed in a row on this connection
+    latency: float | None = None  # seconds, of the last confirmed canary
+    blocked: str | None = None  # the broker's reason for blocking publishers
+
+    @property
+    def answers(self) -> bool:
+        """Whether a live broker is there, be it one that turns this agent away."""
+        return self.up_since is not None or self.failure in ANSWERED
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """The broker's process, as far as the driver can see it."""
+
+    running: bool | None = None  # None: this driver cannot tell
+    since: float | None = None
+    exited: str | None = None  # how it ended, a sentence
+    problem: str | None = None  # why it could not be started, a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class FormationFacts:
+    """Where the broker stands in the RabbitMQ cluster."""
+
+    formed: bool = False  # it is in the cluster, since its last start
+    phase: str | None = None  # what is being done about it now
+    problem: str | None = None  # why the last try did not succeed, a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that a verdict is founded on."""
+
+    watched_since: float  # since when this broker process (or, if unknown, any) has been watched
+    connection: ConnectionFacts = field(default_factory=ConnectionFacts)
+    process: ProcessFacts = field(default_factory=ProcessFacts)
+    formation: FormationFacts = field(default_factory=FormationFacts)
+    been_up: bool = False  # a connection has stood since ``watched_since``
+    minority: str | None = None  # why the last canary on a majority was given up; None if it was confirmed
+    draining: str | None = None  # why this member is being taken out of service

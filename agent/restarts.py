@@ -1,0 +1,39 @@
+"""When a broker that died is started again: at once, then with growing random pauses. Pure.
+
+Full jitter (a uniform draw from zero to the ceiling) as in Marc Brooker's "Exponential Backoff and Jitter",
+AWS Architecture Blog, 2015: brokers that died together do not come back in step.
+"""
+
+from dataclasses import dataclass, replace
+
+CEILING = 30.0  # seconds, of the longest pause
+_FIRST_CEILING = 1.0  # seconds, of the pause before the second restart
+STEADY = 60.0  # seconds of good health after which earlier deaths are forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """A value; every change makes a new one.
+
+    ``deaths`` counts those that are not forgotten yet; ``due`` is when the next start may be made,
+    seconds monotonic.
+    """
+
+    deaths: int = 0
+    due: float = 0.0
+
+    def died(self, now: float, draw: float) -> "Restarts":
+        """The broker died, or could not be started.
+
+        Args:
+            now: seconds, monotonic.
+            draw: a random number in [0, 1).
+        """
+        ceiling = 0.0 if self.deaths == 0 else min(CEILING, _FIRST_CEILING * 2.0 ** min(self.deaths - 1, 10))
+        return Restarts(self.deaths + 1, now + ceiling * draw)
+
+    def well(self, since: float, now: float) -> "Restarts":
+        """The broker has been well from ``since`` to ``now``."""
+        if self.deaths and now - since >= STEADY:
+            return replace(self, deaths=0)
+        return self
