@@ -1,0 +1,84 @@
+"""What the demo found: a line per fault and the account of all messages, for people and for machines."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from rabbitkeeper.compose.demo.load import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class FaultResult:
+    """One fault and what came of it. Times in seconds."""
+
+    fault: str
+    member: str
+    led: bool  # the member was the leader
+    gap: float  # the longest time without a confirm, from the last one before the fault on
+    new_leader: str | None  # None: the lead did not move
+    elected: float | None  # from the fault to the new leader's znode
+    whole: float | None  # from the fault until every member ran again; None: not in time
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole demo."""
+
+    faults: tuple[FaultResult, ...]
+    totals: Totals
+    lost: tuple[int, ...]  # numbers of messages that were confirmed and never delivered
+    failures: tuple[str, ...]
+    seconds: float
+    seed: int | None
+
+    @property
+    def passed(self) -> bool:
+        """Nothing that was confirmed is lost, and every broken part came back."""
+        return not self.lost and all(fault.whole is not None for fault in self.faults)
+
+    def write_json(self, path: Path) -> None:
+        """Everything, as JSON."""
+        content = {"v": 1, "passed": self.passed, **asdict(self)}
+        path.write_text(json.dumps(content, indent=2) + "\n")
+
+    def show(self, console: Console) -> None:
+        """Two tables and a verdict."""
+        faults = Table(title="What was broken", title_justify="left", pad_edge=False)
+        for heading in ("fault", "member", "was"):
+            faults.add_column(heading)
+        for heading in ("gap in confirms", "new leader", "elected after", "whole again after"):
+            faults.add_column(heading, justify="right")
+        for one in self.faults:
+            faults.add_row(
+                one.fault,
+                one.member,
+                "leader" if one.led else "replica",
+                f"{one.gap:.2f} s",
+                one.new_leader or "none needed",
+                _seconds(one.elected) if one.elected is not None else "",
+                _seconds(one.whole) if one.whole is not None else "[red]not in time[/]",
+            )
+        console.print(faults)
+        account = Table(title="What became of the messages", title_justify="left", pad_edge=False)
+        totals = self.totals
+        for heading in ("published", "confirmed", "delivered", "duplicated", "not confirmed", "lost"):
+            account.add_column(heading, justify="right")
+        lost = f"[bold red]{len(self.lost)}[/]" if self.lost else "[bold green]0[/]"
+        numbers = (totals.published, totals.confirmed, totals.delivered, totals.duplicated, totals.failed)
+        account.add_row(*(f"{number:,}" for number in numbers), lost)
+        console.print(account)
+        for failure in self.failures[:10]:
+            console.print(f"not confirmed: {failure}", highlight=False, markup=False)
+        if self.lost:
+            console.print(f"[bold red]{len(self.lost)} confirmed messages are lost:[/] {self.lost[:20]}")
+        elif not self.passed:
+            console.print("[bold red]Nothing confirmed is lost, but not every member came back in time.[/]")
+        else:
+            console.print(f"[bold green]No confirmed message is lost.[/] {self.seconds:.0f} s in all.")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
