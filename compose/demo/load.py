@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from rabbitkeeper.client import Binding, Client, Exchange, PublishError, Queue, RabbitKeeperError
 
@@ -96,7 +97,7 @@ class Load:
         before = [moment for moment in times if moment <= start][-1:] or [start]
         within = [moment for moment in times if start < moment <= end]
         marks = [*before, *within, end]
-        return max(later - earlier for earlier, later in zip(marks, marks[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(marks))
 
     def finish(self, timeout: float) -> frozenset[int]:
         """Stop producing, and wait until everything confirmed is delivered.
