@@ -80,7 +80,7 @@ class PlainScreen:
 
 
 class LiveScreen:
-    """A picture that is drawn eight times a second: members, messages, the graph of confirms, what happened."""
+    """A picture, drawn eight times a second: members, messages, the graph of confirms, what happened."""
 
     def __init__(self, console: Console) -> None:
         self._started = time.monotonic()

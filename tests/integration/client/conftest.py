@@ -1,0 +1,84 @@
+"""A real RabbitMQ cluster and a real ZooKeeper, with the group's znodes written by the test.
+
+The client is tested against the protocol alone here, so that a test can say at any moment who leads; agents
+that do that by themselves are in the tests of the whole.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rabbitkeeper.client import Client
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.paths import GroupPaths
+from rabbitkeeper.coordinator.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
+from rabbitkeeper.coordinator.session import Session
+
+GROUP = "announced"
+
+
+class Announcer:
+    """Says in ZooKeeper what agents would say."""
+
+    def __init__(self, local: Local) -> None:
+        self.local = local
+        self.members = ("node1", "node2", "node3")
+        self.paths = GroupPaths(GROUP)
+        self.session = Session(local.zookeeper_hosts, timeout=20, name="announcer")
+        self.session.start()
+        self.session.ensure_path(self.paths.members)
+        for name in self.members:
+            self.status(name, MemberStatus.RUNNING)
+        self.lead("node1")
+
+    def status(self, name: str, status: MemberStatus) -> None:
+        path = self.paths.member(name)
+        record = MemberRecord(
+            name=name,
+            instance="1",
+            node=self.local.node(name),
+            versions=Versions(agent="test"),
+            amqp=self.address(name),
+            state=status,
+            since=utcnow(),
+        )
+        znode = self.session.stat(path)
+        if znode is None:
+            self.session.create(path, record.to_bytes(), ephemeral=True)
+        else:
+            self.session.set(path, record.to_bytes(), znode.version)
+
+    def lead(self, name: str) -> None:
+        znode = self.session.stat(self.paths.leader)
+        if znode is not None:
+            self.session.delete(self.paths.leader, znode.version)
+        record = LeaderRecord(
+            name=name,
+            instance="1",
+            node=self.local.node(name),
+            amqp=self.address(name),
+            since=utcnow(),
+            cause="test",
+        )
+        self.session.create(self.paths.leader, record.to_bytes(), ephemeral=True)
+
+    def address(self, name: str) -> str:
+        host, port = self.local.amqp(name)
+        return f"{host}:{port}"
+
+    def client(self, **options: float) -> Client:
+        return Client(self.local.zookeeper_hosts, GROUP, self.local.credentials, **options)
+
+
+@pytest.fixture(scope="module")
+def announcer() -> Iterator[Announcer]:
+    with Local(zookeepers=1, members=3, agents=False) as local:
+        announcer = Announcer(local)
+        yield announcer
+        announcer.session.close()
+
+
+@pytest.fixture
+def client(announcer: Announcer) -> Iterator[Client]:
+    with announcer.client() as client:
+        yield client
