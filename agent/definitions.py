@@ -90,3 +90,7 @@ def has_access(definitions: Mapping[str, Any], name: str, vhost: str) -> bool:
         all(each.get(key) == value for key, value in wanted.items())
         for each in definitions.get("permissions", ())
     )
+
+
+def has_user(definitions: Mapping[str, Any], name: str) -> bool:
+    return any(each["name"] == name for each in definitions.get("users", ()))

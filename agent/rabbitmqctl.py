@@ -9,7 +9,8 @@ Written for RabbitMQ 3.10 to 4.3: only commands, options and JSON keys that all 
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ class NodeNotRunning(RabbitmqCtlError):
 
 class RabbitmqCtlTimeout(RabbitmqCtlError):
     """The command did not end in time and was killed; it may have taken effect."""
+
+
+class Inconsistent(RabbitmqCtlError):
+    """Two nodes disagree on whether they are in one cluster: a join, or a member's disk, was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,33 +93,38 @@ class RabbitmqCtl:
         """Declare what ``definitions`` holds; what is there already is updated, nothing is removed."""
         self._run("import_definitions", "--format", "json", stdin=json.dumps(definitions))
 
-    def join_cluster(self, other: str) -> None:
-        """Make the node a member of ``other``'s cluster. **All that it holds is lost.**
-
-        On a failure its broker is started again before the error is raised, as what it is then.
+    @contextmanager
+    def app_stopped(self) -> Iterator[None]:
+        """Stop the broker inside the node, which goes on and answers the tools, and start it again after.
 
         Raises:
-            RabbitmqCtlError: one of the steps failed.
+            RabbitmqCtlError: it cannot be stopped, or has not booted again.
+        """
+        self._run("stop_app")
+        try:
+            yield
+        finally:
+            self._run("start_app")
+
+    def join_cluster(self, other: str) -> None:
+        """Make the node a member of ``other``'s cluster; its broker must be stopped.
+
+        **All that the node holds is lost.**
+
+        Raises:
+            Inconsistent: ``other`` believes that the node is a member already, and the node is not.
+            RabbitmqCtlError: it could not join; it holds what it held.
         """
         try:
-            self._run("stop_app")
             self._run("join_cluster", other)
-        except RabbitmqCtlError:
-            self._run("start_app")
+        except RabbitmqCtlError as error:
+            if "inconsistent_cluster" in str(error) or "thinks" in str(error):
+                raise Inconsistent(str(error)) from None
             raise
-        self._run("start_app")
 
     def forget_cluster_node(self, other: str, *, node: str) -> None:
         """Have ``node`` remove the stopped ``other`` from its cluster."""
         self._run("forget_cluster_node", other, node=node)
-
-    def stop_app(self) -> None:
-        """Stop the broker inside the node; the node goes on and answers the tools."""
-        self._run("stop_app")
-
-    def start_app(self) -> None:
-        """Start the broker inside the node; returns when it has booted."""
-        self._run("start_app")
 
     def grow(self, member: str) -> None:
         """Give every quorum queue a replica on ``member``; those that have one are left alone."""

@@ -101,4 +101,5 @@ def form(brokers: Sequence[BareBroker], timeout: float) -> None:
     for broker in brokers:
         broker.wait_listening(deadline)
     for broker in brokers[1:]:
-        broker.ctl.join_cluster(brokers[0].settings.node)
+        with broker.ctl.app_stopped():
+            broker.ctl.join_cluster(brokers[0].settings.node)
