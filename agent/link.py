@@ -112,6 +112,13 @@ class Link:
             custom_ioloop=loop,
         )
 
+    @property
+    def version(self) -> str | None:
+        """RabbitMQ's, as it says itself; None while there is no connection."""
+        properties = getattr(self.connection, "server_properties", None) or {}
+        version = properties.get("version")
+        return version if isinstance(version, str) else None
+
     def close(self, on_closed: Callable[[], None] | None = None) -> None:
         """Close it and tell no more of it.
 

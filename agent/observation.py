@@ -26,6 +26,7 @@ class ConnectionFacts:
     """The probe's connection to the broker and the canaries on it."""
 
     up_since: float | None = None  # None: not connected
+    answered_at: float | None = None  # when a live broker last accepted or turned away a connection
     failures: int = 0  # failed attempts in a row since it was up
     failure: ConnectFailure | None = None  # of the last attempt
     error: str | None = None  # the same as a sentence
@@ -33,6 +34,13 @@ class ConnectionFacts:
     confirmed: int = 0  # canaries confirmed in a row on this connection
     latency: float | None = None  # seconds, of the last confirmed canary
     blocked: str | None = None  # the broker's reason for blocking publishers
+    version: str | None = None  # RabbitMQ's, of the last connection
+
+    def since(self, moment: float) -> "ConnectionFacts":
+        """The same, without what is known of a broker that ended before ``moment``."""
+        if self.answered_at is None or self.answered_at >= moment:
+            return self
+        return ConnectionFacts(version=self.version)
 
     @property
     def answers(self) -> bool:

@@ -18,7 +18,7 @@ from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.agent.link import Link, ProbeSettings
 from rabbitkeeper.agent.majority_canary import MajorityCanary, MajorityResult
-from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.observation import ANSWERED, ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.silence import STEP, Silence
 
 LOG = logging.getLogger("rabbitkeeper.agent.probe")
@@ -184,7 +184,8 @@ class Probe:
         if link is not self._link:
             return
         self._answered()
-        self._report(ConnectionFacts(up_since=self._clock()))
+        now = self._clock()
+        self._report(ConnectionFacts(up_since=now, answered_at=now, version=link.version))
         if self._majority is not None:
             self._majority[1].moved(link.connection)
 
@@ -197,7 +198,14 @@ class Probe:
             self._answered()
         failures = self._facts.failures + 1
         self._report(
-            ConnectionFacts(failures=failures, failure=failure, error=error, silent=self._silence.lasted)
+            ConnectionFacts(
+                answered_at=self._clock() if failure in ANSWERED else None,
+                failures=failures,
+                failure=failure,
+                error=error,
+                silent=self._silence.lasted,
+                version=self._facts.version,
+            )
         )
         self._connect_later(min(_LONGEST_PAUSE, _PAUSE * failures))
 
@@ -207,7 +215,7 @@ class Probe:
             return
         self._link = None
         self._answered()
-        self._report(ConnectionFacts(error=error))
+        self._report(ConnectionFacts(error=error, version=self._facts.version))
         if self._majority is not None:
             self._majority[1].moved(None)
         self._connect()

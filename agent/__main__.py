@@ -1,0 +1,5 @@
+"""``python -m rabbitkeeper.agent CONFIG.yml``."""
+
+from rabbitkeeper.agent.command import command
+
+command(prog_name="python -m rabbitkeeper.agent")

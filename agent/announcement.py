@@ -1,0 +1,80 @@
+"""What an agent writes about itself: its member's record, the leader's, the history's entry. Pure."""
+
+from dataclasses import dataclass
+from importlib import metadata
+
+from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.health import Verdict
+from rabbitkeeper.coordinator.records import HistoryEntry, LeaderRecord, MemberRecord, Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Announcer:
+    """The identity of one run of an agent.
+
+    Args:
+        config: the agent's.
+        instance: of this run.
+        version: the agent's.
+    """
+
+    config: AgentConfig
+    instance: str
+    version: str = metadata.version("rabbitkeeper")
+
+    def member(self, verdict: Verdict, since: str, rabbitmq: str | None) -> MemberRecord:
+        """The member's record.
+
+        Args:
+            verdict: how the broker is.
+            since: of that state, for people.
+            rabbitmq: the broker's version, when it is known.
+        """
+        broker = self.config.broker
+        return MemberRecord(
+            name=self.config.name,
+            instance=self.instance,
+            node=broker.node,
+            versions=Versions(agent=self.version, rabbitmq=rabbitmq),
+            amqp=broker.advertised,
+            amqps=broker.advertise.amqps,
+            state=verdict.status,
+            reasons=verdict.reasons,
+            since=since,
+            tags=self.config.tags.record,
+        )
+
+    def leader(self, cause: str, since: str) -> LeaderRecord:
+        """The record of a lead that is to be taken for ``cause``."""
+        broker = self.config.broker
+        return LeaderRecord(
+            name=self.config.name,
+            instance=self.instance,
+            node=broker.node,
+            amqp=broker.advertised,
+            amqps=broker.advertise.amqps,
+            since=since,
+            cause=cause,
+        )
+
+    def change(
+        self, epoch: int, previous: str | None, cause: str, at: str, timings: dict[str, float]
+    ) -> HistoryEntry:
+        """The history's entry for a lead that has been taken.
+
+        Args:
+            timings: seconds: ``vacant`` from seeing no leader to having the lead, ``canary`` of that for the
+                majority to confirm.
+        """
+        return HistoryEntry.model_validate(
+            {
+                "epoch": epoch,
+                "from": previous,
+                "to": self.config.name,
+                "node": self.config.broker.node,
+                "cause": cause,
+                "by": self.config.name,
+                "at": at,
+                "timings": {phase: round(seconds, 4) for phase, seconds in timings.items()},
+            }
+        )

@@ -1,0 +1,97 @@
+"""Puts one agent together from its configuration. Nothing is started, opened or written here."""
+
+import secrets
+
+from rabbitkeeper.agent.agent import Agent
+from rabbitkeeper.agent.announcement import Announcer
+from rabbitkeeper.agent.broker import Broker
+from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.drivers import driver_for
+from rabbitkeeper.agent.formation import FormationResult, Identity, form
+from rabbitkeeper.agent.link import ProbeSettings
+from rabbitkeeper.agent.loop import Loop
+from rabbitkeeper.agent.membership import Membership
+from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.wakeup import Wakeup
+from rabbitkeeper.agent.watchdog import Watchdog
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
+
+
+def assemble(config: AgentConfig) -> Agent:
+    """An agent that is ready to run.
+
+    Raises:
+        ConfigurationError: the driver or the session cannot be made the way they are configured.
+    """
+    wakeup, watchdog = Wakeup(), Watchdog(config.watchdog_timeout)
+    driver = driver_for(config.broker)
+    session = Session(
+        config.zookeeper.hosts,
+        timeout=config.zookeeper.session_timeout,
+        wake=wakeup.ring_group,
+        name=config.name,
+    )
+    store = Store(session, config.group)
+    probe = Probe(_probe_settings(config), wake=wakeup.ring)
+    announcer = Announcer(config, instance=secrets.token_hex(8))
+    membership = Membership(session, store, announcer, wakeup, watchdog.beat)
+    amqp = config.broker.amqp
+    identity = Identity(
+        member=config.name,
+        node=config.broker.node,
+        vhost=config.broker.vhost,
+        user=(amqp.username, amqp.password.get_secret_value()),
+    )
+
+    def into_cluster() -> FormationResult:
+        # A store of its own: this runs beside the loop, and a store belongs to one thread.
+        own = Store(session, config.group)
+        return form(own, driver.ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
+
+    process = config.broker.process
+    broker = Broker(
+        driver,
+        into_cluster,
+        boot_timeout=process.boot_timeout if process is not None else 0.0,
+        wake=wakeup.ring,
+        formed=probe.connect_now,
+    )
+    loop = Loop(
+        config,
+        session=session,
+        membership=membership,
+        broker=broker,
+        probe=probe,
+        announcer=announcer,
+        wakeup=wakeup,
+        beat=watchdog.beat,
+    )
+    return Agent(
+        config,
+        session=session,
+        store=store,
+        membership=membership,
+        broker=broker,
+        loop=loop,
+        probe=probe,
+        wakeup=wakeup,
+        watchdog=watchdog,
+    )
+
+
+def _probe_settings(config: AgentConfig) -> ProbeSettings:
+    amqp, health = config.broker.amqp, config.health
+    return ProbeSettings(
+        host=amqp.host,
+        port=amqp.port,
+        username=amqp.username,
+        password=amqp.password.get_secret_value(),
+        vhost=config.broker.vhost,
+        name=config.name,
+        interval=health.interval,
+        hung_after=health.hung_after,
+        fall=health.fall,
+        rise=health.rise,
+        connect_timeout=health.connect_timeout,
+    )

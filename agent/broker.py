@@ -1,0 +1,248 @@
+"""Keeps the broker's process and its place in the cluster: does what ``supervision.py`` plans.
+
+Everything that takes seconds (a start, a kill, joining the cluster) is a job beside the loop, one at a
+time. What it brings about is seen by looking again, not taken from the job's word.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
+from rabbitkeeper.agent.formation import FormationRefused
+from rabbitkeeper.agent.job import Job
+from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts, ProcessFacts
+from rabbitkeeper.agent.restarts import Restarts
+from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
+from rabbitkeeper.coordinator.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.records import MemberStatus
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+REFUSED_PAUSE = 30.0  # seconds until a refused formation is tried again: somebody must do something first
+FAILED_PAUSE = 2.0  # seconds until a failed one is
+_JOB_PATIENCE = 10.0  # seconds to wait for a step under way before the broker is stopped
+_AWAY = frozenset({MemberStatus.UNREACHABLE, MemberStatus.STOPPED})
+_PHASES = {Step.START: "starting the broker", Step.FORM: "seeing to its place in the cluster"}
+
+
+class Broker:
+    """One broker and its driver. Belongs to the loop's thread.
+
+    Args:
+        driver: starts, stops and kills it, or only looks.
+        form: brings it into the cluster; returns when it is in.
+        boot_timeout: seconds that it may take until it answers.
+        wake: called when a job has ended.
+        formed: called on the loop's thread when the broker has come into the cluster.
+        clock: monotonic seconds.
+        draw: random numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        driver: BrokerDriver,
+        form: Callable[[], object],
+        *,
+        boot_timeout: float,
+        wake: Callable[[], None],
+        formed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._driver = driver
+        self._form = form
+        self._boot_timeout = boot_timeout
+        self._wake = wake
+        self._on_formed = formed
+        self._draw = draw
+        self._job: tuple[Step, Job[object]] | None = None
+        self._process: BrokerProcess | None = None
+        self._adopted = False
+        self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
+        self._been_up = False
+        self._formed = False
+        self._form_due = 0.0
+        self._restarts = Restarts()
+        self._start_problem: str | None = None
+        self._form_problem: str | None = None
+        self.watched_since = clock()
+        self.settled_since = self.watched_since  # when the last step ended
+        self.started_here = False  # whether it was this run of the agent that started it
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is under way."""
+        return self._job is not None
+
+    @property
+    def been_up(self) -> bool:
+        """Whether it has answered since it was started or found."""
+        return self._been_up
+
+    def look(self, now: float, connection: ConnectionFacts) -> tuple[ProcessFacts, FormationFacts]:
+        """See how the process is, and what has become of the step under way.
+
+        Args:
+            now: seconds, monotonic.
+            connection: what the probe says.
+
+        Raises:
+            ConfigurationError: the broker cannot ever be started the way it is configured.
+        """
+        self._collect(now)
+        self._observe(now)
+        answered = connection.since(self.watched_since).answers
+        if answered:
+            self._been_up = True
+            self._start_problem = None
+        return self._process_facts(), FormationFacts(self._formed, self._phase(answered), self._form_problem)
+
+    def act(
+        self,
+        now: float,
+        connection: ConnectionFacts,
+        status: MemberStatus,
+        well_since: float | None,
+        *,
+        paused: bool,
+        can_form: bool,
+    ) -> float | None:
+        """Begin the next step, if there is one to begin.
+
+        Args:
+            now: seconds, monotonic.
+            connection: what the probe says.
+            status: the verdict's.
+            well_since: since when it has been well; None while it is not.
+            paused: the group is.
+            can_form: ZooKeeper is there.
+
+        Returns:
+            When to look again (monotonic seconds), if time alone can change the plan.
+        """
+        if well_since is not None:
+            self._restarts = self._restarts.well(well_since, now)
+        if not self._driver.owned and status in _AWAY:
+            self._formed = False  # it may come back without what it had
+        running = self._process.running if self._driver.owned and self._process is not None else None
+        planned = plan(
+            Supervised(
+                owned=self._driver.owned,
+                running=running,
+                status=status,
+                busy=self._job is not None,
+                paused=paused,
+                answers=connection.since(self.watched_since).answers,
+                been_up=self._been_up,
+                formed=self._formed,
+                can_form=can_form,
+                watched_since=self.watched_since,
+                start_due=self._restarts.due,
+                form_due=self._form_due,
+            ),
+            now,
+            boot_timeout=self._boot_timeout,
+        )
+        self._begin(planned)
+        return planned.look_again
+
+    def stop(self, timeout: float) -> None:
+        """Stop the broker, by force if need be, if it is ours.
+
+        Args:
+            timeout: seconds for an orderly end.
+        """
+        if not self._driver.owned:
+            return
+        if self._job is not None:
+            self._job[1].wait(_JOB_PATIENCE)
+        self._driver.stop(timeout)
+
+    # -- inside
+
+    def _begin(self, planned: Plan) -> None:
+        if planned.step is Step.START:
+            self._launch(Step.START, self._driver.start)
+            self.started_here = True
+        elif planned.step is Step.KILL:
+            LOG.warning("killing the broker: %s", planned.reason)
+            self._launch(Step.KILL, self._driver.kill)
+        elif planned.step is Step.FORM:
+            self._launch(Step.FORM, self._form)
+
+    def _launch(self, step: Step, work: Callable[[], object]) -> None:
+        self._job = (step, Job(step.value, work, self._wake))
+
+    def _collect(self, now: float) -> None:
+        if self._job is None or not self._job[1].done:
+            return
+        (step, job), self._job = self._job, None
+        self.settled_since = now
+        failure = job.failure
+        if step is Step.FORM:
+            self._formation_ended(now, failure)
+        elif failure is None:
+            self._spawned = step is Step.START
+        else:
+            LOG.error("%s", failure)
+            if step is Step.START:
+                if isinstance(failure, ConfigurationError) and not self._been_up:
+                    raise failure
+                self._start_problem = str(failure)
+                self._died(now)
+
+    def _formation_ended(self, now: float, failure: RabbitKeeperError | None) -> None:
+        if failure is None:
+            self._formed, self._form_problem = True, None
+            self._on_formed()
+            return
+        refused = isinstance(failure, FormationRefused)
+        self._form_due = now + (REFUSED_PAUSE if refused else FAILED_PAUSE)
+        if self._form_problem != str(failure):
+            LOG.log(logging.ERROR if refused else logging.WARNING, "not in the cluster: %s", failure)
+        self._form_problem = str(failure)
+
+    def _observe(self, now: float) -> None:
+        before, process = self._process, self._driver.observe()
+        self._process = process
+        if not self._driver.owned:
+            return
+        if process.running and (before is None or not before.running or before.pid != process.pid):
+            self._adopted = before is None
+            if self._adopted:
+                LOG.info("the broker is running already, as process %s: it is adopted", process.pid)
+            else:
+                self.watched_since = now
+            self._been_up = self._formed = False
+            self._form_due, self._form_problem = 0.0, None
+        elif not process.running and (self._spawned or (before is not None and before.running)):
+            self._say_how_it_ended(process)
+            self._formed = False
+            self._died(now)
+        self._spawned = False
+
+    def _say_how_it_ended(self, process: BrokerProcess) -> None:
+        LOG.warning("the broker has ended: %s", process.exited or "it is not known how")
+        if not self._been_up and process.log_tail:
+            LOG.warning("its last lines: %s", " | ".join(process.log_tail))
+
+    def _died(self, now: float) -> None:
+        self._restarts = self._restarts.died(now, self._draw())
+        if self._restarts.due > now:
+            LOG.info("starting the broker again in %.1f s", self._restarts.due - now)
+
+    def _phase(self, answered: bool) -> str | None:
+        if self._job is not None:
+            return _PHASES.get(self._job[0])
+        running = self._process is not None and self._process.running
+        if self._driver.owned and running and not (self._been_up or answered or self._adopted):
+            return "booting"
+        return None
+
+    def _process_facts(self) -> ProcessFacts:
+        process = self._process
+        if process is None or not self._driver.owned:
+            return ProcessFacts()
+        return ProcessFacts(process.running, process.since, process.exited, self._start_problem)

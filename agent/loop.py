@@ -1,0 +1,262 @@
+"""The agent's loop: one thread that looks, judges, decides and acts, over and over.
+
+Each turn is the same: keep the lease, read the group if it has changed, see how the broker is, judge, decide,
+act on the decision, take the next step with the broker, and say in one sentence what came of it. What
+decides is elsewhere and pure (``health.judge``, ``election.decide``, ``supervision.plan``); what takes
+seconds is a job or a thread of its own, whose end rings this loop's bell. Between turns it waits for that
+bell, or for the next moment at which time alone changes something.
+
+It leads only while its lease is valid, and renews the lease itself: a loop that hangs loses the lead, and
+the watchdog then ends the process.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from rabbitkeeper.agent.announcement import Announcer
+from rabbitkeeper.agent.broker import Broker
+from rabbitkeeper.agent.campaign import Campaign
+from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.errors import WrongCredentials
+from rabbitkeeper.agent.health import HealthPolicy, Verdict, judge
+from rabbitkeeper.agent.membership import TROUBLED_PAUSE, Membership
+from rabbitkeeper.agent.narrator import Narrator
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
+from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.wakeup import Wakeup
+from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
+from rabbitkeeper.coordinator.records import MemberRecord, utcnow
+from rabbitkeeper.coordinator.session import Session
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+LONGEST_WAIT = 0.5  # seconds between turns: a process that ends rings no bell
+RENEWALS = 6  # of the lease, in one session timeout
+_IMPATIENT_RENEWAL = 0.1  # seconds between renewals while there is no lease
+
+
+class Loop:
+    """One agent's loop over parts that are made elsewhere (``assembly.py``).
+
+    Args:
+        config: the agent's.
+        session: started.
+        membership: its part in the group.
+        broker: its broker.
+        probe: started.
+        announcer: who it is.
+        wakeup: its bell.
+        beat: tells the watchdog that the loop comes round.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        session: Session,
+        membership: Membership,
+        broker: Broker,
+        probe: Probe,
+        announcer: Announcer,
+        wakeup: Wakeup,
+        beat: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        health = config.health
+        self._config = config
+        self._policy = HealthPolicy(health.hung_after, health.fall, health.rise, health.start_grace)
+        self._session = session
+        self._membership = membership
+        self._broker = broker
+        self._probe = probe
+        self._announcer = announcer
+        self._wakeup = wakeup
+        self._beat = beat
+        self._clock = clock
+        self._campaign = Campaign(probe.confirm_majority, health.majority_timeout)
+        self._narrator = Narrator()
+        self._renewed_at = 0.0
+        self._verdict: Verdict | None = None
+        self._since = utcnow()  # of the verdict's status, for people
+        self._draining: str | None = None
+        self.sentence = "starting"  # what came of the last turn
+
+    @property
+    def draining(self) -> bool:
+        return self._draining is not None
+
+    def drain(self, reason: str) -> None:
+        """From the next turn on, do not lead any more. Can be called from any thread.
+
+        Args:
+            reason: for the member's record.
+        """
+        self._draining = reason
+        self._wakeup.ring()
+
+    def wait(self, until: float) -> None:
+        """Wait for the bell, or for ``until`` (monotonic seconds)."""
+        self._wakeup.wait(until - self._clock())
+
+    def turn(self) -> float:
+        """Go round once.
+
+        Returns:
+            When the next turn is due if the bell does not ring before, monotonic seconds.
+
+        Raises:
+            WrongCredentials, ConfigurationError, DuplicateMember: this agent cannot run as it is configured.
+        """
+        now = self._clock()
+        self._beat()
+        due: list[float | None] = [now + LONGEST_WAIT, self._renew(now), self._membership.read(now)]
+        facts = self._probe.facts
+        verdict, record = self._look(now, facts)
+        self._refuse_wrong_credentials(facts)
+        decision = self._decide(now, verdict)
+        due.append(self._act(now, decision, record))
+        if self._membership.been_registered:
+            due.append(self._tend(now, facts, verdict))
+        view = self._membership.view
+        self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
+        return min(moment for moment in due if moment is not None)
+
+    # -- look
+
+    def _renew(self, now: float) -> float:
+        session = self._session
+        period = session.timeout / RENEWALS if session.lease.valid(now) else _IMPATIENT_RENEWAL
+        if now >= self._renewed_at + period:
+            session.renew()
+            self._renewed_at = now
+        return self._renewed_at + period
+
+    def _look(self, now: float, facts: ConnectionFacts) -> tuple[Verdict, MemberRecord]:
+        process, formation = self._broker.look(now, facts)
+        self._campaign.collect(now)
+        observation = Observation(
+            watched_since=self._broker.watched_since,
+            connection=facts.since(self._broker.watched_since),
+            process=process,
+            formation=formation,
+            been_up=self._broker.been_up,
+            minority=self._campaign.minority,
+            draining=self._draining,
+        )
+        verdict = judge(observation, now, self._policy, self._verdict)
+        if self._verdict is None or verdict.status is not self._verdict.status:
+            self._since = utcnow()
+        self._verdict = verdict
+        return verdict, self._announcer.member(verdict, self._since, facts.version)
+
+    def _refuse_wrong_credentials(self, facts: ConnectionFacts) -> None:
+        """Credentials that have never worked are a mistake; later on they are a state like any other.
+
+        While the node joins the cluster it may lack its user for a moment, so that does not count.
+        """
+        never_worked = facts.failure is ConnectFailure.DENIED and facts.version is None
+        if never_worked and not self._broker.busy and (facts.answered_at or 0.0) > self._broker.settled_since:
+            raise wrong_credentials(self._config, facts)
+
+    # -- decide
+
+    def _decide(self, now: float, verdict: Verdict) -> Decision:
+        session, membership = self._session, self._membership
+        me = MemberState(
+            name=self._config.name,
+            instance=self._announcer.instance,
+            session=session.session_id,
+            status=verdict.status,
+            reasons=verdict.reasons,
+            status_since=verdict.since,
+            connected=session.connected,
+            lease_valid=session.lease.valid(now),
+            session_established_at=session.established_at,
+            disconnected_since=session.disconnected_since,
+            registered=membership.registered,
+            tags=self._config.tags.record,
+            vacant_since=membership.vacant_since,
+            campaign_failed_at=self._campaign.failed_at,
+            connected_since=session.connected_since,
+        )
+        return decide(membership.view, me, now)
+
+    # -- act
+
+    def _act(self, now: float, decision: Decision, record: MemberRecord) -> float | None:
+        membership = self._membership
+        if decision.action is Action.RESIGN and membership.registered:
+            # One transaction says why and gives up the lead. What is then done to the broker comes after it.
+            if not membership.resign(record):
+                return now + TROUBLED_PAUSE
+            LOG.warning("resigned: %s", decision.reason)
+            return now
+        if self._session.connected and self._session.session_id:
+            membership.announce(now, record)
+        if decision.action is not Action.CAMPAIGN:
+            idle = self._campaign.idle(now)
+            return _earliest(idle, decision.wait_until)
+        self._run_campaign(decision)
+        return None
+
+    def _run_campaign(self, decision: Decision) -> None:
+        result = self._campaign.run()
+        if result is None:
+            return
+        now, membership = self._clock(), self._membership
+        if not self._session.lease.valid(now):
+            self._campaign.ended(now, won=False)
+            return
+        cause = decision.cause or "campaign"
+        last = membership.view.last_change if membership.view is not None else None
+        vacant_since = membership.vacant_since
+        epoch = membership.take_lead(cause)
+        now = self._clock()
+        self._campaign.ended(now, won=epoch is not None)
+        if epoch is None:
+            return
+        vacant = now - vacant_since if vacant_since is not None else 0.0
+        LOG.info(
+            "took the lead: epoch %d, %s; vacant for %.3f s, of which %.3f s until a majority confirmed",
+            epoch,
+            cause,
+            vacant,
+            result.took,
+        )
+        membership.record_change(
+            self._announcer.change(
+                epoch,
+                last.to if last is not None else None,
+                cause,
+                utcnow(),
+                {"vacant": vacant, "canary": result.took},
+            )
+        )
+
+    def _tend(self, now: float, facts: ConnectionFacts, verdict: Verdict) -> float | None:
+        view = self._membership.view
+        if self.draining:
+            return None
+        return self._broker.act(
+            now,
+            facts,
+            verdict.status,
+            verdict.since if verdict.well else None,
+            paused=view is not None and view.pause is not None,
+            can_form=self._session.connected,
+        )
+
+
+def wrong_credentials(config: AgentConfig, facts: ConnectionFacts) -> WrongCredentials:
+    """The error for credentials that the broker refuses."""
+    amqp = config.broker.amqp
+    return WrongCredentials(
+        f"broker.amqp.username {amqp.username!r} and its password are refused by the broker at "
+        f"{amqp.host}:{amqp.port}: set the ones that it knows, or give it this user ({facts.error})"
+    )
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)

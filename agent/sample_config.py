@@ -1,0 +1,57 @@
+"""The configuration to start from: every key with its default, and what it is for."""
+
+SAMPLE_CONFIG = """\
+# One agent: it looks after the one broker beside it. All times are in seconds; relative paths are relative
+# to this file. What is commented out shows the default.
+
+group: orders          # the brokers that stand in for each other
+name: node1            # this member; no two agents of a group may have the same
+
+zookeeper:
+  hosts: "zk1:2181,zk2:2181,zk3:2181"
+  # session_timeout: 6.0     # a node that is gone is noticed within this; 3 to 120
+  # connect_timeout: 10.0    # at the start: without ZooKeeper the agent does not begin
+
+broker:
+  driver: process            # process: the agent runs the broker; external: it only looks
+  node: rabbit@host1         # Erlang node name
+  amqp:
+    host: 127.0.0.1          # where the agent itself connects
+    port: 5672
+    username: rabbitkeeper
+    password_file: /etc/rabbitkeeper/password   # or password, or password_env
+  advertise:
+    amqp: "10.0.0.1:5672"    # what clients connect to; default: amqp's host and port
+    # amqps: null
+  # vhost: rabbitkeeper      # the agents' own
+  # rabbitmqctl: null        # path; default: the driver's
+  process:                   # only with driver process
+    directory: /var/lib/rabbitkeeper/node1      # home, etc, data and log are below it
+    cookie_file: /etc/rabbitkeeper/cookie       # the same on every node of the cluster
+    # server: /usr/lib/rabbitmq/bin/rabbitmq-server
+    # environment: {}
+    # config: |              # lines for rabbitmq.conf
+    #   disk_free_limit.absolute = 2GB
+    # boot_timeout: 120.0    # a broker that does not answer by then is killed and started again
+    # stop_with_agent: true  # SIGTERM to the agent stops the broker too
+
+# health:
+#   interval: 0.5            # between canaries
+#   hung_after: 2.0          # without an answer for so long: hung
+#   connect_timeout: 1.0
+#   fall: 1                  # failed reconnections until a broken connection counts
+#   rise: 1                  # confirmed canaries until a broker counts as running again
+#   start_grace: 30.0        # a broker that was never up is "starting" for so long
+#   majority_timeout: 5.0    # for a majority to confirm before a lead is taken
+
+# tags:
+#   priority: 100            # the higher leads, other things being equal
+#   site: null
+#   no_failover: false       # true: never leads
+
+# watchdog:
+#   timeout: 5.0             # an agent whose loop stands still for so long is ended
+
+# log:
+#   level: info              # debug, info, warning, error
+"""

@@ -1,0 +1,72 @@
+"""What to do with the broker's process next: one pure decision.
+
+A broker is started when it is not there, brought into the cluster when it answers, and killed when it
+hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
+minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
+that an operator can stop a broker by hand.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rabbitkeeper.coordinator.records import MemberStatus
+
+
+class Step(StrEnum):
+    NOTHING = "nothing"
+    START = "start"
+    FORM = "form"  # see to it that it is in the cluster
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """A broker as its keeper knows it. Times are monotonic seconds."""
+
+    owned: bool  # this agent may start and kill it
+    running: bool | None  # None: cannot be told
+    status: MemberStatus  # by the last verdict
+    busy: bool = False  # a step is under way
+    paused: bool = False  # the group is
+    answers: bool = False  # a live broker is there now
+    been_up: bool = False  # it has answered since it was started
+    formed: bool = False  # it is in the cluster since it was started
+    can_form: bool = True  # ZooKeeper is there
+    watched_since: float = 0.0  # when it was started, or found running
+    start_due: float = 0.0
+    form_due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    step: Step
+    reason: str = ""  # for the log, with START and KILL
+    look_again: float | None = None  # monotonic seconds
+
+
+def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
+    """Decide the next step.
+
+    Args:
+        broker: what is known of it.
+        now: seconds, monotonic.
+        boot_timeout: seconds that a broker of ours may take until it answers.
+    """
+    if broker.busy:
+        return Plan(Step.NOTHING)
+    if broker.owned and not broker.paused:
+        if broker.running is False:
+            if now < broker.start_due:
+                return Plan(Step.NOTHING, look_again=broker.start_due)
+            return Plan(Step.START, "the broker is not running")
+        if broker.status is MemberStatus.HUNG:
+            return Plan(Step.KILL, "the broker hangs")
+        if not broker.been_up and not broker.answers:
+            if now >= broker.watched_since + boot_timeout:
+                return Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
+            return Plan(Step.NOTHING, look_again=broker.watched_since + boot_timeout)
+    if broker.running is not False and broker.answers and not broker.formed and broker.can_form:
+        if now < broker.form_due:
+            return Plan(Step.NOTHING, look_again=broker.form_due)
+        return Plan(Step.FORM)
+    return Plan(Step.NOTHING)

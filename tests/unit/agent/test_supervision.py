@@ -1,0 +1,98 @@
+"""What is done with the broker's process, and what is left alone."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rabbitkeeper.agent.supervision import Step, Supervised, plan
+from rabbitkeeper.coordinator.records import MemberStatus as Status
+
+WELL = Supervised(
+    owned=True,
+    running=True,
+    status=Status.RUNNING,
+    answers=True,
+    been_up=True,
+    formed=True,
+    watched_since=100.0,
+)
+BOOT = 120.0
+
+
+def step(broker: Supervised, now: float = 200.0) -> Step:
+    return plan(broker, now, boot_timeout=BOOT).step
+
+
+def test_a_well_broker_is_left_alone() -> None:
+    assert step(WELL) is Step.NOTHING
+
+
+def test_a_broker_that_is_not_there_is_started_when_it_is_due() -> None:
+    gone = replace(WELL, running=False, answers=False, formed=False, start_due=201.0)
+    assert plan(gone, 200.0, boot_timeout=BOOT).look_again == 201.0
+    assert step(gone, 200.0) is Step.NOTHING
+    assert step(gone, 201.0) is Step.START
+
+
+def test_a_hung_broker_is_killed() -> None:
+    assert step(replace(WELL, status=Status.HUNG)) is Step.KILL
+
+
+def test_a_broker_that_does_not_come_up_is_killed() -> None:
+    booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
+    assert plan(booting, 200.0, boot_timeout=BOOT).look_again == 220.0
+    assert step(booting, 219.9) is Step.NOTHING
+    assert step(booting, 220.0) is Step.KILL
+
+
+def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
+    # Its listeners may be suspended, or it may be paused in a minority: it is alive and knows why.
+    assert step(replace(WELL, status=Status.UNREACHABLE, answers=False), 10_000.0) is Step.NOTHING
+
+
+def test_a_broker_that_answers_is_brought_into_the_cluster_when_it_is_due() -> None:
+    outside = replace(WELL, formed=False, form_due=250.0)
+    assert step(outside, 249.0) is Step.NOTHING
+    assert step(outside, 250.0) is Step.FORM
+    assert step(replace(outside, can_form=False), 250.0) is Step.NOTHING
+
+
+def test_a_pause_leaves_the_process_alone() -> None:
+    assert step(replace(WELL, status=Status.HUNG, paused=True)) is Step.NOTHING
+    assert step(replace(WELL, running=False, answers=False, paused=True)) is Step.NOTHING
+
+
+def test_one_thing_at_a_time() -> None:
+    assert step(replace(WELL, running=False, answers=False, busy=True)) is Step.NOTHING
+
+
+brokers = st.builds(
+    Supervised,
+    owned=st.booleans(),
+    running=st.sampled_from([True, False, None]),
+    status=st.sampled_from(Status),
+    busy=st.booleans(),
+    paused=st.booleans(),
+    answers=st.booleans(),
+    been_up=st.booleans(),
+    formed=st.booleans(),
+    can_form=st.booleans(),
+    watched_since=st.floats(0, 500),
+    start_due=st.floats(0, 500),
+    form_due=st.floats(0, 500),
+)
+
+
+@given(brokers, st.floats(0, 1000))
+def test_what_is_not_ours_is_never_started_nor_killed(broker: Supervised, now: float) -> None:
+    planned = plan(broker, now, boot_timeout=BOOT)
+    if not broker.owned or broker.paused or broker.busy:
+        assert planned.step not in (Step.START, Step.KILL)
+    if planned.step is Step.START:
+        assert broker.running is False
+    if planned.step is Step.KILL:
+        assert broker.running is not False
+    if planned.look_again is not None:
+        assert planned.step is Step.NOTHING
+        assert planned.look_again > now
