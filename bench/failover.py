@@ -1,0 +1,158 @@
+"""How long a steady publisher waits when the leader's broker is killed, again and again.
+
+    ./dev bench failover [--runs 10] [--json FILE]
+
+Beside RabbitKeeper's client a bare loop runs on the same cluster at the same time, with pika alone: it knows
+the next broker beforehand, opens a new connection at once and a new channel for each retry, and gives up
+nothing else. That is the floor for a client without a warm standby; the ratio is what is of interest.
+"""
+
+import argparse
+import json
+import statistics
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pika
+from pika.exceptions import AMQPError
+
+from rabbitkeeper.client import Queue
+from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.local import Local
+
+BARE_QUEUE = "bare-loop"
+
+
+class BareLoop:
+    """Publishes with pika's BlockingConnection to a quorum queue of its own."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._target = ""
+        self.next = ""  # where to go when the connection breaks
+        self._confirmed: list[float] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self, target: str) -> None:
+        self._target = target
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(10)
+
+    def longest_pause(self, start: float, end: float) -> float:
+        times = [moment for moment in self._confirmed if moment <= end]
+        before = [moment for moment in times if moment <= start][-1:]
+        return max(b - a for a, b in pairwise([*before, *(m for m in times if m > start), end]))
+
+    def move(self, target: str) -> None:
+        """Be connected to ``target`` before the next run."""
+        self._target = target
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._publish(self._target)
+            except (AMQPError, OSError):
+                self._target = self.next or self._target
+
+    def _publish(self, target: str) -> None:
+        host, port = self._local.amqp(target)
+        credentials = pika.PlainCredentials(*self._local.credentials)
+        connection = pika.BlockingConnection(pika.ConnectionParameters(host, port, credentials=credentials))
+        channel = connection.channel()
+        channel.confirm_delivery()
+        while not self._stopping.is_set() and target == self._target:
+            try:
+                channel.basic_publish("", BARE_QUEUE, b"x", pika.BasicProperties(delivery_mode=2))
+            except pika.exceptions.NackError:
+                channel.close()
+                channel = connection.channel()
+                channel.confirm_delivery()
+                continue
+            self._confirmed.append(time.monotonic())
+            time.sleep(0.004)
+        connection.close()
+
+
+def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
+    observer = Observer(local.zookeeper_hosts, local.group, local.members)
+    observer.start()
+    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+    load.start()
+    load.producer.declare(Queue(BARE_QUEUE, arguments={"x-max-length": 1000}))
+    bare = BareLoop(local)
+    results: list[dict[str, float | str]] = []
+    try:
+        bare.start(_leader(observer))
+        for number in range(1, runs + 1):
+            leader = _leader(observer)
+            bare.next = next(name for name in local.members if name != leader)
+            bare.move(leader)
+            time.sleep(3)
+            struck = time.monotonic()
+            local.kill_broker(leader)
+            time.sleep(4)
+            end = time.monotonic()
+            seen = observer.elected_since(struck)
+            result: dict[str, float | str] = {
+                "leader": leader,
+                "gap": load.longest_pause(struck, end),
+                "bare": bare.longest_pause(struck, end),
+                "elected": float("nan") if seen is None else seen.at - struck,
+            }
+            results.append(result)
+            print(
+                f"{number:3}. {leader}: gap {result['gap']:.3f} s, bare loop {result['bare']:.3f} s, "
+                f"new leader after {result['elected']:.3f} s",
+                flush=True,
+            )
+            deadline = time.monotonic() + 120
+            while not observer.is_whole():
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"{leader} did not come back; see {local.logs(leader)}")
+                time.sleep(0.1)
+        bare.stop()
+        lost = load.finish(30)
+        totals = load.totals()
+    finally:
+        load.close()
+        observer.stop()
+    print(
+        f"confirmed {totals.confirmed}, duplicated {totals.duplicated}, failed {totals.failed}, lost {len(lost)}"
+    )
+    return results
+
+
+def _leader(observer: Observer) -> str:
+    while (leader := observer.leader) is None:
+        time.sleep(0.05)
+    return leader
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with Local(zookeepers=1, members=3) as local:
+        local.wait_ready(180)
+        results = measure(local, options.runs)
+    for key, name in (("gap", "RabbitKeeper"), ("bare", "bare loop"), ("elected", "new leader announced")):
+        values = [float(result[key]) for result in results]
+        print(f"{name}: median {statistics.median(values):.3f} s, worst {max(values):.3f} s")
+    ratio = statistics.median(float(result["gap"]) / float(result["bare"]) for result in results)
+    print(f"median ratio of the gap to the bare loop's: {ratio:.2f}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
