@@ -136,12 +136,12 @@ def write(settings: NodeSettings) -> None:
     try:
         for folder in (settings.home, etc / "conf.d", settings.data, settings.logs, settings.pid_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        _write_private(settings.config_file, text, 0o600)
+        write_private(settings.config_file, text, 0o600)
         (etc / "rabbitmq-env.conf").write_text("")
         if not (etc / "enabled_plugins").exists():
             (etc / "enabled_plugins").write_text("[].\n")
         if settings.cookie is not None:
-            _write_private(settings.home / ".erlang.cookie", settings.cookie, 0o400)
+            write_private(settings.home / ".erlang.cookie", settings.cookie, 0o400)
     except OSError as error:
         raise ConfigurationError(
             f"broker.process.directory is {str(settings.directory)!r}, and {error.filename} in it cannot be "
@@ -161,7 +161,7 @@ def _writable(value: str) -> bool:
     return value.isprintable() and value == value.strip() and not set(value) & set("#'\"\\")
 
 
-def _write_private(path: Path, text: str, mode: int) -> None:
+def write_private(path: Path, text: str, mode: int) -> None:
     """Write a file that others cannot read, not even for a moment, and replace the old one at once."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)

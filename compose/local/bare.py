@@ -34,13 +34,13 @@ class BareBroker:
         self._child: Child | None = None
 
     @property
-    def pid(self) -> int | None:
+    def broker_pid(self) -> int | None:
         """The server's pid; None when it is not running."""
         return self._child.pid if self._child is not None and self._child.running else None
 
     def spawn(self) -> None:
         """Start it; :meth:`wait_listening` tells when it serves."""
-        if self.pid is not None:
+        if self.broker_pid is not None:
             return
         node_files.write(self.settings)
         self._child = self._guardian.spawn(
@@ -65,12 +65,12 @@ class BareBroker:
             if time.monotonic() > deadline:
                 raise LocalError(f"{child.name} does not listen on port {port} in time: {self._told()}")
 
-    def end(self, grace: float) -> None:
-        """SIGTERM, after ``grace`` seconds (at once for 0) SIGKILL; returns when it is gone."""
+    def kill_broker(self) -> None:
+        """SIGKILL it; returns when it is gone."""
         if self._child is not None:
-            self._child.end(grace)
+            self._child.end(0)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal_broker(self, number: signal.Signals) -> None:
         """Send a signal.
 
         Raises:

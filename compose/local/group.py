@@ -3,12 +3,15 @@
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from rabbitkeeper.agent import definitions
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
-from rabbitkeeper.compose.local import bare, installed
+from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.compose.local import bare, installed, readiness
+from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.bare import BareBroker
 from rabbitkeeper.compose.local.erlang import ErlangHost
 from rabbitkeeper.compose.local.errors import LocalError
@@ -16,9 +19,11 @@ from rabbitkeeper.compose.local.guardian import Guardian
 from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
+from rabbitkeeper.coordinator.view import GroupView
 
 # A laptop's disk is fuller and its memory smaller than a server's: the defaults would raise alarms.
 _MODEST = "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 512MB\n"
+_AGENT_GRACE = 30.0  # seconds for an agent to end, which stops its broker too
 
 
 class Local:
@@ -27,10 +32,19 @@ class Local:
     Args:
         zookeepers: how many ZooKeeper servers; more than one form an ensemble.
         members: how many brokers, called ``node1``, ``node2``, …
+        group: the group's name.
         directory: where everything lives; made if missing, and it must be empty. None: a new folder in the
             temporary folder.
+        session_timeout: of the agents' ZooKeeper sessions, seconds.
         keep: leave the folder, with data and logs, when it stops.
         agents: False runs the brokers without agents, as a RabbitMQ cluster.
+        agent_settings: sections of the agents' configuration to be set otherwise, as
+            ``{"health": {"interval": 0.2}}``.
+
+    Attributes:
+        members: the members' names.
+        group: the group's name.
+        credentials: an application's user and password, with all permissions on vhost ``/``.
     """
 
     def __init__(
@@ -38,19 +52,28 @@ class Local:
         *,
         zookeepers: int = 1,
         members: int = 3,
+        group: str = "demo",
         directory: Path | None = None,
+        session_timeout: float = 6.0,
         keep: bool = False,
         agents: bool = True,
+        agent_settings: Mapping[str, Any] | None = None,
     ) -> None:
+        if agents and members and not zookeepers:
+            raise LocalError("agents need ZooKeeper: use zookeepers=1 or more, or agents=False")
         self.members = tuple(f"node{number}" for number in range(1, members + 1))
+        self.group = group
         self.credentials = ("app", secrets.token_urlsafe(18))
-        self._size = zookeepers
+        self._zookeepers = zookeepers
         self._directory = directory
+        self._session_timeout = session_timeout
         self._keep = keep
+        self._agents = agents
+        self._agent_settings = agent_settings or {}
         self._ports = Ports()
         self._guardian: Guardian | None = None
         self._zookeeper: LocalZooKeeper | None = None
-        self._brokers: dict[str, BareBroker] = {}
+        self._running: dict[str, BareBroker | AgentMember] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -59,31 +82,50 @@ class Local:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    # -- all of it
+
     def start(self, timeout: float = 180.0) -> None:
-        """Start everything; returns when it serves. On an error everything is ended again.
+        """Start everything. On an error, and on Ctrl-C, everything is ended again.
+
+        Returns when ZooKeeper serves and an application can log in to a broker: without agents to each of
+        the formed cluster, with agents to the first. :meth:`wait_ready` waits for the others.
 
         Raises:
             LocalError: something is not installed, or did not start in ``timeout`` seconds.
         """
+        if self._guardian is not None:
+            raise LocalError("it is running already; use another Local, or call stop() first")
         deadline = time.monotonic() + timeout
         try:
-            self._guardian = Guardian(self._directory, keep=self._keep)
-            if self._size:
-                self._zookeeper = LocalZooKeeper(self._guardian, self._ports, self._size)
-                self._zookeeper.start(wait=not self.members, timeout=timeout)
+            # What is not kept needs no orderly end.
+            self._guardian = Guardian(self._directory, keep=self._keep, grace=5.0 if self._keep else 0.0)
+            if self._zookeepers:
+                self._zookeeper = LocalZooKeeper(self._guardian, self._ports, self._zookeepers)
+                self._zookeeper.start(wait=False)
             if self.members:
-                self._start_brokers(self._guardian, deadline)
+                self._start_members(self._guardian, deadline)
             if self._zookeeper is not None:
-                self._zookeeper.wait_serving(timeout=deadline - time.monotonic())
+                self._zookeeper.wait_serving(timeout=max(1.0, deadline - time.monotonic()))
         except BaseException:
             self.stop()
             raise
+
+    def wait_ready(self, timeout: float = 180.0) -> None:
+        """Wait until a leader is elected and every member runs. Returns at once without agents.
+
+        Raises:
+            LocalError: not in time, or an agent has ended; says what was missing.
+        """
+        if self._agents and self.members:
+            self._await_group(readiness.ready(self.members), timeout)
 
     def stop(self) -> None:
         """End everything and remove the folder. Idempotent."""
         if self._guardian is not None:
             self._guardian.close()
             self._guardian = None
+        self._running.clear()
+        self._zookeeper = None
         self._ports.close()
 
     @property
@@ -91,6 +133,8 @@ class Local:
         if self._guardian is None:
             raise LocalError("nothing is running; call start() first")
         return self._guardian.folder
+
+    # -- ZooKeeper
 
     @property
     def zookeeper(self) -> LocalZooKeeper:
@@ -116,53 +160,91 @@ class Local:
         """SIGKILL a ZooKeeper server."""
         self.zookeeper.kill(number)
 
+    # -- members
+
     def amqp(self, name: str) -> tuple[str, int]:
         """Host and port of a member's broker."""
-        return self._broker(name).settings.listen
+        return self._member(name).settings.listen
 
     def node(self, name: str) -> str:
         """The Erlang node name of a member's broker."""
-        return self._broker(name).settings.node
+        return self._member(name).settings.node
+
+    def ctl(self, name: str) -> RabbitmqCtl:
+        """The command-line tools of a member's broker."""
+        return self._member(name).ctl
+
+    def logs(self, name: str) -> Path:
+        """The folder with a member's logs: the broker's and ``agent.log``."""
+        return self._member(name).settings.logs
 
     def broker_pid(self, name: str) -> int | None:
         """The broker's pid; None when it is not running."""
-        return self._broker(name).pid
+        return self._member(name).broker_pid
+
+    def agent_pid(self, name: str) -> int | None:
+        """The agent's pid; None when it is not running."""
+        return self._agent(name).agent_pid
 
     def kill_broker(self, name: str) -> None:
         """SIGKILL a broker; returns when it is gone."""
-        self._broker(name).end(0)
+        self._member(name).kill_broker()
 
     def stop_broker(self, name: str) -> None:
         """SIGSTOP a broker: it keeps its connections and answers nothing."""
-        self._broker(name).signal(signal.SIGSTOP)
+        self._member(name).signal_broker(signal.SIGSTOP)
 
     def continue_broker(self, name: str) -> None:
         """SIGCONT a broker."""
-        self._broker(name).signal(signal.SIGCONT)
+        self._member(name).signal_broker(signal.SIGCONT)
 
     def start_broker(self, name: str, timeout: float = 120.0) -> None:
-        """Start a broker that was killed; returns when it listens. For brokers without agents."""
-        self._broker(name).spawn()
-        self._broker(name).wait_listening(time.monotonic() + timeout)
+        """Start a broker that was killed; returns when it listens. An agent does that by itself."""
+        broker = self._member(name)
+        if not isinstance(broker, BareBroker):
+            raise LocalError(f"the broker of {name} is its agent's to start; use start_agent")
+        broker.spawn()
+        broker.wait_listening(time.monotonic() + timeout)
 
-    def logs(self, name: str) -> Path:
-        """The folder with a broker's logs."""
-        return self._broker(name).settings.logs
+    def kill_agent(self, name: str) -> None:
+        """SIGKILL an agent; its broker goes on."""
+        self._agent(name).end_agent(0)
 
-    def _broker(self, name: str) -> BareBroker:
-        if name not in self._brokers:
-            raise LocalError(
-                f"there is no running member {name!r}; there are: {', '.join(self._brokers) or 'none'}"
-            )
-        return self._brokers[name]
+    def stop_agent(self, name: str) -> None:
+        """SIGTERM an agent, which stops its broker too; returns when it has ended."""
+        self._agent(name).end_agent(_AGENT_GRACE)
 
-    def _start_brokers(self, guardian: Guardian, deadline: float) -> None:
+    def start_agent(self, name: str) -> None:
+        """Start an agent; returns at once."""
+        self._agent(name).spawn()
+
+    def kill_node(self, name: str) -> None:
+        """SIGKILL agent and broker."""
+        agent = self._agent(name)
+        agent.end_agent(0)  # first, or it would start the broker again
+        agent.kill_broker()
+
+    # -- inside
+
+    def _member(self, name: str) -> BareBroker | AgentMember:
+        if name not in self._running:
+            there = ", ".join(self._running) or "none"
+            raise LocalError(f"there is no running member {name!r}; there are: {there}")
+        return self._running[name]
+
+    def _agent(self, name: str) -> AgentMember:
+        member = self._member(name)
+        if not isinstance(member, AgentMember):
+            raise LocalError(f"{name} has no agent; use agents=True")
+        return member
+
+    def _start_members(self, guardian: Guardian, deadline: float) -> None:
         host = ErlangHost(guardian, self._ports)
         host.start()
         server = lean_server(installed.rabbitmq_server(), guardian.folder / "rabbitmq")
         user = ("rabbitkeeper", secrets.token_urlsafe(18))
-        for number, name in enumerate(self.members, start=1):
-            settings = NodeSettings(
+        settings = {
+            name: NodeSettings(
                 node=f"rabbit{number}@localhost",
                 directory=guardian.folder / name,
                 listen=(LOOPBACK, self._ports.reserve()),
@@ -171,12 +253,46 @@ class Local:
                 config=_MODEST,
                 environment=host.environment(),
             )
-            self._brokers[name] = BareBroker(guardian, server, name, settings)
-        brokers = list(self._brokers.values())
-        bare.form(brokers, deadline - time.monotonic())
-        brokers[0].ctl.import_definitions(
+            for number, name in enumerate(self.members, start=1)
+        }
+        if self._agents:
+            self._start_agents(guardian, settings, server, deadline)
+        else:
+            brokers = {name: BareBroker(guardian, server, name, its) for name, its in settings.items()}
+            self._running.update(brokers)
+            bare.form(list(brokers.values()), deadline - time.monotonic())
+            self._add_application_user(self.members[0])
+
+    def _start_agents(
+        self, guardian: Guardian, settings: Mapping[str, NodeSettings], server: Path, deadline: float
+    ) -> None:
+        group = GroupSettings(
+            group=self.group,
+            zookeeper_hosts=self.zookeeper_hosts,
+            session_timeout=self._session_timeout,
+            server=server,
+            extra=self._agent_settings,
+        )
+        for name, its in settings.items():
+            agent = AgentMember(guardian, group, name, its)
+            self._running[name] = agent
+            agent.spawn()
+        view = self._await_group(readiness.founded, deadline - time.monotonic())
+        if view.cluster is not None:
+            self._add_application_user(view.cluster.record.nodes[view.cluster.record.founder].member)
+
+    def _await_group(self, condition: readiness.Condition, timeout: float) -> GroupView:
+        def check() -> None:
+            for name in self.members:
+                self._agent(name).check()
+
+        return readiness.await_group(self.zookeeper_hosts, self.group, condition, check, timeout)
+
+    def _add_application_user(self, member: str) -> None:
+        name, password = self.credentials
+        self._member(member).ctl.import_definitions(
             {
-                "users": [definitions.user(*self.credentials, salt=secrets.token_bytes(4))],
-                "permissions": [definitions.full_access(self.credentials[0], "/")],
+                "users": [definitions.user(name, password, salt=secrets.token_bytes(4))],
+                "permissions": [definitions.full_access(name, "/")],
             }
         )

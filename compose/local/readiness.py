@@ -1,0 +1,94 @@
+"""Waiting for a group to be well, on ZooKeeper's watches instead of a clock."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from rabbitkeeper.compose.local.errors import LocalError
+from rabbitkeeper.coordinator.errors import CoordinationError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.snapshot import GroupReader
+from rabbitkeeper.coordinator.view import GroupView
+
+Condition = Callable[[GroupView], str | None]  # what is still missing, a sentence; None: nothing
+
+_LONGEST_WAIT = 0.5  # seconds between looks at the processes, and at what cannot be watched for
+
+
+def await_group(
+    hosts: str,
+    group: str,
+    condition: Condition,
+    check: Callable[[], None],
+    timeout: float,
+) -> GroupView:
+    """Read the group at each of its changes until it is as wanted.
+
+    Args:
+        hosts: ZooKeeper's connection string.
+        group: its name; it need not exist yet.
+        condition: says what is still missing, or None.
+        check: raises when waiting has become senseless.
+        timeout: seconds.
+
+    Raises:
+        LocalError: not in time; says what was missing.
+    """
+    deadline = time.monotonic() + timeout
+    session = Session(hosts, name="local")
+    missing: str | None = "ZooKeeper does not answer"
+    try:
+        with suppress(ZooKeeperUnreachable):
+            session.start(timeout)
+        reader = GroupReader(session, group, with_history=False)
+        while True:
+            check()
+            seen = session.events
+            try:
+                view = reader.read()
+                missing = condition(view)
+                if missing is None:
+                    return view
+            except CoordinationError as error:
+                missing = str(error)
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise LocalError(f"group {group!r} is not ready after {timeout:.0f} s: {missing}")
+            session.await_event(seen, min(remaining, _LONGEST_WAIT))
+    finally:
+        session.close()
+
+
+def founded(view: GroupView) -> str | None:
+    """Waits for the RabbitMQ cluster to be founded."""
+    return None if view.cluster is not None else f"no cluster is founded yet; {_members(view, ())}"
+
+
+def ready(names: Iterable[str]) -> Condition:
+    """Waits for a leader, and for all these members to run in the cluster."""
+    wanted = tuple(names)
+
+    def condition(view: GroupView) -> str | None:
+        running = all(
+            name in view.members and view.members[name].record.state is MemberStatus.RUNNING
+            for name in wanted
+        )
+        if running and view.leader is not None:
+            return None
+        leader = "nobody leads" if view.leader is None else f"{view.leader.record.name} leads"
+        return f"{leader}; {_members(view, wanted)}"
+
+    return condition
+
+
+def _members(view: GroupView, wanted: Iterable[str]) -> str:
+    states = {
+        name: f"{member.record.state} ({', '.join(member.record.reasons)})"
+        if member.record.reasons
+        else str(member.record.state)
+        for name, member in view.members.items()
+    }
+    for name in wanted:
+        states.setdefault(name, "not registered")
+    return ", ".join(f"{name}: {state}" for name, state in sorted(states.items())) or "nobody is registered"
