@@ -124,7 +124,8 @@ def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
         load.close()
         observer.stop()
     print(
-        f"confirmed {totals.confirmed}, duplicated {totals.duplicated}, failed {totals.failed}, lost {len(lost)}"
+        f"confirmed {totals.confirmed}, duplicated {totals.duplicated}, "
+        f"failed {totals.failed}, lost {len(lost)}"
     )
     return results
 

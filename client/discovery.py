@@ -49,7 +49,7 @@ class Discovery:
         self._publish = publish
         self._random = random
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._last = Targets()
         self._session = Session(hosts, timeout=session_timeout, wake=self._wake.set, name=name)
         self._reader = GroupReader(self._session, group, with_history=False)
@@ -78,7 +78,7 @@ class Discovery:
 
     def stop(self) -> None:
         """End the watch and the session."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(5.0)
@@ -86,13 +86,13 @@ class Discovery:
 
     def _run(self) -> None:
         due = 0.0
-        while not self._stopping:
+        while not self._stopping.is_set():
             woken = self._wake.wait(min(LEASE_CHECK, max(0.0, due - time.monotonic())))
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self._session.renew()
-            if self._stopping or not self._session.connected or (not woken and time.monotonic() < due):
+            if not self._session.connected or (not woken and time.monotonic() < due):
                 continue
             try:
                 self._read(timeout=2.0)
