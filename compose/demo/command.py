@@ -1,5 +1,6 @@
 """``rabbitkeeper demo``: the failover demo on this machine."""
 
+import logging
 import signal
 import sys
 import time
@@ -45,6 +46,8 @@ def command(
     long no message was confirmed, and whether any confirmed message was lost (then the exit status is 1).
     Everything runs in a temporary folder on loopback ports, and is gone afterwards.
     """
+    # What the clients log about lost connections is what the demo shows; a second telling would spoil it.
+    logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
     console = Console()
     if json_file is not None and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: the folder {json_file.parent} does not exist")

@@ -48,9 +48,9 @@ class Report:
         """Two tables and a verdict."""
         faults = Table(title="What was broken", title_justify="left", pad_edge=False)
         for heading in ("fault", "member", "was"):
-            faults.add_column(heading)
-        for heading in ("gap in confirms", "new leader", "elected after", "whole again after"):
-            faults.add_column(heading, justify="right")
+            faults.add_column(heading, no_wrap=True)
+        for heading in ("gap", "new leader", "elected in", "whole in"):
+            faults.add_column(heading, justify="right", no_wrap=True)
         for one in self.faults:
             faults.add_row(
                 one.fault,
@@ -62,6 +62,10 @@ class Report:
                 _seconds(one.whole) if one.whole is not None else "[red]not in time[/]",
             )
         console.print(faults)
+        console.print(
+            "[dim]gap: the longest time without a confirm; elected, whole: from the fault until a new leader "
+            "was announced, and until every member ran again[/]\n"
+        )
         account = Table(title="What became of the messages", title_justify="left", pad_edge=False)
         totals = self.totals
         for heading in ("published", "confirmed", "delivered", "duplicated", "not confirmed", "lost"):
