@@ -16,12 +16,19 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rabbitkeeper.agent import definitions
 from rabbitkeeper.agent.formation_plan import FormationPlan, FormationStep, plan
-from rabbitkeeper.agent.rabbitmqctl import Inconsistent, RabbitmqCtl, RabbitmqCtlError, RabbitmqCtlTimeout
+from rabbitkeeper.agent.rabbitmqctl import (
+    ClusterStatus,
+    Inconsistent,
+    RabbitmqCtl,
+    RabbitmqCtlError,
+    RabbitmqCtlTimeout,
+)
 from rabbitkeeper.coordinator.errors import Conflict, RabbitKeeperError
 from rabbitkeeper.coordinator.records import ClusterNode, ClusterRecord, utcnow
 from rabbitkeeper.coordinator.store import FormationLock, Store
@@ -105,13 +112,13 @@ def form(
     view = store.cluster()
     recorded = None if view is None else view.record.nodes.get(me.node)
     if recorded is not None and recorded.member == me.member:
-        todo = _planned(me, ctl, view, None)
+        todo = _planned(me, ctl.cluster_status(), view, None)
         there = None
     else:
         with store.formation_lock(me.member, lock_timeout) as lock:
             view = store.cluster()  # what the holder before us has made of it
-            there = ctl.definitions()
-            todo = _planned(me, ctl, view, definitions.holdings(there, me.vhost))
+            status, there = _look(ctl)
+            todo = _planned(me, status, view, definitions.holdings(there, me.vhost))
             if todo.step is FormationStep.FOUND:
                 _grant_access(ctl, me, there)
                 view = _found(store, me)
@@ -132,11 +139,17 @@ def form(
     return FormationResult(todo.step, todo.reason, view.record)
 
 
+def _look(ctl: RabbitmqCtl) -> tuple[ClusterStatus, dict[str, Any]]:
+    """The node's cluster and what it holds, asked at the same time: others wait for the lock meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        held = beside.submit(ctl.definitions)
+        return ctl.cluster_status(), held.result()
+
+
 def _planned(
-    me: Identity, ctl: RabbitmqCtl, view: ClusterView | None, held: tuple[str, ...] | None
+    me: Identity, status: ClusterStatus, view: ClusterView | None, held: tuple[str, ...] | None
 ) -> FormationPlan:
-    nodes = ctl.cluster_status().nodes
-    todo = plan(me.member, me.node, nodes, None if view is None else view.record, held)
+    todo = plan(me.member, me.node, status.nodes, None if view is None else view.record, held)
     if todo.step is FormationStep.REFUSE:
         raise FormationRefused(todo.reason)
     return todo

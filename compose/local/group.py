@@ -101,11 +101,9 @@ class Local:
             self._guardian = Guardian(self._directory, keep=self._keep, grace=5.0 if self._keep else 0.0)
             if self._zookeepers:
                 self._zookeeper = LocalZooKeeper(self._guardian, self._ports, self._zookeepers)
-                self._zookeeper.start(wait=False)
+                self._zookeeper.start(timeout=timeout)
             if self.members:
                 self._start_members(self._guardian, deadline)
-            if self._zookeeper is not None:
-                self._zookeeper.wait_serving(timeout=max(1.0, deadline - time.monotonic()))
         except BaseException:
             self.stop()
             raise

@@ -63,14 +63,11 @@ class LocalZooKeeper:
     def log(self, number: int) -> Path:
         return self._folder(number) / "zookeeper.log"
 
-    def start(
-        self, numbers: Sequence[int] | None = None, *, wait: bool = True, timeout: float = 30.0
-    ) -> None:
+    def start(self, numbers: Sequence[int] | None = None, timeout: float = 30.0) -> None:
         """Start servers (all by default) and wait until each serves sessions.
 
         Args:
             numbers: which ones; those that run already are left alone.
-            wait: False returns at once; :meth:`wait_serving` can be called later.
             timeout: seconds.
 
         Raises:
@@ -81,13 +78,8 @@ class LocalZooKeeper:
         for number in numbers:
             if self.pid(number) is None:
                 self._children[number] = self._spawn(number, java, classpath)
-        if wait:
-            self.wait_serving(numbers, timeout)
-
-    def wait_serving(self, numbers: Sequence[int] | None = None, timeout: float = 30.0) -> None:
-        """Wait until each of the servers has opened a session for us."""
         deadline = time.monotonic() + timeout
-        for number in range(len(self._ports)) if numbers is None else numbers:
+        for number in numbers:
             self._await_session(number, deadline, timeout)
 
     def stop(self, number: int, grace: float = 5.0) -> None:
