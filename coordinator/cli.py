@@ -1,0 +1,105 @@
+"""The root of the command: options that all subcommands share, and lazy loading of the subcommands.
+
+A subcommand that reads a group takes the :class:`Target` with ``click.pass_obj``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Any
+
+import click
+
+from rabbitkeeper.coordinator.errors import (
+    ConfigurationError,
+    RabbitKeeperError,
+    UnknownGroup,
+    ZooKeeperUnreachable,
+)
+from rabbitkeeper.coordinator.session import Session
+
+ENTRY_POINTS = "rabbitkeeper.commands"
+CONNECT_TIMEOUT = 5.0  # seconds
+FORMATS = ("table", "json", "yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which group is meant, and how to show it."""
+
+    zookeeper: str | None
+    group: str | None
+    output: str
+
+    @contextmanager
+    def session(self) -> Iterator[tuple[Session, str]]:
+        """A started session and the group's name.
+
+        Raises:
+            click.UsageError: ZooKeeper's hosts or the group were not given.
+            CoordinationError: ZooKeeper did not answer.
+        """
+        if not self.zookeeper:
+            raise click.UsageError("Which ZooKeeper? Give -z HOSTS or set RABBITKEEPER_ZOOKEEPER.")
+        if not self.group:
+            raise click.UsageError("Which group? Give -g GROUP or set RABBITKEEPER_GROUP.")
+        session = Session(self.zookeeper, name="rabbitkeeper")
+        session.start(CONNECT_TIMEOUT)
+        try:
+            yield session, self.group
+        finally:
+            session.close()
+
+
+class Commands(click.Group):
+    """Finds subcommands among the entry points, and turns our errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_entry_points())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = _entry_points().get(cmd_name)
+        return None if found is None else _load(found)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RabbitKeeperError as error:
+            click.echo(f"rabbitkeeper: {error}", err=True)
+            bad_input = isinstance(error, ConfigurationError | UnknownGroup | ZooKeeperUnreachable)
+            ctx.exit(2 if bad_input else 1)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-z", "--zookeeper", envvar="RABBITKEEPER_ZOOKEEPER", metavar="HOSTS", help="host:port[,host:port…]"
+)
+@click.option("-g", "--group", envvar="RABBITKEEPER_GROUP", help="The group's name.")
+@click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.version_option(version("rabbitkeeper"), prog_name="rabbitkeeper")
+@click.pass_context
+def root(context: click.Context, zookeeper: str | None, group: str | None, output: str) -> None:
+    """Failover for RabbitMQ, coordinated through ZooKeeper."""
+    context.obj = Target(zookeeper, group, output)
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(found: EntryPoint) -> click.Command:
+    try:
+        command = found.load()
+    except Exception as error:  # noqa: BLE001 - somebody else's module; whatever it raises, the others work
+        return _broken(found.name, f"{found.value} cannot be imported: {error}")
+    if not isinstance(command, click.Command):
+        return _broken(found.name, f"{found.value} is not a click command")
+    return command
+
+
+def _broken(name: str, why: str) -> click.Command:
+    def fail() -> None:
+        raise click.ClickException(f"the subcommand {name} does not work: {why}")
+
+    return click.Command(name, callback=fail, help=f"Not usable: {why}", short_help="Not usable.")
