@@ -140,7 +140,7 @@ def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> D
     else:
         what = f"there has been no connection to ZooKeeper for {now - since:.1f} s"
     leader = None if view is None else view.leader
-    if leader is not None and leader.record.name == me.name and leader.record.instance == me.instance:
+    if leader is not None and leader.owner == me.session:
         return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {leader.epoch})")
     return Decision(Action.WAIT, what)
 
@@ -191,10 +191,11 @@ def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming
         return Decision(Action.WAIT, "the lead is vacant, and this member is not registered yet")
     place = order.index(me.name)
     since = now if me.vacant_since is None else me.vacant_since
-    turn, reason = since + place * timing.stagger, f"{order[0]} goes first"
-    settled = _settled(view, me, timing)
-    if settled > turn and view.last_change is not None:
-        turn, reason = settled, f"{view.last_change.to} led before ZooKeeper was away and may come back"
+    reason = f"{order[0]} goes first"
+    settled = _settled(view, me, order, timing)
+    if settled > since and view.last_change is not None:
+        since, reason = settled, f"{view.last_change.to} led before and may come back with ZooKeeper"
+    turn = since + place * timing.stagger
     if me.campaign_failed_at is not None and me.campaign_failed_at + timing.retry > turn:
         turn, reason = me.campaign_failed_at + timing.retry, "the last campaign has just failed"
     if now < turn:
@@ -203,9 +204,13 @@ def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming
     return Decision(Action.CAMPAIGN, f"takes the vacant lead: {why}", cause=cause)
 
 
-def _settled(view: GroupView, me: MemberState, timing: ElectionTiming) -> float:
-    """Until when those who have just come back wait for the member that led before; 0 if not at all."""
-    if view.last_change is None or view.last_change.to in view.members:
+def _settled(view: GroupView, me: MemberState, order: tuple[str, ...], timing: ElectionTiming) -> float:
+    """Until when those who have just come back leave the lead to the member that had it; 0 if not at all.
+
+    It is left to it as long as it is not there, and also once it is, since it has yet to take it.
+    """
+    last = None if view.last_change is None else view.last_change.to
+    if last is None or last == me.name or (last in view.members and last not in order):
         return 0.0
     back = [at for at in (me.session_established_at, me.connected_since) if at is not None]
     return max(back, default=0.0) + timing.settle
