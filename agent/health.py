@@ -7,7 +7,7 @@ grows, because a member's znode is written whenever its status or reasons change
 
 from dataclasses import dataclass
 
-from rabbitkeeper.agent.observation import ConnectionFacts, Observation
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
 from rabbitkeeper.coordinator.records import MemberStatus
 
 WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
@@ -105,6 +105,8 @@ def _not_connected(
         return MemberStatus.STARTING, (_why(connection, "connecting for the first time"),)
     if connection.silent >= policy.hung_after:
         return MemberStatus.HUNG, (f"accepts connections and answers none within {policy.hung_after:g} s",)
+    if connection.failure is ConnectFailure.NO_VHOST and not (previous is not None and previous.well):
+        return MemberStatus.STARTING, (_why(connection, "the agents' vhost is missing"),)
     if previous is not None and previous.well and connection.failures < policy.fall:
         return previous.status, previous.reasons
     return MemberStatus.UNREACHABLE, (_why(connection, "the connection broke"),)

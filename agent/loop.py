@@ -1,7 +1,7 @@
 """The agent's loop: one thread that looks, judges, decides and acts, over and over.
 
 Each turn is the same: keep the lease, read the group if it has changed, see how the broker is, judge, decide,
-act on the decision, take the next step with the broker, and say in one sentence what came of it. What
+say in one sentence what that is and why, act on it, and take the next step with the broker. What
 decides is elsewhere and pure (``health.judge``, ``election.decide``, ``supervision.plan``); what takes
 seconds is a job or a thread of its own, whose end rings this loop's bell. Between turns it waits for that
 bell, or for the next moment at which time alone changes something.
@@ -79,9 +79,10 @@ class Loop:
         self._narrator = Narrator()
         self._renewed_at = 0.0
         self._verdict: Verdict | None = None
+        self._cause: str | None = None  # of the campaign under way
         self._since = utcnow()  # of the verdict's status, for people
         self._draining: str | None = None
-        self.sentence = "starting"  # what came of the last turn
+        self.sentence = "starting"  # of the last turn: how the broker is, what is done and why
 
     @property
     def draining(self) -> bool:
@@ -116,11 +117,11 @@ class Loop:
         verdict, record = self._look(now, facts)
         self._refuse_wrong_credentials(facts)
         decision = self._decide(now, verdict)
+        view = self._membership.view
+        self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
             due.append(self._tend(now, facts, verdict))
-        view = self._membership.view
-        self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
         return min(moment for moment in due if moment is not None)
 
     # -- look
@@ -191,17 +192,20 @@ class Loop:
             # One transaction says why and gives up the lead. What is then done to the broker comes after it.
             if not membership.resign(record):
                 return now + TROUBLED_PAUSE
-            LOG.warning("resigned: %s", decision.reason)
+            LOG.info("resigned")
             return now
         if self._session.connected and self._session.session_id:
             membership.announce(now, record)
         if decision.action is not Action.CAMPAIGN:
+            self._cause = None
             idle = self._campaign.idle(now)
             return _earliest(idle, decision.wait_until)
         self._run_campaign(decision)
         return None
 
     def _run_campaign(self, decision: Decision) -> None:
+        # What had happened when the campaign began: until it ends the old leader's state may have moved on.
+        cause = self._cause = self._cause or decision.cause or "campaign"
         result = self._campaign.run()
         if result is None:
             return
@@ -209,7 +213,6 @@ class Loop:
         if not self._session.lease.valid(now):
             self._campaign.ended(now, won=False)
             return
-        cause = decision.cause or "campaign"
         last = membership.view.last_change if membership.view is not None else None
         vacant_since = membership.vacant_since
         epoch = membership.take_lead(cause)
@@ -219,11 +222,13 @@ class Loop:
             return
         vacant = now - vacant_since if vacant_since is not None else 0.0
         LOG.info(
-            "took the lead: epoch %d, %s; vacant for %.3f s, of which %.3f s until a majority confirmed",
+            "took the lead: epoch %d, %s; vacant for %.3f s, of which %.3f s until a majority confirmed "
+            "(attempt %d)",
             epoch,
             cause,
             vacant,
             result.took,
+            result.attempts,
         )
         membership.record_change(
             self._announcer.change(

@@ -6,7 +6,8 @@ first publish met a queue without a leader is nacked for ever, however well the 
 3.10.8), while a new channel is served as soon as there is a leader.
 
 Attempts overlap: one that is not answered is left open, because its answer may be just late, and the next
-is made beside it. The first confirm wins.
+is made beside it. The first confirm wins. (Measured: a canary on a connection from before the crash is
+nacked, or confirmed, at the same moments as one on a connection made after it, so a new channel is enough.)
 """
 
 from collections.abc import Callable
@@ -19,9 +20,9 @@ QUEUE = "rabbitkeeper.canary"
 _CONTENT = b"canary"
 _ARGUMENTS = {"x-queue-type": "quorum", "x-max-length": 5, "x-overflow": "drop-head"}
 
-RETRY_AFTER_ANSWER = 0.05  # seconds from a nack or a closed channel to the next attempt
-RETRY_AFTER_SILENCE = 0.25  # seconds from an unanswered attempt to the next
-_MOST_OPEN = 8  # attempts that may be open at a time
+RETRY_AFTER_ANSWER = 0.03  # seconds from a nack or a closed channel to the next attempt
+RETRY_AFTER_SILENCE = 0.1  # seconds from an unanswered attempt to the next
+_MOST_OPEN = 8  # attempts that may be open at a time; then the oldest makes room
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,12 @@ class MajorityCanary:
         connection = self._connection
         if self._ended or turn != self._turn or connection is None or not connection.is_open:
             return
-        if len(self._open) < _MOST_OPEN:
-            if not self._open:
-                self.last_answer = f"no majority answers for queue {QUEUE}"
-            self.attempts += 1
-            self._open.append(_Attempt(connection, self.answered))
+        if not self._open:
+            self.last_answer = f"no majority answers for queue {QUEUE}"
+        elif len(self._open) >= _MOST_OPEN:
+            self._open.pop(0).close()
+        self.attempts += 1
+        self._open.append(_Attempt(connection, self.answered))
         self._plan(RETRY_AFTER_SILENCE)
 
 

@@ -38,8 +38,7 @@ class Narrator:
         self._tell_status(verdict)
         said = (decision.action, _SECONDS.sub("… s", decision.reason))
         if said != self._decision:
-            level = logging.WARNING if decision.action in _NOTEWORTHY else logging.INFO
-            LOG.log(level, "%s", decision.reason)
+            LOG.log(self._level(decision), "%s", decision.reason)
             self._decision = said
         for problem in problems:
             if problem not in self._problems:
@@ -47,6 +46,13 @@ class Narrator:
         self._problems = problems
         why = f" ({'; '.join(verdict.reasons)})" if verdict.reasons else ""
         return f"the broker is {verdict.status}{why}; {decision.reason}"
+
+    def _level(self, decision: Decision) -> int:
+        if decision.action in _NOTEWORTHY:
+            return logging.WARNING
+        if self._decision is not None and self._decision[0] is decision.action is Action.WAIT:
+            return logging.DEBUG  # still waiting, for something else: as a rule, what the broker's state says
+        return logging.INFO
 
     def _tell_status(self, verdict: Verdict) -> None:
         status = (verdict.status, verdict.reasons)
