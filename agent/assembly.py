@@ -28,7 +28,7 @@ def assemble(config: AgentConfig) -> Agent:
     driver = driver_for(config.broker)
     session = Session(
         config.zookeeper.hosts,
-        timeout=config.zookeeper.session_timeout,
+        timeout=config.zookeeper.asked_timeout,
         wake=wakeup.ring_group,
         name=config.name,
     )

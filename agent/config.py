@@ -95,8 +95,17 @@ class ZooKeeperConfig(_Section):
     """``zookeeper``: where the group is coordinated."""
 
     hosts: Text  # host:port, comma separated
-    session_timeout: Annotated[float, Field(ge=3, le=120, allow_inf_nan=False)] = 6.0  # asked for
+    session_timeout: Annotated[float, Field(ge=3, le=120, allow_inf_nan=False)] = 6.0
     connect_timeout: Annotated[float, Field(ge=0.5, le=600, allow_inf_nan=False)] = 10.0  # at the start
+
+    @property
+    def asked_timeout(self) -> float:
+        """What ZooKeeper is asked for: a twelfth less than ``session_timeout``.
+
+        ZooKeeper looks for dead sessions once a tick and ends them late rather than early, so that a node
+        that is gone would otherwise be noticed after ``session_timeout`` as often as within it.
+        """
+        return self.session_timeout * 11 / 12
 
 
 class AmqpConfig(_Section):
@@ -247,13 +256,14 @@ class AgentConfig(_Section):
 
     @model_validator(mode="after")
     def _timings_agree(self) -> Self:
-        timeout, session = self.watchdog_timeout, self.zookeeper.session_timeout
+        timeout, session = self.watchdog_timeout, self.zookeeper.asked_timeout
         least = OPERATION_TIMEOUT + WATCHDOG_MARGIN
         if timeout >= session:
             raise _problem(
                 "watchdog.timeout",
-                f"is {timeout:g} s, not shorter than zookeeper.session_timeout ({session:g} s): a stopped "
-                f"agent would outlive its lease; set it to at most {session * 5 / 6:.3g}",
+                f"is {timeout:g} s, not shorter than the {session:g} s that a ZooKeeper session lasts "
+                f"(eleven twelfths of zookeeper.session_timeout, {self.zookeeper.session_timeout:g} s): "
+                f"a stopped agent would outlive its lease; set it to at most {session * 10 / 11:.3g}",
             )
         if timeout < least:
             raise _problem(

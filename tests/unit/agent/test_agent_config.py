@@ -164,8 +164,9 @@ def test_the_password_can_be_in_the_environment(path: Path, monkeypatch: pytest.
         (
             "group: orders",
             "group: orders\nwatchdog: {timeout: 6}",
-            "watchdog.timeout is 6 s, not shorter than zookeeper.session_timeout (6 s): a stopped "
-            "agent would outlive its lease; set it to at most 5",
+            "watchdog.timeout is 6 s, not shorter than the 5.5 s that a ZooKeeper session lasts (eleven "
+            "twelfths of zookeeper.session_timeout, 6 s): a stopped agent would outlive its lease; "
+            "set it to at most 5",
         ),
         (
             "group: orders",
