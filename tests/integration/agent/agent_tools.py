@@ -1,0 +1,117 @@
+"""What the agents' integration tests watch a group with, and run agents of their own with."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.errors import CoordinationError
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.snapshot import GroupReader, groups
+from rabbitkeeper.coordinator.view import GroupView
+
+PATIENCE = 60.0  # seconds; a broker boots in eight, on a busy host in more
+
+
+class Watch:
+    """Sees every state of a group that lasts, in the order of ZooKeeper."""
+
+    def __init__(self, hosts: str, group: str) -> None:
+        self._bell = threading.Event()
+        self._session = Session(hosts, wake=self._bell.set, name="test")
+        self._session.start(10)
+        self._reader = GroupReader(self._session, group)
+        self.view: GroupView | None = None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def groups(self) -> tuple[str, ...]:
+        """The groups that there are in this ZooKeeper."""
+        return groups(self._session)
+
+    def until(
+        self, condition: Callable[[GroupView], bool], what: str, timeout: float = PATIENCE
+    ) -> tuple[GroupView, float]:
+        """Wait until the group is as wanted; the view, and after how many seconds it was seen."""
+        started = time.monotonic()
+        while time.monotonic() - started < timeout:
+            self._bell.clear()
+            self._session.renew()
+            try:
+                self.view = self._reader.read()
+            except CoordinationError:  # ZooKeeper is away, or the group not there yet
+                self._bell.wait(0.1)
+                continue
+            if condition(self.view):
+                return self.view, time.monotonic() - started
+            self._bell.wait(0.2)
+        raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {self.view}")
+
+    def leader(self, timeout: float = PATIENCE) -> GroupView:
+        """The group once it has a leader and every member that is registered runs."""
+        return self.until(
+            lambda view: view.leader is not None and set(states(view).values()) == {MemberStatus.RUNNING},
+            "there is a leader, and everybody runs",
+            timeout,
+        )[0]
+
+
+def states(view: GroupView) -> dict[str, MemberStatus]:
+    return {name: member.record.state for name, member in view.members.items()}
+
+
+def epoch(view: GroupView) -> int | None:
+    return None if view.leader is None else view.leader.epoch
+
+
+def leader_of(view: GroupView) -> str | None:
+    return None if view.leader is None else view.leader.record.name
+
+
+def agent_config(local: Local, name: str, **changes: Any) -> dict[str, Any]:
+    """The configuration of a member's agent, with some sections changed."""
+    config = yaml.safe_load((local.settings(name).directory / "agent.yml").read_text())
+    return _merged(config, changes)
+
+
+def _merged(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(config)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            result[key] = _merged(result.get(key, {}), value)
+        else:
+            result[key] = value
+    return result
+
+
+def run_agent(path: Path, config: dict[str, Any], timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """Run an agent that is expected to end by itself."""
+    path.write_text(yaml.safe_dump(config))
+    return subprocess.run(
+        [sys.executable, "-m", "rabbitkeeper.agent", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=os.environ,
+    )
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line in which an agent says why it does not run; its log lines begin with a date."""
+    assert done.returncode == 2, done.stderr
+    said = [line for line in done.stderr.splitlines() if not line[:2].isdigit()]
+    assert len(said) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return said[0]

@@ -1,0 +1,181 @@
+"""One agent with one broker: what it does when one of the two, or ZooKeeper, goes away."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from agent_tools import Watch, agent_config, epoch, leader_of, refusal, run_agent, states
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.records import MemberStatus
+
+pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
+
+NODE = "node1"
+REFUSED = "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Local]:
+    with Local(zookeepers=1, members=1, group="one-agent") as local:
+        local.wait_ready(120)
+        yield local
+
+
+@pytest.fixture
+def watch(local: Local, watching: Callable[[Local], Watch]) -> Watch:
+    return watching(local)
+
+
+def test_it_leads_once_a_majority_has_confirmed_its_canary(watch: Watch) -> None:
+    view = watch.leader()
+    assert leader_of(view) == NODE
+    assert view.last_change is not None
+    assert view.last_change.cause == "first leader"
+    assert view.last_change.previous is None
+    assert view.last_change.epoch == epoch(view)
+    assert 0 < view.last_change.timings["canary"] <= view.last_change.timings["vacant"]
+    member = view.members[NODE].record
+    assert member.versions.rabbitmq is not None
+    assert member.versions.rabbitmq.startswith(("3.", "4."))
+
+
+def test_while_nothing_changes_nothing_is_written(watch: Watch) -> None:
+    before = watch.leader()
+    time.sleep(3)  # what should not happen has this long to happen
+    after = watch.leader()
+    assert after.members[NODE].version == before.members[NODE].version
+    assert epoch(after) == epoch(before)
+
+
+def test_a_killed_broker_costs_the_lead_at_once_and_is_started_again(local: Local, watch: Watch) -> None:
+    before = watch.leader()
+    local.kill_broker(NODE)
+    vacant, took = watch.until(lambda view: view.leader is None, "the lead is given up")
+    assert took < 1.0
+    assert states(vacant)[NODE] is not MemberStatus.RUNNING
+    after = watch.leader()
+    assert (epoch(after) or 0) > (epoch(before) or 0)
+    assert after.members[NODE].record.instance == before.members[NODE].record.instance
+
+
+def test_a_hung_broker_is_killed_and_started_again(local: Local, watch: Watch) -> None:
+    before, pid = watch.leader(), local.broker_pid(NODE)
+    local.stop_broker(NODE)
+    vacant, took = watch.until(lambda view: view.leader is None, "the lead is given up")
+    assert took < 4.0
+    assert states(vacant)[NODE] is MemberStatus.HUNG
+    assert vacant.members[NODE].record.reasons == ("no answer to a canary within 2 s",)
+    after = watch.leader()
+    assert (epoch(after) or 0) > (epoch(before) or 0)
+    assert local.broker_pid(NODE) != pid
+
+
+def test_a_new_agent_adopts_the_broker_of_one_that_was_killed(local: Local, watch: Watch) -> None:
+    before, pid = watch.leader(), local.broker_pid(NODE)
+    local.kill_agent(NODE)
+    local.start_agent(NODE)
+    after, _ = watch.until(
+        lambda view: view.leader is not None and epoch(view) != epoch(before), "the new agent leads"
+    )
+    assert after.members[NODE].record.instance != before.members[NODE].record.instance
+    assert local.broker_pid(NODE) == pid
+
+
+def test_an_agent_that_was_stopped_and_goes_on_leads_again(local: Local, watch: Watch) -> None:
+    before, pid = watch.leader(), local.broker_pid(NODE)
+    agent = local.agent_pid(NODE)
+    assert agent is not None
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        watch.until(lambda view: view.leader is None and not view.members, "the session has ended", 20)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    after, _ = watch.until(lambda view: view.leader is not None, "it leads again", 20)
+    assert epoch(after) != epoch(before)
+    assert local.agent_pid(NODE) == agent
+    assert local.broker_pid(NODE) == pid  # the silence was the agent's, not the broker's
+
+
+def test_fifteen_seconds_without_zookeeper_change_nothing(local: Local, watch: Watch) -> None:
+    before, pid = watch.leader(), local.broker_pid(NODE)
+    local.stop_zookeeper()
+    time.sleep(15)  # two and a half session timeouts
+    local.start_zookeeper()
+    after, took = watch.until(lambda view: NODE in view.members, "it is registered", 20)
+    assert took < 3.0
+    assert epoch(after) == epoch(before)
+    assert after.members[NODE].record == before.members[NODE].record
+    assert local.broker_pid(NODE) == pid
+    time.sleep(7)  # sessions of before the outage would end now
+    assert epoch(watch.leader()) == epoch(before)
+
+
+def test_another_agent_under_the_same_name_is_refused(local: Local, watch: Watch, tmp_path: Path) -> None:
+    before, pid = watch.leader(), local.broker_pid(NODE)
+    port = local.reserve_port()
+    config = agent_config(
+        local,
+        NODE,
+        broker={
+            "node": "other@localhost",
+            "amqp": {"port": port},
+            "process": {"directory": str(tmp_path / "other")},
+        },
+    )
+    said = refusal(run_agent(tmp_path / "agent.yml", config))
+    assert said.startswith(f"member name '{NODE}' is taken in group 'one-agent' by {NODE} (instance ")
+    assert "give this agent a name of its own" in said
+    assert not (tmp_path / "other").exists()
+    after = watch.leader()
+    assert epoch(after) == epoch(before)
+    assert after.members[NODE].record == before.members[NODE].record
+    assert local.broker_pid(NODE) == pid
+
+
+def test_wrong_credentials_for_a_broker_that_is_not_ours_leave_no_trace(
+    local: Local, watch: Watch, tmp_path: Path
+) -> None:
+    watch.leader()
+    config = agent_config(
+        local,
+        NODE,
+        group="elsewhere",
+        broker={
+            "driver": "external",
+            "process": None,
+            "amqp": {"password": "wrong", "password_file": None},
+        },
+    )
+    said = refusal(run_agent(tmp_path / "agent.yml", config))
+    assert said.startswith(
+        "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
+    )
+    assert "wrong" not in said
+    assert "elsewhere" not in watch.groups()
+
+
+def test_told_to_stop_it_leaves_and_stops_the_broker(local: Local, watch: Watch) -> None:
+    watch.leader()
+    local.stop_agent(NODE)
+    view, _ = watch.until(lambda view: not view.members, "it has left", 5)
+    assert view.leader is None
+    assert local.broker_pid(NODE) is None
+
+
+def test_wrong_credentials_for_its_own_broker_stop_what_it_started(
+    local: Local, watch: Watch, tmp_path: Path
+) -> None:
+    # The test before has stopped agent and broker; the data is there, with the old password in it.
+    assert local.agent_pid(NODE) is None
+    config = agent_config(local, NODE, broker={"amqp": {"password": "wrong", "password_file": None}})
+    said = refusal(run_agent(tmp_path / "agent.yml", config, 120))
+    assert said.startswith(
+        "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
+    )
+    view, _ = watch.until(lambda view: not view.members, "it has left", 5)
+    assert view.leader is None
+    assert local.broker_pid(NODE) is None
