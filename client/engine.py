@@ -228,7 +228,8 @@ class Engine:
         self._schedule()
 
     def _viewed(self, targets: Targets) -> None:
-        if targets.epoch != self._switch.targets.epoch or targets.members != self._switch.targets.members:
+        known = self._switch.targets
+        if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):
             self._publisher.trouble()
         self._obey(self._switch.view(targets, self._loop.now()))
 
@@ -316,7 +317,8 @@ class Engine:
 
     def _switch_to(self, number: int, retire: int | None) -> None:
         """Everything goes over link ``number`` from now on; the topology is declared on the way."""
-        self._publisher.trouble()
+        if self._switch.lost_at is not None:
+            self._publisher.trouble()
         self._publisher.restoring(active=True)
         self._declarer.attach(self._lines[number].link, lambda: self._publisher.restoring(active=False))
         self._go_over(number)
