@@ -104,8 +104,8 @@ def rabbitmq_conf(settings: NodeSettings) -> str:
     for what, value in zip(("username", "password"), settings.user, strict=True):
         if not _writable(value):
             raise ConfigurationError(
-                f"broker.amqp.{what} is empty or has a character that rabbitmq.conf cannot hold ('#', a quote, "
-                "a backslash, a control character, a blank at an end); choose another"
+                f"broker.amqp.{what} is empty or has a character that rabbitmq.conf cannot hold ('#', a "
+                "quote, a backslash, a control character, a blank at an end); choose another"
             )
     host, port = settings.listen
     name, password = settings.user

@@ -7,12 +7,14 @@ agent finds it by ``run/broker`` and adopts it instead of starting a second one 
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rabbitkeeper.agent.config import BrokerConfig, ProcessConfig
@@ -26,6 +28,7 @@ from rabbitkeeper.coordinator.errors import ConfigurationError
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 _GONE_WITHIN = 10.0  # seconds from SIGKILL to the end; milliseconds unless the disk hangs
+_STARTED_WITHIN = 5.0  # seconds from a child's first instruction to the record of who it is
 _TAIL = 10  # lines
 
 
@@ -71,7 +74,10 @@ class ProcessDriver:
                 if self._process is not None:
                     return
             node_files.write(self._settings)
-            child = self._spawn()
+            with self._starting() as lock:
+                if self._running() is not None:  # an agent that was killed had begun to start it
+                    return
+                child = self._spawn(lock)
             with self._state:
                 self._child, self._process = child, ProcessId.of(child.pid)
                 if self._process is None:  # ended at once
@@ -123,14 +129,36 @@ class ProcessDriver:
             self._exited = f"process {child.pid} {_how(child.wait())}"
         self._tail = _tail(self._settings)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[int]:
+        """Hold the lock of whoever starts a broker here: the agent, and then its child until it has recorded
+        who it is. So no agent can be killed at a moment at which the next one would miss the child."""
+        descriptor = os.open(self._settings.pid_file.with_name("starting"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            deadline = time.monotonic() + _STARTED_WITHIN
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise BrokerStartFailed(
+                            f"another agent has been starting a broker in {self._settings.directory} for "
+                            f"{_STARTED_WITHIN:g} s; give each a broker.process.directory of its own"
+                        ) from None
+                    time.sleep(0.02)  # the holder needs milliseconds
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
         try:
             with self._settings.output.open("ab") as output:
                 return subprocess.Popen(
                     ["/bin/sh", "-c", RECORDING_SHELL, "sh", self._settings.pid_file, self._server],
                     env=node_files.environment(self._settings),
                     cwd=self._settings.directory,
-                    stdin=subprocess.DEVNULL,
+                    stdin=lock,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,

@@ -17,12 +17,13 @@ from typing import Self
 _TICKS = os.sysconf("SC_CLK_TCK")  # kernel ticks a second
 
 # ``sh -c RECORDING_SHELL sh FILE PROGRAM`` writes what ProcessId.read() reads about itself and then becomes
-# PROGRAM. Nothing can come between: either the file is there or the program is not running. The 22nd field
-# of /proc/PID/stat is the start time; "sh", the second, has no blank in it.
+# PROGRAM. Nothing can come between: either the file is there or the program is not running. Whatever is its
+# standard input, a lock say, is held for just as long. The 22nd field of /proc/PID/stat is the start time;
+# "sh", the second, has no blank in it.
 RECORDING_SHELL = (
     "read -r stat < /proc/$$/stat && read -r boot < /proc/sys/kernel/random/boot_id && "
     'file=$1 program=$2 && set -- $stat && printf "%s %s %s\\n" "$1" "${22}" "$boot" > "$file.new" && '
-    'mv -f "$file.new" "$file" && exec "$program"'
+    'mv -f "$file.new" "$file" && exec "$program" < /dev/null'
 )
 
 

@@ -88,18 +88,25 @@ class BareBroker:
         return f"last lines of {log}:\n{last_lines(log) or last_lines(self.settings.output)}"
 
 
-def form(brokers: Sequence[BareBroker], timeout: float) -> None:
-    """Boot brokers at the same time and join all to the first.
+def boot(brokers: Sequence[BareBroker], timeout: float) -> None:
+    """Boot brokers at the same time.
 
     Raises:
         LocalError: one did not start.
-        RabbitmqCtlError: one could not join.
     """
     deadline = time.monotonic() + timeout
     for broker in brokers:
         broker.spawn()
     for broker in brokers:
         broker.wait_listening(deadline)
+
+
+def join(brokers: Sequence[BareBroker]) -> None:
+    """Join all brokers to the first.
+
+    Raises:
+        RabbitmqCtlError: one could not join.
+    """
     for broker in brokers[1:]:
         with broker.ctl.app_stopped():
             broker.ctl.join_cluster(brokers[0].settings.node)

@@ -37,7 +37,10 @@ class Local:
             temporary folder.
         session_timeout: of the agents' ZooKeeper sessions, seconds.
         keep: leave the folder, with data and logs, when it stops.
-        agents: False runs the brokers without agents, as a RabbitMQ cluster.
+        agents: False runs the brokers without agents.
+        clustered: whether brokers without agents are joined into a RabbitMQ cluster; if not, only the first
+            knows the application's user.
+        broker_config: lines added to each broker's rabbitmq.conf.
         agent_settings: sections of the agents' configuration to be set otherwise, as
             ``{"health": {"interval": 0.2}}``.
 
@@ -57,6 +60,8 @@ class Local:
         session_timeout: float = 6.0,
         keep: bool = False,
         agents: bool = True,
+        clustered: bool = True,
+        broker_config: str = "",
         agent_settings: Mapping[str, Any] | None = None,
     ) -> None:
         if agents and members and not zookeepers:
@@ -69,6 +74,8 @@ class Local:
         self._session_timeout = session_timeout
         self._keep = keep
         self._agents = agents
+        self._clustered = clustered
+        self._broker_config = _MODEST + broker_config
         self._agent_settings = agent_settings or {}
         self._ports = Ports()
         self._guardian: Guardian | None = None
@@ -132,6 +139,15 @@ class Local:
             raise LocalError("nothing is running; call start() first")
         return self._guardian.folder
 
+    @property
+    def server(self) -> Path:
+        """The start script of the RabbitMQ that the members run; for one more broker in the same folder."""
+        return self.folder / "rabbitmq" / "sbin" / "rabbitmq-server"
+
+    def reserve_port(self) -> int:
+        """A free loopback port for something that runs beside the group."""
+        return self._ports.reserve()
+
     # -- ZooKeeper
 
     @property
@@ -167,6 +183,10 @@ class Local:
     def node(self, name: str) -> str:
         """The Erlang node name of a member's broker."""
         return self._member(name).settings.node
+
+    def settings(self, name: str) -> NodeSettings:
+        """What a member's broker runs with: folders, user, environment."""
+        return self._member(name).settings
 
     def ctl(self, name: str) -> RabbitmqCtl:
         """The command-line tools of a member's broker."""
@@ -248,7 +268,7 @@ class Local:
                 listen=(LOOPBACK, self._ports.reserve()),
                 user=user,
                 cookie=host.cookie,
-                config=_MODEST,
+                config=self._broker_config,
                 environment=host.environment(),
             )
             for number, name in enumerate(self.members, start=1)
@@ -258,7 +278,9 @@ class Local:
         else:
             brokers = {name: BareBroker(guardian, server, name, its) for name, its in settings.items()}
             self._running.update(brokers)
-            bare.form(list(brokers.values()), deadline - time.monotonic())
+            bare.boot(list(brokers.values()), deadline - time.monotonic())
+            if self._clustered:
+                bare.join(list(brokers.values()))
             self._add_application_user(self.members[0])
 
     def _start_agents(

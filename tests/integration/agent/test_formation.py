@@ -1,0 +1,110 @@
+"""Forming real brokers into a cluster through a real ZooKeeper."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pika
+import pytest
+
+from rabbitkeeper.agent.formation import FormationRefused, Identity, form
+from rabbitkeeper.agent.formation_plan import FormationStep
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.records import GroupConfig
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.zookeeper]
+
+
+@pytest.fixture
+def store(zookeeper: str) -> Iterator[Store]:
+    session = Session(zookeeper, timeout=10.0)
+    session.start()
+    store = Store(session, "formation")
+    store.create_group(GroupConfig())
+    yield store
+    session.close()
+
+
+@contextmanager
+def channel(local: Local, name: str) -> Iterator[pika.channel.Channel]:
+    credentials = pika.PlainCredentials(*local.settings(name).user)
+    host, port = local.amqp(name)
+    connection = pika.BlockingConnection(pika.ConnectionParameters(host, port, credentials=credentials))
+    yield connection.channel()
+    connection.close()
+
+
+def join(store: Store, local: Local, name: str) -> FormationStep:
+    identity = Identity(name, local.node(name), "rabbitkeeper", local.settings(name).user)
+    return form(store, local.ctl(name), identity).step
+
+
+def declare(local: Local, name: str, queue: str) -> None:
+    with channel(local, name) as opened:
+        opened.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+
+
+def delete(local: Local, name: str, queue: str) -> None:
+    with channel(local, name) as opened:
+        opened.queue_delete(queue)
+
+
+def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """One story, because a broker takes seconds to boot."""
+    # One of two nodes alone would pause itself; what is tested here is not that.
+    alone = "cluster_partition_handling = ignore\n"
+    with Local(zookeepers=0, members=2, agents=False, clustered=False, broker_config=alone) as local:
+        founder, joiner = local.members
+
+        # The founder keeps what it holds, and makes the agents' vhost.
+        declare(local, founder, "kept")
+        assert join(store, local, founder) is FormationStep.FOUND
+        credentials = pika.PlainCredentials(*local.settings(founder).user)
+        pika.BlockingConnection(
+            pika.ConnectionParameters(
+                *local.amqp(founder), virtual_host="rabbitkeeper", credentials=credentials
+            )
+        ).close()
+
+        # A node with a queue is refused, and keeps it.
+        declare(local, joiner, "precious")
+        with pytest.raises(FormationRefused, match="1 queue \\('precious'\\)"):
+            join(store, local, joiner)
+        assert local.ctl(joiner).cluster_status().nodes == {local.node(joiner)}
+
+        # Emptied, it joins, gets a replica of each quorum queue, and is recorded.
+        delete(local, joiner, "precious")
+        assert join(store, local, joiner) is FormationStep.JOIN
+        both = {local.node(founder), local.node(joiner)}
+        assert local.ctl(joiner).cluster_status().running == both
+        view = store.cluster()
+        assert view is not None
+        assert set(view.record.nodes) == both
+        with channel(local, joiner) as opened:
+            opened.queue_declare("kept", passive=True)
+        quorum = local.ctl(founder)._run("quorum_status", "kept", tool="rabbitmq-queues")
+        assert local.node(joiner) in quorum
+
+        # Again: nothing to do.
+        assert join(store, local, joiner) is FormationStep.NOTHING
+
+        # The joiner loses its disk: under its old name it is refused. (The founder is stopped meanwhile, or
+        # it may by chance have given the joiner its tables back before that asks what it is.)
+        local.kill_broker(joiner)
+        shutil.rmtree(local.settings(joiner).data)
+        local.stop_broker(founder)
+        local.start_broker(joiner)
+        local.continue_broker(founder)
+        with pytest.raises(FormationRefused, match="its own data is gone"):
+            join(store, local, joiner)
+
+        # Were it not recorded yet, it would have been cut off while joining: then it joins anew.
+        view = store.cluster()
+        assert view is not None
+        only = {node: member for node, member in view.record.nodes.items() if node == local.node(founder)}
+        store.write_cluster(view.record.model_copy(update={"nodes": only}), view.version)
+        assert join(store, local, joiner) is FormationStep.JOIN
+        assert local.ctl(founder).cluster_status().running == both
+        assert "from a join that was cut off" in caplog.text

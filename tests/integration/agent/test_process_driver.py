@@ -1,0 +1,265 @@
+"""The agent's child: started once, found again, ended whatever state it is in.
+
+Most of it needs no RabbitMQ: what matters is a process, so a script stands in for the server.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pika
+import pytest
+from pydantic import SecretStr
+
+from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ProcessConfig
+from rabbitkeeper.agent.drivers import BrokerNotOwned, driver_for
+from rabbitkeeper.agent.drivers.process import ProcessDriver
+from rabbitkeeper.agent.drivers.process_id import ProcessId
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.errors import ConfigurationError
+
+SERVES = "echo booted; exec sleep 600"
+
+
+def config(directory: Path, server: Path, **process: object) -> BrokerConfig:
+    return BrokerConfig(
+        driver="process",
+        node="rabbit@localhost",
+        amqp=AmqpConfig(username="keeper", password=SecretStr("s3cret")),
+        process=ProcessConfig(server=server, directory=directory, **process),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., ProcessDriver]]:
+    """Makes drivers of one broker whose server is a shell script."""
+    made: list[ProcessDriver] = []
+
+    def driver(script: str = SERVES) -> ProcessDriver:
+        server = tmp_path / "rabbitmq server"  # a path with a blank in it
+        server.write_text(f"#!/bin/sh\n{script}\n")
+        server.chmod(0o755)
+        made.append(ProcessDriver(config(tmp_path / "node 1", server)))
+        return made[-1]
+
+    yield driver
+    for each in made:
+        each.kill()
+
+
+def ended(driver: ProcessDriver) -> None:
+    deadline = time.monotonic() + 10
+    while driver.observe().running:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_before_the_first_start_there_is_nothing(make: Callable[..., ProcessDriver]) -> None:
+    process = make().observe()
+    assert not process.running
+    assert process.exited is None
+
+
+def test_a_started_broker_is_seen_with_its_age(make: Callable[..., ProcessDriver]) -> None:
+    driver, before = make(), time.monotonic()
+    driver.start()
+    process = driver.observe()
+    assert process.running
+    assert process.pid is not None
+    assert process.since is not None
+    assert before - 0.05 <= process.since <= time.monotonic()
+    assert os.getsid(process.pid) == process.pid
+
+
+def test_a_second_start_changes_nothing(make: Callable[..., ProcessDriver]) -> None:
+    driver = make()
+    driver.start()
+    first = driver.observe().pid
+    driver.start()
+    assert driver.observe().pid == first
+
+
+def test_the_next_agent_adopts_the_broker(make: Callable[..., ProcessDriver]) -> None:
+    first = make()
+    first.start()
+    successor = make()
+    successor.start()  # so soon that the child may not have recorded yet who it is
+    assert successor.observe().pid == first.observe().pid
+    successor.stop(5)
+    assert not successor.observe().running
+    assert "adopted" in (successor.observe().exited or "")
+
+
+def test_a_pid_file_of_another_process_is_not_believed(
+    make: Callable[..., ProcessDriver], tmp_path: Path
+) -> None:
+    bystander = subprocess.Popen(["sleep", "600"])
+    its = ProcessId.of(bystander.pid)
+    assert its is not None
+    run = tmp_path / "node 1" / "run"
+    run.mkdir(parents=True)
+    (run / "broker").write_text(f"{its.pid} {its.started - 1} {its.boot}\n")  # the pid was used again
+    driver = make()
+    assert not driver.observe().running
+    driver.kill()
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+@pytest.mark.parametrize("damage", ["", "12", "x y z"])
+def test_a_damaged_pid_file_is_no_broker(
+    make: Callable[..., ProcessDriver], tmp_path: Path, damage: str
+) -> None:
+    run = tmp_path / "node 1" / "run"
+    run.mkdir(parents=True)
+    (run / "broker").write_text(damage)
+    assert not make().observe().running
+
+
+def test_how_it_ended_is_told_with_its_last_lines(make: Callable[..., ProcessDriver]) -> None:
+    driver = make("echo one; echo port is taken; exit 7")
+    driver.start()
+    ended(driver)
+    process = driver.observe()
+    assert "exit code 7" in (process.exited or "")
+    assert process.log_tail == ("one", "port is taken")
+
+
+def test_a_killed_broker_is_told_by_its_signal(make: Callable[..., ProcessDriver]) -> None:
+    driver = make()
+    driver.start()
+    os.kill(driver.observe().pid or 0, signal.SIGKILL)
+    ended(driver)
+    assert "SIGKILL" in (driver.observe().exited or "")
+
+
+def test_a_stopped_process_is_killed_with_all_of_its_group(make: Callable[..., ProcessDriver]) -> None:
+    driver = make("sleep 600 & echo $!; exec sleep 600")
+    driver.start()
+    pid = driver.observe().pid or 0
+    output = Path(f"/proc/{pid}/cwd").resolve() / "log" / "output.log"
+    while not (helper := output.read_text().strip()):
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGSTOP)
+    started = time.monotonic()
+    driver.kill()
+    assert time.monotonic() - started < 1
+    assert not driver.observe().running
+    found = ProcessId.of(int(helper))
+    assert found is None or found.wait(5)
+
+
+def test_an_orderly_stop_reaches_a_stopped_process_too(make: Callable[..., ProcessDriver]) -> None:
+    driver = make("trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    driver.start()
+    time.sleep(0.2)  # the trap is set by then, or the exit code below is another
+    os.kill(driver.observe().pid or 0, signal.SIGSTOP)
+    driver.stop(10)
+    assert "exit code 0" in (driver.observe().exited or "")
+
+
+def test_what_ignores_sigterm_is_killed_when_the_time_is_over(make: Callable[..., ProcessDriver]) -> None:
+    driver = make("trap '' TERM; echo deaf; while :; do sleep 0.05; done")
+    driver.start()
+    time.sleep(0.2)
+    driver.stop(0.2)
+    assert "SIGKILL" in (driver.observe().exited or "")
+
+
+def test_a_start_after_an_end_is_a_new_process(make: Callable[..., ProcessDriver]) -> None:
+    driver = make()
+    driver.start()
+    first = driver.observe().pid
+    driver.kill()
+    driver.start()
+    second = driver.observe()
+    assert second.running
+    assert second.pid != first
+    assert second.exited is None
+
+
+def test_a_missing_server_names_the_key(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"broker\.process\.server is '/no/such'"):
+        driver_for(config(tmp_path, Path("/no/such")))
+
+
+def test_the_packages_wrapper_is_refused(tmp_path: Path) -> None:
+    wrapper = tmp_path / "rabbitmq-script-wrapper"
+    wrapper.write_text("#!/bin/sh\n")
+    wrapper.chmod(0o755)
+    link = tmp_path / "rabbitmq-server"
+    link.symlink_to(wrapper)
+    with pytest.raises(ConfigurationError, match="wrapper"):
+        driver_for(config(tmp_path, link))
+
+
+@pytest.mark.parametrize("content", [None, "\n"])
+def test_a_cookie_that_is_not_there_names_the_key(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "cookie").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"broker\.process\.cookie_file"):
+        driver_for(config(tmp_path, Path("/bin/true"), cookie_file=tmp_path / "cookie"))
+
+
+def test_the_external_driver_touches_nothing() -> None:
+    driver = driver_for(
+        BrokerConfig(
+            driver="external",
+            node="rabbit@host1",
+            amqp=AmqpConfig(username="keeper", password=SecretStr("x")),
+        )
+    )
+    assert not driver.owned
+    assert driver.observe().running
+    for touch in (driver.start, lambda: driver.stop(1), driver.kill):
+        with pytest.raises(BrokerNotOwned, match="rabbit@host1"):
+            touch()
+
+
+@pytest.mark.rabbitmq
+def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path: Path) -> None:
+    """Boots a broker of its own beside the shared one, in the shared one's Erlang surroundings."""
+    shared = broker.settings("node1")
+    port = broker.reserve_port()
+    environment = {**shared.environment, "RABBITMQ_DIST_PORT": str(broker.reserve_port())}
+    its = BrokerConfig(
+        driver="process",
+        node="other@localhost",
+        amqp=AmqpConfig(port=port, username="keeper", password=SecretStr("s3cret")),
+        process=ProcessConfig(
+            server=broker.server, directory=tmp_path, environment=environment, config=shared.config
+        ),
+    )
+    driver = ProcessDriver(its)
+    try:
+        driver.start()
+        pid = driver.observe().pid
+        assert Path(f"/proc/{pid}/environ").read_bytes()
+        parameters = pika.ConnectionParameters(
+            port=port, credentials=pika.PlainCredentials("keeper", "s3cret")
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                pika.BlockingConnection(parameters).close()
+                break
+            except pika.exceptions.AMQPConnectionError:
+                assert driver.observe().running, driver.observe().log_tail
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        assert Path(f"/proc/{pid}/comm").read_text().strip() == "beam.smp"
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert b"s3cret" not in arguments
+        successor = ProcessDriver(its)
+        assert successor.observe().pid == pid
+        assert successor.ctl.cluster_status().running == {"other@localhost"}
+        os.kill(pid or 0, signal.SIGSTOP)
+        successor.kill()
+        assert not successor.observe().running
+        assert not driver.observe().running
+    finally:
+        driver.kill()
