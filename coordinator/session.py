@@ -41,7 +41,7 @@ from rabbitkeeper.coordinator.errors import (
 )
 from rabbitkeeper.coordinator.lease import Lease
 from rabbitkeeper.coordinator.znode import Check, Create, Delete, Operation, Set, Znode
-from rabbitkeeper.coordinator.zookeeper import Handler, Log, build, check_hosts, share_to_connect, translate
+from rabbitkeeper.coordinator.zookeeper import Handler, build, check_hosts, translate
 
 __all__ = ["Check", "Create", "Delete", "Operation", "Session", "Set", "Znode"]
 
@@ -108,7 +108,7 @@ class Session:
         self._state = threading.Condition()  # guards everything below; its holder never waits for I/O
         self._client: KazooClient | None = None
         self._handler: Handler | None = None
-        self._kazoo_log = Log()
+        self._granted: float | None = None
         self._connected = False
         self._connections = 0
         self._connected_since: float | None = None
@@ -160,7 +160,7 @@ class Session:
     @property
     def timeout(self) -> float:
         """The negotiated session timeout, seconds; what was asked for before the first connection."""
-        return self._kazoo_log.negotiated or self._asked
+        return self._granted or self._asked
 
     @property
     def lease(self) -> Lease:
@@ -214,7 +214,7 @@ class Session:
                 f"no ZooKeeper server of {self.hosts} answered within {timeout:g} s: "
                 "check that the address is right and that ZooKeeper runs there"
             )
-        if self._kazoo_log.negotiated is None:
+        if self._granted is None:
             _log.error(
                 "this version of kazoo does not tell the negotiated session timeout: no lease is certain, "
                 "and nobody can lead with it; install kazoo 2.10 or 2.11"
@@ -415,9 +415,7 @@ class Session:
     # -- inside
 
     def _spawn(self) -> None:
-        self._kazoo_log = Log()
-        self._handler = Handler(share_to_connect(self.hosts, self._asked))
-        client = build(self.hosts, self._asked, self._auth, self._handler, self._kazoo_log)
+        client, self._handler = build(self.hosts, self._asked, self._auth)
         client.add_listener(functools.partial(self._changed, client))
         self._client = client
         client.start_async()
@@ -497,9 +495,8 @@ class Session:
 
     def _established(self, client: KazooClient, now: float) -> None:
         session_id, _password = client.client_id
-        granted = self._kazoo_log.negotiated
-        # Without a known timeout no moment is certain.
-        timeout = granted or 0.0
+        self._granted = None if self._handler is None else self._handler.negotiated
+        timeout = self._granted or 0.0  # without a known timeout no moment is certain
         margin = timeout / 6 if self._margin is None else min(self._margin, timeout)
         if session_id != self._session_id:
             self._session_id = session_id

@@ -6,6 +6,9 @@ What kazoo does by default and why it is set otherwise here:
   long after ZooKeeper did and has lost its session by then. Here it ends at :data:`RECONNECT_DELAY`.
 - *Time to connect.* It gives one server the whole session timeout; one server that is cut off would cost the
   session although the others are well. Here each server gets its share of it.
+- *A server that boots.* ZooKeeper opens its port before it serves, and some of the connections of the first
+  tenth of a second are never answered (seen in about half of all boots, 3.8.0). kazoo waits for the answer
+  for the whole session timeout, and so loses the session. Here the wait is short at first and doubles.
 - *A hung connection.* Every request counts as a sign of life of the server, so a client that keeps asking
   never notices that nothing is answered. :meth:`Handler.sever` lets the session end such a connection.
 - *The negotiated session timeout.* The server clamps what was asked for, and kazoo keeps the result to
@@ -121,53 +124,49 @@ def translate(error: BaseException, path: str) -> CoordinationError:
     return CoordinationError(f"ZooKeeper refused an operation on {path}: {name}")
 
 
-class Log:
-    """What kazoo is given as its logger.
+class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not typed
+    """kazoo's threads and sockets, with bounded times to connect and a way to end a hung connection.
+
+    Args:
+        timeout: the session timeout that is asked for, seconds.
+        servers: how many there are to try.
 
     Attributes:
         negotiated: the session timeout that the server granted last, seconds; None before the first
             connection, or if this version of kazoo does not show it.
     """
 
-    def __init__(self) -> None:
-        self.negotiated: float | None = None
-
-    def log(self, level: int, message: str, *args: object, **_options: object) -> None:
-        # The client's own Connect is logged with its xid beside it, the server's answer alone.
-        if len(args) == 1 and isinstance(args[0], Connect):
-            granted = args[0].time_out  # milliseconds; 0 when the session has expired
-            if granted > 0:
-                self.negotiated = granted / 1000.0
-
-    def debug(self, message: str, *args: object, **_options: object) -> None:
-        """Dropped: single requests, with what they carry."""
-
-    def info(self, message: str, *args: object, **_options: object) -> None:
-        _log.debug(message, *args)
-
-    warn = warning = error = info
-
-    def exception(self, message: str, *args: object, **_options: object) -> None:
-        _log.error(message, *args, exc_info=True)
-
-
-class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not typed
-    """kazoo's threads and sockets, with a bounded time to connect and a way to end a hung connection.
-
-    Args:
-        connect_timeout: seconds for a TCP connection to one server.
-    """
-
-    def __init__(self, connect_timeout: float) -> None:
+    def __init__(self, timeout: float, servers: int) -> None:
         super().__init__()
-        self._connect_timeout = connect_timeout
+        self.negotiated: float | None = None
+        self._timeout = timeout
+        self._connect_timeout = max(0.25, timeout / (servers + 1))
+        self._patience = self._first_patience = max(0.5, timeout / 12)
+        self._greeted = False
         self._socket: socket.socket | None = None
         self._threads: list[threading.Thread] = []
 
     def create_connection(self, *args: Any, **options: Any) -> Any:
         options["timeout"] = min(options.get("timeout") or self._connect_timeout, self._connect_timeout)
         self._socket = super().create_connection(*args, **options)
+        self._greeted = False
         return self._socket
+
+    def select(self, *args: Any, **options: Any) -> Any:
+        """kazoo's, with less patience until the server has answered the first message."""
+        if self._greeted:
+            return super().select(*args, **options)
+        *sockets, timeout = args
+        ready = super().select(*sockets, min(timeout, self._patience), **options)
+        if not any(ready):  # kazoo gives this connection up
+            self._patience = min(2 * self._patience, self._timeout)
+        return ready
+
+    def granted(self, timeout: float) -> None:
+        """The server has answered the first message, and grants ``timeout`` seconds."""
+        self.negotiated = timeout
+        self._greeted = True
+        self._patience = self._first_patience
 
     def spawn(self, func: Callable[..., Any], *args: Any, **options: Any) -> Any:
         thread = super().spawn(func, *args, **options)
@@ -186,20 +185,46 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         return any(not thread.is_alive() for thread in self._threads)
 
 
-def build(
-    hosts: str, timeout: float, auth: Sequence[tuple[str, str]], handler: Handler, log: Log
-) -> KazooClient:
-    """A client that has not been started.
+class Log:
+    """What kazoo is given as its logger.
+
+    Args:
+        granted: called with the session timeout (seconds) of each answer that grants one.
+    """
+
+    def __init__(self, granted: Callable[[float], None]) -> None:
+        self._granted = granted
+
+    def log(self, level: int, message: str, *args: object, **_options: object) -> None:
+        # The client's own Connect is logged with its xid beside it, the server's answer alone.
+        if len(args) == 1 and isinstance(args[0], Connect):
+            timeout = args[0].time_out  # milliseconds; 0 when the session has expired
+            if timeout > 0:
+                self._granted(timeout / 1000.0)
+
+    def debug(self, message: str, *args: object, **_options: object) -> None:
+        """Dropped: single requests, with what they carry."""
+
+    def info(self, message: str, *args: object, **_options: object) -> None:
+        _log.debug(message, *args)
+
+    warn = warning = error = info
+
+    def exception(self, message: str, *args: object, **_options: object) -> None:
+        _log.error(message, *args, exc_info=True)
+
+
+def build(hosts: str, timeout: float, auth: Sequence[tuple[str, str]]) -> tuple[KazooClient, Handler]:
+    """A client that has not been started, and its handler.
 
     Args:
         hosts: as :func:`check_hosts` returns it.
         timeout: the session timeout to ask for, seconds.
         auth: (scheme, credential) pairs.
-        handler: its threads and sockets.
-        log: its logger.
     """
+    handler = Handler(timeout, servers=hosts.partition("/")[0].count(",") + 1)
     retry = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": RECONNECT_DELAY, "max_jitter": 0.4}
-    return KazooClient(
+    client = KazooClient(
         hosts=hosts,
         timeout=timeout,
         handler=handler,
@@ -207,11 +232,6 @@ def build(
         randomize_hosts=True,
         connection_retry=retry,
         command_retry={"max_tries": 1},  # not used: what to do again is the caller's decision
-        logger=log,
+        logger=Log(handler.granted),
     )
-
-
-def share_to_connect(hosts: str, timeout: float) -> float:
-    """Seconds for a TCP connection to one of ``hosts`` so that all can be tried within ``timeout``."""
-    servers = hosts.partition("/")[0].count(",") + 1
-    return max(0.25, timeout / (servers + 1))
+    return client, handler

@@ -1,0 +1,72 @@
+"""Sessions with a real ZooKeeper, ended after each test; and a ZooKeeper of one's own to break."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from zookeeper_proxy import Proxy
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.records import GroupConfig
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def group() -> str:
+    """A group name that no other test uses."""
+    return f"coordinator-{next(_numbers)}"
+
+
+@pytest.fixture
+def connect(zookeeper: str) -> Iterator[Callable[..., Session]]:
+    """Makes started sessions with the shared ZooKeeper."""
+    yield from _connect(zookeeper)
+
+
+@pytest.fixture
+def stores(connect: Callable[..., Session], group: str) -> Callable[..., Store]:
+    """Makes stores of the test's group, which is created, each with a session of its own."""
+
+    def make(**options: object) -> Store:
+        store = Store(connect(**options), group)
+        store.create_group(GroupConfig())
+        return store
+
+    return make
+
+
+@pytest.fixture
+def breakable() -> Iterator[Local]:
+    """A ZooKeeper server of this test's own."""
+    with Local(zookeepers=1, members=0) as local:
+        yield local
+
+
+@pytest.fixture
+def connect_breakable(breakable: Local) -> Iterator[Callable[..., Session]]:
+    """Makes started sessions with the breakable ZooKeeper."""
+    yield from _connect(breakable.zookeeper_hosts)
+
+
+@pytest.fixture
+def proxy(zookeeper: str) -> Iterator[Proxy]:
+    """A way to the shared ZooKeeper that can be cut."""
+    with Proxy(zookeeper) as proxy:
+        yield proxy
+
+
+def _connect(hosts: str) -> Iterator[Callable[..., Session]]:
+    opened: list[Session] = []
+
+    def connect(**options: object) -> Session:
+        session = Session(hosts, **options)  # type: ignore[arg-type]
+        opened.append(session)
+        session.start(20.0)
+        return session
+
+    yield connect
+    for session in opened:
+        session.close()

@@ -1,0 +1,415 @@
+"""The session with a real ZooKeeper: what is certain stays true, and everything ends by its deadline."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from conditions import await_that
+from zookeeper_proxy import Proxy
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.errors import (
+    ConfigurationError,
+    Conflict,
+    NoZnode,
+    SessionLost,
+    ZnodeExists,
+    ZooKeeperUnreachable,
+)
+from rabbitkeeper.coordinator.session import Check, Create, Delete, Session, Set
+
+pytestmark = pytest.mark.zookeeper
+
+Connect = Callable[..., Session]
+
+
+@pytest.fixture
+def root(connect: Connect, group: str) -> str:
+    """A path of this test's own."""
+    connect().ensure_path(f"/test/{group}")
+    return f"/test/{group}"
+
+
+def gone(session: Session, path: str) -> bool:
+    return session.stat(path) is None
+
+
+# -- the lease
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(0.1, 0.5), (6.0, 6.0), (600.0, 120.0)])
+def test_the_lease_lasts_as_long_as_the_server_grants(connect: Connect, asked: float, granted: float) -> None:
+    session = connect(timeout=asked, margin=0.0)
+    assert session.timeout == granted
+    assert session.lease.timeout == granted
+
+
+def test_the_lease_counts_from_when_the_request_was_sent(
+    breakable: Local, connect_breakable: Connect
+) -> None:
+    session = connect_breakable(timeout=6.0, margin=0.0)
+    breakable.zookeeper.freeze(0)
+    sent = time.monotonic()
+    session.renew()
+    after = time.monotonic()
+    threading.Event().wait(1.0)  # the server's answer takes this long
+    breakable.zookeeper.thaw(0)
+    await_that(lambda: session.lease.renewed is not None and session.lease.renewed >= sent)
+    assert session.lease.renewed is not None
+    assert session.lease.renewed <= after
+
+
+def test_a_loop_that_does_not_renew_loses_the_lease_although_the_session_lives(connect: Connect) -> None:
+    session = connect(timeout=1.0)
+    number = session.session_id
+    await_that(lambda: not session.lease.valid(time.monotonic()))
+    assert session.connected
+    session.sync()
+    assert session.session_id == number
+    session.renew()
+    await_that(lambda: session.lease.valid(time.monotonic()))
+
+
+def test_of_a_session_that_is_cut_off_the_lease_ends_before_its_ephemerals_go(
+    connect: Connect, proxy: Proxy, root: str
+) -> None:
+    lonely = Session(proxy.address, timeout=2.0)
+    lonely.start()
+    path = f"{root}/leader"
+    lonely.create(path, b"", ephemeral=True)
+    other = connect()
+    lonely.renew()
+    await_that(lambda: lonely.lease.valid(time.monotonic()))
+    proxy.silence()
+    ended: list[float] = []
+
+    def tick() -> None:
+        lonely.renew()
+        if not ended and not lonely.lease.valid(time.monotonic()):
+            ended.append(time.monotonic())
+
+    await_that(lambda: gone(other, path), tick=tick)
+    assert ended, "the ephemeral went while the lease was still held"
+    proxy.mend()
+    await_that(lambda: lonely.generation == 2, tick=lonely.renew)
+    await_that(lambda: lonely.lease.valid(time.monotonic()), tick=lonely.renew)
+    assert lonely.read([path]) == {path: None}
+    lonely.close()
+
+
+# -- connections
+
+
+def test_an_outage_keeps_the_session_and_its_ephemerals(breakable: Local, connect_breakable: Connect) -> None:
+    woken = threading.Event()
+    session = connect_breakable(timeout=6.0, wake=woken.set)
+    number, first = session.session_id, session.connected_since
+    session.create("/mine", b"", ephemeral=True)
+    breakable.kill_zookeeper()
+    await_that(lambda: not session.connected, tick=session.renew)
+    assert session.disconnected_since is not None
+    assert session.connected_since is None
+    assert session.session_id == number, "nothing is known about the session, so nothing is said"
+    began = time.monotonic()
+    with pytest.raises(ZooKeeperUnreachable, match="no connection to ZooKeeper at"):
+        session.read(["/mine"])
+    assert time.monotonic() - began < 0.1, "an operation without a connection does not wait for one"
+    threading.Event().wait(8.0)  # longer than the session's timeout
+    assert not session.lease.valid(time.monotonic())
+    woken.clear()
+    breakable.start_zookeeper()
+    await_that(lambda: session.connected, tick=session.renew)
+    assert woken.is_set()
+    assert (session.session_id, session.generation, session.connections) == (number, 1, 2)
+    assert session.connected_since is not None
+    assert first is not None
+    assert session.connected_since > first
+    assert session.disconnected_since is None
+    await_that(lambda: session.lease.valid(time.monotonic()), tick=session.renew)
+    mine = session.stat("/mine")
+    assert mine is not None
+    assert mine.owner == number
+
+
+def test_it_is_back_within_a_second_of_zookeeper(breakable: Local, connect_breakable: Connect) -> None:
+    """Whatever the outage lasted; here long enough for the library's own backoff to have grown."""
+    session = connect_breakable(timeout=20.0)
+    breakable.kill_zookeeper()
+    await_that(lambda: not session.connected, tick=session.renew)
+    threading.Event().wait(8.0)
+    breakable.start_zookeeper()  # returns when it has given a session to somebody
+    assert await_that(lambda: session.connected, tick=session.renew) < 1.0
+
+
+def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(proxy: Proxy) -> None:
+    session = Session(proxy.address, timeout=6.0)
+    session.start()
+    number = session.session_id
+    proxy.swallow(2)
+    proxy.cut()
+    await_that(lambda: not session.connected)
+    proxy.mend()
+    took = await_that(lambda: session.connected, 6.0)
+    assert took > 0.5, "nothing was swallowed"
+    assert took < 4.0
+    assert (session.session_id, session.generation) == (number, 1)
+    session.close()
+
+
+def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeeper: str, proxy: Proxy) -> None:
+    """Requests go on being sent all the time, which by itself would hide that nothing is answered."""
+    session = Session(f"{proxy.address},{zookeeper}", timeout=6.0)
+    for _ in range(20):  # the server is chosen by chance
+        session.start()
+        if proxy.carries:
+            break
+        session.close()
+    assert proxy.carries
+    number, generation, connections = session.session_id, session.generation, session.connections
+    proxy.silence()
+    took = await_that(lambda: session.connections > connections, tick=session.renew)
+    assert 1.5 < took < 5.0
+    assert (session.session_id, session.generation) == (number, generation)
+    session.close()
+
+
+def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> None:
+    session = Session(proxy.address, timeout=3.0)
+    session.start()
+    proxy.silence()
+    with pytest.raises(ZooKeeperUnreachable, match=r"did not answer about /x within 1\.5"):
+        session.read(["/x"], timeout=1.5)
+    await_that(lambda: not session.connected, 1.0)
+    proxy.mend()
+    await_that(lambda: session.connected)
+    assert session.read(["/x"]) == {"/x": None}
+    session.close()
+
+
+def test_a_lost_session_is_a_new_generation_without_ephemerals(
+    connect: Connect, proxy: Proxy, root: str
+) -> None:
+    session = Session(proxy.address, timeout=1.0)
+    session.start()
+    number, path = session.session_id, f"{root}/mine"
+    session.create(path, b"", ephemeral=True)
+    proxy.cut()
+    other = connect()
+    await_that(lambda: gone(other, path))
+    proxy.mend()
+    await_that(lambda: session.generation == 2 and session.connected)
+    assert session.session_id not in (0, number)
+    with pytest.raises(SessionLost, match="is no more"):
+        session.transaction([Create(path, b"", ephemeral=True)], in_session=number)
+    assert gone(other, path)
+    session.create(path, b"", ephemeral=True, in_session=session.session_id)
+    session.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_when_kazoo_gives_up_the_next_renewal_starts_anew(connect: Connect) -> None:
+    session = connect(timeout=6.0)
+    assert session._handler is not None
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("not foreseen")
+
+    session._handler.select = broken
+    await_that(lambda: session.generation == 2 and session.connected, tick=session.renew)
+    session.sync()
+
+
+# -- start and close
+
+
+def test_an_address_where_nobody_listens_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    session = Session(f"127.0.0.1:{port}")
+    began = time.monotonic()
+    with pytest.raises(ZooKeeperUnreachable, match=f"no ZooKeeper server of 127.0.0.1:{port} answered"):
+        session.start(0.7)
+    assert time.monotonic() - began < 1.2
+
+
+def test_a_port_that_accepts_and_is_silent_is_not_a_zookeeper() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        session = Session(f"127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(ZooKeeperUnreachable, match="answered within"):
+            session.start(0.7)
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_session_that_could_not_start_can_start_later(breakable: Local) -> None:
+    breakable.kill_zookeeper()
+    session = Session(breakable.zookeeper_hosts)
+    with pytest.raises(ZooKeeperUnreachable):
+        session.start(0.3)
+    breakable.start_zookeeper()
+    session.start()
+    assert session.generation == 1
+    session.close()
+
+
+@pytest.mark.parametrize(
+    "hosts", ["", "zk1:x", "zk1:2181,,zk2", "http://zk1:2181", "zk1:70000", "zk1/", "zk 1:a"]
+)
+def test_hosts_that_cannot_be_are_refused(hosts: str) -> None:
+    with pytest.raises(ConfigurationError, match="use host:port"):
+        Session(hosts)
+
+
+def test_close_ends_the_session_at_once(connect: Connect, root: str) -> None:
+    session, other = connect(timeout=60.0), connect()
+    session.create(f"{root}/mine", b"", ephemeral=True)
+    session.close()
+    assert gone(other, f"{root}/mine")
+    assert (session.connected, session.session_id) == (False, 0)
+    assert not session.lease.valid(time.monotonic())
+    session.close()
+    with pytest.raises(ZooKeeperUnreachable, match="not started"):
+        session.sync()
+
+
+@pytest.mark.parametrize("how", ["frozen", "killed"])
+def test_close_does_not_wait_for_a_zookeeper_that_is_away(
+    breakable: Local, connect_breakable: Connect, how: str
+) -> None:
+    session = connect_breakable(timeout=30.0)
+    if how == "frozen":
+        breakable.zookeeper.freeze(0)
+    else:
+        breakable.kill_zookeeper()
+        await_that(lambda: not session.connected)
+    began = time.monotonic()
+    session.close()
+    assert time.monotonic() - began < (2.5 if how == "frozen" else 0.5)
+
+
+# -- operations
+
+
+def test_read_finds_what_is_there_in_any_number(connect: Connect, root: str) -> None:
+    session = connect()
+    paths = [f"{root}/{number:03}" for number in range(150)]
+    for path in paths[::2]:
+        session.create(path, path.encode())
+    found = session.read([*paths, f"{root}/nowhere/at/all"], watch=True)
+    assert [path for path, znode in found.items() if znode is not None] == paths[::2]
+    znode = found[paths[0]]
+    assert znode is not None
+    assert (znode.data, znode.version, znode.owner) == (paths[0].encode(), 0, 0)
+    assert znode.czxid == znode.mzxid > 0
+    assert session.children(root) == tuple(path.rpartition("/")[2] for path in paths[::2])
+    assert session.children(f"{root}/nowhere") is None
+
+
+def test_set_and_delete_take_version_0_for_a_version(connect: Connect, root: str) -> None:
+    session, path = connect(), f"{root}/x"
+    session.create(path, b"0")
+    assert session.set(path, b"1", 0).version == 1
+    with pytest.raises(Conflict) as conflict:
+        session.set(path, b"2", 0)
+    assert conflict.value.path == path
+    with pytest.raises(Conflict):
+        session.delete(path, 0)
+    with pytest.raises(ValueError, match="any version"):
+        session.delete(path, -1)
+    session.delete(path, 1)
+    with pytest.raises(NoZnode):
+        session.set(path, b"2", 1)
+
+
+def test_a_transaction_does_all_or_nothing_and_tells_what_failed(connect: Connect, root: str) -> None:
+    session = connect()
+    a, b, c = f"{root}/a", f"{root}/b", f"{root}/c"
+    session.transaction([Create(a, b""), Create(b, b"", ephemeral=True), Set(a, b"1", 0)])
+    cases = [
+        ([Check(a, 1), Create(c, b""), Create(b, b"")], ZnodeExists, b),
+        ([Create(c, b""), Check(a, 0)], Conflict, a),
+        ([Create(c, b""), Delete(f"{root}/d", 0)], NoZnode, f"{root}/d"),
+        ([Create(c, b""), Set(b, b"", 7)], Conflict, b),
+        ([Create(f"{root}/d/e", b""), Create(c, b"")], NoZnode, f"{root}/d/e"),
+    ]
+    for operations, error, path in cases:
+        with pytest.raises(error) as failed:
+            session.transaction(operations)
+        assert failed.value.path == path
+        assert gone(session, c)
+    session.transaction([Check(a, 1), Delete(b, 0), Delete(a, 1)])
+    assert session.children(root) == ()
+
+
+def test_a_watch_wakes_once_however_often_it_was_read(connect: Connect, root: str) -> None:
+    wakes: list[None] = []
+    session, other = connect(wake=lambda: wakes.append(None)), connect()
+    path = f"{root}/x"
+    for _ in range(50):
+        session.read([path], watch=True)
+    wakes.clear()
+    other.create(path, b"")
+    await_that(lambda: wakes)
+    session.sync()
+    assert len(wakes) == 1
+
+
+def test_every_kind_of_change_wakes(connect: Connect, root: str) -> None:
+    woken = threading.Event()
+    session, other = connect(wake=woken.set), connect()
+    path = f"{root}/x"
+
+    def wakes(change: Callable[[], object]) -> None:
+        session.read([path], watch=True)
+        session.children(root, watch=True)
+        woken.clear()
+        seen = session.events
+        change()
+        assert woken.wait(5.0)
+        assert session.await_event(seen, 5.0)
+
+    wakes(lambda: other.create(path, b""))
+    wakes(lambda: other.set(path, b"1", 0))
+    wakes(lambda: other.create(f"{root}/y", b""))
+    wakes(lambda: other.delete(path, 1))
+
+
+def test_a_lost_connection_wakes_those_who_watch(connect: Connect, proxy: Proxy, root: str) -> None:
+    session = Session(proxy.address, timeout=10.0)
+    session.start()
+    session.read([root], watch=True)
+    seen = session.events
+    proxy.cut()
+    assert session.await_event(seen, 5.0)
+    assert not session.connected
+    session.close()
+
+
+# -- the log
+
+
+def test_operators_get_one_line_a_change_and_no_secret(
+    breakable: Local, connect_breakable: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    session = connect_breakable(name="node1", auth=[("digest", "agent:hunter2")])
+    breakable.kill_zookeeper()
+    await_that(lambda: not session.connected)
+    threading.Event().wait(2.0)
+    breakable.start_zookeeper()
+    await_that(lambda: session.connected)
+    session.close()
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.INFO and record.name.startswith(("rabbitkeeper.coordinator", "kazoo"))
+    ]
+    assert len(lines) == 3, lines
+    assert lines[0].startswith("node1: connected to ZooKeeper at 127.0.0.1:")
+    assert lines[0].endswith("(generation 1), timeout 6 s")
+    assert lines[1].startswith("node1: the connection to ZooKeeper")
+    assert "again connected" in lines[2]
+    assert "hunter2" not in caplog.text
