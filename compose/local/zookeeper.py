@@ -21,8 +21,7 @@ SESSION_TIMEOUTS = (500, 120_000)  # milliseconds; by default 2 and 20 ticks
 
 # kazoo tells at WARNING that a server which is still booting refuses connections: that is the normal course
 _silent = logging.getLogger(f"{__name__}.starting")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
+_silent.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
