@@ -180,7 +180,7 @@ def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> Non
     session = Session(proxy.address, timeout=3.0)
     session.start()
     proxy.silence()
-    with pytest.raises(ZooKeeperUnreachable, match=r"did not answer about /x within 1\.5"):
+    with pytest.raises(ZooKeeperUnreachable):  # of the operation, or of what kazoo notices by then
         session.read(["/x"], timeout=1.5)
     await_that(lambda: not session.connected, 1.0)
     proxy.mend()
@@ -220,6 +220,30 @@ def test_when_kazoo_gives_up_the_next_renewal_starts_anew(connect: Connect) -> N
     session._handler.select = broken
     await_that(lambda: session.generation == 2 and session.connected, tick=session.renew)
     session.sync()
+
+
+@pytest.mark.timeout(180)
+def test_an_ensemble_loses_a_server_and_the_session_goes_on() -> None:
+    with Local(zookeepers=3, members=0) as local:
+        session = Session(local.zookeeper_hosts, timeout=6.0)
+        session.start(30.0)
+        number = session.session_id
+        session.create("/mine", b"", ephemeral=True)
+        for server in range(3):
+            local.kill_zookeeper(server)
+            await_that(lambda: session.connected and works(session), 30.0, tick=session.renew)
+            local.start_zookeeper(server)
+            assert (session.session_id, session.generation) == (number, 1)
+        assert session.stat("/mine") is not None
+        session.close()
+
+
+def works(session: Session) -> bool:
+    try:
+        session.sync(timeout=1.0)
+    except ZooKeeperUnreachable:
+        return False
+    return True
 
 
 # -- start and close
