@@ -64,7 +64,7 @@ class RabbitmqCtl:
     """
 
     def __init__(
-        self, command: Path | str, node: str, environment: Mapping[str, str], *, timeout: float = 30.0
+        self, command: Path | str, node: str, environment: Mapping[str, str], *, timeout: float = 60.0
     ) -> None:
         self.node = node
         self._command = str(command)

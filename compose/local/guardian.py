@@ -213,6 +213,8 @@ class Guardian:
                     if "exit" in message:
                         self._statuses[message["exit"]] = message["status"]
                     else:
+                        # A number that was used before: what is known of it is of another process.
+                        self._statuses.pop(message.get("pid", 0), None)
                         self._answers[message["id"]] = message
                 self._gone = not data
                 self._answered.notify_all()

@@ -50,6 +50,16 @@ def make(tmp_path: Path) -> Iterator[Callable[..., ProcessDriver]]:
         each.kill()
 
 
+def said(tmp_path: Path) -> str:
+    """The first line that the server writes; a script writes it when it has come so far."""
+    output = tmp_path / "node 1" / "log" / "output.log"
+    deadline = time.monotonic() + 10
+    while not output.exists() or not output.read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return output.read_text().strip()
+
+
 def ended(driver: ProcessDriver) -> None:
     deadline = time.monotonic() + 10
     while driver.observe().running:
@@ -137,35 +147,39 @@ def test_a_killed_broker_is_told_by_its_signal(make: Callable[..., ProcessDriver
     assert "SIGKILL" in (driver.observe().exited or "")
 
 
-def test_a_stopped_process_is_killed_with_all_of_its_group(make: Callable[..., ProcessDriver]) -> None:
+def test_a_stopped_process_is_killed_with_all_of_its_group(
+    make: Callable[..., ProcessDriver], tmp_path: Path
+) -> None:
     driver = make("sleep 600 & echo $!; exec sleep 600")
     driver.start()
     pid = driver.observe().pid or 0
-    output = Path(f"/proc/{pid}/cwd").resolve() / "log" / "output.log"
-    while not (helper := output.read_text().strip()):
-        time.sleep(0.01)
+    helper = int(said(tmp_path))
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     driver.kill()
     assert time.monotonic() - started < 1
     assert not driver.observe().running
-    found = ProcessId.of(int(helper))
+    found = ProcessId.of(helper)
     assert found is None or found.wait(5)
 
 
-def test_an_orderly_stop_reaches_a_stopped_process_too(make: Callable[..., ProcessDriver]) -> None:
-    driver = make("trap 'exit 0' TERM; while :; do sleep 0.05; done")
+def test_an_orderly_stop_reaches_a_stopped_process_too(
+    make: Callable[..., ProcessDriver], tmp_path: Path
+) -> None:
+    driver = make("trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done")
     driver.start()
-    time.sleep(0.2)  # the trap is set by then, or the exit code below is another
+    assert said(tmp_path) == "ready"
     os.kill(driver.observe().pid or 0, signal.SIGSTOP)
     driver.stop(10)
     assert "exit code 0" in (driver.observe().exited or "")
 
 
-def test_what_ignores_sigterm_is_killed_when_the_time_is_over(make: Callable[..., ProcessDriver]) -> None:
+def test_what_ignores_sigterm_is_killed_when_the_time_is_over(
+    make: Callable[..., ProcessDriver], tmp_path: Path
+) -> None:
     driver = make("trap '' TERM; echo deaf; while :; do sleep 0.05; done")
     driver.start()
-    time.sleep(0.2)
+    assert said(tmp_path) == "deaf"
     driver.stop(0.2)
     assert "SIGKILL" in (driver.observe().exited or "")
 
@@ -238,7 +252,6 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
     try:
         driver.start()
         pid = driver.observe().pid
-        assert Path(f"/proc/{pid}/environ").read_bytes()
         parameters = pika.ConnectionParameters(
             port=port, credentials=pika.PlainCredentials("keeper", "s3cret")
         )

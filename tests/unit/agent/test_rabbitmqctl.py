@@ -1,0 +1,120 @@
+"""RabbitMQ's tools, played by a script: what is asked, what is understood, what is said of a failure."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rabbitkeeper.agent.rabbitmqctl import (
+    Inconsistent,
+    NodeNotRunning,
+    RabbitmqCtl,
+    RabbitmqCtlError,
+    RabbitmqCtlTimeout,
+)
+
+Make = Callable[..., RabbitmqCtl]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def ctl(script: str, *, timeout: float = 10.0) -> RabbitmqCtl:
+        for name in ("rabbitmqctl", "rabbitmq-queues"):
+            tool = tmp_path / name
+            tool.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >> {tmp_path}/asked\n{script}\n')
+            tool.chmod(0o755)
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        return RabbitmqCtl(tmp_path / "rabbitmqctl", "rabbit@a", environment, timeout=timeout)
+
+    return ctl
+
+
+def asked(tmp_path: Path) -> list[str]:
+    return (tmp_path / "asked").read_text().splitlines()
+
+
+def printing(value: object) -> str:
+    return f"cat <<'END'\n{json.dumps(value)}\nEND"
+
+
+def test_the_status_of_a_cluster(make: Make) -> None:
+    status = make(
+        printing(
+            {
+                "disk_nodes": ["rabbit@a", "rabbit@b"],
+                "ram_nodes": ["rabbit@c"],
+                "running_nodes": ["rabbit@a"],
+                "versions": {"rabbit@a": {"rabbitmq_version": "3.10.8"}},
+                "partitions": {"rabbit@a": ["rabbit@b"]},
+            }
+        )
+    ).cluster_status()
+    assert status.nodes == {"rabbit@a", "rabbit@b", "rabbit@c"}
+    assert status.running == {"rabbit@a"}
+    assert status.versions == {"rabbit@a": "3.10.8"}
+    assert status.partitions == {"rabbit@b"}
+
+
+def test_the_status_without_the_keys_that_later_versions_left_out(make: Make) -> None:
+    status = make(printing({"disk_nodes": ["rabbit@a"], "running_nodes": ["rabbit@a"]})).cluster_status()
+    assert status.nodes == {"rabbit@a"}
+    assert status.partitions == frozenset()
+
+
+def test_another_node_can_be_asked(make: Make, tmp_path: Path) -> None:
+    make(printing({"running_nodes": []})).cluster_status(node="rabbit@b")
+    assert asked(tmp_path) == ["rabbitmqctl --quiet --node rabbit@b cluster_status --formatter json"]
+
+
+def test_definitions_go_in_by_the_standard_input_and_not_as_arguments(make: Make, tmp_path: Path) -> None:
+    make(f"cat > {tmp_path}/stdin").import_definitions({"users": [{"password_hash": "secret"}]})
+    assert json.loads((tmp_path / "stdin").read_text()) == {"users": [{"password_hash": "secret"}]}
+    assert "secret" not in "".join(asked(tmp_path))
+
+
+def test_growing_asks_the_tool_beside_it(make: Make, tmp_path: Path) -> None:
+    make("").grow("rabbit@b")
+    assert asked(tmp_path) == ["rabbitmq-queues --quiet --node rabbit@a grow rabbit@b all --errors-only"]
+
+
+def test_the_broker_is_started_again_whatever_happens_while_it_is_stopped(make: Make, tmp_path: Path) -> None:
+    ctl = make('case "$*" in *join_cluster*) echo "Error: no" >&2; exit 70;; esac')
+    with pytest.raises(RabbitmqCtlError, match="no"), ctl.app_stopped():
+        ctl.join_cluster("rabbit@b")
+    assert [line.split()[4] for line in asked(tmp_path)] == ["stop_app", "join_cluster", "start_app"]
+
+
+def test_a_disagreement_about_the_membership_is_told_apart(make: Make) -> None:
+    ctl = make('echo "Error: {:inconsistent_cluster, \\"Node a thinks ...\\"}" >&2; exit 70')
+    with pytest.raises(Inconsistent):
+        ctl.join_cluster("rabbit@b")
+
+
+@pytest.mark.parametrize("code", [68, 69])
+def test_a_node_that_is_not_there_is_told_apart(make: Make, code: int) -> None:
+    with pytest.raises(NodeNotRunning, match="rabbit@a"):
+        make(f"exit {code}").cluster_status()
+
+
+def test_a_failure_names_command_node_code_and_reason_in_one_line(make: Make) -> None:
+    with pytest.raises(RabbitmqCtlError) as caught:
+        make('printf "Error:\\n\\n  it is full\\n" >&2; exit 65').definitions()
+    assert str(caught.value) == (
+        "rabbitmqctl export_definitions - on rabbit@a failed with exit code 65: Error: it is full"
+    )
+
+
+def test_a_command_that_hangs_is_ended(make: Make) -> None:
+    with pytest.raises(RabbitmqCtlTimeout, match=r"did not end in 0\.2 s"):
+        make("exec sleep 60", timeout=0.2).cluster_status()
+
+
+def test_what_is_no_json_is_shown(make: Make) -> None:
+    with pytest.raises(RabbitmqCtlError, match="did not print JSON but 'what"):
+        make("echo what").cluster_status()
+
+
+def test_a_tool_that_is_not_there_names_the_setting() -> None:
+    with pytest.raises(RabbitmqCtlError, match=r"broker\.rabbitmqctl"):
+        RabbitmqCtl("/no/such", "rabbit@a", {}).cluster_status()
