@@ -18,6 +18,9 @@ in a few hundredths of a second, and it speaks JSON, one object a line, on its s
     a request that fails                                       → {"id": 5, "error": "a sentence"}
     a child or an orphan has ended                             → {"exit": 7, "status": -9}
 
+One thing defeats it: SIGKILL to itself. Its children are then sent SIGTERM by the kernel, which ends servers
+and makes agents stop their brokers; the folder stays.
+
 It does not restart, watch or understand what it starts.
 """
 

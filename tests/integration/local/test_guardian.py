@@ -83,10 +83,11 @@ class Caller:
         return gone(self.guardian) and all(map(gone, self.pids)) and not self.folder.exists()
 
     def clean_up(self) -> None:
-        for pid in (self.process.pid, self.fork, self.guardian):
+        for pid in (self.process.pid, self.fork):
             if pid is not None and not gone(pid):
                 os.kill(pid, signal.SIGKILL)
         self.process.communicate()
+        assert eventually(self.left_nothing)
 
 
 @pytest.fixture
