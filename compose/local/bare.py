@@ -58,7 +58,9 @@ class BareBroker:
             LocalError: it ended, or does not listen in time.
         """
         port = self.settings.listen[1]
-        child = self._running()
+        child = self._child
+        if child is None:
+            raise LocalError(f"the broker of {self.name} has not been started")
         while not listening(port):
             if child.wait(0.05) is not None:
                 raise LocalError(f"{child.name} ended with status {child.status}: {self._told()}")

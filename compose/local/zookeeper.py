@@ -156,7 +156,7 @@ class LocalZooKeeper:
 
     def _await_session(self, number: int, deadline: float, timeout: float) -> None:
         """Wait until the server opens a session: a member of an ensemble without a majority does not."""
-        child = self._running(number)
+        child = self._children[number]
         client = KazooClient(
             self.address(number),
             timeout=10.0,
