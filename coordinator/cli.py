@@ -3,6 +3,7 @@
 A subcommand that reads a group takes the :class:`Target` with ``click.pass_obj``.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,14 +74,21 @@ class Commands(click.Group):
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "-z", "--zookeeper", envvar="RABBITKEEPER_ZOOKEEPER", metavar="HOSTS", help="host:port[,host:port…]"
+    "-z",
+    "--zookeeper",
+    envvar="RABBITKEEPER_ZOOKEEPER",
+    show_envvar=True,
+    metavar="HOSTS",
+    help="host:port[,host:port...][/chroot]",
 )
-@click.option("-g", "--group", envvar="RABBITKEEPER_GROUP", help="The group's name.")
+@click.option("-g", "--group", envvar="RABBITKEEPER_GROUP", show_envvar=True, help="The group's name.")
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.version_option(version("rabbitkeeper"), prog_name="rabbitkeeper")
 @click.pass_context
 def root(context: click.Context, zookeeper: str | None, group: str | None, output: str) -> None:
     """Failover for RabbitMQ, coordinated through ZooKeeper."""
+    # What the session logs of a broken connection is said by the error, once.
+    logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
     context.obj = Target(zookeeper, group, output)
 
 

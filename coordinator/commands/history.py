@@ -1,11 +1,10 @@
 """``rabbitkeeper history``: how the lead has changed."""
 
 import click
-from rich.table import Table
 
 from rabbitkeeper.coordinator.cli import Target
-from rabbitkeeper.coordinator.output import show
-from rabbitkeeper.coordinator.snapshot import GroupReader
+from rabbitkeeper.coordinator.output import clock, show, table
+from rabbitkeeper.coordinator.snapshot import unknown_group
 from rabbitkeeper.coordinator.store import Store
 
 
@@ -17,14 +16,15 @@ from rabbitkeeper.coordinator.store import Store
 def command(target: Target, last: int) -> None:
     """Show the last changes of the lead, oldest first."""
     with target.session() as (session, group):
-        GroupReader(session, group, with_history=False).read(watch=False)  # names the groups if it is unknown
-        entries = Store(session, group).history()[-last:]
-    table = Table(title=f"group {group}", title_justify="left", pad_edge=False)
-    for heading in ("epoch", "at", "from", "to", "cause", "by", "timings"):
-        table.add_column(heading)
+        store = Store(session, group)
+        if session.stat(store.paths.root) is None:
+            raise unknown_group(session, group)
+        entries = store.history()[-last:]
+    made = table(f"group {group}", "epoch", "at", "from", "to", "cause", "by", "timings")
     for entry in entries:
         timings = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in entry.timings.items())
-        table.add_row(
-            str(entry.epoch), entry.at, entry.previous or "", entry.to, entry.cause, entry.by, timings
+        made.add_row(
+            str(entry.epoch), clock(entry.at), entry.previous or "", entry.to, entry.cause, entry.by, timings
         )
-    show(target.output, [entry.model_dump(mode="json", by_alias=True) for entry in entries], table)
+    notes = [] if entries else ["The group has had no leader yet."]
+    show(target.output, [entry.model_dump(mode="json", by_alias=True) for entry in entries], made, notes)

@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 
 from rabbitkeeper.coordinator.cli import Target
-from rabbitkeeper.coordinator.output import age, show
+from rabbitkeeper.coordinator.output import age, clock, show
 from rabbitkeeper.coordinator.snapshot import GroupReader
 
 
@@ -27,7 +27,7 @@ def command(target: Target) -> None:
         ("clients connect to", record.amqp or record.amqps or ""),
         ("node", record.node),
         ("epoch", str(epoch)),
-        ("since", f"{record.since} ({age(record.since)})"),
+        ("since", f"{clock(record.since)} ({age(record.since)})"),
         ("cause", record.cause),
     ):
         table.add_row(key, value)

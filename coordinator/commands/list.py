@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rabbitkeeper.coordinator.cli import Target
-from rabbitkeeper.coordinator.output import age, show
+from rabbitkeeper.coordinator.output import age, show, table
 from rabbitkeeper.coordinator.records import MemberStatus
 from rabbitkeeper.coordinator.snapshot import GroupReader
 from rabbitkeeper.coordinator.view import GroupView
@@ -25,7 +25,7 @@ def command(target: Target) -> None:
     """Show the members, their states and who leads."""
     with target.session() as (session, group):
         view = GroupReader(session, group, with_history=False).read(watch=False)
-    show(target.output, _content(group, view), _table(group, view))
+    show(target.output, _content(group, view), _table(group, view), _notes(view))
     for problem in view.problems:
         click.echo(f"rabbitkeeper: {problem}", err=True)
 
@@ -40,7 +40,7 @@ def _content(group: str, view: GroupView) -> dict[str, object]:
         "members": [
             {
                 **view.members[name].record.model_dump(mode="json", exclude={"v"}),
-                "leader": leader is not None and leader.record.name == name,
+                "leader": leader is not None and leader.owner == view.members[name].owner,
             }
             for name in sorted(view.members)
         ],
@@ -51,20 +51,36 @@ def _content(group: str, view: GroupView) -> dict[str, object]:
 def _table(group: str, view: GroupView) -> Table:
     leader = view.leader
     epoch = "no leader" if leader is None else f"epoch {leader.epoch}"
-    paused = ", paused: nobody takes the lead by himself" if view.pause is not None else ""
-    table = Table(title=f"group {group}, {epoch}{paused}", title_justify="left", pad_edge=False)
-    for heading in ("member", "role", "state", "for", "clients connect to", "node", "why"):
-        table.add_column(heading)
+    made = table(
+        f"group {group}, {epoch}", "member", "role", "state", "for", "clients connect to", "node", "priority"
+    )
     for name in sorted(view.members):
-        record = view.members[name].record
-        leads = leader is not None and leader.record.name == name
-        table.add_row(
+        member = view.members[name]
+        record = member.record
+        leads = leader is not None and leader.owner == member.owner
+        role = Text("leader", style="bold") if leads else "no failover" if record.tags.no_failover else ""
+        made.add_row(
             name,
-            Text("leader", style="bold") if leads else "",
+            role,
             Text(record.state.value, style=STYLES.get(record.state, "bold red")),
             age(record.since),
-            record.amqp or "",
+            record.amqp or record.amqps or "",
             record.node,
-            "; ".join(record.reasons),
+            str(record.tags.priority),
         )
-    return table
+    return made
+
+
+def _notes(view: GroupView) -> list[str]:
+    """What does not fit into a row."""
+    notes = [
+        f"{name} is {view.members[name].record.state}: {'; '.join(view.members[name].record.reasons)}"
+        for name in sorted(view.members)
+        if view.members[name].record.reasons
+    ]
+    if not view.members:
+        notes.append("No agent is registered.")
+    if view.pause is not None:
+        why = f": {view.pause.reason}" if view.pause.reason else ""
+        notes.append(f"Paused by {view.pause.by}, nobody takes the lead by himself{why}")
+    return notes
