@@ -24,13 +24,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException, RolledBackError, RuntimeInconsistency
-from kazoo.protocol.states import KazooState, ZnodeStat
+from kazoo.exceptions import KazooException
+from kazoo.protocol.states import KazooState
 
+from rabbitkeeper.coordinator import requests
 from rabbitkeeper.coordinator.errors import (
     ConfigurationError,
     CoordinationError,
@@ -40,6 +40,8 @@ from rabbitkeeper.coordinator.errors import (
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.lease import Lease
+from rabbitkeeper.coordinator.requests import Request
+from rabbitkeeper.coordinator.session_state import Renewal, SessionState
 from rabbitkeeper.coordinator.znode import Check, Create, Delete, Operation, Set, Znode
 from rabbitkeeper.coordinator.zookeeper import Handler, build, check_hosts, translate
 
@@ -50,15 +52,6 @@ CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
 
 _log = logging.getLogger(__name__)
-
-_Request = Callable[[KazooClient], Any]  # sends and returns kazoo's AsyncResult
-
-
-@dataclass(frozen=True, slots=True)
-class _Renewal:
-    sent: float
-    generation: int
-    connection: int
 
 
 def _nothing() -> None:
@@ -105,19 +98,11 @@ class Session:
         self._wake = wake
         self._clock = clock
         self._auth = tuple(auth)
-        self._state = threading.Condition()  # guards everything below; its holder never waits for I/O
+        self._lock = threading.Condition()  # guards what is below; who holds it does not wait for ZooKeeper
         self._client: KazooClient | None = None
         self._handler: Handler | None = None
         self._granted: float | None = None
-        self._connected = False
-        self._connections = 0
-        self._connected_since: float | None = None
-        self._disconnected_since: float | None = None
-        self._session_id = 0
-        self._generation = 0
-        self._established_at: float | None = None
-        self._lease = Lease(timeout=0.0)
-        self._renewal: _Renewal | None = None
+        self._state = SessionState()
         self._events = 0
 
     # -- what is certain
@@ -125,37 +110,37 @@ class Session:
     @property
     def connected(self) -> bool:
         """Whether there is a connection right now, as far as is known."""
-        return self._connected
+        return self._state.connected
 
     @property
     def connections(self) -> int:
         """Connections so far; a change of it means that watches are gone and reads may go back in time."""
-        return self._connections
+        return self._state.connections
 
     @property
     def connected_since(self) -> float | None:
         """Monotonic seconds: since when the present connection stands; None when there is none."""
-        return self._connected_since
+        return self._state.connected_since
 
     @property
     def disconnected_since(self) -> float | None:
         """Monotonic seconds: since when there is no connection; None while there is one."""
-        return self._disconnected_since
+        return self._state.disconnected_since
 
     @property
     def session_id(self) -> int:
         """As ``ephemeralOwner`` shows it; 0 when there is no session, or when it is known to be lost."""
-        return self._session_id
+        return self._state.session_id
 
     @property
     def generation(self) -> int:
         """How many sessions there have been; 0 before the first."""
-        return self._generation
+        return self._state.generation
 
     @property
     def established_at(self) -> float | None:
         """Monotonic seconds: when this generation began; None when there is no session."""
-        return self._established_at
+        return self._state.established_at
 
     @property
     def timeout(self) -> float:
@@ -164,7 +149,8 @@ class Session:
 
     @property
     def lease(self) -> Lease:
-        return self._lease
+        """Until when the session is certain to live."""
+        return self._state.lease
 
     @property
     def events(self) -> int:
@@ -181,8 +167,8 @@ class Session:
         Returns:
             False if there was none in time.
         """
-        with self._state:
-            return self._state.wait_for(lambda: self._events != seen, timeout)
+        with self._lock:
+            return self._lock.wait_for(lambda: self._events != seen, timeout)
 
     # -- life
 
@@ -197,10 +183,10 @@ class Session:
             AccessDenied: the credentials were refused.
         """
         deadline = self._clock() + timeout
-        with self._state:
+        with self._lock:
             if self._client is not None:
                 return
-            self._disconnected_since = self._clock()
+            self._state = self._state.disconnect(self._clock())
             self._spawn()
         answered = False
         try:
@@ -226,11 +212,10 @@ class Session:
         When ZooKeeper cannot be told, the ephemerals go when the session times out. Can be called again, and
         the session can be started again afterwards; that is a new generation.
         """
-        with self._state:
-            client, handler, told = self._client, self._handler, self._connected
+        with self._lock:
+            client, handler, told = self._client, self._handler, self._state.connected
             self._client = self._handler = None
-            self._forget_connection()
-            self._forget_session()
+            self._state = self._state.lose(self._clock())
         if client is None or handler is None:
             return
         # kazoo's stop() can take as long as its connecting takes, so it runs aside and is not waited for
@@ -248,24 +233,23 @@ class Session:
         leader, so a follower that is cut off cannot extend the lease by answering from its memory. It also
         notices a hung connection, and starts anew when kazoo has given up.
         """
-        with self._state:
-            client, handler = self._client, self._handler
+        with self._lock:
+            client, handler, state, now = self._client, self._handler, self._state, self._clock()
             if client is None or handler is None:
                 return
             if handler.ended:
-                _log.error("kazoo's connection thread has ended: starting a new ZooKeeper session")
-                self._forget_connection()
-                self._forget_session()
+                _log.error("%s: kazoo's thread has ended: starting a new ZooKeeper session", self.name)
+                self._state = state.lose(now)
                 self._spawn()
                 return
-            if not self._connected:
+            if not state.connected:
                 return
-            now = self._clock()
-            if self._renewal is not None and self._renewal.connection == self._connections:
-                if now - self._renewal.sent > self.timeout * STALL:
+            if state.renewal is not None:
+                if now - state.renewal.sent > self.timeout * STALL:
                     handler.sever()
                 return
-            renewal = self._renewal = _Renewal(now, self._generation, self._connections)
+            renewal = state.renewal_at(now)
+            self._state = state.renewing(renewal)
         client.sync_async("/").rawlink(functools.partial(self._renewed, renewal))
 
     # -- primitive operations: all end by ``timeout`` seconds and raise subclasses of CoordinationError
@@ -283,33 +267,30 @@ class Session:
         Returns:
             Each path with its znode, or None if there is none.
         """
-        requests: list[tuple[str, _Request]] = []
+        asked: list[Request] = []
         for path in paths:
             if watch:  # "exists" also watches a znode that is not there; the read after it cannot miss more
-                requests.append((path, functools.partial(_exists, path=path, watch=self._on_event)))
-            requests.append((path, functools.partial(_get, path=path)))
-        answers = self._ask(requests, timeout)
+                asked.append(requests.exists(path, self._on_event))
+            asked.append(requests.get(path))
+        answers = self._ask(asked, timeout)
         found: dict[str, Znode | None] = {}
         for path, answer in zip(paths, answers[1::2] if watch else answers, strict=True):
             if isinstance(answer, NoZnode):
                 found[path] = None
             else:
                 data, stat = _value(answer)
-                found[path] = _znode(path, data or b"", stat)
+                found[path] = requests.znode(path, data, stat)
         return found
 
     def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Znode | None:
         """A znode without its data, or None if there is none."""
-        request = functools.partial(_exists, path=path, watch=self._on_event if watch else None)
-        (answer,) = self._ask([(path, request)], timeout)
+        (answer,) = self._ask([requests.exists(path, self._on_event if watch else None)], timeout)
         stat = _value(answer)
-        return None if stat is None else _znode(path, b"", stat)
+        return None if stat is None else requests.znode(path, None, stat)
 
     def children(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> tuple[str, ...] | None:
         """Names of the children, sorted; None if there is no such znode (which is then not watched)."""
-        callback = self._on_event if watch else None
-        request = functools.partial(_children, path=path, watch=callback)
-        (answer,) = self._ask([(path, request)], timeout)
+        (answer,) = self._ask([requests.children(path, self._on_event if watch else None)], timeout)
         return None if isinstance(answer, NoZnode) else tuple(sorted(_value(answer)))
 
     def create(
@@ -330,13 +311,9 @@ class Session:
             ZnodeExists: it is there. After a lost answer it may be one's own: look at the owner.
             NoZnode: its parent is not there.
         """
-
-        def request(client: KazooClient) -> Any:
-            return client.create_async(path, data, ephemeral=ephemeral, include_data=True)
-
-        (answer,) = self._ask([(path, request)], timeout, in_session)
+        (answer,) = self._ask([requests.create(path, data, ephemeral)], timeout, in_session)
         _, stat = _value(answer)
-        return _znode(path, data, stat)
+        return requests.znode(path, data, stat)
 
     def set(
         self, path: str, data: bytes, version: int, *, timeout: float = 2.0, in_session: int | None = None
@@ -347,30 +324,25 @@ class Session:
             Conflict: it has another version.
             NoZnode: it is not there.
         """
-        (answer,) = self._ask(
-            [(path, lambda client: client.set_async(path, data, _checked(version)))], timeout, in_session
-        )
-        return _znode(path, data, _value(answer))
+        (answer,) = self._ask([requests.set_data(path, data, version)], timeout, in_session)
+        return requests.znode(path, data, _value(answer))
 
     def delete(self, path: str, version: int, *, timeout: float = 2.0, in_session: int | None = None) -> None:
         """Delete a znode that still has ``version``. Raises as :meth:`set` does."""
-        (answer,) = self._ask(
-            [(path, lambda client: client.delete_async(path, _checked(version)))], timeout, in_session
-        )
+        (answer,) = self._ask([requests.delete(path, version)], timeout, in_session)
         _value(answer)
 
     def ensure_path(self, path: str, *, timeout: float = 2.0) -> None:
         """Create ``path`` and what is above it, as empty persistent znodes, where they are not there."""
         parts = path.strip("/").split("/")
         paths = ["/" + "/".join(parts[: length + 1]) for length in range(len(parts))]
-        answers = self._ask([(one, functools.partial(_create_empty, path=one)) for one in paths], timeout)
-        for answer in answers:
+        for answer in self._ask([requests.create(one, b"") for one in paths], timeout):
             if not isinstance(answer, ZnodeExists):
                 _value(answer)
 
     def sync(self, path: str = "/", *, timeout: float = 2.0) -> None:
         """Let the server catch up with ZooKeeper's leader, so that what is read next is not old."""
-        (answer,) = self._ask([(path, lambda client: client.sync_async(path))], timeout)
+        (answer,) = self._ask([requests.sync(path)], timeout)
         _value(answer)
 
     def transaction(
@@ -379,38 +351,15 @@ class Session:
         """Do all of ``operations`` or none.
 
         Args:
-            in_session: do it in the session of this id or not at all (:class:`SessionLost`). A request that
-                was put before kazoo before the session was lost is never sent in the next one.
+            in_session: do it in the session of this id or not at all (:class:`SessionLost`).
 
         Raises:
             NoZnode, ZnodeExists, Conflict: the condition that failed; ``error.path`` tells where.
         """
-
-        def request(client: KazooClient) -> Any:
-            transaction = client.transaction()
-            for operation in operations:
-                match operation:
-                    case Check(path, version):
-                        transaction.check(path, _checked(version))
-                    case Create(path, data, ephemeral):
-                        transaction.create(path, data, ephemeral=ephemeral)
-                    case Set(path, data, version):
-                        transaction.set_data(path, data, _checked(version))
-                    case Delete(path, version):
-                        transaction.delete(path, _checked(version))
-            return transaction.commit_async()
-
-        (answer,) = self._ask([(operations[0].path, request)], timeout, in_session)
-        results = _value(answer)
-        # A transaction that failed is an answer like any other: the error of the operation that failed stands
-        # at its place, RolledBack before it and RuntimeInconsistency after it.
-        for operation, result in zip(operations, results, strict=True):
-            if isinstance(result, BaseException) and not isinstance(
-                result, RolledBackError | RuntimeInconsistency
-            ):
-                raise translate(result, operation.path)
-        if any(isinstance(result, BaseException) for result in results):
-            raise CoordinationError(f"ZooKeeper rolled back a transaction on {operations[0].path}")
+        (answer,) = self._ask([requests.transaction(operations)], timeout, in_session)
+        refusal = requests.refusal(operations, _value(answer))
+        if refusal is not None:
+            raise refusal
 
     # -- inside
 
@@ -422,39 +371,38 @@ class Session:
 
     def _first_answer(self, deadline: float) -> bool:
         """Wait for a connection and one answer over it: an open port alone does not serve."""
-        with self._state:
-            self._state.wait_for(lambda: self._connected, max(0.0, deadline - self._clock()))
-            generation, sent = self._generation, self._clock()
+        with self._lock:
+            self._lock.wait_for(lambda: self._state.connected, max(0.0, deadline - self._clock()))
+            sent = self._clock()
+            renewal = self._state.renewal_at(sent)
         try:
             self.sync(timeout=max(0.0, deadline - sent))
         except (ZooKeeperUnreachable, SessionLost):
             return False
-        self._extend(sent, generation)
+        with self._lock:
+            self._state = self._state.renewed(renewal, answered=True)
         return True
 
-    def _ask(
-        self, requests: Sequence[tuple[str, _Request]], timeout: float, in_session: int | None = None
-    ) -> list[Any]:
-        """Send ``requests`` one after the other without waiting between them; return what came back.
+    def _ask(self, asked: Sequence[Request], timeout: float, in_session: int | None = None) -> list[Any]:
+        """Send requests one after the other without waiting between them; return what came back.
 
         An answer that is an error of the znode's is returned, not raised; one of the connection is raised.
         """
         deadline = self._clock() + timeout
         answers: list[Any] = []
-        for start in range(0, len(requests), BATCH):
-            batch = requests[start : start + BATCH]
+        for start in range(0, len(asked), BATCH):
             # Under the lock, which the listener for lost sessions takes before kazoo drops what is queued:
             # what is sent for a session is dropped with it or refused here, never sent in the next one.
-            with self._state:
+            with self._lock:
                 client, handler, connection = self._usable(in_session)
                 sent = self._clock()
-                pending = [(path, send(client)) for path, send in batch]
+                pending = [(one.path, one.send(client)) for one in asked[start : start + BATCH]]
             for path, result in pending:
                 try:
                     answers.append(result.get(timeout=max(0.0, deadline - self._clock())))
                 except handler.timeout_exception:
                     waited = self._clock() - sent
-                    if waited >= self.timeout * STALL and connection == self._connections:
+                    if waited >= self.timeout * STALL and connection == self.connections:
                         handler.sever()
                     raise ZooKeeperUnreachable(
                         f"ZooKeeper at {self.hosts} did not answer about {path} within {waited:.1f} s"
@@ -467,98 +415,71 @@ class Session:
         return answers
 
     def _usable(self, in_session: int | None) -> tuple[KazooClient, Handler, int]:
-        if in_session is not None and in_session != self._session_id:
-            raise SessionLost(f"the ZooKeeper session 0x{in_session & (1 << 64) - 1:x} is no more")
+        state = self._state
+        if in_session is not None and in_session != state.session_id:
+            raise SessionLost(f"the ZooKeeper session {_hex(in_session)} is no more")
         if self._client is None or self._handler is None:
             raise ZooKeeperUnreachable("the ZooKeeper session is not started, or has been closed")
-        if not self._connected:
+        if not state.connected:
             raise ZooKeeperUnreachable(f"there is no connection to ZooKeeper at {self.hosts}")
-        return self._client, self._handler, self._connections
+        return self._client, self._handler, state.connections
 
-    def _changed(self, client: KazooClient, state: str) -> None:
+    def _changed(self, client: KazooClient, kazoo: str) -> None:
         """kazoo's connection has changed; called by its connection thread."""
-        with self._state:
-            if client is not self._client:
+        with self._lock:
+            if self._handler is None or self._client is None or self._client is not client:
                 return
-            now = self._clock()
-            if state == KazooState.CONNECTED:
-                self._established(client, now)
+            before, now = self._state, self._clock()
+            if kazoo == KazooState.CONNECTED:
+                self._granted = self._handler.negotiated
+                self._state = before.connect(client.client_id[0], self._empty_lease(), now)
+            elif kazoo == KazooState.LOST:
+                self._state = before.lose(now)
             else:
-                if self._connected:
-                    _log.warning("%s: the connection to ZooKeeper at %s is lost", self.name, self.hosts)
-                self._forget_connection()
-                if state == KazooState.LOST:
-                    if self._session_id:
-                        _log.warning("%s: the ZooKeeper session has expired", self.name)
-                    self._forget_session()
+                self._state = before.disconnect(now)
+            after = self._state
+        self._report(before, after)
         self._tell()
 
-    def _established(self, client: KazooClient, now: float) -> None:
-        session_id, _password = client.client_id
-        self._granted = None if self._handler is None else self._handler.negotiated
+    def _empty_lease(self) -> Lease:
         timeout = self._granted or 0.0  # without a known timeout no moment is certain
-        margin = timeout / 6 if self._margin is None else min(self._margin, timeout)
-        if session_id != self._session_id:
-            self._session_id = session_id
-            self._generation += 1
-            self._established_at = now
-            self._lease = Lease(timeout=timeout, margin=margin)
-        else:
-            self._lease = replace(self._lease, timeout=timeout, margin=margin)
-        away = "" if self._disconnected_since is None or not self._connections else "again "
-        self._connections += 1
-        self._connected = True
-        self._connected_since = now
-        self._disconnected_since = None
-        self._renewal = None
-        _log.info(
-            "%s: %sconnected to ZooKeeper at %s, session 0x%x (generation %d), timeout %g s",
-            self.name,
-            away,
-            self.hosts,
-            session_id & (1 << 64) - 1,
-            self._generation,
-            timeout,
-        )
+        return Lease(timeout, timeout / 6 if self._margin is None else min(self._margin, timeout))
 
-    def _forget_connection(self) -> None:
-        self._connected = False
-        self._connected_since = None
-        if self._disconnected_since is None:
-            self._disconnected_since = self._clock()
-        self._renewal = None
+    def _report(self, before: SessionState, after: SessionState) -> None:
+        """One line per change, for operators."""
+        if after.connections != before.connections:
+            _log.info(
+                "%s: %sconnected to ZooKeeper at %s, session %s (generation %d), timeout %g s",
+                self.name,
+                "again " if before.connections else "",
+                self.hosts,
+                _hex(after.session_id),
+                after.generation,
+                self.timeout,
+            )
+        if before.connected and not after.connected:
+            _log.warning("%s: the connection to ZooKeeper at %s is lost", self.name, self.hosts)
+        if before.session_id and not after.session_id:
+            _log.warning("%s: the ZooKeeper session has expired", self.name)
 
-    def _forget_session(self) -> None:
-        self._session_id = 0
-        self._established_at = None
-        self._lease = Lease(timeout=0.0)
-
-    def _renewed(self, renewal: _Renewal, result: Any) -> None:
+    def _renewed(self, renewal: Renewal, result: Any) -> None:
         """A renewal was answered; called by kazoo's completion thread."""
-        with self._state:
-            if self._renewal is renewal:
-                self._renewal = None
-        if result.successful() and self._extend(renewal.sent, renewal.generation):
-            self._tell()
-
-    def _extend(self, sent: float, generation: int) -> bool:
-        """Extend the lease; whether it has become valid by that."""
-        with self._state:
-            if generation != self._generation or not self._session_id:
-                return False
+        with self._lock:
             now = self._clock()
-            before = self._lease.valid(now)
-            self._lease = self._lease.answered(sent)
-            return not before and self._lease.valid(now)
+            before = self._state.lease.valid(now)
+            self._state = self._state.renewed(renewal, result.successful())
+            regained = not before and self._state.lease.valid(now)
+        if regained:
+            self._tell()
 
     def _on_event(self, _event: object) -> None:
         """The one watch callback, for every path: kazoo keeps each callback once a path."""
         self._tell()
 
     def _tell(self) -> None:
-        with self._state:
+        with self._lock:
             self._events += 1
-            self._state.notify_all()
+            self._lock.notify_all()
         self._wake()
 
 
@@ -571,33 +492,12 @@ def _end(client: KazooClient) -> None:
         client.close()
 
 
-def _exists(client: KazooClient, path: str, watch: Callable[[object], None] | None) -> Any:
-    return client.exists_async(path, watch=watch)
-
-
-def _get(client: KazooClient, path: str) -> Any:
-    return client.get_async(path)
-
-
-def _children(client: KazooClient, path: str, watch: Callable[[object], None] | None) -> Any:
-    return client.get_children_async(path, watch=watch)
-
-
-def _create_empty(client: KazooClient, path: str) -> Any:
-    return client.create_async(path, b"")
-
-
 def _value(answer: Any) -> Any:
     if isinstance(answer, CoordinationError):
         raise answer
     return answer
 
 
-def _znode(path: str, data: bytes, stat: ZnodeStat) -> Znode:
-    return Znode(path, data, stat.version, stat.czxid, stat.mzxid, stat.ephemeralOwner)
-
-
-def _checked(version: int) -> int:
-    if version < 0:
-        raise ValueError(f"version {version} would mean any version")
-    return version
+def _hex(session_id: int) -> str:
+    """As ZooKeeper's own log shows it."""
+    return f"0x{session_id & (1 << 64) - 1:x}"

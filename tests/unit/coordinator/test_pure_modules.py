@@ -25,7 +25,9 @@ def imports(module: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", ["election", "lease", "paths", "records", "view", "znode", "errors"])
+@pytest.mark.parametrize(
+    "module", ["election", "lease", "paths", "records", "view", "znode", "errors", "session_state"]
+)
 def test_it_imports_nothing_that_acts(module: str) -> None:
     found = imports(f"rabbitkeeper.coordinator.{module}")
     assert {name.partition(".")[0] for name in found} & IMPURE == set()
