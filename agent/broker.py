@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.formation import FormationRefused
-from rabbitkeeper.agent.job import Job
+from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts, ProcessFacts
 from rabbitkeeper.agent.restarts import Restarts
 from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
@@ -38,6 +38,7 @@ class Broker:
         formed: called on the loop's thread when the broker has come into the cluster.
         clock: monotonic seconds.
         draw: random numbers in [0, 1).
+        launch: begins a job.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Broker:
         formed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
+        launch: Launch = Job,
     ) -> None:
         self._driver = driver
         self._form = form
@@ -57,7 +59,8 @@ class Broker:
         self._wake = wake
         self._on_formed = formed
         self._draw = draw
-        self._job: tuple[Step, Job[object]] | None = None
+        self._launch = launch
+        self._job: tuple[Step, Work] | None = None
         self._process: BrokerProcess | None = None
         self._adopted = False
         self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
@@ -164,16 +167,16 @@ class Broker:
 
     def _begin(self, planned: Plan) -> None:
         if planned.step is Step.START:
-            self._launch(Step.START, self._driver.start)
+            self._run(Step.START, self._driver.start)
             self.started_here = True
         elif planned.step is Step.KILL:
             LOG.warning("killing the broker: %s", planned.reason)
-            self._launch(Step.KILL, self._driver.kill)
+            self._run(Step.KILL, self._driver.kill)
         elif planned.step is Step.FORM:
-            self._launch(Step.FORM, self._form)
+            self._run(Step.FORM, self._form)
 
-    def _launch(self, step: Step, work: Callable[[], object]) -> None:
-        self._job = (step, Job(step.value, work, self._wake))
+    def _run(self, step: Step, work: Callable[[], object]) -> None:
+        self._job = (step, self._launch(step.value, work, self._wake))
 
     def _collect(self, now: float) -> None:
         if self._job is None or not self._job[1].done:

@@ -2,14 +2,28 @@
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Protocol
 
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
-T = TypeVar("T")
+
+class Work(Protocol):
+    """A job as those who ask for it see it."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def failure(self) -> RabbitKeeperError | None: ...
+
+    def wait(self, timeout: float) -> bool: ...
 
 
-class Job(Generic[T]):
+# Begins a piece of work: its name, what to do, and what to call when it has ended.
+Launch = Callable[[str, Callable[[], object], Callable[[], None]], Work]
+
+
+class Job:
     """Starts at once, in a daemon thread of its own.
 
     Args:
@@ -18,10 +32,9 @@ class Job(Generic[T]):
         wake: called when it has ended, from its thread.
     """
 
-    def __init__(self, name: str, work: Callable[[], T], wake: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> None:
         self._work = work
         self._wake = wake
-        self._value: T | None = None
         self._error: Exception | None = None
         self._done = threading.Event()
         threading.Thread(target=self._run, name=f"rabbitkeeper-{name}", daemon=True).start()
@@ -47,7 +60,7 @@ class Job(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._value = self._work()
+            self._work()
         except Exception as error:  # noqa: BLE001 - carried over to the thread that asks for the outcome
             self._error = error
         finally:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from rabbitkeeper.agent.announcement import Announcer
-from rabbitkeeper.agent.job import Job
+from rabbitkeeper.agent.job import Job, Launch
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.errors import (
     CoordinationError,
@@ -44,6 +44,8 @@ class Membership:
         wakeup: rung when the group is to be read again.
         beat: called between operations, each of which may take its timeout.
         clock: monotonic seconds.
+        draw: random numbers in [0, 1).
+        launch: begins a job.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class Membership:
         beat: Callable[[], None],
         *,
         clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+        launch: Launch = Job,
     ) -> None:
         self._session = session
         self._store = store
@@ -62,6 +66,8 @@ class Membership:
         self._wakeup = wakeup
         self._beat = beat
         self._clock = clock
+        self._draw = draw
+        self._launch = launch
         self._duplicate_since: float | None = None
         self._trouble: str | None = None
         self._read_due = 0.0
@@ -89,7 +95,7 @@ class Membership:
             return math.inf
         if self._wakeup.take_group_changed() or now >= self._read_due:
             # Nothing should be missed by the watches; what is missed nevertheless is found like this.
-            self._read_due = now + REREAD * random.uniform(0.8, 1.2)
+            self._read_due = now + REREAD * (0.8 + 0.4 * self._draw())
             self._read(now)
         return self._read_due
 
@@ -158,7 +164,7 @@ class Membership:
     def record_change(self, entry: HistoryEntry) -> None:
         """Write a change of the lead to the history, beside the loop, as soon as ZooKeeper takes it."""
         store = Store(self._session, self._store.paths.group)
-        Job("history", lambda: self._append(store, entry), self._wakeup.ring)
+        self._launch("history", lambda: self._append(store, entry), self._wakeup.ring)
 
     def leave(self) -> None:
         """Delete our znodes, as far as ZooKeeper can be told."""
