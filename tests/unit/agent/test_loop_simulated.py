@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_agents import BOOT, Group
+from simulated_agents import BOOT, Group, SimulatedAgent
 
 BOOTED = BOOT + 5.0
 
@@ -154,11 +154,7 @@ def test_draining_gives_up_the_lead_and_says_why(group: Group) -> None:
 
 
 def test_a_second_agent_of_the_same_name_is_refused_and_touches_nothing(group: Group) -> None:
-    other = Group.__new__(Group)
-    other.__dict__.update(group.__dict__)
-    from simulated_agents import SimulatedAgent
-
-    second = SimulatedAgent(other, group.agents["node1"].config)
+    second = SimulatedAgent(group, group.agents["node1"].config)
     before = group.zookeeper.tree[group.paths.member("node1")]
     assert group.run_until(lambda: second.refused is not None, 20) is not None
     assert "give this agent a name of its own" in str(second.refused)

@@ -1,0 +1,184 @@
+"""The keeper of one broker: what it makes of what its driver and its jobs tell it."""
+
+from typing import cast
+
+import pytest
+from simulated_agents import Done
+
+from rabbitkeeper.agent.broker import FAILED_PAUSE, REFUSED_PAUSE, Broker
+from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed
+from rabbitkeeper.agent.formation import FormationRefused
+from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts
+from rabbitkeeper.coordinator.errors import ConfigurationError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.records import MemberStatus
+
+DOWN = ConnectionFacts(failures=1, error="cannot connect")
+
+
+class Driver:
+    name = "process"
+
+    def __init__(self, *, owned: bool = True) -> None:
+        self.owned = owned
+        self.process = BrokerProcess(running=False)
+        self.fails: Exception | None = None
+        self.starts = 0
+        self.stopped = False
+
+    def observe(self) -> BrokerProcess:
+        return self.process
+
+    def start(self) -> None:
+        self.starts += 1
+        if self.fails is not None:
+            raise self.fails
+        self.process = BrokerProcess(running=True, pid=self.starts)
+
+    def kill(self) -> None:
+        self.process = BrokerProcess(running=False, exited="was ended by SIGKILL")
+
+    def stop(self, timeout: float) -> None:
+        self.stopped = True
+
+
+class Case:
+    def __init__(self, driver: Driver) -> None:
+        self.now = 100.0
+        self.driver = driver
+        self.forms = 0
+        self.form_fails: Exception | None = None
+        self.formed = 0
+        self.keeper = Broker(
+            cast("BrokerDriver", driver),
+            self._form,
+            boot_timeout=60.0,
+            wake=lambda: None,
+            formed=self._count,
+            clock=lambda: self.now,
+            draw=lambda: 1.0,
+            launch=Done,
+        )
+
+    def _form(self) -> None:
+        self.forms += 1
+        if self.form_fails is not None:
+            raise self.form_fails
+
+    def _count(self) -> None:
+        self.formed += 1
+
+    def up(self) -> ConnectionFacts:
+        return ConnectionFacts(up_since=self.now, answered_at=self.now)
+
+    def turn(
+        self, connection: ConnectionFacts = DOWN, status: MemberStatus = MemberStatus.STARTING
+    ) -> FormationFacts:
+        _, formation = self.keeper.look(self.now, connection)
+        self.keeper.act(self.now, connection, status, None, paused=False, can_form=True)
+        return formation
+
+
+def test_a_broker_is_started_and_then_brought_into_the_cluster() -> None:
+    case = Case(Driver())
+    case.turn()
+    assert case.driver.starts == 1
+    assert case.keeper.started_here
+    assert case.turn().phase == "booting"
+    case.now += 8
+    assert not case.turn(case.up()).formed
+    assert case.forms == 1
+    assert case.turn(case.up()).formed
+    assert case.formed == 1
+
+
+def test_one_that_runs_already_is_adopted() -> None:
+    driver = Driver()
+    driver.process = BrokerProcess(running=True, pid=7)
+    case = Case(driver)
+    assert case.turn().phase is None
+    assert driver.starts == 0
+    assert not case.keeper.started_here
+
+
+def test_deaths_one_after_the_other_are_followed_by_growing_pauses() -> None:
+    case = Case(Driver())
+    case.turn()
+    starts = []
+    for _ in range(4):
+        case.driver.kill()
+        begun = case.now
+        while case.driver.process.running is False:
+            case.turn()
+            case.now += 0.25
+        starts.append(round(case.now - begun - 0.25, 1))
+        case.turn()
+    assert starts == [0.0, 1.0, 2.0, 4.0]
+
+
+def test_what_was_known_of_the_old_process_does_not_count_for_the_new_one() -> None:
+    case = Case(Driver())
+    case.turn()
+    case.now += 8
+    old = case.up()
+    case.turn(old)
+    case.turn(old)
+    case.driver.kill()
+    case.now += 0.1
+    case.turn(old)
+    assert case.driver.starts == 2
+    assert case.turn(old).phase == "booting"
+    assert case.forms == 1
+
+
+def test_a_server_that_cannot_be_started_is_tried_again() -> None:
+    case = Case(Driver())
+    case.driver.fails = BrokerStartFailed("no memory")
+    case.turn()
+    process, _ = case.keeper.look(case.now, DOWN)
+    assert process.problem == "no memory"
+    case.turn()
+    assert case.driver.starts == 2
+    case.turn()
+    assert case.driver.starts == 2
+    case.now += 1.1
+    case.turn()
+    assert case.driver.starts == 3
+
+
+def test_a_setting_that_cannot_work_ends_the_agent() -> None:
+    case = Case(Driver())
+    case.driver.fails = ConfigurationError("broker.process.directory cannot be written")
+    case.turn()
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        case.turn()
+
+
+@pytest.mark.parametrize(
+    ("error", "pause"),
+    [(FormationRefused("it holds data"), REFUSED_PAUSE), (ZooKeeperUnreachable("not now"), FAILED_PAUSE)],
+)
+def test_a_formation_that_did_not_succeed_is_tried_again_later(error: Exception, pause: float) -> None:
+    case = Case(Driver())
+    case.turn()
+    case.form_fails = error
+    case.turn(case.up())
+    formation = case.turn(case.up())
+    assert formation.problem == str(error)
+    assert not formation.formed
+    assert case.forms == 1
+    case.now += pause + 0.1
+    case.turn(case.up())
+    assert case.forms == 2
+
+
+def test_a_broker_of_others_is_formed_again_when_it_was_away() -> None:
+    case = Case(Driver(owned=False))
+    case.turn(case.up())
+    case.turn(case.up())
+    assert (case.forms, case.formed) == (1, 1)
+    case.turn(DOWN, MemberStatus.UNREACHABLE)
+    case.turn(case.up())
+    case.turn(case.up())
+    assert (case.forms, case.formed) == (2, 2)
+    case.keeper.stop(1.0)
+    assert not case.driver.stopped
