@@ -7,7 +7,7 @@ What kazoo does by default and why it is set otherwise here:
 - *Time to connect.* It gives one server the whole session timeout; one server that is cut off would cost the
   session although the others are well. Here each server gets its share of it.
 - *A server that boots.* ZooKeeper opens its port before it serves, and some of the connections of the first
-  tenth of a second are never answered (seen in about half of all boots, 3.8.0). kazoo waits for the answer
+  tenth of a second are never answered (in three of six boots measured, 3.8.0). kazoo waits for the answer
   for the whole session timeout, and so loses the session. Here the wait is short at first and doubles.
 - *A hung connection.* Every request counts as a sign of life of the server, so a client that keeps asking
   never notices that nothing is answered. :meth:`Handler.sever` lets the session end such a connection.

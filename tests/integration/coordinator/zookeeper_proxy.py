@@ -83,6 +83,7 @@ class Proxy:
             while data := source.recv(65536):
                 self._open.wait()
                 sink.sendall(data)
+        self._open.wait()  # a cut cable does not carry a good-bye either
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
