@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from conditions import await_that
@@ -170,7 +171,13 @@ def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeepe
     assert proxy.carries
     number, generation, connections = session.session_id, session.generation, session.connections
     proxy.silence()
-    took = await_that(lambda: session.connections > connections, tick=session.renew)
+
+    def ask() -> None:
+        session.renew()
+        with suppress(ZooKeeperUnreachable):
+            session.stat("/", timeout=0.1)
+
+    took = await_that(lambda: session.connections > connections, tick=ask)
     assert 1.5 < took < 5.0
     assert (session.session_id, session.generation) == (number, generation)
     session.close()
