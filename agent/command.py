@@ -15,6 +15,7 @@ import click
 
 from rabbitkeeper.agent.assembly import assemble
 from rabbitkeeper.agent.config import load
+from rabbitkeeper.agent.drivers import BrokerStopFailed
 from rabbitkeeper.agent.log import configure
 from rabbitkeeper.agent.sample_config import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
@@ -45,7 +46,7 @@ def command(config: Path | None, check: bool, sample_config: bool) -> None:
         agent.run()
     except RabbitKeeperError as error:
         click.echo(str(error), err=True)
-        sys.exit(REFUSED)
+        sys.exit(FAILED if isinstance(error, BrokerStopFailed) else REFUSED)
     except Exception:
         logging.getLogger("rabbitkeeper.agent").exception("the agent has failed")
         sys.exit(FAILED)

@@ -1,0 +1,119 @@
+"""The probe against a real broker: the answers it tells apart, and the two canaries."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from rabbitkeeper.agent import definitions
+from rabbitkeeper.agent.link import ProbeSettings
+from rabbitkeeper.agent.majority_canary import QUEUE
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.compose.local import Local
+
+pytestmark = [pytest.mark.rabbitmq]
+
+VHOST = "probed"
+LONG = 20.0  # seconds; never waited for when things work
+
+
+class Probed:
+    def __init__(self, settings: ProbeSettings) -> None:
+        self._bell = threading.Event()
+        self.probe = Probe(settings, wake=self._bell.set)
+        self.probe.start()
+
+    def until(self, condition: Callable[[ConnectionFacts], bool]) -> ConnectionFacts:
+        deadline = time.monotonic() + LONG
+        while not condition(self.probe.facts):
+            assert time.monotonic() < deadline, self.probe.facts
+            self._bell.wait(0.05)
+            self._bell.clear()
+        return self.probe.facts
+
+
+@pytest.fixture(scope="module")
+def settings(broker: Local) -> ProbeSettings:
+    user, password = broker.credentials
+    broker.ctl("node1").import_definitions(
+        {"vhosts": [{"name": VHOST}], "permissions": [definitions.full_access(user, VHOST)]}
+    )
+    host, port = broker.amqp("node1")
+    return ProbeSettings(host, port, user, password, VHOST, "probe", interval=0.05)
+
+
+@pytest.fixture
+def probed() -> Iterator[Callable[[ProbeSettings], Probed]]:
+    started: list[Probed] = []
+
+    def start(settings: ProbeSettings) -> Probed:
+        started.append(Probed(settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.probe.stop()
+
+
+Start = Callable[[ProbeSettings], Probed]
+
+
+def test_canaries_are_confirmed_one_after_the_other(settings: ProbeSettings, probed: Start) -> None:
+    facts = probed(settings).until(lambda facts: facts.confirmed >= 5)
+    assert facts.up_since is not None
+    assert facts.latency is not None
+    assert facts.version is not None
+    assert facts.failures == 0
+
+
+def test_a_wrong_password_is_denied(settings: ProbeSettings, probed: Start) -> None:
+    facts = probed(replace(settings, password="wrong")).until(lambda facts: facts.failures > 0)
+    assert facts.failure is ConnectFailure.DENIED
+    assert facts.answers
+
+
+def test_a_missing_vhost_is_told_from_wrong_credentials(settings: ProbeSettings, probed: Start) -> None:
+    facts = probed(replace(settings, vhost="nowhere")).until(lambda facts: facts.failures > 0)
+    assert facts.failure is ConnectFailure.NO_VHOST
+    assert facts.error == "the broker refuses its vhost: NOT_ALLOWED - vhost nowhere not found"
+
+
+def test_a_vhost_without_permission_is_no_wrong_password_either(
+    broker: Local, settings: ProbeSettings, probed: Start
+) -> None:
+    broker.ctl("node1").import_definitions({"vhosts": [{"name": "of-others"}]})
+    facts = probed(replace(settings, vhost="of-others")).until(lambda facts: facts.failures > 0)
+    assert facts.failure is ConnectFailure.NO_VHOST
+
+
+def test_the_majority_canary_makes_its_queue_and_is_confirmed(
+    broker: Local, settings: ProbeSettings, probed: Start
+) -> None:
+    one = probed(settings)
+    one.until(lambda facts: facts.confirmed > 0)
+    for _ in range(3):
+        request = one.probe.confirm_majority(10)
+        one.until(lambda _, request=request: request.result is not None)  # type: ignore[misc]
+        assert request.result is not None
+        assert request.result.confirmed, request.result
+    queues = [queue for queue in broker.ctl("node1").definitions()["queues"] if queue["vhost"] == VHOST]
+    assert [queue["name"] for queue in queues] == [QUEUE]  # the local canary's is not durable
+    assert queues[0]["arguments"]["x-queue-type"] == "quorum"
+
+
+def test_a_vhost_that_is_deleted_under_it_breaks_the_connection(
+    broker: Local, settings: ProbeSettings, probed: Start
+) -> None:
+    user, _ = broker.credentials
+    ctl = broker.ctl("node1")
+    ctl.import_definitions(
+        {"vhosts": [{"name": "passing"}], "permissions": [definitions.full_access(user, "passing")]}
+    )
+    one = probed(replace(settings, vhost="passing"))
+    one.until(lambda facts: facts.confirmed > 0)
+    ctl._run("delete_vhost", "passing")
+    facts = one.until(lambda facts: facts.failures > 0)
+    assert facts.failure is ConnectFailure.NO_VHOST
