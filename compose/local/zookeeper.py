@@ -159,7 +159,7 @@ class LocalZooKeeper:
         child = self._children[number]
         client = KazooClient(
             self.address(number),
-            timeout=10.0,
+            timeout=2.0,  # a server that is just opening its port never answers some connections
             connection_retry={"max_tries": -1, "delay": 0.05, "max_delay": 0.1},
             logger=_silent,
         )
