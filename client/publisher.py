@@ -66,7 +66,6 @@ class Publisher:
         renew: Callable[[], None],
     ) -> None:
         self.ledger = Ledger()
-        self.confirmed_at: float | None = None  # the last confirm
         self.blocked: str | None = None  # why the broker blocks publishers, while it does
         self._now = now
         self._call_later = call_later
@@ -152,7 +151,6 @@ class Publisher:
             self._nacked(tag, multiple=multiple)
             return
         settled = self.ledger.confirmed(tag, multiple=multiple)
-        self.confirmed_at = self._now()
         self._nacked_since = None
         if self._restoring and any(one.outcome is Outcome.RETURNED for one in settled):
             settled = self._send_again(settled)
@@ -181,13 +179,10 @@ class Publisher:
         if channel is not self._channel:
             return
         culprits = list(self.ledger)[: self.ledger.in_flight]
-        self._channel = None
-        self._generation += 1
         if len(culprits) == 1 and final and not self._restoring:
             for one in self.ledger.refuse(culprits, why):
                 _settle(one)
-        self.ledger.rewind()
-        self._later(NACK_RETRY, self._renew)
+        self._ask_for_another()
 
     def _nacked(self, tag: int, *, multiple: bool) -> None:
         now = self._now()
@@ -204,10 +199,7 @@ class Publisher:
                 _settle(one)
         if self._channel is not None:
             self._channel.close()
-        self._channel = None
-        self._generation += 1
-        self.ledger.rewind()
-        self._later(NACK_RETRY, self._renew)
+        self._ask_for_another()
 
     def _send_again(self, settled: list[Settled]) -> list[Settled]:
         """Messages that came back while the topology was not complete are no verdict: add them once more."""
@@ -220,14 +212,16 @@ class Publisher:
                 final.append(one)
         return final
 
-    def _later(self, delay: float, callback: Callable[[], None]) -> None:
+    def _ask_for_another(self) -> None:
+        """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
+        self.detach()
         generation = self._generation
 
         def due() -> None:
             if generation == self._generation:
-                callback()
+                self._renew()
 
-        self._call_later(delay, due)
+        self._call_later(NACK_RETRY, due)
 
     # -- deadlines and the end
 

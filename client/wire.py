@@ -32,8 +32,6 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 HEARTBEAT = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
 CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
 
-Properties = BasicProperties
-
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
