@@ -5,7 +5,7 @@ to look again. That there is one leader at a time is not its doing: ZooKeeper cr
 and deletes it with the session that made it. What is decided here is that a lead is given up by those who
 should not have it, and that a vacant one is taken soon, by the best, and not moved without need.
 
-A vacant lead is taken in the order of :func:`rank`. The first candidate campaigns at once; each next one
+A vacant lead is taken in the order of ``ranking.rank``. The first candidate campaigns at once; each next one
 gives those before it ``stagger`` seconds, so that they do not all try at the same moment and so that one
 that is silent cannot hold up the others. (The alternative, an election by sequential znodes, needs a queue
 that must be kept in the order of health, which changes.)
@@ -13,17 +13,25 @@ that must be kept in the order of health, which changes.)
 After ZooKeeper was away, the member that led before keeps the lead if it is well: it ranks first, and those
 who have just come back themselves wait up to ``settle`` seconds for it to be there again. An outage of
 ZooKeeper is no reason to move the clients of a broker that works.
+
+An operator can have the lead moved: ``handover.py`` says what is asked for, and here it is weighed with the
+rest. Site and priority rank candidates; a lead that is well moves back to a better one only when
+``failback`` is configured, and then through the same kind of request.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rabbitkeeper.coordinator.records import MemberStatus, Tags
+from rabbitkeeper.coordinator.handover import PATIENCE, Handover, handover
+from rabbitkeeper.coordinator.ranking import rank
+from rabbitkeeper.coordinator.records import MemberStatus, SwitchoverRecord, Tags
 from rabbitkeeper.coordinator.view import GroupView, LeaderView
 
 MAY_LEAD = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
 """In these states a leader stays: an alarm blocks publishers on every node, and without a majority nobody
 else could lead either. Only ``running`` may *take* the lead."""
+
+FORCED = "failover"  # the cause of a lead that an operator gave, to a member tagged no_failover maybe
 
 _CAUSES = {
     MemberStatus.STARTING: "broker restarting",
@@ -77,6 +85,14 @@ class MemberState:
     vacant_since: float | None  # since when no leader has been seen; None while there is one
     campaign_failed_at: float | None = None
     connected_since: float | None = None  # of the present connection
+    switchover_since: float | None = None  # since when the pending ``switchover`` has been seen
+    wall: float = 0.0  # seconds since 1970; for an operator's appointed time and for nothing else
+
+    def waited(self, now: float) -> float:
+        """Seconds for which the lead has been vacant with a request to move it pending."""
+        if self.vacant_since is None or self.switchover_since is None:
+            return 0.0
+        return now - max(self.vacant_since, self.switchover_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,7 @@ class Decision:
     reason: str  # a sentence for a person
     cause: str | None = None  # in a word or two, for the record, with CAMPAIGN and RESIGN
     wait_until: float | None = None  # monotonic seconds: look again then, even if nothing has happened
+    operation: SwitchoverRecord | None = None  # the operator's request that is carried out
 
 
 def decide(
@@ -113,24 +130,6 @@ def decide(
     return _vacant(view, me, now, timing or ElectionTiming())
 
 
-def rank(view: GroupView, me: MemberState | None = None) -> tuple[str, ...]:
-    """Who may take a vacant lead, best first: the one that led last, then by priority, then by name.
-
-    Args:
-        view: a snapshot.
-        me: the agent that asks, whose own state is newer than its record in the snapshot.
-    """
-    last = None if view.last_change is None else view.last_change.to
-    candidates = []
-    for name, member in view.members.items():
-        status, tags = member.record.state, member.record.tags
-        if me is not None and name == me.name:
-            status, tags = me.status, me.tags
-        if status is MemberStatus.RUNNING and not tags.no_failover:
-            candidates.append((name != last, -tags.priority, name))
-    return tuple(name for _, _, name in sorted(candidates))
-
-
 def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> Decision:
     since = me.disconnected_since
     if me.connected:
@@ -155,8 +154,16 @@ def _with_leader(view: GroupView, leader: LeaderView, me: MemberState) -> Decisi
                 "it goes when that session ends",
             )
         return Decision(Action.FOLLOW, f"{name} leads (epoch {epoch})")
+    move = handover(view, me.wall)
+    if move is not None and move.candidate is not None:
+        return Decision(
+            Action.RESIGN,
+            f"gives up the lead to {move.candidate}: {move.asked_by}",
+            cause=move.record.kind,
+            operation=move.record,
+        )
     why = f": {'; '.join(me.reasons)}" if me.reasons else ""
-    fit = me.status in MAY_LEAD and not me.tags.no_failover
+    fit = me.status in MAY_LEAD and (not me.tags.no_failover or leader.record.cause == FORCED)
     if fit and me.status is MemberStatus.RUNNING:
         return Decision(Action.LEAD, f"leads (epoch {epoch})")
     if fit and me.status is MemberStatus.ALARMED:
@@ -179,16 +186,21 @@ def _with_leader(view: GroupView, leader: LeaderView, me: MemberState) -> Decisi
 
 
 def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming) -> Decision:
-    if view.pause is not None:
+    move = handover(view, me.wall, me.waited(now))
+    candidate = None if move is None else move.candidate
+    forced = move is not None and move.forced and candidate == me.name
+    if view.pause is not None and not forced:
         return Decision(Action.WAIT, f"the lead is vacant, and {_paused(view)}")
-    if me.tags.no_failover:
+    if me.tags.no_failover and not forced:
         return Decision(Action.WAIT, "the lead is vacant, and this member is tagged no_failover")
     if me.status is not MemberStatus.RUNNING:
         why = f": {'; '.join(me.reasons)}" if me.reasons else ""
         return Decision(Action.WAIT, f"the lead is vacant, and this broker is {me.status}{why}")
-    order = rank(view, me)
-    if not me.registered or me.name not in order:
+    if not me.registered or me.name not in view.members:
         return Decision(Action.WAIT, "the lead is vacant, and this member is not registered yet")
+    if move is not None and candidate is not None:
+        return _vacant_for(move, candidate, view, me, now, timing)
+    order = rank(view, me)
     place = order.index(me.name)
     since = now if me.vacant_since is None else me.vacant_since
     reason = f"{order[0]} goes first"
@@ -202,6 +214,32 @@ def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming
         return Decision(Action.WAIT, f"the lead is vacant: {reason}", wait_until=turn)
     cause, why = _cause(view, me)
     return Decision(Action.CAMPAIGN, f"takes the vacant lead: {why}", cause=cause)
+
+
+def _vacant_for(
+    move: Handover, candidate: str, view: GroupView, me: MemberState, now: float, timing: ElectionTiming
+) -> Decision:
+    """The lead is vacant for a candidate; the others wait for a while, and who gave it up waits longest."""
+    turn = now if me.vacant_since is None else me.vacant_since
+    if me.name != candidate:
+        others = sorted(rank(view, me), key=lambda name: name == move.record.previous)
+        turn += PATIENCE + others.index(me.name) * timing.stagger
+    if me.campaign_failed_at is not None:
+        turn = max(turn, me.campaign_failed_at + timing.retry)
+    if now < turn:
+        return Decision(Action.WAIT, f"the lead is vacant for {candidate}: {move.asked_by}", wait_until=turn)
+    if me.name == candidate:
+        return Decision(
+            Action.CAMPAIGN,
+            f"takes the lead: {move.asked_by}",
+            cause=move.record.kind,
+            operation=move.record,
+        )
+    return Decision(
+        Action.CAMPAIGN,
+        f"takes the vacant lead: {candidate} has not taken it within {PATIENCE:g} s",
+        cause="switchover failed",
+    )
 
 
 def _settled(view: GroupView, me: MemberState, order: tuple[str, ...], timing: ElectionTiming) -> float:

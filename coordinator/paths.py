@@ -75,5 +75,17 @@ class GroupPaths:
         return f"{self.root}/pause"
 
     @property
+    def switchover(self) -> str:
+        return f"{self.root}/switchover"
+
+    @property
+    def maintenance(self) -> str:
+        return f"{self.root}/maintenance"
+
+    @property
+    def operations(self) -> str:
+        return f"{self.root}/operations"
+
+    @property
     def history(self) -> str:
         return f"{self.root}/history"

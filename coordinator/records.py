@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from rabbitkeeper.coordinator.errors import RecordError
 
 HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
+OPERATIONS_LIMIT = 200  # operations kept; at about 500 bytes each
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
 
@@ -145,6 +146,98 @@ class PauseRecord(ZnodeRecord):
     by: str
     since: str
     reason: str | None = None
+    id: str | None = None  # of the operation; none when it was made with a plain ZooKeeper client
+
+
+class OperationKind(StrEnum):
+    """What an operator can ask for."""
+
+    SWITCHOVER = "switchover"  # move the lead from a leader that is well
+    FAILOVER = "failover"  # give the lead to a named member, whoever has it
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESTART = "restart"  # one broker
+    ROLLING_RESTART = "rolling-restart"  # all of them, one after the other
+    REMOVE = "remove"  # a member from the RabbitMQ cluster
+
+
+class OperationState(StrEnum):
+    PENDING = "pending"  # accepted; its time has not come, or nobody has begun it yet
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class SwitchoverRecord(ZnodeRecord):
+    """``switchover``: the one move of the lead that is asked for and has not ended yet."""
+
+    id: str
+    kind: Literal[OperationKind.SWITCHOVER, OperationKind.FAILOVER]
+    previous: str | None = Field(alias="from")  # who led when it was asked for
+    epoch: int | None  # of that lead
+    to: str | None  # None: the best candidate
+    at: str | None = None  # not before this time, UTC; None: now
+    by: str
+    reason: str | None = None
+    requested: str
+
+
+class MaintenanceStep(StrEnum):
+    """How far the member is whose turn it is."""
+
+    DRAIN = "drain"  # gives up the lead, makes sure that its replicas are not missed, closes its listeners
+    RESTART = "restart"  # its broker ends and boots again
+
+
+class MaintenanceRecord(ZnodeRecord):
+    """``maintenance``: the one restart or removal under way.
+
+    Agents take it step by step with compare-and-set, so that any of them can die between two steps and its
+    next run, or another agent, finds where it stands.
+    """
+
+    id: str
+    kind: Literal[OperationKind.RESTART, OperationKind.ROLLING_RESTART, OperationKind.REMOVE]
+    members: tuple[str, ...]  # what is still to be done, in this order; the first is the one under way
+    done: tuple[str, ...] = ()
+    step: MaintenanceStep | None = None  # of the first of ``members``; None: not begun
+    process: str | None = None  # the broker process that is to end, as its agent knows it
+    force: bool = False  # also if the majority is lost meanwhile
+    by: str
+    reason: str | None = None
+    requested: str
+
+
+class OperationEntry(Record):
+    """One operation and what has become of it."""
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    target: str | None = None  # the member or members that it is about
+    at: str | None = None  # the time that it was asked for
+    by: str
+    reason: str | None = None
+    requested: str
+    ended: str | None = None
+    outcome: str | None = None  # a sentence
+
+
+class Operations(ZnodeRecord):
+    """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
+
+    entries: tuple[OperationEntry, ...] = ()
+
+    def with_entry(self, entry: OperationEntry) -> "Operations":
+        """A log with ``entry`` in it, in the place of an older state of the same operation."""
+        if any(known.id == entry.id for known in self.entries):
+            entries = tuple(entry if known.id == entry.id else known for known in self.entries)
+        else:
+            entries = (*self.entries, entry)
+        return self.model_copy(update={"entries": entries[-OPERATIONS_LIMIT:]})
+
+    def find(self, operation: str) -> OperationEntry | None:
+        return next((entry for entry in self.entries if entry.id == operation), None)
 
 
 class HistoryEntry(Record):
@@ -157,6 +250,8 @@ class HistoryEntry(Record):
     cause: str
     by: str  # the agent or the operator who made it
     at: str
+    operation: str | None = None  # the id of the operator's request that it follows from
+    reason: str | None = None  # the operator's
     timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
 
 

@@ -18,12 +18,21 @@ from rabbitkeeper.coordinator.records import (
     History,
     HistoryEntry,
     LeaderRecord,
+    MaintenanceRecord,
     MemberRecord,
     PauseRecord,
+    SwitchoverRecord,
     ZnodeRecord,
 )
 from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.view import ClusterView, GroupView, LeaderView, MemberView
+from rabbitkeeper.coordinator.view import (
+    ClusterView,
+    GroupView,
+    LeaderView,
+    MaintenanceView,
+    MemberView,
+    SwitchoverView,
+)
 from rabbitkeeper.coordinator.znode import Znode
 
 RecordT = TypeVar("RecordT", bound=ZnodeRecord)
@@ -80,7 +89,7 @@ class GroupReader:
         if self._with_history:
             self._read_history(timeout)
         problems = [] if self._history_problem is None else [self._history_problem]
-        wanted = [paths.config, paths.cluster, paths.pause]
+        wanted = [paths.config, paths.cluster, paths.pause, paths.switchover, paths.maintenance]
         members: dict[str, str] = {}
         for name in names or ():
             try:
@@ -161,6 +170,9 @@ def _view(
     cluster_znode, leader_znode = found[paths.cluster], found[paths.leader]
     cluster = _decode(ClusterRecord, cluster_znode, problems)
     config = _decode(GroupConfig, found[paths.config], problems)
+    switchover_znode, maintenance_znode = found[paths.switchover], found[paths.maintenance]
+    switchover = _decode(SwitchoverRecord, switchover_znode, problems)
+    maintenance = _decode(MaintenanceRecord, maintenance_znode, problems)
     leader, unreadable = _leader(leader_znode, problems)
     return GroupView(
         read_at=now,
@@ -170,6 +182,12 @@ def _view(
         cluster=ClusterView(cluster, cluster_znode.version) if cluster and cluster_znode else None,
         config=config,
         pause=_pause(found[paths.pause], problems),
+        switchover=SwitchoverView(switchover, switchover_znode.version)
+        if switchover and switchover_znode
+        else None,
+        maintenance=MaintenanceView(maintenance, maintenance_znode.version)
+        if maintenance and maintenance_znode
+        else None,
         last_change=last_change,
         problems=tuple(problems),
     )

@@ -9,8 +9,10 @@ from rabbitkeeper.coordinator.records import (
     GroupConfig,
     HistoryEntry,
     LeaderRecord,
+    MaintenanceRecord,
     MemberRecord,
     PauseRecord,
+    SwitchoverRecord,
 )
 
 
@@ -40,6 +42,22 @@ class ClusterView:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchoverView:
+    """The ``switchover`` znode."""
+
+    record: SwitchoverRecord
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceView:
+    """The ``maintenance`` znode."""
+
+    record: MaintenanceRecord
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupView:
     """All that a group has in ZooKeeper at about one moment.
 
@@ -55,5 +73,7 @@ class GroupView:
     cluster: ClusterView | None = None
     config: GroupConfig | None = None
     pause: PauseRecord | None = None
+    switchover: SwitchoverView | None = None
+    maintenance: MaintenanceView | None = None
     last_change: HistoryEntry | None = None
     problems: tuple[str, ...] = ()  # znodes that could not be understood, a sentence each

@@ -14,8 +14,8 @@ from rabbitkeeper.coordinator.election import (
     ElectionTiming,
     MemberState,
     decide,
-    rank,
 )
+from rabbitkeeper.coordinator.ranking import rank
 from rabbitkeeper.coordinator.records import (
     HistoryEntry,
     LeaderRecord,

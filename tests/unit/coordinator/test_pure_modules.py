@@ -26,7 +26,20 @@ def imports(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["election", "lease", "paths", "records", "view", "znode", "errors", "session_state"]
+    "module",
+    [
+        "election",
+        "handover",
+        "ranking",
+        "maintenance",
+        "lease",
+        "paths",
+        "records",
+        "view",
+        "znode",
+        "errors",
+        "session_state",
+    ],
 )
 def test_it_imports_nothing_that_acts(module: str) -> None:
     found = imports(f"rabbitkeeper.coordinator.{module}")
