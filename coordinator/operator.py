@@ -80,14 +80,19 @@ class Operator:
         """The operation of this id as it stands now; None if there is none."""
         return next((entry for entry in self.operations() if entry.id == operation), None)
 
-    def cancel(self, operation: str, *, by: str) -> OperationEntry:
+    @property
+    def log_path(self) -> str:
+        """The znode that changes with each operation; to be watched by those who wait for one."""
+        return self._store.paths.operations
+
+    def cancel(self, operation: str, *, by: str, reason: str | None = None) -> OperationEntry:
         """End a request that is pending or under way; what it has done already stays.
 
         Raises:
             OperationRefused: nothing of this id is pending.
         """
         view = self._view()
-        outcome = f"cancelled by {by}"
+        outcome = f"cancelled by {by}" + (f": {reason}" if reason else "")
         try:
             if view.switchover is not None and view.switchover.record.id == operation:
                 end_switchover(self._store, view.switchover, OperationState.FAILED, outcome)
