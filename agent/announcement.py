@@ -5,7 +5,14 @@ from importlib import metadata
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.health import Verdict
-from rabbitkeeper.coordinator.records import HistoryEntry, LeaderRecord, MemberRecord, Versions
+from rabbitkeeper.coordinator.records import (
+    HistoryEntry,
+    LeaderRecord,
+    MaintenanceRecord,
+    MemberRecord,
+    SwitchoverRecord,
+    Versions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +65,20 @@ class Announcer:
         )
 
     def change(
-        self, epoch: int, previous: str | None, cause: str, at: str, timings: dict[str, float]
+        self,
+        epoch: int,
+        previous: str | None,
+        cause: str,
+        at: str,
+        timings: dict[str, float],
+        operation: SwitchoverRecord | MaintenanceRecord | None = None,
     ) -> HistoryEntry:
         """The history's entry for a lead that has been taken.
 
         Args:
             timings: seconds: ``vacant`` from seeing no leader to having the lead, ``canary`` of that for the
                 majority to confirm.
+            operation: the operator's request that it follows from.
         """
         return HistoryEntry.model_validate(
             {
@@ -73,7 +87,9 @@ class Announcer:
                 "to": self.config.name,
                 "node": self.config.broker.node,
                 "cause": cause,
-                "by": self.config.name,
+                "by": self.config.name if operation is None else operation.by,
+                "operation": None if operation is None else operation.id,
+                "reason": None if operation is None else operation.reason,
                 "at": at,
                 "timings": {phase: round(seconds, 4) for phase, seconds in timings.items()},
             }

@@ -11,6 +11,7 @@ from rabbitkeeper.agent.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.link import ProbeSettings
 from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.membership import Membership
+from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
@@ -57,6 +58,13 @@ def assemble(config: AgentConfig) -> Agent:
         wake=wakeup.ring,
         formed=probe.connect_now,
     )
+    operations = Operations(
+        config.name,
+        store=lambda: Store(session, config.group),
+        ctl=driver.ctl,
+        broker=broker,
+        wake=wakeup.ring_group,
+    )
     loop = Loop(
         config,
         session=session,
@@ -65,6 +73,7 @@ def assemble(config: AgentConfig) -> Agent:
         probe=probe,
         announcer=announcer,
         wakeup=wakeup,
+        operations=operations,
         beat=watchdog.beat,
     )
     return Agent(

@@ -24,7 +24,11 @@ REFUSED_PAUSE = 30.0  # seconds until a refused formation is tried again: somebo
 FAILED_PAUSE = 2.0  # seconds until a failed one is
 _JOB_PATIENCE = 10.0  # seconds to wait for a step under way before the broker is stopped
 _AWAY = frozenset({MemberStatus.UNREACHABLE, MemberStatus.STOPPED})
-_PHASES = {Step.START: "starting the broker", Step.FORM: "seeing to its place in the cluster"}
+_PHASES = {
+    Step.RESTART: "restarting the broker",
+    Step.START: "starting the broker",
+    Step.FORM: "seeing to its place in the cluster",
+}
 
 
 class Broker:
@@ -64,6 +68,7 @@ class Broker:
         self._process: BrokerProcess | None = None
         self._adopted = False
         self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
+        self._asked_to_end = False  # an operator has: its end is no death
         self._been_up = False
         self._formed = False
         self._form_due = 0.0
@@ -151,6 +156,26 @@ class Broker:
         self._begin(planned)
         return planned.look_again
 
+    @property
+    def process(self) -> str | None:
+        """Tells the broker's process from any other that there has been; None when that cannot be told."""
+        return self._process.identity if self._process is not None and self._process.running else None
+
+    def restart(self, timeout: float) -> bool:
+        """Have the broker end in order and be started again; returns at once.
+
+        Args:
+            timeout: seconds until it is ended by force.
+
+        Returns:
+            False if another step is under way, or the broker is not ours to end.
+        """
+        if self._job is not None or not self._driver.owned:
+            return False
+        self._asked_to_end = True
+        self._run(Step.RESTART, lambda: self._driver.stop(timeout))
+        return True
+
     def stop(self, timeout: float) -> None:
         """Stop the broker, by force if need be, if it is ours.
 
@@ -221,9 +246,13 @@ class Broker:
             self._been_up = self._formed = False
             self._form_due, self._form_problem = 0.0, None
         elif not process.running and (self._spawned or (before is not None and before.running)):
-            self._say_how_it_ended(process)
             self._formed = False
-            self._died(now)
+            if self._asked_to_end:
+                LOG.info("the broker has ended, as was asked for")
+                self._restarts, self._asked_to_end = Restarts(), False
+            else:
+                self._say_how_it_ended(process)
+                self._died(now)
         self._spawned = False
 
     def _say_how_it_ended(self, process: BrokerProcess) -> None:

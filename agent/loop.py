@@ -23,11 +23,13 @@ from rabbitkeeper.agent.health import HealthPolicy, Verdict, judge
 from rabbitkeeper.agent.membership import TROUBLED_PAUSE, Membership
 from rabbitkeeper.agent.narrator import Narrator
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
+from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
-from rabbitkeeper.coordinator.records import MemberRecord, utcnow
+from rabbitkeeper.coordinator.records import HistoryEntry, MaintenanceRecord, MemberRecord, utcnow
 from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.view import GroupView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -47,8 +49,10 @@ class Loop:
         probe: started.
         announcer: who it is.
         wakeup: its bell.
+        operations: what operators have asked for.
         beat: tells the watchdog that the loop comes round.
         clock: monotonic seconds.
+        wall: seconds since 1970; for an operator's appointed time and for nothing else.
     """
 
     def __init__(
@@ -61,8 +65,10 @@ class Loop:
         probe: Probe,
         announcer: Announcer,
         wakeup: Wakeup,
+        operations: Operations,
         beat: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         health = config.health
         self._config = config
@@ -73,8 +79,10 @@ class Loop:
         self._probe = probe
         self._announcer = announcer
         self._wakeup = wakeup
+        self._operations = operations
         self._beat = beat
         self._clock = clock
+        self._wall = wall
         self._campaign = Campaign(probe.confirm_majority, health.majority_timeout)
         self._narrator = Narrator()
         self._renewed_at = 0.0
@@ -116,9 +124,13 @@ class Loop:
         facts = self._probe.facts
         verdict, record = self._look(now, facts)
         self._refuse_wrong_credentials(facts)
-        decision = self._decide(now, verdict)
+        me = self._me(now, verdict)
+        decision = decide(self._membership.view, me, now)
         view = self._membership.view
         self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
+        self._operations.turn(
+            now, view, verdict.status, leads=self._leads(now), wall=me.wall, waited=me.waited(now)
+        )
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
             due.append(self._tend(now, facts, verdict))
@@ -144,7 +156,7 @@ class Loop:
             formation=formation,
             been_up=self._broker.been_up,
             minority=self._campaign.minority,
-            draining=self._draining,
+            draining=self._draining or self._operations.draining,
         )
         verdict = judge(observation, now, self._policy, self._verdict)
         if self._verdict is None or verdict.status is not self._verdict.status:
@@ -163,9 +175,16 @@ class Loop:
 
     # -- decide
 
-    def _decide(self, now: float, verdict: Verdict) -> Decision:
+    def _leads(self, now: float) -> bool:
+        view = self._membership.view
+        leader = None if view is None else view.leader
+        return (
+            leader is not None and leader.owner == self._session.session_id and self._session.lease.valid(now)
+        )
+
+    def _me(self, now: float, verdict: Verdict) -> MemberState:
         session, membership = self._session, self._membership
-        me = MemberState(
+        return MemberState(
             name=self._config.name,
             instance=self._announcer.instance,
             session=session.session_id,
@@ -181,8 +200,9 @@ class Loop:
             vacant_since=membership.vacant_since,
             campaign_failed_at=self._campaign.failed_at,
             connected_since=session.connected_since,
+            switchover_since=membership.switchover_since,
+            wall=self._wall(),
         )
-        return decide(membership.view, me, now)
 
     # -- act
 
@@ -213,7 +233,9 @@ class Loop:
         if not self._session.lease.valid(now):
             self._campaign.ended(now, won=False)
             return
-        last = membership.view.last_change if membership.view is not None else None
+        view = membership.view
+        last = view.last_change if view is not None else None
+        operation = decision.operation or (None if view is None else _maintained(view, last))
         vacant_since = membership.vacant_since
         epoch = membership.take_lead(cause)
         now = self._clock()
@@ -237,6 +259,7 @@ class Loop:
                 cause,
                 utcnow(),
                 {"vacant": vacant, "canary": result.took},
+                operation,
             )
         )
 
@@ -261,6 +284,14 @@ def wrong_credentials(config: AgentConfig, facts: ConnectionFacts) -> WrongCrede
         f"broker.amqp.username {amqp.username!r} and its password are refused by the broker at "
         f"{amqp.host}:{amqp.port}: set the ones that it knows, or give it this user ({facts.error})"
     )
+
+
+def _maintained(view: GroupView, last: HistoryEntry | None) -> MaintenanceRecord | None:
+    """The maintenance for which the member that led last has given up its lead."""
+    pending = None if view.maintenance is None else view.maintenance.record
+    if pending is None or last is None or last.to not in pending.members[:1]:
+        return None
+    return pending
 
 
 def _earliest(*moments: float | None) -> float | None:

@@ -71,8 +71,10 @@ class Membership:
         self._duplicate_since: float | None = None
         self._trouble: str | None = None
         self._read_due = 0.0
+        self._switchover: str | None = None  # the id of the pending request
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
+        self.switchover_since: float | None = None  # since when the pending request has been seen
         self.been_registered = False
 
     @property
@@ -199,12 +201,19 @@ class Membership:
             self._troubled("the group cannot be read", error)
         else:
             self._trouble = None
+            self._note_switchover(now, view)
             self.view = view
             if view.leader is not None or view.leader_unreadable is not None:
                 self.vacant_since = None
             elif self.vacant_since is None:
                 self.vacant_since = now
         self._beat()
+
+    def _note_switchover(self, now: float, view: GroupView) -> None:
+        pending = None if view.switchover is None else view.switchover.record.id
+        if pending != self._switchover:
+            self._switchover = pending
+            self.switchover_since = None if pending is None else now
 
     def _register(self, now: float, record: MemberRecord) -> None:
         self._store.register(record)

@@ -130,6 +130,39 @@ class RabbitmqCtl:
         """Give every quorum queue a replica on ``member``; those that have one are left alone."""
         self._run("grow", member, "all", "--errors-only", tool="rabbitmq-queues")
 
+    def shrink(self, gone: str) -> None:
+        """Take the replicas of quorum queues off ``gone``, which is not there any more."""
+        self._run("shrink", gone, "--errors-only", tool="rabbitmq-queues")
+
+    def quorum_critical(self) -> str | None:
+        """What would be without a majority if this node ended: the tool's words; None if nothing would."""
+        try:
+            self._run("check_if_node_is_quorum_critical", tool="rabbitmq-queues")
+        except (NodeNotRunning, RabbitmqCtlTimeout):
+            raise
+        except RabbitmqCtlError as error:
+            return str(error)
+        return None
+
+    def await_quorum_plus_one(self, timeout: float) -> None:
+        """Wait until each quorum queue has a replica more than it needs.
+
+        Args:
+            timeout: whole seconds.
+
+        Raises:
+            RabbitmqCtlError: not in time.
+        """
+        self._run("await_online_quorum_plus_one", "--timeout", str(round(timeout)), tool="rabbitmq-upgrade")
+
+    def drain(self) -> None:
+        """Maintenance mode: close the listeners and all clients, hand the queues' leaders to other nodes."""
+        self._run("drain", tool="rabbitmq-upgrade")
+
+    def revive(self) -> None:
+        """End maintenance mode."""
+        self._run("revive", tool="rabbitmq-upgrade")
+
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"
         output = self._run(*arguments, option, "json", node=node)

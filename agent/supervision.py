@@ -17,6 +17,7 @@ class Step(StrEnum):
     START = "start"
     FORM = "form"  # see to it that it is in the cluster
     KILL = "kill"
+    RESTART = "restart"  # an orderly end, as an operator has asked; then it is started like any other
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,14 @@ class Worker:
         leads: it leads, with a valid lease.
         process: what tells its broker's process from the next one; None when that cannot be told, or while
             there is none.
+        restarted: this run of the agent has restarted the broker for this maintenance.
     """
 
     name: str
     status: MemberStatus
     leads: bool
     process: str | None = None
+    restarted: bool = False
 
 
 def next_step(record: MaintenanceRecord, view: GroupView, me: Worker, waited: float) -> Todo:
@@ -81,10 +83,10 @@ def next_step(record: MaintenanceRecord, view: GroupView, me: Worker, waited: fl
         return Todo(Do.REMOVE, f"{first} is removed") if me.leads else Todo(Do.NOTHING, "the leader's to do")
     if record.step is None:
         return _before(record, first, view, me, waited)
-    if first == me.name:
-        return _own(record, me)
     patience = DRAIN_PATIENCE if record.step is MaintenanceStep.DRAIN else RESTART_PATIENCE
-    if me.leads and waited >= patience:
+    if first == me.name and (waited < patience or record.step is MaintenanceStep.RESTART):
+        return _own(record, me)
+    if waited >= patience and (me.leads or first == me.name):
         return Todo(
             Do.FAIL, f"{first} did not {_VERB[record.step]} within {patience:g} s: {_how(view, first)}"
         )
@@ -142,6 +144,8 @@ _VERB = {MaintenanceStep.DRAIN: "drain", MaintenanceStep.RESTART: "run again"}
 def _before(record: MaintenanceRecord, first: str, view: GroupView, me: Worker, waited: float) -> Todo:
     if not me.leads:
         return Todo(Do.NOTHING, f"the leader lets {first} begin")
+    if view.pause is not None:
+        return Todo(Do.NOTHING, f"waiting to restart {first}: the group is paused by {view.pause.by}")
     rolling = record.kind is OperationKind.ROLLING_RESTART
     why_not = why_unsafe(view, first, force=record.force, all_others=rolling)
     if why_not is None:
@@ -153,9 +157,10 @@ def _before(record: MaintenanceRecord, first: str, view: GroupView, me: Worker, 
 
 def _own(record: MaintenanceRecord, me: Worker) -> Todo:
     if record.step is MaintenanceStep.DRAIN:
-        return Todo(Do.DRAIN, f"restart {record.id} by {record.by}: draining")
-    if me.process is not None and me.process == record.process:
-        return Todo(Do.RESTART, f"restart {record.id} by {record.by}: restarting the broker")
+        return Todo(Do.DRAIN, f"being drained for {record.kind} {record.id}, asked for by {record.by}")
+    same = me.process == record.process if record.process is not None else not me.restarted
+    if same and me.status is not MemberStatus.STOPPED:
+        return Todo(Do.RESTART, f"being restarted for {record.kind} {record.id}, asked for by {record.by}")
     if me.status is MemberStatus.RUNNING:
         return Todo(Do.FINISH, f"{me.name} runs again")
     return Todo(Do.NOTHING, "waiting for the broker to run again")

@@ -342,7 +342,7 @@ class Operator:
         force: bool,
         dry_run: bool,
     ) -> Submitted:
-        if view.pause is not None and not force:
+        if view.pause is not None:
             raise OperationRefused(
                 f"the group is paused by {view.pause.by}, and agents start no broker meanwhile: "
                 "resume it first"

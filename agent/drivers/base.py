@@ -33,6 +33,8 @@ class BrokerProcess:
         since: when it was started, seconds monotonic; None when that is not known.
         exited: how it ended, a sentence; None while it runs, or when nothing is known of an earlier one.
         log_tail: the last lines that it wrote before it ended.
+        identity: tells this process from any other that there has been or will be; None while there is
+            none, or when it cannot be told.
     """
 
     running: bool
@@ -40,6 +42,7 @@ class BrokerProcess:
     since: float | None = None
     exited: str | None = None
     log_tail: tuple[str, ...] = ()
+    identity: str | None = None
 
 
 class BrokerDriver(Protocol):

@@ -65,7 +65,8 @@ class ProcessDriver:
             if self._process is None:
                 return BrokerProcess(running=False, exited=self._exited, log_tail=self._tail)
             since = time.monotonic() - self._process.age
-            return BrokerProcess(running=True, pid=self._process.pid, since=since)
+            process = self._process
+            return BrokerProcess(running=True, pid=process.pid, since=since, identity=process.identity)
 
     def start(self) -> None:
         with self._changing:

@@ -63,6 +63,11 @@ class ProcessId:
             return None
 
     @property
+    def identity(self) -> str:
+        """The same as one word, for a record."""
+        return f"{self.pid}-{self.started}-{self.boot[:8]}"
+
+    @property
     def alive(self) -> bool:
         return ProcessId.of(self.pid) == self
 

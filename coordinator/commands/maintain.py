@@ -8,7 +8,7 @@ from rabbitkeeper.coordinator.commands.asking import Asking, ask, asks
 _RESTART = 300.0  # seconds
 _ROLLING = 1800.0
 _REMOVE = 120.0
-_FORCE = "Also if the majority is lost, or the group is paused, meanwhile."
+_FORCE = "Also if the majority is lost meanwhile."
 
 
 @click.command("restart")

@@ -19,7 +19,9 @@ from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.majority_canary import MajorityResult
 from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
+from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.paths import GroupPaths
@@ -50,6 +52,32 @@ class Done:
         return True
 
 
+class Later:
+    """A job done a little later, as by a thread of its own; unless the agent has ended by then."""
+
+    def __init__(
+        self,
+        world: World,
+        alive: Callable[[], bool],
+        work: Callable[[], object],
+        wake: Callable[[], None],
+        takes: float = 0.01,
+    ) -> None:
+        self.done = False
+        self.failure: RabbitKeeperError | None = None
+
+        def do() -> None:
+            if alive():
+                self.failure = Done("", work, lambda: None).failure
+                self.done = True
+                wake()
+
+        world.after(takes, do)
+
+    def wait(self, timeout: float) -> bool:
+        return self.done
+
+
 class WaitingSession(SimulatedSession):
     def await_event(self, seen: int, timeout: float) -> bool:
         self._pass(self.world.now + timeout)
@@ -71,6 +99,7 @@ class SimulatedBroker:
         self.up = False
         self.facts = REFUSED
         self.exited: str | None = None
+        self.critical: str | None = None
         self.wake: Callable[[], None] = lambda: None
         self._pids = 0
 
@@ -81,7 +110,8 @@ class SimulatedBroker:
     # the driver
 
     def observe(self) -> BrokerProcess:
-        return BrokerProcess(self.pid is not None, self.pid, None, self.exited)
+        identity = None if self.pid is None else str(self.pid)
+        return BrokerProcess(self.pid is not None, self.pid, None, self.exited, identity=identity)
 
     def start(self) -> None:
         assert self.pid is None, "a second broker was started"
@@ -96,7 +126,22 @@ class SimulatedBroker:
         self.die("was ended by SIGKILL")
 
     def stop(self, timeout: float) -> None:
+        self.group.note(self.member, "stop")
         self.die("ended with exit code 0")
+
+    # its tools
+
+    def quorum_critical(self) -> str | None:
+        return self.critical
+
+    def await_quorum_plus_one(self, timeout: float) -> None:
+        pass
+
+    def drain(self) -> None:
+        self.group.note(self.member, "drain")
+
+    def revive(self) -> None:
+        self.group.note(self.member, "revive")
 
     # what happens to it
 
@@ -225,8 +270,18 @@ class SimulatedAgent:
             probe=cast("Probe", self.broker),
             announcer=announcer,
             wakeup=bell,
+            operations=Operations(
+                self.name,
+                store=lambda: Store(session, GROUP),
+                ctl=cast("RabbitmqCtl", self.broker),
+                broker=self.keeper,
+                wake=ring_group,
+                clock=clock,
+                launch=self._later,
+            ),
             beat=lambda: None,
             clock=clock,
+            wall=clock,
         )
         self._created = False
         self._store = store
@@ -254,6 +309,12 @@ class SimulatedAgent:
 
         self.world.after(0.01, write)
         return Done("planned", lambda: None, lambda: None)
+
+    def _later(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
+        run = self.runs
+        return Later(
+            self.world, lambda: self.alive and run == self.runs and self.session.connected, work, wake
+        )
 
     def _form(self) -> None:
         if not self.session.connected:

@@ -1,0 +1,254 @@
+"""Carries out what operators have asked for, as far as it is this agent's to do.
+
+What is to be done is decided in the coordinator (``handover.py``, ``maintenance.py``), purely and from what
+stands in ZooKeeper; here it is done, one job at a time beside the loop, each ending in a compare-and-set. An
+agent that dies in between begins again where the record stands.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rabbitkeeper.agent.draining import drain
+from rabbitkeeper.agent.job import Job, Launch, Work
+from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.removal import remove
+from rabbitkeeper.coordinator.errors import Conflict, NoZnode, RabbitKeeperError
+from rabbitkeeper.coordinator.handover import Handover, handover
+from rabbitkeeper.coordinator.maintenance import Do, Todo, Worker, next_step
+from rabbitkeeper.coordinator.operations import advance_maintenance, end_maintenance, end_switchover
+from rabbitkeeper.coordinator.records import MaintenanceStep, MemberStatus, OperationState
+from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.view import GroupView, MaintenanceView, SwitchoverView
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+HANDOVER = 1.0  # seconds that clients have to move to another leader before the broker drains
+RETRY = 1.0  # seconds after a job that failed
+STOP_TIMEOUT = 60.0  # seconds for an orderly end of the broker
+
+
+class Restartable(Protocol):
+    """What is needed of the broker's keeper."""
+
+    @property
+    def process(self) -> str | None:
+        """Tells the broker's process from any other; None when that cannot be told."""
+
+    def restart(self, timeout: float) -> bool:
+        """End the broker in order, to be started again; False if something else is being done to it."""
+
+
+class Operations:
+    """One agent's part in the operations. Belongs to the loop's thread.
+
+    Args:
+        name: the member's.
+        store: makes a store for a job's thread.
+        ctl: the tools of the broker.
+        broker: its keeper.
+        wake: called when a job has ended.
+        clock: monotonic seconds.
+        launch: begins a job.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: Callable[[], Store],
+        ctl: RabbitmqCtl,
+        broker: Restartable,
+        wake: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        launch: Launch = Job,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._ctl = ctl
+        self._broker = broker
+        self._wake = wake
+        self._clock = clock
+        self._launch = launch
+        self._job: tuple[str, Work] | None = None
+        self._retry_at = 0.0
+        self._seen: tuple[str, int] | None = None  # the maintenance's id and version
+        self._seen_at = 0.0
+        self._alone_until = 0.0  # when the lead was last seen to be ours, or nobody's
+        self._closed = False  # the listeners are, by us, of the process that is there now
+        self._restarted: str | None = None  # the maintenance for which this run has restarted the broker
+        self._refused: str | None = None  # why our broker could not be drained
+        self.draining: str | None = None  # why this member is being taken out of service
+
+    def turn(
+        self,
+        now: float,
+        view: GroupView | None,
+        status: MemberStatus,
+        *,
+        leads: bool,
+        wall: float,
+        waited: float,
+    ) -> None:
+        """Do what is next, if anything is.
+
+        Args:
+            now: seconds, monotonic.
+            view: the last snapshot.
+            status: of our broker, by this turn's verdict.
+            leads: whether this agent leads, with a valid lease.
+            wall: seconds since 1970.
+            waited: for how long the lead has been vacant with a request to move it pending, seconds.
+        """
+        self._collect(now)
+        if view is None:
+            return
+        if leads or view.leader is None:
+            self._alone_until = now
+        self._end_move(view, handover(view, wall, waited), leads=leads)
+        pending = view.maintenance
+        if pending is None or not pending.record.members or pending.record.members[0] != self._name:
+            self._not_ours(now)
+        if pending is not None:
+            self._maintain(now, pending, view, status, leads=leads)
+        else:
+            self._seen = None
+
+    # -- moves of the lead
+
+    def _end_move(self, view: GroupView, move: Handover | None, *, leads: bool) -> None:
+        """Tell the log how a move has ended: the leader does, or whoever is there while nobody leads."""
+        pending = view.switchover
+        if move is None or move.ended is None or pending is None:
+            return
+        first = min(view.members, default=None)
+        if leads or (view.leader is None and first == self._name):
+            state, outcome = move.ended
+            self._begin("switchover", lambda: self._ended(pending, state, outcome))
+
+    def _ended(self, pending: SwitchoverView, state: OperationState, outcome: str) -> None:
+        record = pending.record
+        end_switchover(self._store(), pending, state, outcome)
+        LOG.info("%s %s by %s is %s: %s", record.kind, record.id, record.by, state, outcome)
+
+    # -- maintenance
+
+    def _maintain(
+        self, now: float, pending: MaintenanceView, view: GroupView, status: MemberStatus, *, leads: bool
+    ) -> None:
+        record = pending.record
+        if self._seen != (record.id, pending.version):
+            self._seen, self._seen_at, self._refused = (record.id, pending.version), now, None
+        me = Worker(self._name, status, leads, self._broker.process, restarted=self._restarted == record.id)
+        todo = next_step(record, view, me, now - self._seen_at)
+        if todo.do in (Do.DRAIN, Do.RESTART):
+            self.draining = todo.reason
+        if now < self._retry_at:
+            return
+        match todo.do:
+            case Do.BEGIN:
+                self._advance(pending, {"step": MaintenanceStep.DRAIN}, todo.reason)
+            case Do.DRAIN:
+                self._drain(now, pending, leads=leads)
+            case Do.RESTART:
+                if self._broker.restart(STOP_TIMEOUT):
+                    LOG.info("the broker is %s", todo.reason)
+                    self._restarted, self._closed = record.id, False
+            case Do.FINISH:
+                self.draining = None
+                self._finish(pending)
+            case Do.REMOVE:
+                self._begin("removal", lambda: self._remove(pending))
+            case Do.FAIL:
+                self._fail(pending, todo)
+            case Do.NOTHING:
+                if record.members and record.members[0] == self._name and record.step is not None:
+                    self.draining = None  # the new broker boots: what it is, is seen
+
+    def _drain(self, now: float, pending: MaintenanceView, *, leads: bool) -> None:
+        if self._refused is not None:
+            self._fail(pending, Todo(Do.FAIL, self._refused))
+            return
+        if leads or now < self._alone_until + HANDOVER:
+            return  # the loop gives up the lead, since this member drains; then clients move to the next
+        self._begin("drain", lambda: self._drained(pending))
+
+    def _drained(self, pending: MaintenanceView) -> None:
+        record = pending.record
+        drain(self._ctl, force=record.force)
+        self._closed = True
+        changed = record.model_copy(update={"step": MaintenanceStep.RESTART, "process": self._broker.process})
+        advance_maintenance(self._store(), pending, changed, f"{self._name} is drained and restarts")
+
+    def _finish(self, pending: MaintenanceView) -> None:
+        record = pending.record
+        done, left = (*record.done, self._name), record.members[1:]
+        if left:
+            self._advance(
+                pending,
+                {"members": left, "done": done, "step": None, "process": None},
+                f"{', '.join(done)} restarted; {', '.join(left)} to come",
+            )
+            return
+        said = f"{', '.join(done)} restarted"
+        self._begin("maintenance", lambda: self._end(pending, OperationState.DONE, said))
+
+    def _remove(self, pending: MaintenanceView) -> None:
+        member = pending.record.members[0]
+        try:
+            remove(self._store(), self._ctl, member)
+        except RabbitKeeperError as error:
+            self._end(pending, OperationState.FAILED, str(error))
+        else:
+            self._end(pending, OperationState.DONE, f"{member} is removed")
+
+    def _fail(self, pending: MaintenanceView, todo: Todo) -> None:
+        self._begin("maintenance", lambda: self._end(pending, OperationState.FAILED, todo.reason))
+
+    def _end(self, pending: MaintenanceView, state: OperationState, outcome: str) -> None:
+        record = pending.record
+        end_maintenance(self._store(), pending, state, outcome)
+        LOG.log(
+            logging.INFO if state is OperationState.DONE else logging.WARNING,
+            "%s %s by %s is %s: %s",
+            record.kind,
+            record.id,
+            record.by,
+            state,
+            outcome,
+        )
+
+    def _advance(self, pending: MaintenanceView, changes: dict[str, object], outcome: str) -> None:
+        record = pending.record.model_copy(update=changes)
+        self._begin("maintenance", lambda: advance_maintenance(self._store(), pending, record, outcome))
+
+    def _not_ours(self, now: float) -> None:
+        """No maintenance is about this member (any more): one that was given up must not leave it drained."""
+        self.draining = None
+        if self._closed and now >= self._retry_at:
+            self._begin("revive", self._revive)
+
+    def _revive(self) -> None:
+        self._ctl.revive()
+        self._closed = False
+        LOG.info("the broker's listeners are open again: its maintenance has ended")
+
+    # -- jobs
+
+    def _begin(self, name: str, work: Callable[[], object]) -> None:
+        if self._job is None and self._clock() >= self._retry_at:
+            self._job = (name, self._launch(name, work, self._wake))
+
+    def _collect(self, now: float) -> None:
+        if self._job is None or not self._job[1].done:
+            return
+        (name, job), self._job = self._job, None
+        failure = job.failure
+        # What was written is seen in the next snapshot only: until then the old one would have it done again.
+        self._retry_at = now + RETRY if failure is not None else now + 0.1
+        if failure is None or isinstance(failure, NoZnode | Conflict):
+            return  # done, or others were first
+        LOG.warning("%s: %s", name, failure)
+        if name == "drain":
+            self._refused = str(failure)
