@@ -15,9 +15,9 @@ import click
 
 from rabbitkeeper.agent.assembly import assemble
 from rabbitkeeper.agent.config import load
+from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.agent.drivers import BrokerStopFailed
 from rabbitkeeper.agent.log import configure
-from rabbitkeeper.agent.sample_config import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 FAILED = 1

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from rabbitkeeper.agent.command import command
-from rabbitkeeper.agent.sample_config import SAMPLE_CONFIG
+from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 
 CONFIG = """
 group: orders

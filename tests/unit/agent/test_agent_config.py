@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from rabbitkeeper.agent.config import AgentConfig, load
-from rabbitkeeper.agent.config_file import _all_keys
-from rabbitkeeper.agent.sample_config import SAMPLE_CONFIG
+from rabbitkeeper.agent.config.file import _all_keys
+from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
 GOOD = """

@@ -1,6 +1,6 @@
 """From a YAML file to a validated model, with every problem said in one line that names its key.
 
-What the settings are is ``config.py``'s; this knows files, YAML, passwords kept elsewhere, and how to say
+What the settings are is the other modules'; this knows files, YAML, passwords kept elsewhere, and how to say
 what is wrong without showing a secret.
 """
 

@@ -1,0 +1,19 @@
+"""The agent's configuration."""
+
+from rabbitkeeper.agent.config.agent import AgentConfig, TagsConfig, WatchdogConfig, load
+from rabbitkeeper.agent.config.broker import AdvertiseConfig, AmqpConfig, BrokerConfig, ProcessConfig
+from rabbitkeeper.agent.config.health import HealthConfig
+from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
+
+__all__ = [
+    "AdvertiseConfig",
+    "AgentConfig",
+    "AmqpConfig",
+    "BrokerConfig",
+    "HealthConfig",
+    "ProcessConfig",
+    "TagsConfig",
+    "WatchdogConfig",
+    "ZooKeeperConfig",
+    "load",
+]
