@@ -35,7 +35,8 @@ class Totals:
 class _Account:
     published: int = 0
     confirmed: set[int] = field(default_factory=set)
-    confirmed_at: list[float] = field(default_factory=list)  # seconds, monotonic
+    asked_at: list[float] = field(default_factory=list)  # of those confirmed; seconds, monotonic
+    confirmed_at: list[float] = field(default_factory=list)
     deliveries: Counter[int] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -99,6 +100,16 @@ class Load:
         marks = [*before, *within, end]
         return max(later - earlier for earlier, later in pairwise(marks))
 
+    def slowest_publish(self, start: float, end: float) -> float:
+        """The longest time from a publish to its confirm among those under way in between, seconds."""
+        account = self._account
+        took = [
+            confirmed - asked
+            for asked, confirmed in zip(account.asked_at[:], account.confirmed_at[:], strict=False)
+            if confirmed > start and asked < end
+        ]
+        return max(took, default=0.0)
+
     def finish(self, timeout: float) -> frozenset[int]:
         """Stop producing, and wait until everything confirmed is delivered.
 
@@ -130,13 +141,14 @@ class Load:
         try:
             while not self._stopping.wait(PAUSE):
                 account.published += 1
-                number = account.published
+                number, asked = account.published, time.monotonic()
                 try:
                     self.producer.publish(EXCHANGE, "", f"Message {number}".encode(), timeout=PUBLISH_TIMEOUT)
                 except PublishError as error:
                     account.failures.append(f"Message {number}: {error}")
                 else:
                     account.confirmed.add(number)
+                    account.asked_at.append(asked)
                     account.confirmed_at.append(time.monotonic())
         except RabbitKeeperError as error:
             self._fail(error)
