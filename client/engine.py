@@ -9,45 +9,26 @@ An error that nobody expected ends the client with that error: everything waitin
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from rabbitkeeper.client.declarer import Declarer
+from rabbitkeeper.client.drain import Drain
 from rabbitkeeper.client.errors import Closed, NotAuthorized, RabbitKeeperError
+from rabbitkeeper.client.handover import HandOver
 from rabbitkeeper.client.ledger import Entry
-from rabbitkeeper.client.publisher import Publisher, content_of
+from rabbitkeeper.client.lines import Line, Lines
+from rabbitkeeper.client.publisher import Publisher
 from rabbitkeeper.client.status import Unconfirmed
 from rabbitkeeper.client.subscription import Subscription
 from rabbitkeeper.client.switch import Abort, Open, Order, Phase, Promote, Switch, Target, Targets
 from rabbitkeeper.client.topology import Entity, Topology
-from rabbitkeeper.client.wire import Access, Channel, ChannelLost, Link, LinkLost, Loop
+from rabbitkeeper.client.wire import Access, LinkLost, Loop
+from rabbitkeeper.client.work import Work
 
 log = logging.getLogger(__name__)
-
-CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
-HANDOVER_PATIENCE = 0.04  # seconds for which publishes wait for the old link's last confirms
-HANDOVER_RETRY = 0.25  # seconds between attempts while the old link still has unconfirmed messages
-HANDOVER_ATTEMPTS = 12  # then what is unconfirmed is published again on the new link
-RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over the old link
-RETIRE_POLL = 0.05  # seconds
-DRAIN_POLL = 0.01  # seconds
-DRAIN_GRACE = 1.0  # seconds for the I/O thread to say what is left
-FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
-"""Reply codes after which publishing the same message again would not help."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """A link with its target and its publish channel."""
-
-    link: Link
-    target: Target
-    publishing: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +56,28 @@ class Engine:
     """
 
     def __init__(self, access: Access, *, name: str, random: Random) -> None:
-        self._access = access
         self._random = random
         self._loop = Loop()
-        self._work: deque[Callable[[], None]] = deque()
-        self._woken = False
-        self._wake_lock = threading.Lock()
+        self._work = Work(self._loop.call_soon_threadsafe, self._worked)
+        self.post = self._work.post
         self._switch = Switch(self._loop.now(), random)
         self._topology = Topology()
-        self._publisher = Publisher(self._loop.now, self._loop.call_later, self._renew_publishing)
+        self._publisher = Publisher(
+            self._loop.now, self._loop.call_later, lambda: self._lines.renew_publishing(self._current)
+        )
+        self._lines = Lines(
+            self._loop,
+            access,
+            self._publisher,
+            on_ready=lambda number: self._obey(self._switch.ready(number, self._loop.now())),
+            on_lost=self._link_lost,
+            on_blocked=self._blocked,
+        )
         self._declarer = Declarer(
             self._topology, now=self._loop.now, call_later=self._loop.call_later, random=random
         )
         self._subscriptions: list[Subscription] = []
-        self._lines: dict[int, _Line] = {}
         self._current: int | None = None  # the link that everything goes over; lags behind the switch's
-        self._renewing: int = 0
         self._timer: Any = None
         self._timer_at = float("inf")
         self._last_error = "no broker is known"
@@ -104,15 +91,6 @@ class Engine:
 
     def start(self) -> None:
         self.thread.start()
-
-    def post(self, work: Callable[[], None]) -> None:
-        """Have ``work`` done on the I/O thread, soon and in the order of posting. Dropped after the end."""
-        self._work.append(work)
-        with self._wake_lock:
-            if self._woken:
-                return
-            self._woken = True
-        self._loop.call_soon_threadsafe(self._do_work)
 
     def view(self, targets: Targets) -> None:
         """The group has changed."""
@@ -151,7 +129,7 @@ class Engine:
                 subscription.end(self.failure)
                 return
             self._subscriptions.append(subscription)
-            line = self._lines.get(self._current) if self._current is not None else None
+            line = self._lines.get(self._current)
             if line is not None:
                 subscription.attach(line.link)
 
@@ -175,33 +153,15 @@ class Engine:
 
         Called on another thread. Consumers get no more messages meanwhile.
         """
-        done: Future[list[Unconfirmed]] = Future()
-
-        def look() -> None:
-            if done.cancelled():
-                return
-            if not len(self._publisher.ledger) or self._loop.now() >= deadline or self._ended:
-                left = [
-                    Unconfirmed(
-                        entry.message_id,
-                        entry.exchange,
-                        entry.routing_key,
-                        content_of(entry).body,
-                        entry.attempts > 0,
-                    )
-                    for entry in self._publisher.ledger
-                ]
-                self._end(self.failure)
-                done.set_result(left)
-            else:
-                self._loop.call_later(DRAIN_POLL, look)
-
-        self.post(look)
-        try:
-            return done.result(max(0.0, deadline - self._loop.now()) + DRAIN_GRACE)
-        except FutureTimeout:
-            done.cancel()
-            return []
+        drain = Drain(
+            self._loop,
+            self._publisher.ledger,
+            deadline,
+            is_over=lambda: self._ended,
+            end=lambda: self._end(self.failure),
+        )
+        self.post(drain.look)
+        return drain.wait()
 
     def close(self) -> None:
         """End everything; what is unconfirmed is settled as closed. Returns at once; join the thread."""
@@ -219,11 +179,7 @@ class Engine:
         finally:
             self.live.set()
 
-    def _do_work(self) -> None:
-        with self._wake_lock:
-            self._woken = False
-        for _ in range(len(self._work)):
-            self._work.popleft()()
+    def _worked(self) -> None:
         self._publisher.pump()
         self._schedule()
 
@@ -244,65 +200,16 @@ class Engine:
         for order in orders:
             match order:
                 case Open():
-                    self._open(order)
+                    log.debug(
+                        "connecting to %s at %s: %s", order.target.member, order.target.address, order.why
+                    )
+                    self._lines.open(order.link, order.target)
                 case Promote():
                     self._promote(order)
                 case Abort():
                     log.info("link to broker dropped: %s", order.why)
                     self._drop(order.link)
         self._schedule()
-
-    def _open(self, order: Open) -> None:
-        number = order.link
-        log.debug("connecting to %s at %s: %s", order.target.member, order.target.address, order.why)
-        link = Link(
-            self._loop,
-            order.target.address,
-            self._access,
-            timeout=CONNECT_TIMEOUT,
-            on_open=lambda: self._opened(number),
-            on_lost=lambda lost: self._link_lost(number, lost),
-            on_blocked=lambda why: self._blocked(number, why),
-        )
-        self._lines[number] = _Line(link, order.target)
-
-    def _opened(self, number: int) -> None:
-        """Open a publish channel; a link is ready when that is in confirm mode."""
-        self._open_publishing(number, lambda: self._obey(self._switch.ready(number, self._loop.now())))
-
-    def _open_publishing(self, number: int, on_ready: Callable[[], None]) -> None:
-        line = self._lines[number]
-
-        def opened(channel: Channel) -> None:
-            line.publishing = channel
-            channel.confirm(
-                on_ready,
-                lambda tag, multiple, ack: self._publisher.answered(channel, tag, multiple=multiple, ack=ack),
-                lambda *came_back: self._publisher.returned(channel, *came_back),
-            )
-
-        def lost(channel: Channel, lost: ChannelLost) -> None:
-            log.warning("the broker closed the publish channel: %s", lost.why)
-            if line.publishing is channel:
-                line.publishing = None
-            self._publisher.channel_lost(channel, lost.why, final=lost.code in FINAL_CODES)
-
-        line.link.channel(opened, lost)
-
-    def _renew_publishing(self) -> None:
-        """The publisher wants a new channel on the link that it publishes over."""
-        number = self._current
-        if number is None or number not in self._lines or not self._lines[number].link.is_open:
-            return
-        self._renewing += 1
-        renewal = self._renewing
-        line = self._lines[number]
-
-        def ready() -> None:
-            if renewal == self._renewing and number == self._current and line.publishing is not None:
-                self._publisher.attach(line.publishing)
-
-        self._open_publishing(number, ready)
 
     def _promote(self, order: Promote) -> None:
         self._last_error = ""
@@ -311,9 +218,16 @@ class Engine:
         if retire is None or order.urgent:
             self._switch_to(order.link, retire)
         else:
-            self._declarer.attach(
-                self._lines[order.link].link, lambda: self._hand_over(order.link, retire, 1)
+            move = HandOver(
+                self._loop,
+                self._lines,
+                self._publisher,
+                new=order.link,
+                old=retire,
+                is_old_current=lambda old: self._current == old,
+                move=self._move_to,
             )
+            self._declarer.attach(self._lines[order.link].link, move.begin)
 
     def _switch_to(self, number: int, retire: int | None) -> None:
         """Everything goes over link ``number`` from now on; the topology is declared on the way."""
@@ -323,76 +237,27 @@ class Engine:
         self._declarer.attach(self._lines[number].link, lambda: self._publisher.restoring(active=False))
         self._go_over(number)
         if retire is not None:
-            self._retire(retire)
+            self._lines.retire(retire)
         self.live.set()
 
     def _go_over(self, number: int) -> None:
         line = self._lines[number]
         self._current = number
-        self._renewing += 1
+        self._lines.forget_renewals()
         self._publisher.blocked = None
         if line.publishing is not None:
             self._publisher.attach(line.publishing)
         for subscription in self._subscriptions:
             subscription.attach(line.link)
 
-    def _hand_over(self, number: int, retire: int, attempt: int) -> None:
-        """The new link is open and the old one works: move between two messages, so that nothing stalls.
-
-        When the old link's confirms do not come (its queues may be electing), it keeps publishing and the
-        move is tried again.
-        """
-        if number not in self._lines or self._current != retire:
-            return
-        self._publisher.freeze()
-        give_up_at = self._loop.now() + HANDOVER_PATIENCE
-
-        def look() -> None:
-            if self._current != retire:
-                return
-            if number not in self._lines:
-                self._publisher.thaw()
-                return
-            quiet = not self._publisher.ledger.in_flight
-            if quiet or attempt >= HANDOVER_ATTEMPTS:
-                self._move_to(number, retire)
-            elif self._loop.now() < give_up_at:
-                self._loop.call_later(0.001, look)
-            else:
-                self._publisher.thaw()
-                self._loop.call_later(HANDOVER_RETRY, lambda: self._hand_over(number, retire, attempt + 1))
-
-        look()
-
     def _move_to(self, number: int, retire: int) -> None:
         self._go_over(number)
-        self._retire(retire)
+        self._lines.retire(retire)
         self._schedule()
-
-    def _retire(self, number: int) -> None:
-        """Close a link that is not needed any more, when the consumers have acked what they have of it."""
-        line = self._lines.get(number)
-        if line is None:
-            return
-        give_up_at = self._loop.now() + RETIRE_PATIENCE
-
-        def look() -> None:
-            if self._lines.get(number) is not line:
-                return
-            if line.link.unanswered and line.link.is_open and self._loop.now() < give_up_at:
-                self._loop.call_later(RETIRE_POLL, look)
-                return
-            del self._lines[number]
-            line.link.close()
-
-        look()
 
     # -- what links report
 
-    def _link_lost(self, number: int, lost: LinkLost) -> None:
-        line = self._lines.pop(number, None)
-        if line is None:
-            return
+    def _link_lost(self, number: int, line: Line, lost: LinkLost) -> None:
         self._last_error = f"{line.target.member} at {line.target.address}: {lost.why}"
         if lost.refused and self._switch.phase is Phase.CONNECTING:
             self._end(NotAuthorized(f"{self._last_error}; check the credentials and the virtual host"))
@@ -412,9 +277,7 @@ class Engine:
             self._switch_to(chosen[0], retire=None)
 
     def _drop(self, number: int) -> None:
-        line = self._lines.pop(number, None)
-        if line is not None:
-            line.link.abort()
+        self._lines.drop(number)
         if number == self._current:
             self._leave_current()
 
@@ -462,7 +325,7 @@ class Engine:
         self._obey(self._switch.tick(self._loop.now()))
 
     def _snapshot(self) -> Snapshot:
-        line = self._lines.get(self._current) if self._current is not None else None
+        line = self._lines.get(self._current)
         return Snapshot(
             phase=self._switch.phase,
             since=self._switch.since,
@@ -484,9 +347,7 @@ class Engine:
         self.failure = failure
         self._switch.close()
         self._settle_all()
-        for line in self._lines.values():
-            line.link.close()
-        self._lines.clear()
+        self._lines.close()
         self._current = None
         self.snapshot = self._snapshot()
         self.live.set()
@@ -507,8 +368,7 @@ class Engine:
         """After the loop has failed: settle what can be settled without it."""
         self._ended = True
         self._switch.close()
-        while self._work:
-            self._work.popleft()()
+        self._work.finish()
         self._settle_all()
 
 
