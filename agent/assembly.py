@@ -32,6 +32,7 @@ def assemble(config: AgentConfig) -> Agent:
         timeout=config.zookeeper.asked_timeout,
         wake=wakeup.ring_group,
         name=config.name,
+        access=config.zookeeper.access,
     )
     store = Store(session, config.group)
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
@@ -103,4 +104,6 @@ def _probe_settings(config: AgentConfig) -> ProbeSettings:
         fall=health.fall,
         rise=health.rise,
         connect_timeout=health.connect_timeout,
+        tls=None if amqp.tls is None else amqp.tls.context("broker.amqp.tls"),
+        server_name=None if amqp.tls is None else amqp.tls.server_name,
     )

@@ -5,6 +5,7 @@ one. What an old link still says must be told apart by the link that each event 
 a connection in its own time.
 """
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,6 +43,8 @@ class ProbeSettings:
     fall: int = 1
     rise: int = 1
     connect_timeout: float = 1.0
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None  # as in the broker's certificate; None: ``host``
 
     def parameters(self) -> pika.ConnectionParameters:
         return pika.ConnectionParameters(
@@ -53,6 +56,9 @@ class ProbeSettings:
             heartbeat=_HEARTBEAT,
             socket_timeout=self.connect_timeout,
             stack_timeout=self.connect_timeout,
+            ssl_options=None
+            if self.tls is None
+            else pika.SSLOptions(self.tls, self.server_name or self.host),
             client_properties={"connection_name": f"rabbitkeeper agent {self.name}"},
         )
 

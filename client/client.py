@@ -35,6 +35,7 @@ from rabbitkeeper.client.switch import Phase
 from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.window import Window
 from rabbitkeeper.client.wire import Access, message_properties
+from rabbitkeeper.coordinator.access import ZooKeeperAccess, check_identity
 from rabbitkeeper.coordinator.paths import check_name
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,9 @@ class Client:
         credentials: user name and password at the brokers.
         virtual_host: at the brokers.
         tls: for brokers that want it.
+        zookeeper_auth: user and password of ZooKeeper's ``digest`` scheme, for groups that not everybody may
+            read.
+        zookeeper_tls: for ZooKeeper's secure client port.
         timeout: seconds to find and reach a leader.
         session_timeout: of ZooKeeper's session, seconds.
         window: publishes without an outcome at the most; then ``publish_nowait`` waits.
@@ -84,6 +88,8 @@ class Client:
         *,
         virtual_host: str = "/",
         tls: ssl.SSLContext | None = None,
+        zookeeper_auth: tuple[str, str] | None = None,
+        zookeeper_tls: ssl.SSLContext | None = None,
         timeout: float = 10.0,
         session_timeout: float = 6.0,
         window: int = 1000,
@@ -110,6 +116,10 @@ class Client:
             publish=self._engine.view,
             random=random,
             name=name,
+            access=ZooKeeperAccess(
+                identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth),
+                tls=zookeeper_tls,
+            ),
         )
         deadline = time.monotonic() + timeout
         self._discovery.start(timeout)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from random import Random
 
 from rabbitkeeper.client.switch import Target, Targets
+from rabbitkeeper.coordinator.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.records import MemberStatus
 from rabbitkeeper.coordinator.session import Session
@@ -34,6 +35,7 @@ class Discovery:
         session_timeout: to ask for, seconds.
         publish: takes each new picture; called on this class's thread, and once on the caller's of
             :meth:`start`.
+        access: who the client is to ZooKeeper.
     """
 
     def __init__(
@@ -45,13 +47,20 @@ class Discovery:
         publish: Callable[[Targets], None],
         random: Random,
         name: str,
+        access: ZooKeeperAccess | None = None,
     ) -> None:
         self._publish = publish
         self._random = random
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._last = Targets()
-        self._session = Session(hosts, timeout=session_timeout, wake=self._wake.set, name=name)
+        self._session = Session(
+            hosts,
+            timeout=session_timeout,
+            wake=self._wake.set,
+            name=name,
+            access=access or ZooKeeperAccess(),
+        )
         self._reader = GroupReader(self._session, group, with_history=False)
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 

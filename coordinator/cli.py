@@ -6,19 +6,23 @@ A subcommand that reads a group takes the :class:`Target` with ``click.pass_obj`
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from typing import Any
 
 import click
 
+from rabbitkeeper.coordinator.access import ZooKeeperAccess, check_identity
 from rabbitkeeper.coordinator.errors import (
     ConfigurationError,
     RabbitKeeperError,
     UnknownGroup,
     ZooKeeperUnreachable,
 )
+from rabbitkeeper.coordinator.paths import GroupPaths
 from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.tls import client_context
 
 ENTRY_POINTS = "rabbitkeeper.commands"
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -32,6 +36,7 @@ class Target:
     zookeeper: str | None
     group: str | None
     output: str
+    access: ZooKeeperAccess = field(default_factory=ZooKeeperAccess)
 
     @contextmanager
     def session(self) -> Iterator[tuple[Session, str]]:
@@ -45,9 +50,10 @@ class Target:
             raise click.UsageError("Which ZooKeeper? Give -z HOSTS or set RABBITKEEPER_ZOOKEEPER.")
         if not self.group:
             raise click.UsageError("Which group? Give -g GROUP or set RABBITKEEPER_GROUP.")
-        session = Session(self.zookeeper, name="rabbitkeeper")
+        session = Session(self.zookeeper, name="rabbitkeeper", access=self.access)
         session.start(CONNECT_TIMEOUT)
         try:
+            session.adopt_acl(GroupPaths(self.group).root)
             yield session, self.group
         finally:
             session.close()
@@ -83,13 +89,62 @@ class Commands(click.Group):
 )
 @click.option("-g", "--group", envvar="RABBITKEEPER_GROUP", show_envvar=True, help="The group's name.")
 @click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--zookeeper-auth",
+    envvar="RABBITKEEPER_ZOOKEEPER_AUTH_FILE",
+    show_envvar=True,
+    metavar="FILE",
+    help="A file whose first line is USER:PASSWORD for ZooKeeper's digest scheme.",
+)
+@click.option(
+    "--zookeeper-ca",
+    envvar="RABBITKEEPER_ZOOKEEPER_CA",
+    show_envvar=True,
+    metavar="FILE",
+    help="Connect to ZooKeeper with TLS and trust these authorities (PEM).",
+)
+@click.option(
+    "--zookeeper-certificate",
+    envvar="RABBITKEEPER_ZOOKEEPER_CERTIFICATE",
+    show_envvar=True,
+    metavar="FILE",
+    help="The command's own certificate and key (PEM), if ZooKeeper wants one.",
+)
 @click.version_option(version("rabbitkeeper"), prog_name="rabbitkeeper")
 @click.pass_context
-def root(context: click.Context, zookeeper: str | None, group: str | None, output: str) -> None:
+def root(
+    context: click.Context,
+    zookeeper: str | None,
+    group: str | None,
+    output: str,
+    zookeeper_auth: str | None,
+    zookeeper_ca: str | None,
+    zookeeper_certificate: str | None,
+) -> None:
     """Failover for RabbitMQ, coordinated through ZooKeeper."""
     # What the session logs of a broken connection is said by the error, once.
     logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
-    context.obj = Target(zookeeper, group, output)
+    context.obj = Target(
+        zookeeper, group, output, _access(zookeeper_auth, zookeeper_ca, zookeeper_certificate)
+    )
+
+
+def _access(auth: str | None, ca: str | None, certificate: str | None) -> ZooKeeperAccess:
+    secure = ca is not None or certificate is not None
+    return ZooKeeperAccess(
+        identity=None if auth is None else _identity(Path(auth)),
+        tls=client_context(ca, certificate, where="--zookeeper") if secure else None,
+    )
+
+
+def _identity(file: Path) -> tuple[str, str]:
+    try:
+        first = file.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"--zookeeper-auth {file} cannot be read: {reason}") from None
+    user, _, password = first.partition(":")
+    return check_identity(user, password)
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -38,6 +38,10 @@ def children(path: str, watch: Watch = None) -> Request:
     return Request(path, lambda client: client.get_children_async(path, watch=watch))
 
 
+def acl(path: str) -> Request:
+    return Request(path, lambda client: client.get_acls_async(path))
+
+
 def sync(path: str) -> Request:
     return Request(path, lambda client: client.sync_async(path))
 

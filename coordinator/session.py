@@ -31,6 +31,7 @@ from kazoo.exceptions import KazooException
 from kazoo.protocol.states import KazooState
 
 from rabbitkeeper.coordinator import requests
+from rabbitkeeper.coordinator.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.errors import (
     ConfigurationError,
     CoordinationError,
@@ -50,6 +51,8 @@ __all__ = ["Check", "Create", "Delete", "Operation", "Session", "Set", "Znode"]
 BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender at 278 (Linux)
 CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
+
+_ANYBODY = ZooKeeperAccess()
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +74,7 @@ class Session:
         wake: called from other threads at every watch event and change of the connection. It must not
             block: set a flag.
         clock: seconds, monotonic.
-        auth: (scheme, credential) pairs, as in ``[("digest", "user:password")]``.
+        access: who it is to ZooKeeper, and who may do what with the znodes that it creates.
         name: of the owner, for the log.
 
     Raises:
@@ -86,7 +89,7 @@ class Session:
         margin: float | None = None,
         wake: Callable[[], None] = _nothing,
         clock: Callable[[], float] = time.monotonic,
-        auth: Sequence[tuple[str, str]] = (),
+        access: ZooKeeperAccess = _ANYBODY,
         name: str = "rabbitkeeper",
     ) -> None:
         if not timeout > 0:
@@ -97,7 +100,8 @@ class Session:
         self._margin = margin
         self._wake = wake
         self._clock = clock
-        self._auth = tuple(auth)
+        self._access = access
+        self._acl: Any = None  # another than that of ``access``
         self._lock = threading.Condition()  # guards what is below; who holds it does not wait for ZooKeeper
         self._client: KazooClient | None = None
         self._handler: Handler | None = None
@@ -188,6 +192,7 @@ class Session:
                 return
             self._state = self._state.disconnect(self._clock())
             self._spawn()
+            handler = self._handler
         answered = False
         try:
             while not answered and self._clock() < deadline:
@@ -196,15 +201,32 @@ class Session:
             if not answered:
                 self.close()
         if not answered:
+            problem = None if handler is None else handler.problem
             raise ZooKeeperUnreachable(
                 f"no ZooKeeper server of {self.hosts} answered within {timeout:g} s: "
-                "check that the address is right and that ZooKeeper runs there"
+                + (problem or "check that the address is right and that ZooKeeper runs there")
             )
         if self._granted is None:
             _log.error(
                 "this version of kazoo does not tell the negotiated session timeout: no lease is certain, "
                 "and nobody can lead with it; install kazoo 2.10 or 2.11"
             )
+
+    def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
+        """Create znodes with the ACL of the one at ``path`` from now on, if there is one and one is somebody.
+
+        For those who write into a group that others have made: who may read it is for them to say.
+        """
+        if self._access.identity is None:
+            return
+        (answer,) = self._ask([requests.acl(path)], timeout)
+        if isinstance(answer, NoZnode):
+            return
+        acl, _ = _value(answer)
+        with self._lock:
+            self._acl = acl
+            if self._client is not None:
+                self._client.default_acl = acl
 
     def close(self) -> None:
         """End the session, so that its ephemerals go at once; within :data:`CLOSE_TIMEOUT` seconds.
@@ -364,8 +386,10 @@ class Session:
     # -- inside
 
     def _spawn(self) -> None:
-        client, self._handler = build(self.hosts, self._asked, self._auth)
+        client, self._handler = build(self.hosts, self._asked, self._access)
         client.add_listener(functools.partial(self._changed, client))
+        if self._acl is not None:
+            client.default_acl = self._acl
         self._client = client
         client.start_async()
 

@@ -13,6 +13,7 @@ What kazoo does by default and why it is set otherwise here:
   never notices that nothing is answered. :meth:`Handler.sever` lets the session end such a connection.
 - *The negotiated session timeout.* The server clamps what was asked for, and kazoo keeps the result to
   itself, save that it logs the server's answer as an object: :class:`Log` takes it from there.
+- *TLS.* The context is ours: server names are checked, which kazoo does not do by default.
 - *Logging.* Each attempt to connect is a warning, each request with its credentials a debug line. Here
   operators get one line per change of state, from ``session.py``; kazoo's warnings are debug lines, and the
   lines about single requests go nowhere.
@@ -22,10 +23,13 @@ This module holds no state of a session.
 
 import contextlib
 import logging
+import os
 import re
 import socket
+import ssl
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from typing import Any
 
 from kazoo.client import KazooClient
@@ -48,7 +52,9 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.serialization import Connect
+from kazoo.security import ACL, make_acl
 
+from rabbitkeeper.coordinator.access import ZooKeeperAccess, digest_id
 from rabbitkeeper.coordinator.errors import (
     AccessDenied,
     ConfigurationError,
@@ -130,15 +136,19 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
     Args:
         timeout: the session timeout that is asked for, seconds.
         servers: how many there are to try.
+        tls: for the connections; None: without TLS.
 
     Attributes:
         negotiated: the session timeout that the server granted last, seconds; None before the first
             connection, or if this version of kazoo does not show it.
+        problem: why the last handshake failed, for a person.
     """
 
-    def __init__(self, timeout: float, servers: int) -> None:
+    def __init__(self, timeout: float, servers: int, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
+        self._tls = tls
         self.negotiated: float | None = None
+        self.problem: str | None = None
         self._timeout = timeout
         self._connect_timeout = max(0.25, timeout / (servers + 1))
         self._patience = self._first_patience = max(0.5, timeout / 12)
@@ -147,16 +157,35 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         self._threads: list[threading.Thread] = []
 
     def create_connection(self, *args: Any, **options: Any) -> Any:
-        options["timeout"] = min(options.get("timeout") or self._connect_timeout, self._connect_timeout)
-        self._socket = super().create_connection(*args, **options)
+        patience = min(options.get("timeout") or self._connect_timeout, self._connect_timeout)
+        deadline = time.monotonic() + patience
+        made = super().create_connection(*args, **{**options, "timeout": patience})
+        if self._tls is not None:
+            made.settimeout(max(0.05, deadline - time.monotonic()))
+            try:
+                made = self._tls.wrap_socket(made, server_hostname=options["hostname"])
+            except OSError as error:
+                self.problem = (
+                    f"TLS with {options['hostname']} failed: {getattr(error, 'verify_message', '') or error}"
+                )
+                made.close()
+                raise
+        self.problem = None
+        self._socket = made
         self._greeted = False
-        return self._socket
+        return made
 
     def select(self, *args: Any, **options: Any) -> Any:
-        """kazoo's, with less patience until the server has answered the first message."""
+        """kazoo's, with less patience until the server has answered the first message.
+
+        What TLS has decrypted already does not show in the socket.
+        """
+        *sockets, timeout = args
+        decrypted = [one for one in sockets[0] if isinstance(one, ssl.SSLSocket) and one.pending()]
+        if decrypted:
+            return decrypted, [], []
         if self._greeted:
             return super().select(*args, **options)
-        *sockets, timeout = args
         ready = super().select(*sockets, min(timeout, self._patience), **options)
         if not any(ready):  # kazoo gives this connection up
             self._patience = min(2 * self._patience, self._timeout)
@@ -175,9 +204,13 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
 
     def sever(self) -> None:
         """End the present TCP connection; kazoo goes on to the next server and keeps the session."""
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+        made = self._socket
+        if made is None:
+            return
+        # By a handle of its own: a TLS socket's shutdown would take the session's state from under the
+        # thread that is reading it.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(made.fileno())) as handle:
+            handle.shutdown(socket.SHUT_RDWR)
 
     @property
     def ended(self) -> bool:
@@ -214,24 +247,36 @@ class Log:
         _log.error(message, *args, exc_info=True)
 
 
-def build(hosts: str, timeout: float, auth: Sequence[tuple[str, str]]) -> tuple[KazooClient, Handler]:
+def build(hosts: str, timeout: float, access: ZooKeeperAccess) -> tuple[KazooClient, Handler]:
     """A client that has not been started, and its handler.
 
     Args:
         hosts: as :func:`check_hosts` returns it.
         timeout: the session timeout to ask for, seconds.
-        auth: (scheme, credential) pairs.
+        access: who it is, and who may do what with what it creates.
     """
-    handler = Handler(timeout, servers=hosts.partition("/")[0].count(",") + 1)
+    handler = Handler(timeout, servers=hosts.partition("/")[0].count(",") + 1, tls=access.tls)
     retry = {"max_tries": -1, "delay": 0.05, "backoff": 2, "max_delay": RECONNECT_DELAY, "max_jitter": 0.4}
     client = KazooClient(
         hosts=hosts,
         timeout=timeout,
         handler=handler,
-        auth_data=list(auth),
+        auth_data=[] if access.identity is None else [("digest", ":".join(access.identity))],
+        default_acl=_acl(access),
         randomize_hosts=True,
         connection_retry=retry,
         command_retry={"max_tries": 1},  # not used: what to do again is the caller's decision
         logger=Log(handler.granted),
     )
     return client, handler
+
+
+def _acl(access: ZooKeeperAccess) -> list[ACL] | None:
+    """What is put on each znode that is created; None: open to everybody, kazoo's default."""
+    if access.identity is None:
+        return None
+    readers = [reader.split(":", 1) for reader in access.readers]
+    return [
+        make_acl("digest", digest_id(access.identity), all=True),
+        *(make_acl(scheme, who, read=True) for scheme, who in readers),
+    ]

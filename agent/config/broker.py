@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 
 from rabbitkeeper.agent.config.fields import FilePath, HostPort, Port, Section, Text, node_name, problem
 from rabbitkeeper.agent.config.file import resolve_password
+from rabbitkeeper.agent.config.tls import BrokerTlsConfig
 
 
 class AmqpConfig(Section):
@@ -22,6 +23,7 @@ class AmqpConfig(Section):
     password: SecretStr
     password_file: FilePath | None = None  # its first line
     password_env: Text | None = None  # the name of an environment variable
+    tls: BrokerTlsConfig | None = None  # for a port that speaks TLS
 
     @model_validator(mode="before")
     @classmethod

@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _PASSWORD_KEYS = ("password", "password_file", "password_env")
 # Keys below which a value may be a secret, so that it is never shown.
-_SECRET_KEYS = frozenset({"password", "config", "environment"})
+_SECRET_KEYS = frozenset({"password", "config", "environment", "readers"})
 _LONGEST_VALUE = 60  # characters of a wrong value that are shown
 
 _SENTENCES = {

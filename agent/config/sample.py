@@ -11,6 +11,9 @@ zookeeper:
   hosts: "zk1:2181,zk2:2181,zk3:2181"
   # session_timeout: 6.0     # a node that is gone is noticed within this; 3 to 120
   # connect_timeout: 10.0    # at the start: without ZooKeeper the agent does not begin
+  # auth: null               # {username: agents, password_file: FILE}: who may write; null: everybody
+  # readers: ["world:anyone"]   # with auth: who else may read, as in ["digest:clients:HASH"]
+  # tls: null                # {ca: FILE, certificate: FILE, key: FILE}: for ZooKeeper's secure client port
 
 broker:
   driver: process            # process: the agent runs the broker; external: it only looks
@@ -20,6 +23,7 @@ broker:
     port: 5672
     username: rabbitkeeper
     password_file: /etc/rabbitkeeper/password   # or password, or password_env
+    # tls: null              # {ca: FILE, certificate: FILE, key: FILE, server_name: NAME}: with TLS
   advertise:
     amqp: "10.0.0.1:5672"    # what clients connect to; default: amqp's host and port
     # amqps: null

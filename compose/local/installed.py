@@ -9,6 +9,8 @@ from rabbitkeeper.compose.local.errors import LocalError
 REMEDY = "install the servers with: apt-get install --no-install-recommends rabbitmq-server zookeeper"
 
 _JARS = (Path("/usr/share/java"),)
+# What Debian's jar does not name, though its TLS needs it.
+_FOR_TLS = ("netty-codec.jar", "netty-all.jar")
 
 
 def java() -> Path:
@@ -41,7 +43,8 @@ def zookeeper_classpath() -> str:
     for folder in _JARS:
         jar = folder / "zookeeper.jar"  # its manifest names the jars that it needs
         if jar.exists():
-            return f"{jar}:{folder / 'slf4j-simple.jar'}"
+            more = ("slf4j-simple.jar", *_FOR_TLS)
+            return ":".join([str(jar), *(str(folder / name) for name in more)])
     raise LocalError(f"there is no zookeeper.jar in {', '.join(map(str, _JARS))}; {REMEDY}")
 
 

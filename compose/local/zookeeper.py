@@ -38,10 +38,16 @@ class LocalZooKeeper:
         guardian: starts the servers; they live in ``zookeeper0``, … of its folder.
         ports: where their ports come from.
         servers: how many; more than one form an ensemble.
+        tls: a folder with ``ca.pem`` and ``server.pem`` (certificate and key): there is a secure client port
+            too, and whoever comes there needs no certificate of his own.
     """
 
-    def __init__(self, guardian: Guardian, ports: Ports, servers: int = 1) -> None:
+    def __init__(
+        self, guardian: Guardian, ports: Ports, servers: int = 1, *, tls: Path | None = None
+    ) -> None:
         self._guardian = guardian
+        self._tls = tls
+        self._secure_ports = [ports.reserve() for _ in range(servers)] if tls is not None else []
         self._ports = [_Ports(ports.reserve(), ports.reserve(), ports.reserve()) for _ in range(servers)]
         self._children: dict[int, Child] = {}
 
@@ -53,6 +59,10 @@ class LocalZooKeeper:
     def address(self, number: int) -> str:
         """``host:port`` of one server."""
         return f"{LOOPBACK}:{self._ports[number].client}"
+
+    def secure_address(self, number: int) -> str:
+        """``localhost:port`` of one server's TLS port: its certificate has a name, not an address."""
+        return f"localhost:{self._secure_ports[number]}"
 
     def pid(self, number: int) -> int | None:
         """The server's pid; None when it is not running."""
@@ -147,6 +157,15 @@ class LocalZooKeeper:
             "maxClientCnxns=0",
             "4lw.commands.whitelist=",
         ]
+        if self._tls is not None:
+            lines += [
+                f"secureClientPort={self._secure_ports[number]}",
+                f"secureClientPortAddress={LOOPBACK}",
+                "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+                f"ssl.keyStore.location={self._tls / 'server.pem'}",
+                f"ssl.trustStore.location={self._tls / 'ca.pem'}",
+                "ssl.clientAuth=none",
+            ]
         if len(self._ports) > 1:
             lines += [
                 f"server.{peer}={LOOPBACK}:{ports.peer}:{ports.election}"

@@ -12,6 +12,7 @@ from conditions import await_that
 from zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.errors import (
     ConfigurationError,
     Conflict,
@@ -426,7 +427,7 @@ def test_operators_get_one_line_a_change_and_no_secret(
     breakable: Local, connect_breakable: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    session = connect_breakable(name="node1", auth=[("digest", "agent:hunter2")])
+    session = connect_breakable(name="node1", access=ZooKeeperAccess(("agent", "hunter2")))
     breakable.kill_zookeeper()
     await_that(lambda: not session.connected)
     threading.Event().wait(2.0)

@@ -104,6 +104,30 @@ def test_the_password_can_be_in_the_environment(path: Path, monkeypatch: pytest.
             "password: 123456",
             "broker.amqp.password must be a text; put it in quotes if it is one",
         ),
+        (
+            '2181"',
+            '2181", readers: ["digest:app:hunter2"]',
+            "zookeeper.readers.0 is not valid: use world:anyone, digest:USER:HASH (HASH "
+            "is what printf 'USER:PASSWORD' | openssl dgst -binary -sha1 | base64 prints), x509:SUBJECT, "
+            "sasl:NAME or ip:ADDRESS",
+        ),
+        (
+            '2181"',
+            '2181", readers: ["x509:CN=app"]',
+            "zookeeper.readers are given without zookeeper.auth, so that anybody could write; add "
+            "zookeeper.auth",
+        ),
+        (
+            '2181"',
+            '2181", auth: {username: "a:b", password: hunter2}',
+            "zookeeper.auth.username is not valid: use a name without a colon, and a password",
+        ),
+        (
+            "password: s3cret",
+            "password: s3cret, tls: {ca: /nowhere}",
+            "broker.amqp.tls.ca (/nowhere) does not hold certificates of authorities in PEM: No such file or "
+            "directory",
+        ),
         ("s3cret", "s3cret, port: 5672x", "broker.amqp.port ('5672x') must be a whole number"),
         ("s3cret", "s3cret, port: 65536", "broker.amqp.port (65536) must be at most 65535"),
         ("s3cret", "s3cret, port: true", "broker.amqp.port (True) must be a whole number"),
