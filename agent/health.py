@@ -7,7 +7,7 @@ grows, because a member's znode is written whenever its status or reasons change
 
 from dataclasses import dataclass
 
-from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, MajorityFacts, Observation
 from rabbitkeeper.coordinator.records import MemberStatus
 
 WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
@@ -18,9 +18,17 @@ class HealthPolicy:
     """When a broker counts as ill. The same names and units as ``health`` in the configuration."""
 
     hung_after: float = 2.0  # seconds without an answer
-    fall: int = 1  # failed reconnections until a broken connection counts
-    rise: int = 1  # confirmed canaries until a broker counts as running again
+    fall: int = 1  # failed reconnections, or canaries on a majority, until that counts
+    rise: int = 1  # confirmed canaries until a broker counts as running, or as having a majority, again
     start_grace: float = 30.0  # seconds for which a broker that was never up is "starting"
+    majority_interval: float = 5.0  # seconds between canaries on a majority
+    majority_timeout: float = 5.0  # seconds that one may take: longer than a queue's election
+
+    @property
+    def majority_doubt(self) -> float:
+        """Seconds by which members can differ in noticing that there is no majority: one interval, which
+        varies by a fifth, and what a busy host adds."""
+        return 1.2 * self.majority_interval + 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +100,17 @@ def _connected(
     if connection.confirmed < policy.rise and not (previous is not None and previous.well):
         canaries = "a canary" if policy.rise == 1 else f"{policy.rise} canaries in a row"
         return MemberStatus.STARTING, (f"connected, waiting for {canaries} to be confirmed",)
-    if observation.minority is not None:
-        return MemberStatus.MINORITY, (observation.minority,)
+    return _with_majority(observation.majority, policy, previous)
+
+
+def _with_majority(
+    majority: MajorityFacts, policy: HealthPolicy, previous: Verdict | None
+) -> tuple[MemberStatus, tuple[str, ...]]:
+    before = previous if previous is not None and previous.status is MemberStatus.MINORITY else None
+    if before is not None and majority.confirmed < policy.rise:
+        return before.status, before.reasons  # the answers may differ from one canary to the next
+    if majority.failed >= policy.fall:
+        return MemberStatus.MINORITY, (majority.error or "no majority confirms a message",)
     return MemberStatus.RUNNING, ()
 
 

@@ -13,6 +13,7 @@ the watchdog then ends the process.
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.broker import Broker
@@ -26,7 +27,8 @@ from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Obse
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.wakeup import Wakeup
-from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
+from rabbitkeeper.coordinator.election import Action, Decision, ElectionTiming, MemberState, decide
+from rabbitkeeper.coordinator.ranking import rank
 from rabbitkeeper.coordinator.records import HistoryEntry, MaintenanceRecord, MemberRecord, utcnow
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.view import GroupView
@@ -72,7 +74,14 @@ class Loop:
     ) -> None:
         health = config.health
         self._config = config
-        self._policy = HealthPolicy(health.hung_after, health.fall, health.rise, health.start_grace)
+        self._policy = HealthPolicy(
+            hung_after=health.hung_after,
+            fall=health.fall,
+            rise=health.rise,
+            start_grace=health.start_grace,
+            majority_interval=health.majority_interval,
+            majority_timeout=health.majority_timeout,
+        )
         self._session = session
         self._membership = membership
         self._broker = broker
@@ -83,7 +92,7 @@ class Loop:
         self._beat = beat
         self._clock = clock
         self._wall = wall
-        self._campaign = Campaign(probe.confirm_majority, health.majority_timeout)
+        self._campaign = Campaign(probe.confirm_majority)
         self._narrator = Narrator()
         self._renewed_at = 0.0
         self._verdict: Verdict | None = None
@@ -125,7 +134,8 @@ class Loop:
         verdict, record = self._look(now, facts)
         self._refuse_wrong_credentials(facts)
         me = self._me(now, verdict)
-        decision = decide(self._membership.view, me, now)
+        timing = ElectionTiming(minority=self._policy.majority_doubt)
+        decision = decide(self._membership.view, me, now, timing)
         view = self._membership.view
         self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
         self._operations.turn(
@@ -148,14 +158,14 @@ class Loop:
 
     def _look(self, now: float, facts: ConnectionFacts) -> tuple[Verdict, MemberRecord]:
         process, formation = self._broker.look(now, facts)
-        self._campaign.collect(now)
+        self._campaign.collect(now, self._policy, blocked=facts.blocked is not None)
         observation = Observation(
             watched_since=self._broker.watched_since,
             connection=facts.since(self._broker.watched_since),
             process=process,
             formation=formation,
             been_up=self._broker.been_up,
-            minority=self._campaign.minority,
+            majority=self._campaign.facts,
             draining=self._draining or self._operations.draining,
         )
         verdict = judge(observation, now, self._policy, self._verdict)
@@ -184,7 +194,7 @@ class Loop:
 
     def _me(self, now: float, verdict: Verdict) -> MemberState:
         session, membership = self._session, self._membership
-        return MemberState(
+        me = MemberState(
             name=self._config.name,
             instance=self._announcer.instance,
             session=session.session_id,
@@ -203,6 +213,9 @@ class Loop:
             switchover_since=membership.switchover_since,
             wall=self._wall(),
         )
+        if membership.view is not None:
+            self._campaign.compare(now, me.status, others=bool(set(rank(membership.view, me)) - {me.name}))
+        return replace(me, majority_elsewhere_since=self._campaign.elsewhere_since)
 
     # -- act
 
@@ -218,7 +231,7 @@ class Loop:
             membership.announce(now, record)
         if decision.action is not Action.CAMPAIGN:
             self._cause = None
-            idle = self._campaign.idle(now)
+            idle = self._campaign.idle(now, record.state, self._policy)
             return _earliest(idle, decision.wait_until)
         self._run_campaign(decision)
         return None
@@ -226,7 +239,7 @@ class Loop:
     def _run_campaign(self, decision: Decision) -> None:
         # What had happened when the campaign began: until it ends the old leader's state may have moved on.
         cause = self._cause = self._cause or decision.cause or "campaign"
-        result = self._campaign.run()
+        result = self._campaign.run(self._policy)
         if result is None:
             return
         now, membership = self._clock(), self._membership

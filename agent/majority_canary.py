@@ -1,9 +1,10 @@
-"""The canary on a majority: a persistent message confirmed by a quorum queue, before a leader is announced.
+"""The canary on a majority: a persistent message confirmed by a quorum queue, now and then and before a lead.
 
 A broker's process is up long before the cluster's queues have leaders again, so only a confirmed publish
-shows that clients can be sent there. Each attempt has a channel of its own: after a crash a channel whose
-first publish met a queue without a leader is nacked for ever, however well the queue is by then (RabbitMQ
-3.10.8), while a new channel is served as soon as there is a leader.
+shows that clients can be sent there. A channel on which a canary was confirmed is kept for the next one, so
+that each costs a healthy group one publish. Every further attempt has a channel of its own: after a crash a
+channel whose first publish met a queue without a leader is nacked for ever, however well the queue is by then
+(RabbitMQ 3.10.8), while a new channel is served as soon as there is a leader.
 
 Attempts overlap: one that is not answered is left open, because its answer may be just late, and the next
 is made beside it. The first confirm wins. (Measured: a canary on a connection from before the crash is
@@ -42,6 +43,7 @@ class MajorityCanary:
         connection: open, or None: then :meth:`moved` brings it.
         call_later: the I/O loop's timer.
         on_confirmed: called once, with the number of attempts.
+        kept: an earlier canary's, on the same connection.
     """
 
     def __init__(
@@ -50,13 +52,15 @@ class MajorityCanary:
         *,
         call_later: Callable[[float, Callable[[], None]], Any],
         on_confirmed: Callable[[int], None],
+        kept: "CanaryChannel | None" = None,
     ) -> None:
         self._connection = connection
         self._call_later = call_later
         self._on_confirmed = on_confirmed
-        self._open: list[_Attempt] = []
+        self._open: list[CanaryChannel] = []
         self._turn = 0  # numbers the planned attempts: only the newest plan is carried out
         self._ended = False
+        self.kept = kept  # a channel that has just worked, to be given to the next canary
         self.attempts = 0
         self.last_answer = "no connection to the broker"
         self._plan(0.0)
@@ -65,6 +69,7 @@ class MajorityCanary:
         """The old connection is gone; go on with this one (None: there is none for now)."""
         self._connection = connection
         self._open.clear()
+        self.kept = None
         if connection is not None:
             self._plan(0.0)
 
@@ -75,16 +80,17 @@ class MajorityCanary:
             attempt.close()
         self._open.clear()
 
-    def answered(self, attempt: "_Attempt", confirmed: bool, answer: str) -> None:
+    def answered(self, attempt: "CanaryChannel", confirmed: bool, answer: str) -> None:
         """An attempt has ended. One that was given up before does not matter any more."""
         if self._ended or attempt not in self._open:
             return
         self._open.remove(attempt)
-        attempt.close()
         if confirmed:
+            self.kept = attempt
             self.end()
             self._on_confirmed(self.attempts)
         else:
+            attempt.close()
             self.last_answer = answer
             self._plan(RETRY_AFTER_ANSWER)
 
@@ -102,19 +108,38 @@ class MajorityCanary:
         elif len(self._open) >= _MOST_OPEN:
             self._open.pop(0).close()
         self.attempts += 1
-        self._open.append(_Attempt(connection, self.answered))
+        channel, self.kept = self.kept, None
+        if channel is not None and channel.is_open:
+            self._open.append(channel)
+            channel.publish_again(self.answered)
+        else:
+            self._open.append(CanaryChannel(connection, self.answered))
         self._plan(RETRY_AFTER_SILENCE)
 
 
-class _Attempt:
-    """One publish on one new channel."""
+OnAnswer = Callable[["CanaryChannel", bool, str], None]
 
-    def __init__(
-        self, connection: pika.SelectConnection, on_answer: "Callable[[_Attempt, bool, str], None]"
-    ) -> None:
+
+class CanaryChannel:
+    """A channel with one publish at a time: at once, and then as often as the one before was confirmed.
+
+    Args:
+        connection: open.
+        on_answer: called once for each publish, with whether it was confirmed and, if not, a sentence why.
+    """
+
+    def __init__(self, connection: pika.SelectConnection, on_answer: OnAnswer) -> None:
         self._on_answer = on_answer
         self._returned = False
         self._channel: Any = connection.channel(on_open_callback=self._opened)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._channel.is_open)
+
+    def publish_again(self, on_answer: OnAnswer) -> None:
+        self._on_answer = on_answer
+        self._publish()
 
     def close(self) -> None:
         if self._channel.is_open:

@@ -49,6 +49,21 @@ class ConnectionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class MajorityFacts:
+    """What the canaries on a majority of the cluster have shown: how the last ones ended, in a row."""
+
+    confirmed: int = 0
+    failed: int = 0
+    error: str | None = None  # of the last one, if it failed: a sentence
+
+    def confirmed_again(self) -> "MajorityFacts":
+        return MajorityFacts(confirmed=self.confirmed + 1)
+
+    def failed_again(self, error: str | None) -> "MajorityFacts":
+        return MajorityFacts(failed=self.failed + 1, error=error)
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessFacts:
     """The broker's process, as far as the driver can see it."""
 
@@ -76,5 +91,5 @@ class Observation:
     process: ProcessFacts = field(default_factory=ProcessFacts)
     formation: FormationFacts = field(default_factory=FormationFacts)
     been_up: bool = False  # a connection has stood since ``watched_since``
-    minority: str | None = None  # why the last canary on a majority was given up; None if it was confirmed
+    majority: MajorityFacts = field(default_factory=MajorityFacts)
     draining: str | None = None  # why this member is being taken out of service

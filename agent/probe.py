@@ -1,7 +1,7 @@
 """The probe: one thread with the agent's own connection to its broker, and the canaries on it.
 
 It looks and reports; what its facts mean is ``health.py``'s to say. A connection that breaks is made anew
-at once, and then again and again. A majority canary is published on demand, on the same connection.
+at once, and then again and again. Majority canaries are published on demand, on the same connection.
 
 The agent's loop reads :attr:`Probe.facts`, an immutable snapshot, and is woken when they change in a way
 that can change the verdict; it never waits for this thread.
@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pika
 from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.agent.link import Link, ProbeSettings
-from rabbitkeeper.agent.majority_canary import MajorityCanary, MajorityResult
+from rabbitkeeper.agent.majority_canary import CanaryChannel, MajorityCanary, MajorityResult
 from rabbitkeeper.agent.observation import ANSWERED, ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.silence import STEP, Silence
 
@@ -66,6 +67,7 @@ class Probe:
         self._link: Link | None = None
         self._reconnecting: Any = None  # the timer of the next attempt
         self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
+        self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="rabbitkeeper-probe", daemon=True)
 
@@ -129,8 +131,7 @@ class Probe:
             link.close()
         self._answered()
         self._report(ConnectionFacts(failures=1, failure=ConnectFailure.BROKEN, error=error))
-        if self._majority is not None:
-            self._majority[1].moved(None)
+        self._move_majority(None)
 
     def _connect_if_down(self) -> None:
         if self._link is None and not self._stopping:
@@ -186,8 +187,7 @@ class Probe:
         self._answered()
         now = self._clock()
         self._report(ConnectionFacts(up_since=now, answered_at=now, version=link.version))
-        if self._majority is not None:
-            self._majority[1].moved(link.connection)
+        self._move_majority(link.connection)
 
     def link_failed(self, link: Link, failure: ConnectFailure, error: str) -> None:
         """An attempt to connect has failed."""
@@ -216,8 +216,7 @@ class Probe:
         self._link = None
         self._answered()
         self._report(ConnectionFacts(error=error, version=self._facts.version))
-        if self._majority is not None:
-            self._majority[1].moved(None)
+        self._move_majority(None)
         self._connect()
 
     def _connect_later(self, pause: float) -> None:
@@ -258,7 +257,10 @@ class Probe:
                 self._end_majority(result)
 
         connection = self._link.connection if self._link is not None else None
-        canary = MajorityCanary(connection, call_later=self._loop.call_later, on_confirmed=confirmed)
+        kept, self._majority_channel = self._majority_channel, None
+        canary = MajorityCanary(
+            connection, call_later=self._loop.call_later, on_confirmed=confirmed, kept=kept
+        )
         self._majority = (request, canary)
         self._loop.call_later(timeout, expired)
 
@@ -267,9 +269,15 @@ class Probe:
             return
         (request, canary), self._majority = self._majority, None
         canary.end()
+        self._majority_channel = canary.kept
         if result is not None:
             request.result = result
             self._wake()
+
+    def _move_majority(self, connection: pika.SelectConnection | None) -> None:
+        self._majority_channel = None
+        if self._majority is not None:
+            self._majority[1].moved(connection)
 
     def _cancel_majority(self, request: MajorityRequest) -> None:
         def cancel() -> None:

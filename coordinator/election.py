@@ -29,7 +29,7 @@ from rabbitkeeper.coordinator.view import GroupView, LeaderView
 
 MAY_LEAD = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
 """In these states a leader stays: an alarm blocks publishers on every node, and without a majority nobody
-else could lead either. Only ``running`` may *take* the lead."""
+else could lead either, as a rule. Only ``running`` may *take* the lead."""
 
 FORCED = "failover"  # the cause of a lead that an operator gave, to a member tagged no_failover maybe
 
@@ -64,6 +64,7 @@ class ElectionTiming:
     )
     settle: float = 2.0  # how long to wait for the member that led before ZooKeeper was away
     retry: float = 0.1  # between two campaigns of one's own
+    minority: float = 8.0  # without a majority while another says that it has one, until that is believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class MemberState:
     campaign_failed_at: float | None = None
     connected_since: float | None = None  # of the present connection
     switchover_since: float | None = None  # since when the pending ``switchover`` has been seen
+    majority_elsewhere_since: float | None = None  # since when we have had no majority and another has
     wall: float = 0.0  # seconds since 1970; for an operator's appointed time and for nothing else
 
     def waited(self, now: float) -> float:
@@ -126,7 +128,7 @@ def decide(
     if view.leader_unreadable is not None:
         return Decision(Action.WAIT, f"there is a leader that cannot be read: {view.leader_unreadable}")
     if view.leader is not None:
-        return _with_leader(view, view.leader, me)
+        return _with_leader(view, view.leader, me, now, timing or ElectionTiming())
     return _vacant(view, me, now, timing or ElectionTiming())
 
 
@@ -144,7 +146,9 @@ def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> D
     return Decision(Action.WAIT, what)
 
 
-def _with_leader(view: GroupView, leader: LeaderView, me: MemberState) -> Decision:
+def _with_leader(
+    view: GroupView, leader: LeaderView, me: MemberState, now: float, timing: ElectionTiming
+) -> Decision:
     name, epoch = leader.record.name, leader.epoch
     if leader.owner != me.session:
         if name == me.name:
@@ -173,15 +177,41 @@ def _with_leader(view: GroupView, leader: LeaderView, me: MemberState) -> Decisi
             f"would not help{why}",
         )
     if fit:
-        return Decision(
-            Action.LEAD, f"leads (epoch {epoch}) without a majority, which nobody else has either{why}"
-        )
+        return _in_minority(view, epoch, me, now, timing)
     if view.pause is not None:
         return Decision(Action.HOLD, f"is {me.status} but keeps the lead: {_paused(view)}{why}")
     if me.status in MAY_LEAD:
         return Decision(Action.RESIGN, "gives up the lead: it is tagged no_failover", cause="no_failover")
     return Decision(
         Action.RESIGN, f"gives up the lead: the broker is {me.status}{why}", cause=_CAUSES[me.status]
+    )
+
+
+def _in_minority(
+    view: GroupView, epoch: int, me: MemberState, now: float, timing: ElectionTiming
+) -> Decision:
+    """A leader without a majority stays, unless another goes on having one: then it is cut off itself.
+
+    Others notice a lost majority, or one that is back, up to one interval of their canaries earlier or later;
+    until then nothing is to be concluded from their saying that they run.
+    """
+    why = f": {'; '.join(me.reasons)}" if me.reasons else ""
+    others = rank(view, me)
+    if not others or me.majority_elsewhere_since is None or view.pause is not None:
+        return Decision(
+            Action.LEAD, f"leads (epoch {epoch}) without a majority, which nobody else has either{why}"
+        )
+    until = me.majority_elsewhere_since + timing.minority
+    if now < until:
+        return Decision(
+            Action.LEAD,
+            f"leads (epoch {epoch}) without a majority; {others[0]} may have one, which will show{why}",
+            wait_until=until,
+        )
+    return Decision(
+        Action.RESIGN,
+        f"gives up the lead: it has no majority, and {others[0]} has one{why}",
+        cause=_CAUSES[me.status],
     )
 
 

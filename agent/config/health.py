@@ -13,10 +13,11 @@ class HealthConfig(Section):
     interval: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = 0.5  # between canaries
     hung_after: Seconds = 2.0  # a canary without an answer for so long: hung
     connect_timeout: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 1.0
-    fall: Count = 1  # failed reconnections until a broken connection counts
-    rise: Count = 1  # confirmed canaries until a broker counts as running again
+    fall: Count = 1  # failed reconnections, or canaries on a majority, until that counts
+    rise: Count = 1  # confirmed canaries until a broker counts as running, or as having a majority, again
     start_grace: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
-    majority_timeout: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 5.0  # of one campaign
+    majority_interval: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] = 5.0  # between canaries
+    majority_timeout: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 5.0  # of one of them
 
     @model_validator(mode="after")
     def _timings_agree(self) -> Self:

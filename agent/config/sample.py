@@ -43,10 +43,11 @@ broker:
 #   interval: 0.5            # between canaries
 #   hung_after: 2.0          # without an answer for so long: hung
 #   connect_timeout: 1.0
-#   fall: 1                  # failed reconnections until a broken connection counts
+#   fall: 1                  # failed reconnections, or canaries on a majority, until that counts
 #   rise: 1                  # confirmed canaries until a broker counts as running again
 #   start_grace: 30.0        # a broker that was never up is "starting" for so long
-#   majority_timeout: 5.0    # for a majority to confirm before a lead is taken
+#   majority_interval: 5.0   # between canaries on a majority
+#   majority_timeout: 5.0    # for a majority to confirm one
 
 # tags:
 #   priority: 100            # the higher leads, other things being equal

@@ -97,6 +97,7 @@ class SimulatedBroker:
         self.pid: int | None = None
         self.hung = False
         self.up = False
+        self.cut_off = False  # from the other brokers, not from clients or ZooKeeper
         self.facts = REFUSED
         self.exited: str | None = None
         self.critical: str | None = None
@@ -200,7 +201,7 @@ class SimulatedBroker:
 
         def ask() -> None:
             passed = self.world.now - started
-            if self.well and self.group.majority:
+            if self.well and self.group.majority and not self.cut_off:
                 self.group.note(self.member, "confirmed")
                 request.result = MajorityResult(True, passed, 1)
                 self.wake()
@@ -384,7 +385,7 @@ class Group:
 
     @property
     def majority(self) -> bool:
-        well = sum(agent.broker.well for agent in self.agents.values())
+        well = sum(agent.broker.well and not agent.broker.cut_off for agent in self.agents.values())
         return well > len(self.agents) // 2
 
     @property
@@ -418,6 +419,7 @@ class Group:
         if not self.zookeeper.up:
             self.zookeeper.start()
         for agent in self.agents.values():
+            agent.broker.cut_off = False
             agent.session.link = True
             agent.session.suspended = False
             agent.session.trouble = 0.0

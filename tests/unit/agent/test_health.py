@@ -11,6 +11,7 @@ from rabbitkeeper.agent.observation import (
     ConnectFailure,
     ConnectionFacts,
     FormationFacts,
+    MajorityFacts,
     Observation,
     ProcessFacts,
 )
@@ -119,8 +120,30 @@ def test_an_alarm_is_named() -> None:
 
 
 def test_without_a_majority_a_broker_is_well_and_says_so() -> None:
-    verdict = judge(replace(WELL_OBSERVED, minority="no majority answers"), 20.0, POLICY, RUNNING)
+    alone = replace(WELL_OBSERVED, majority=MajorityFacts(failed=1, error="no majority answers"))
+    verdict = judge(alone, 20.0, POLICY, RUNNING)
     assert verdict == Verdict(Status.MINORITY, ("no majority answers",), 20.0)
+    assert verdict.well
+
+
+def test_a_majority_is_lost_and_found_by_as_many_canaries_as_the_policy_says() -> None:
+    policy = replace(POLICY, fall=2, rise=3)
+    minority = Verdict(Status.MINORITY, ("no majority answers",), 15.0)
+
+    def status(facts: MajorityFacts, previous: Verdict) -> Status:
+        return judge(replace(WELL_OBSERVED, majority=facts), 20.0, policy, previous).status
+
+    assert status(MajorityFacts(failed=1), RUNNING) is Status.RUNNING
+    assert status(MajorityFacts(failed=2), RUNNING) is Status.MINORITY
+    assert status(MajorityFacts(failed=1), minority) is Status.MINORITY
+    assert status(MajorityFacts(confirmed=2), minority) is Status.MINORITY
+    assert status(MajorityFacts(confirmed=3), minority) is Status.RUNNING
+
+
+def test_another_answer_of_the_same_minority_is_not_news() -> None:
+    minority = Verdict(Status.MINORITY, ("no majority answers",), 15.0)
+    refused = replace(WELL_OBSERVED, majority=MajorityFacts(failed=7, error="it refuses messages"))
+    assert judge(refused, 20.0, POLICY, minority) == minority
 
 
 def test_a_broker_that_is_not_in_the_cluster_is_never_running() -> None:
@@ -172,7 +195,9 @@ observations = st.builds(
     ),
     formation=st.builds(FormationFacts, formed=st.booleans(), phase=texts, problem=texts),
     been_up=st.booleans(),
-    minority=texts,
+    majority=st.builds(
+        MajorityFacts, confirmed=st.integers(0, 4), failed=st.integers(0, 4), error=texts
+    ).filter(lambda facts: not (facts.confirmed and facts.failed)),
     draining=texts,
 )
 policies = st.builds(
@@ -200,7 +225,9 @@ def test_running_is_only_said_of_what_can_take_messages(
             assert observed.formation.formed
             assert observed.connection.silent < policy.hung_after
             assert observed.connection.blocked is None
-            assert observed.minority is None
+            assert observed.majority.failed < policy.fall
+            if previous is not None and previous.status is Status.MINORITY:
+                assert observed.majority.confirmed >= policy.rise
         else:
             assert previous is not None
             assert previous.well

@@ -23,6 +23,11 @@ def led_by(group: Group) -> str:
     return group.leader
 
 
+def state_of(group: Group, name: str) -> str | None:
+    member = group.member(name)
+    return None if member is None else member.state
+
+
 def test_the_group_comes_up_and_then_writes_nothing(group: Group) -> None:
     zxid = group.zookeeper.zxid
     group.run(60)
@@ -144,6 +149,37 @@ def test_one_without_a_majority_does_not_take_the_lead_and_says_so(group: Group)
     assert group.run_until(lambda: group.whole, 60) is not None
 
 
+def test_a_leader_that_alone_has_no_majority_says_so_and_then_gives_way(group: Group) -> None:
+    led = led_by(group)
+    group.agents[led].broker.cut_off = True
+    assert group.run_until(lambda: state_of(group, led) == "minority", 15) is not None
+    assert group.leader == led, "it may be that nobody has one, and the others have yet to notice"
+    assert group.run_until(lambda: group.leader not in (None, led), 15) is not None
+    assert state_of(group, led) == "minority"
+    group.agents[led].broker.cut_off = False
+    assert group.run_until(lambda: group.whole, 10) is not None
+    assert group.leader != led
+
+
+def test_when_nobody_has_a_majority_all_say_so_and_the_leader_stays(group: Group) -> None:
+    led = led_by(group)
+    for agent in group.agents.values():
+        agent.broker.cut_off = True
+    everybody = ["minority"] * 3
+    assert (
+        group.run_until(lambda: [state_of(group, name) for name in group.names] == everybody, 15) is not None
+    )
+    group.run(1)
+    zxid = group.zookeeper.zxid
+    group.run(60)
+    assert group.leader == led
+    assert group.zookeeper.zxid == zxid, "nothing is written while nothing changes"
+    for agent in group.agents.values():
+        agent.broker.cut_off = False
+    assert group.run_until(lambda: group.whole, 10) is not None
+    assert group.leader == led
+
+
 def test_draining_gives_up_the_lead_and_says_why(group: Group) -> None:
     led = led_by(group)
     group.agents[led].loop.drain("told to stop")
@@ -171,6 +207,7 @@ FAULTS: dict[str, Callable[[Group, str], object]] = {
     "connect the agent": lambda group, name: setattr(group.agents[name].session, "link", True),
     "suspend the agent": lambda group, name: setattr(group.agents[name].session, "suspended", True),
     "resume the agent": lambda group, name: setattr(group.agents[name].session, "suspended", False),
+    "cut the broker off": lambda group, name: setattr(group.agents[name].broker, "cut_off", True),
     "lose packets": lambda group, name: setattr(group.agents[name].session, "trouble", 0.7),
     "expire the session": lambda group, name: group.zookeeper.end(group.agents[name].session.session_id),
     "stop ZooKeeper": lambda group, name: group.zookeeper.stop(),

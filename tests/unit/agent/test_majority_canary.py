@@ -9,6 +9,7 @@ from rabbitkeeper.agent.majority_canary import (
     QUEUE,
     RETRY_AFTER_ANSWER,
     RETRY_AFTER_SILENCE,
+    CanaryChannel,
     MajorityCanary,
 )
 
@@ -107,13 +108,14 @@ class Connection:
 
 
 class Case:
-    def __init__(self, connection: Connection | None) -> None:
+    def __init__(self, connection: Connection | None, kept: CanaryChannel | None = None) -> None:
         self.timer = Timer()
         self.confirmed: list[int] = []
         self.canary = MajorityCanary(
             cast("pika.SelectConnection | None", connection),
             call_later=self.timer.call_later,
             on_confirmed=self.confirmed.append,
+            kept=kept,
         )
         self.timer.run(0)
 
@@ -125,9 +127,54 @@ def test_the_first_confirm_ends_it() -> None:
     assert channel.published == 1
     channel.ack()
     assert case.confirmed == [1]
-    assert not channel.is_open
     case.timer.run(10)
     assert len(connection.channels) == 1
+
+
+def test_a_channel_that_works_is_kept_for_the_next_canary() -> None:
+    connection = Connection()
+    first = Case(connection)
+    connection.channels[0].open().ack()
+    second = Case(connection, first.canary.kept)
+    assert connection.channels[0].published == 2
+    connection.channels[0].ack()
+    assert (first.confirmed, second.confirmed) == ([1], [1])
+    assert len(connection.channels) == 1
+
+
+def test_a_kept_channel_that_is_nacked_is_given_up() -> None:
+    connection = Connection()
+    first = Case(connection)
+    kept = connection.channels[0].open()
+    kept.ack()
+    second = Case(connection, first.canary.kept)
+    kept.nack()
+    assert not kept.is_open
+    second.timer.run(RETRY_AFTER_ANSWER)
+    connection.channels[1].open().ack()
+    assert second.confirmed == [2]
+
+
+def test_silence_on_a_kept_channel_is_not_waited_for() -> None:
+    connection = Connection()
+    first = Case(connection)
+    kept = connection.channels[0].open()
+    kept.ack()
+    second = Case(connection, first.canary.kept)
+    second.timer.run(RETRY_AFTER_SILENCE)
+    connection.channels[1].open().ack()
+    assert second.confirmed == [2]
+    assert not kept.is_open, "a late answer to this canary must not be taken for one to the next"
+
+
+def test_a_kept_channel_that_was_closed_meanwhile_is_not_used() -> None:
+    connection = Connection()
+    first = Case(connection)
+    connection.channels[0].open().ack()
+    connection.channels[0].close_by_broker()
+    second = Case(connection, first.canary.kept)
+    connection.channels[1].open().ack()
+    assert second.confirmed == [1]
 
 
 def test_each_nack_is_followed_by_a_new_channel() -> None:
@@ -150,6 +197,7 @@ def test_silence_is_not_waited_for_and_a_late_answer_counts() -> None:
     assert first.is_open
     first.ack()
     assert case.confirmed == [2]
+    assert first.is_open
     assert not second.is_open
 
 

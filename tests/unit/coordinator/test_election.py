@@ -147,11 +147,36 @@ def test_a_lead_in_our_session_is_ours_even_if_we_do_not_remember_taking_it() ->
 @pytest.mark.parametrize("state", list(MemberStatus))
 def test_a_leader_resigns_when_its_broker_cannot_lead(state: MemberStatus) -> None:
     me = replace(ME, status=state, reasons=("the canary was not confirmed within 2 s",))
-    decision = act(view(A, B, leader=leader("a", MINE)), me)
+    decision = act(view(A, leader=leader("a", MINE)), me)
     assert decision.action is (Action.LEAD if state in MAY_LEAD else Action.RESIGN)
     assert (decision.cause is not None) == (decision.action is Action.RESIGN)
     if state is not RUNNING:
         assert "the canary was not confirmed" in decision.reason
+
+
+def test_a_leader_without_a_majority_gives_way_to_one_that_goes_on_having_it() -> None:
+    me = replace(
+        ME,
+        status=MemberStatus.MINORITY,
+        reasons=("no majority answers",),
+        majority_elsewhere_since=NOW,
+    )
+    doubt = ElectionTiming(minority=8.0)
+
+    def action(group: GroupView, after: float) -> Decision:
+        return decide(group, me, NOW + after, doubt)
+
+    with_b = view(A, B, leader=leader("a", MINE))
+    early = action(with_b, 7.9)
+    assert (early.action, early.wait_until) == (Action.LEAD, NOW + 8.0)
+    assert action(with_b, 8.0).action is Action.RESIGN
+    assert action(with_b, 8.0).cause == "majority lost"
+    nobody = view(A, member("b", OTHER, MemberStatus.MINORITY), leader=leader("a", MINE))
+    assert action(nobody, 100.0).action is Action.LEAD
+    unfit = view(A, member("b", OTHER, no_failover=True), leader=leader("a", MINE))
+    assert action(unfit, 100.0).action is Action.LEAD
+    paused = replace(with_b, pause=PauseRecord(by="ann", since=""))
+    assert action(paused, 100.0).action is Action.LEAD
 
 
 def test_a_paused_group_is_left_as_it_is() -> None:
