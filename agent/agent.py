@@ -7,6 +7,7 @@ credentials have been tried; and nothing is done to the broker before the member
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.config import AgentConfig
@@ -30,6 +31,14 @@ BROKER_STOP_TIMEOUT = 30.0  # seconds for an orderly end of the broker
 MOST_FAILURES = 10  # turns in a row that may fail
 
 
+class Server(Protocol):
+    """What is needed of the HTTP API."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class Agent:
     """Runs the loop until it is told to stop. Made by ``assembly.py``.
 
@@ -41,6 +50,7 @@ class Agent:
         probe: not started yet.
         wakeup: the loop's bell.
         watchdog: not started yet.
+        serve: makes the HTTP API, listening and not started; None if there is none.
         clock: monotonic seconds.
     """
 
@@ -56,6 +66,7 @@ class Agent:
         probe: Probe,
         wakeup: Wakeup,
         watchdog: Watchdog,
+        serve: Callable[[], Server | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -67,13 +78,9 @@ class Agent:
         self._probe = probe
         self._wakeup = wakeup
         self._watchdog = watchdog
+        self._serve = serve
         self._clock = clock
         self._stopping: str | None = None
-
-    @property
-    def sentence(self) -> str:
-        """What came of the loop's last turn, for a person."""
-        return self._loop.sentence
 
     def stop(self, reason: str = "the agent is being stopped") -> None:
         """Have :meth:`run` end in an orderly way. From any thread, or a signal handler; returns at once."""
@@ -90,7 +97,10 @@ class Agent:
             ConfigurationError: something else is wrong with the settings.
         """
         zookeeper = self._config.zookeeper
+        server = self._serve()  # a port that is taken must not leave a trace in ZooKeeper
         try:
+            if server is not None:
+                server.start()
             self._session.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
             if self._config.broker.driver == "external":
@@ -110,6 +120,8 @@ class Agent:
                 self._broker.stop(BROKER_STOP_TIMEOUT)
             raise
         finally:
+            if server is not None:
+                server.stop()
             self._probe.stop()
             self._session.close()
 

@@ -45,6 +45,7 @@ class Announcer:
             versions=Versions(agent=self.version, rabbitmq=rabbitmq),
             amqp=broker.advertised,
             amqps=broker.advertise.amqps,
+            api=self.config.http.url,
             state=verdict.status,
             reasons=verdict.reasons,
             since=since,
@@ -60,6 +61,7 @@ class Announcer:
             node=broker.node,
             amqp=broker.advertised,
             amqps=broker.advertise.amqps,
+            api=self.config.http.url,
             since=since,
             cause=cause,
         )

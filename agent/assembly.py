@@ -1,6 +1,8 @@
 """Puts one agent together from its configuration. Nothing is started, opened or written here."""
 
 import secrets
+import time
+from typing import TYPE_CHECKING
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.announcement import Announcer
@@ -13,10 +15,14 @@ from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.store import Store
+
+if TYPE_CHECKING:
+    from rabbitkeeper.agent.api import ApiServer
 
 
 def assemble(config: AgentConfig) -> Agent:
@@ -25,7 +31,12 @@ def assemble(config: AgentConfig) -> Agent:
     Raises:
         ConfigurationError: the driver or the session cannot be made the way they are configured.
     """
-    wakeup, watchdog = Wakeup(), Watchdog(config.watchdog_timeout)
+    wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
+
+    def beat() -> None:
+        watchdog.beat()
+        board.beat()
+
     driver = driver_for(config.broker)
     session = Session(
         config.zookeeper.hosts,
@@ -37,7 +48,7 @@ def assemble(config: AgentConfig) -> Agent:
     store = Store(session, config.group)
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
     announcer = Announcer(config, instance=secrets.token_hex(8))
-    membership = Membership(session, store, announcer, wakeup, watchdog.beat)
+    membership = Membership(session, store, announcer, wakeup, beat)
     amqp = config.broker.amqp
     identity = Identity(
         member=config.name,
@@ -75,7 +86,8 @@ def assemble(config: AgentConfig) -> Agent:
         announcer=announcer,
         wakeup=wakeup,
         operations=operations,
-        beat=watchdog.beat,
+        board=board,
+        beat=beat,
     )
     return Agent(
         config,
@@ -87,7 +99,29 @@ def assemble(config: AgentConfig) -> Agent:
         probe=probe,
         wakeup=wakeup,
         watchdog=watchdog,
+        serve=lambda: _serve(config, board, session, announcer.version),
     )
+
+
+def _serve(config: AgentConfig, board: Board, session: Session, version: str) -> "ApiServer | None":
+    """The HTTP API, listening and not started; None if none is configured.
+
+    Raises:
+        ConfigurationError: it cannot listen, or its certificate cannot be used.
+    """
+    http = config.http
+    if http.listen is None:
+        return None
+    from rabbitkeeper.agent import api  # only now: its libraries cost memory
+
+    sources = api.Sources(
+        board=board,
+        store=lambda: Store(session, config.group),
+        member=config.name,
+        token=None if http.token is None else http.token.get_secret_value(),
+        version=version,
+    )
+    return api.ApiServer(api.build(sources), http, api.listen(http))
 
 
 def _probe_settings(config: AgentConfig) -> ProbeSettings:

@@ -14,6 +14,7 @@ from rabbitkeeper.agent.formation import FormationRefused
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts, ProcessFacts
 from rabbitkeeper.agent.restarts import Restarts
+from rabbitkeeper.agent.state import BrokerFacts
 from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
 from rabbitkeeper.coordinator.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.records import MemberStatus
@@ -73,6 +74,7 @@ class Broker:
         self._formed = False
         self._form_due = 0.0
         self._restarts = Restarts()
+        self._ends = 0
         self._start_problem: str | None = None
         self._form_problem: str | None = None
         self.watched_since = clock()
@@ -88,6 +90,16 @@ class Broker:
     def been_up(self) -> bool:
         """Whether it has answered since it was started or found."""
         return self._been_up
+
+    @property
+    def facts(self) -> BrokerFacts:
+        """What is being done with it, for people."""
+        down = self._driver.owned and self._process is not None and not self._process.running
+        return BrokerFacts(
+            ends=self._ends,
+            start_due=self._restarts.due if down else None,
+            step=None if self._job is None else _PHASES.get(self._job[0], self._job[0].value),
+        )
 
     def look(self, now: float, connection: ConnectionFacts) -> tuple[ProcessFacts, FormationFacts]:
         """See how the process is, and what has become of the step under way.
@@ -247,6 +259,7 @@ class Broker:
             self._form_due, self._form_problem = 0.0, None
         elif not process.running and (self._spawned or (before is not None and before.running)):
             self._formed = False
+            self._ends += 1
             if self._asked_to_end:
                 LOG.info("the broker has ended, as was asked for")
                 self._restarts, self._asked_to_end = Restarts(), False

@@ -26,6 +26,7 @@ from rabbitkeeper.agent.narrator import Narrator
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.state import AgentState, Board, SessionFacts
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.election import Action, Decision, ElectionTiming, MemberState, decide
 from rabbitkeeper.coordinator.ranking import rank
@@ -52,6 +53,7 @@ class Loop:
         announcer: who it is.
         wakeup: its bell.
         operations: what operators have asked for.
+        board: where each turn's state is put up, for everybody else.
         beat: tells the watchdog that the loop comes round.
         clock: monotonic seconds.
         wall: seconds since 1970; for an operator's appointed time and for nothing else.
@@ -68,6 +70,7 @@ class Loop:
         announcer: Announcer,
         wakeup: Wakeup,
         operations: Operations,
+        board: Board,
         beat: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -89,6 +92,7 @@ class Loop:
         self._announcer = announcer
         self._wakeup = wakeup
         self._operations = operations
+        self._board = board
         self._beat = beat
         self._clock = clock
         self._wall = wall
@@ -99,7 +103,8 @@ class Loop:
         self._cause: str | None = None  # of the campaign under way
         self._since = utcnow()  # of the verdict's status, for people
         self._draining: str | None = None
-        self.sentence = "starting"  # of the last turn: how the broker is, what is done and why
+        self._turns = 0
+        self._lead: HistoryEntry | None = None  # the one taken last
 
     @property
     def draining(self) -> bool:
@@ -137,13 +142,14 @@ class Loop:
         timing = ElectionTiming(minority=self._policy.majority_doubt)
         decision = decide(self._membership.view, me, now, timing)
         view = self._membership.view
-        self.sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
+        sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
         self._operations.turn(
             now, view, verdict.status, leads=self._leads(now), wall=me.wall, waited=me.waited(now)
         )
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
             due.append(self._tend(now, facts, verdict))
+        self._put_up(now, facts, verdict, decision, sentence)
         return min(moment for moment in due if moment is not None)
 
     # -- look
@@ -182,6 +188,39 @@ class Loop:
         never_worked = facts.failure is ConnectFailure.DENIED and facts.version is None
         if never_worked and not self._broker.busy and (facts.answered_at or 0.0) > self._broker.settled_since:
             raise wrong_credentials(self._config, facts)
+
+    def _put_up(
+        self, began: float, facts: ConnectionFacts, verdict: Verdict, decision: Decision, sentence: str
+    ) -> None:
+        session, now = self._session, self._clock()
+        self._turns += 1
+        self._board.put_up(
+            AgentState(
+                group=self._config.group,
+                name=self._config.name,
+                instance=self._announcer.instance,
+                node=self._config.broker.node,
+                turn=self._turns,
+                at=now,
+                took=now - began,
+                verdict=verdict,
+                since=self._since,
+                decision=decision,
+                sentence=sentence,
+                session=SessionFacts(
+                    id=session.session_id,
+                    connected_since=session.connected_since,
+                    disconnected_since=session.disconnected_since,
+                    lease_until=now + session.lease.remaining(now),
+                    timeout=session.timeout,
+                    registered=self._membership.registered,
+                ),
+                connection=facts,
+                broker=self._broker.facts,
+                view=self._membership.view,
+                lead=self._lead,
+            )
+        )
 
     # -- decide
 
@@ -265,16 +304,15 @@ class Loop:
             result.took,
             result.attempts,
         )
-        membership.record_change(
-            self._announcer.change(
-                epoch,
-                last.to if last is not None else None,
-                cause,
-                utcnow(),
-                {"vacant": vacant, "canary": result.took},
-                operation,
-            )
+        self._lead = self._announcer.change(
+            epoch,
+            last.to if last is not None else None,
+            cause,
+            utcnow(),
+            {"vacant": vacant, "canary": result.took},
+            operation,
         )
+        membership.record_change(self._lead)
 
     def _tend(self, now: float, facts: ConnectionFacts, verdict: Verdict) -> float | None:
         view = self._membership.view

@@ -3,6 +3,7 @@
 from rabbitkeeper.agent.config.agent import AgentConfig, TagsConfig, WatchdogConfig, load
 from rabbitkeeper.agent.config.broker import AdvertiseConfig, AmqpConfig, BrokerConfig, ProcessConfig
 from rabbitkeeper.agent.config.health import HealthConfig
+from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "AmqpConfig",
     "BrokerConfig",
     "HealthConfig",
+    "HttpConfig",
     "ProcessConfig",
     "TagsConfig",
     "WatchdogConfig",

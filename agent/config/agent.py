@@ -15,6 +15,7 @@ from rabbitkeeper.agent.config.broker import BrokerConfig
 from rabbitkeeper.agent.config.fields import Section, Text, named, problem
 from rabbitkeeper.agent.config.file import read_settings, validated
 from rabbitkeeper.agent.config.health import HealthConfig
+from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
 from rabbitkeeper.coordinator.records import Tags
 
@@ -55,6 +56,7 @@ class AgentConfig(Section):
     zookeeper: ZooKeeperConfig
     broker: BrokerConfig
     health: HealthConfig = HealthConfig()
+    http: HttpConfig = HttpConfig()
     tags: TagsConfig = TagsConfig()
     watchdog: WatchdogConfig = WatchdogConfig()
     log: LogConfig = LogConfig()

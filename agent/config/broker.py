@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
 from rabbitkeeper.agent.config.fields import FilePath, HostPort, Port, Section, Text, node_name, problem
-from rabbitkeeper.agent.config.file import resolve_password
+from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import BrokerTlsConfig
 
 
@@ -28,7 +28,7 @@ class AmqpConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _password_from_one_place(cls, data: object, info: ValidationInfo) -> object:
-        return resolve_password(data, info.context or {})
+        return resolve_secret(data, info.context or {})
 
 
 class AdvertiseConfig(Section):

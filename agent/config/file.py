@@ -18,9 +18,8 @@ from rabbitkeeper.coordinator.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_PASSWORD_KEYS = ("password", "password_file", "password_env")
 # Keys below which a value may be a secret, so that it is never shown.
-_SECRET_KEYS = frozenset({"password", "config", "environment", "readers"})
+_SECRET_KEYS = frozenset({"password", "token", "webhook", "config", "environment", "readers"})
 _LONGEST_VALUE = 60  # characters of a wrong value that are shown
 
 _SENTENCES = {
@@ -110,34 +109,43 @@ def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path) 
         return model.model_validate(settings, context=context)
     except ValidationError as error:
         details = error.errors(include_url=False)
-    lines = dict.fromkeys(f"{source}: {_sentence(model, problem)}" for problem in details)
+    lines = dict.fromkeys(f"{source}: {sentence(model, problem)}" for problem in details)
     raise ConfigurationError("\n".join(lines))
 
 
-def resolve_password(data: object, context: Mapping[str, Any]) -> object:
-    """Put the value from ``password_file`` or ``password_env`` into ``password``.
+def resolve_secret(
+    data: object, context: Mapping[str, Any], name: str = "password", *, required: bool = True
+) -> object:
+    """Put the value from ``<name>_file`` or ``<name>_env`` into ``<name>``.
 
     Args:
         data: the raw section; what is no mapping is left for the model to refuse.
         context: ``directory`` that paths are relative to, and ``environ``.
+        name: the secret's key.
+        required: whether one of the three must be given.
 
     Raises:
-        PydanticCustomError: not exactly one of the three is given, or there is nothing where it points.
+        PydanticCustomError: not exactly one of the three is given (without ``required``: more than one), or
+            there is nothing where it points.
     """
     if not isinstance(data, dict):
         return data
-    given = [key for key in _PASSWORD_KEYS if data.get(key) is not None]
+    keys = (name, f"{name}_file", f"{name}_env")
+    given = [key for key in keys if data.get(key) is not None]
+    if not given and not required:
+        return data
     if len(given) != 1:
         found = "none is" if not given else " and ".join(given) + " are"
-        raise _problem("", f"needs exactly one of {', '.join(_PASSWORD_KEYS)}; {found} given")
+        least = "exactly" if required else "at most"
+        raise _problem("", f"needs {least} one of {', '.join(keys)}; {found} given")
     where = data[given[0]]
-    if given[0] == "password" or not isinstance(where, str):
+    if given[0] == name or not isinstance(where, str):
         return data
-    return {**data, "password": _password_at(given[0], where, context)}
+    return {**data, name: _secret_at(given[0], where, context)}
 
 
-def _password_at(key: str, where: str, context: Mapping[str, Any]) -> str:
-    if key == "password_env":
+def _secret_at(key: str, where: str, context: Mapping[str, Any]) -> str:
+    if key.endswith("_env"):
         value = str(context.get("environ", {}).get(where, ""))
         if not value:
             raise _problem(key, f"is {where!r}, and no such environment variable is set; set it")
@@ -149,7 +157,8 @@ def _password_at(key: str, where: str, context: Mapping[str, Any]) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise _problem(key, f"is {str(path)!r}, which cannot be read: {reason}") from None
     if not lines or not lines[0]:
-        raise _problem(key, f"is {str(path)!r}, whose first line is empty; write the password there")
+        what = key.removesuffix("_file")
+        raise _problem(key, f"is {str(path)!r}, whose first line is empty; write the {what} there")
     return lines[0]
 
 
@@ -157,7 +166,7 @@ def _problem(key: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("setting", "{message}", {"key": key, "message": message})
 
 
-def _sentence(model: type[BaseModel], problem: ErrorDetails) -> str:
+def sentence(model: type[BaseModel], problem: ErrorDetails) -> str:
     """One problem, for a person: key path, value unless it may be secret, and what would do."""
     parts = [str(part) for part in problem["loc"]]
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})

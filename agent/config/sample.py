@@ -49,6 +49,14 @@ broker:
 #   majority_interval: 5.0   # between canaries on a majority
 #   majority_timeout: 5.0    # for a majority to confirm one
 
+# http:                      # the agent's HTTP API: health for load balancers, metrics, operations
+#   listen: null             # off; as in 10.0.0.1:8008
+#   advertise: null          # the URL that others reach it by; default: made from listen
+#   token_file: null         # or token, or token_env: what operations need; without one they are off
+#   certificate: null        # PEM: HTTPS instead of HTTP
+#   key: null                # PEM; default: in the certificate's file
+#   client_ca: null          # PEM: only clients with a certificate of this authority
+
 # tags:
 #   priority: 100            # the higher leads, other things being equal
 #   site: null

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
 from rabbitkeeper.agent.config.fields import FilePath, Section, Text, problem
-from rabbitkeeper.agent.config.file import resolve_password
+from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import TlsConfig
 from rabbitkeeper.coordinator.access import ANYONE, ZooKeeperAccess, check_identity, check_reader
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -29,7 +29,7 @@ class ZooKeeperAuthConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _password_from_one_place(cls, data: object, info: ValidationInfo) -> object:
-        return resolve_password(data, info.context or {})
+        return resolve_secret(data, info.context or {})
 
     @model_validator(mode="after")
     def _can_be_told_apart(self) -> Self:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import yaml
@@ -49,11 +50,21 @@ class AgentMember:
         group: what all agents are told.
         name: the member's name.
         settings: the node's.
+        api: host and port of its HTTP API; None: it has none.
     """
 
-    def __init__(self, guardian: Guardian, group: GroupSettings, name: str, settings: NodeSettings) -> None:
+    def __init__(
+        self,
+        guardian: Guardian,
+        group: GroupSettings,
+        name: str,
+        settings: NodeSettings,
+        api: tuple[str, int] | None = None,
+    ) -> None:
         self.name = name
         self.settings = settings
+        self.api = api
+        self.api_token = token_urlsafe(18)
         self.ctl = RabbitmqCtl(
             group.server.with_name("rabbitmqctl"), settings.node, node_files.environment(settings)
         )
@@ -161,6 +172,12 @@ class AgentMember:
                 },
             },
         }
+        if self.api is not None:
+            node_files.write_private(secrets / "token", self.api_token, 0o600)
+            config["http"] = {
+                "listen": f"{self.api[0]}:{self.api[1]}",
+                "token_file": str(secrets / "token"),
+            }
         file = self.settings.directory / "agent.yml"
         file.write_text(yaml.safe_dump(_merged(config, self._group.extra), sort_keys=False))
         return file

@@ -43,6 +43,7 @@ class Local:
         broker_config: lines added to each broker's rabbitmq.conf.
         agent_settings: sections of the agents' configuration to be set otherwise, as
             ``{"health": {"interval": 0.2}}``.
+        api: whether the agents have an HTTP API; see :meth:`api` and :meth:`api_token`.
 
     Attributes:
         members: the members' names.
@@ -63,6 +64,7 @@ class Local:
         clustered: bool = True,
         broker_config: str = "",
         agent_settings: Mapping[str, Any] | None = None,
+        api: bool = False,
     ) -> None:
         if agents and members and not zookeepers:
             raise LocalError("agents need ZooKeeper: use zookeepers=1 or more, or agents=False")
@@ -77,6 +79,7 @@ class Local:
         self._clustered = clustered
         self._broker_config = _MODEST + broker_config
         self._agent_settings = agent_settings or {}
+        self._with_api = api
         self._ports = Ports()
         self._guardian: Guardian | None = None
         self._zookeeper: LocalZooKeeper | None = None
@@ -204,6 +207,17 @@ class Local:
         """The agent's pid; None when it is not running."""
         return self._agent(name).agent_pid
 
+    def api(self, name: str) -> str:
+        """The URL of the HTTP API of a member's agent."""
+        api = self._agent(name).api
+        if api is None:
+            raise LocalError(f"the agent of {name} has no HTTP API; use api=True")
+        return f"http://{api[0]}:{api[1]}"
+
+    def api_token(self, name: str) -> str:
+        """What operations over that API need."""
+        return self._agent(name).api_token
+
     def kill_broker(self, name: str) -> None:
         """SIGKILL a broker; returns when it is gone."""
         self._member(name).kill_broker()
@@ -294,7 +308,8 @@ class Local:
             extra=self._agent_settings,
         )
         for name, its in settings.items():
-            agent = AgentMember(guardian, group, name, its)
+            api = (LOOPBACK, self._ports.reserve()) if self._with_api else None
+            agent = AgentMember(guardian, group, name, its, api)
             self._running[name] = agent
             agent.spawn()
         view = self._await_group(readiness.founded, deadline - time.monotonic())

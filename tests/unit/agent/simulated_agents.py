@@ -22,6 +22,7 @@ from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.paths import GroupPaths
@@ -263,6 +264,7 @@ class SimulatedAgent:
             draw=draw,
             launch=Done,
         )
+        self.board = Board(clock)
         self.loop = Loop(
             self.config,
             session=session,
@@ -280,6 +282,7 @@ class SimulatedAgent:
                 clock=clock,
                 launch=self._later,
             ),
+            board=self.board,
             beat=lambda: None,
             clock=clock,
             wall=clock,
@@ -287,6 +290,11 @@ class SimulatedAgent:
         self._created = False
         self._store = store
         self._soon(run)
+
+    @property
+    def sentence(self) -> str:
+        """What came of the last turn."""
+        return self.board.state.sentence if self.board.state is not None else "has not come round yet"
 
     @property
     def alive(self) -> bool:

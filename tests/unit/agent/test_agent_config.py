@@ -260,7 +260,7 @@ def test_the_sample_is_valid_and_names_every_key(path: Path) -> None:
     )
     for key in _all_keys(AgentConfig):
         name = key.rsplit(".", 1)[-1]
-        assert f"{name}:" in everything or name in ("password", "password_env"), key
+        assert f"{name}:" in everything or name in ("password", "password_env", "token", "token_env"), key
 
 
 def test_the_samples_comments_show_the_defaults(path: Path) -> None:

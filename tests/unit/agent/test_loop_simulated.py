@@ -126,7 +126,7 @@ def test_a_leader_cut_off_from_zookeeper_does_not_lead_on(group: Group) -> None:
     agent.session.link = False
     assert group.run_until(lambda: group.leader not in (None, led), 20) is not None
     assert not agent.session.lease.valid(group.world.now)
-    assert "stays as the last known leader" in agent.loop.sentence
+    assert "stays as the last known leader" in agent.sentence
     agent.session.link = True
     assert group.run_until(lambda: group.whole, 20) is not None
     assert group.leader != led
@@ -239,7 +239,7 @@ def test_whatever_happens_the_group_is_whole_again_when_it_is_over(
     group.run(10)  # what happened last has its effect
     assert group.run_until(lambda: group.whole, 150) is not None, (
         group.log,
-        {name: agent.loop.sentence for name, agent in group.agents.items()},
+        {name: agent.sentence for name, agent in group.agents.items()},
     )
     led, epochs = group.leader, list(group.epochs)
     group.run(30)

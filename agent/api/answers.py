@@ -1,0 +1,173 @@
+"""What the API says of one state of the agent: a status code and what to show. Pure."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rabbitkeeper.agent.config.agent import OPERATION_TIMEOUT, WATCHDOG_MARGIN
+from rabbitkeeper.agent.state import AgentState
+from rabbitkeeper.coordinator.view import GroupView
+
+STALLED = OPERATION_TIMEOUT + WATCHDOG_MARGIN  # seconds that a healthy loop may need to come round
+
+Answer = tuple[int, dict[str, Any]]
+
+_OK, _UNAVAILABLE = 200, 503
+
+
+def live(silent: float) -> Answer:
+    """Whether the loop comes round.
+
+    Args:
+        silent: seconds since it has.
+    """
+    if silent > STALLED:
+        return _UNAVAILABLE, {"live": False, "reason": f"the loop has not come round for {silent:.1f} s"}
+    return _OK, {"live": True}
+
+
+def leader(state: AgentState | None, now: float, silent: float, *, hold: bool = False) -> Answer:
+    """Whether clients that want the leader should come here.
+
+    Args:
+        state: None before the loop has come round once.
+        now: seconds, monotonic.
+        silent: seconds since the loop has come round.
+        hold: also when it led when ZooKeeper was last there to say so, and is away now.
+    """
+    if state is None or silent > STALLED:
+        return _no_state(silent)
+    leads = state.holds_lead(now) if hold else state.leads(now)
+    return _answer(leads and state.serves, state)
+
+
+def replica(state: AgentState | None, silent: float) -> Answer:
+    """Whether clients that want any broker but the leader's should come here."""
+    if state is None or silent > STALLED:
+        return _no_state(silent)
+    return _answer(not state.owns_lead and state.may_serve_beside, state)
+
+
+def ready(state: AgentState | None, silent: float) -> Answer:
+    """Whether clients can use the broker, whoever leads."""
+    if state is None or silent > STALLED:
+        return _no_state(silent)
+    return _answer(state.serves, state)
+
+
+def health(state: AgentState | None, now: float, wall: float, silent: float) -> Answer:
+    """Everything about this agent; 200 while its broker serves clients.
+
+    Args:
+        wall: seconds since 1970 at ``now``.
+    """
+    if state is None or silent > STALLED:
+        return _no_state(silent)
+    session, connection, broker = state.session, state.connection, state.broker
+
+    def moment(monotonic: float | None) -> str | None:
+        return None if monotonic is None else _utc(wall - (now - monotonic))
+
+    content = {
+        "group": state.group,
+        "name": state.name,
+        "instance": state.instance,
+        "node": state.node,
+        "state": state.verdict.status.value,
+        "reasons": list(state.verdict.reasons),
+        "since": state.since,
+        "sentence": state.sentence,
+        "role": "leader" if state.owns_lead else "member",
+        "leader": state.leader,
+        "epoch": state.epoch,
+        "next": {
+            "action": state.decision.action.value,
+            "reason": state.decision.reason,
+            "look_again": moment(state.decision.wait_until),
+            "start_broker": moment(broker.start_due),
+            "under_way": broker.step,
+        },
+        "zookeeper": {
+            "connected": session.connected,
+            "since": moment(session.connected_since if session.connected else session.disconnected_since),
+            "registered": session.registered,
+            "session_timeout": session.timeout,
+            "lease_left": round(max(0.0, session.lease_until - now), 3),
+        },
+        "broker": {
+            "version": connection.version,
+            "connected_since": moment(connection.up_since),
+            "error": connection.error,
+            "blocked": connection.blocked,
+            "canary_latency": connection.latency,
+            "canaries_confirmed": connection.confirmed,
+            "silent": round(connection.silent, 3),
+            "ends": broker.ends,
+        },
+        "loop": {"turn": state.turn, "took": round(state.took, 6), "age": round(max(0.0, now - state.at), 3)},
+        "at": _utc(wall),
+    }
+    return (_OK if state.serves else _UNAVAILABLE), content
+
+
+def group(state: AgentState | None, now: float, silent: float) -> Answer:
+    """The group as this agent has read it last, with the age of that."""
+    if state is None:
+        return _no_state(silent)
+    if state.view is None:
+        return _UNAVAILABLE, {"reason": "the group is being read again; ask again"}
+    return _OK, {
+        "group": state.group,
+        "age": round(max(0.0, now - state.view.read_at), 3),
+        **_seen(state.view),
+    }
+
+
+def _seen(view: GroupView) -> dict[str, Any]:
+    lead = view.leader
+    return {
+        "leader": None if lead is None else lead.record.model_dump(mode="json", exclude={"v"}),
+        "leader_unreadable": view.leader_unreadable,
+        "epoch": None if lead is None else lead.epoch,
+        "members": [
+            {
+                **member.record.model_dump(mode="json", exclude={"v"}),
+                "leader": lead is not None and lead.owner == member.owner,
+            }
+            for _, member in sorted(view.members.items())
+        ],
+        "cluster": None
+        if view.cluster is None
+        else view.cluster.record.model_dump(mode="json", exclude={"v"}),
+        "config": None if view.config is None else view.config.model_dump(mode="json", exclude={"v"}),
+        "pause": None if view.pause is None else view.pause.model_dump(mode="json", exclude={"v"}),
+        "switchover": None
+        if view.switchover is None
+        else view.switchover.record.model_dump(mode="json", by_alias=True, exclude={"v"}),
+        "maintenance": None
+        if view.maintenance is None
+        else view.maintenance.record.model_dump(mode="json", exclude={"v"}),
+        "last_change": None
+        if view.last_change is None
+        else view.last_change.model_dump(mode="json", by_alias=True),
+        "problems": list(view.problems),
+    }
+
+
+def _answer(good: bool, state: AgentState) -> Answer:
+    return (_OK if good else _UNAVAILABLE), {
+        "name": state.name,
+        "state": state.verdict.status.value,
+        "leader": state.leader,
+        "epoch": state.epoch,
+        "sentence": state.sentence,
+    }
+
+
+def _no_state(silent: float) -> Answer:
+    if silent > STALLED:
+        return live(silent)
+    return _UNAVAILABLE, {"reason": "the agent is starting: its loop has not come round yet"}
+
+
+def _utc(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,242 @@
+"""The HTTP API as an application: routes to answers, all from the agent's last state.
+
+What load balancers ask for is answered from memory, without ZooKeeper, the broker or the loop. The history
+and the operations are read through the desk and shown with their age when they cannot be.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from rabbitkeeper.agent.api import answers, requests
+from rabbitkeeper.agent.api.answers import Answer
+from rabbitkeeper.agent.api.desk import WRITE_TIMEOUT, Cache, Desk, Known
+from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
+from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
+from rabbitkeeper.agent.state import Board
+from rabbitkeeper.coordinator.operations import read_operations
+from rabbitkeeper.coordinator.operator import Operator, Submitted
+from rabbitkeeper.coordinator.records import OperationEntry
+from rabbitkeeper.coordinator.store import Store
+
+LOG = logging.getLogger("rabbitkeeper.agent.api")
+
+OperationsLog = Cache[tuple[OperationEntry, ...]]
+
+_CHECKS = ["GET", "HEAD", "OPTIONS"]  # OPTIONS is what HAProxy sends unless it is told otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the API tells of, and through what it asks.
+
+    Attributes:
+        board: the agent's state.
+        store: makes a store for a thread.
+        member: the member's name.
+        token: what operations need; None: they are off.
+        clock: monotonic seconds.
+        wall: seconds since 1970.
+    """
+
+    board: Board
+    store: Callable[[], Store]
+    member: str
+    token: str | None
+    version: str
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+def build(sources: Sources) -> FastAPI:
+    """The application over ``sources``."""
+    app = FastAPI(title="RabbitKeeper agent", version=sources.version, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(HTTPException, _not_found)
+    desk = Desk(sources.store)
+    log = Cache(desk, read_operations, sources.clock)
+    _add_checks(app, sources)
+    _add_group(app, sources, desk)
+    _add_log(app, log)
+    _add_operations(app, sources, desk, log)
+    _add_index(app, sources)
+    return app
+
+
+def _add_checks(app: FastAPI, sources: Sources) -> None:
+    board, clock = sources.board, sources.clock
+
+    def check(path: str, answer: Callable[[Request], Answer], summary: str) -> None:
+        async def respond(request: Request) -> Response:
+            status, content = answer(request)
+            return JSONResponse(content, status)
+
+        app.add_api_route(path, respond, summary=summary, name=path.strip("/"))
+        app.add_api_route(path, respond, methods=_CHECKS[1:], include_in_schema=False)
+
+    def leader(request: Request) -> Answer:
+        hold = request.query_params.get("hold", "").lower() in ("1", "true", "yes")
+        return answers.leader(board.state, clock(), board.silent, hold=hold)
+
+    def health(_: Request) -> Answer:
+        return answers.health(board.state, clock(), sources.wall(), board.silent)
+
+    check("/leader", leader, "200 while this member leads and its broker serves clients")
+    check(
+        "/replica", lambda _: answers.replica(board.state, board.silent), "200 while it serves and does not"
+    )
+    check("/live", lambda _: answers.live(board.silent), "200 while the agent's loop comes round")
+    check("/ready", lambda _: answers.ready(board.state, board.silent), "200 while the broker serves clients")
+    check("/health", health, "everything about this agent")
+
+
+def _add_group(app: FastAPI, sources: Sources, desk: Desk) -> None:
+    board, clock = sources.board, sources.clock
+    history = Cache(desk, Store.history, clock)
+
+    @app.get("/group", summary="the group as this agent has read it last")
+    async def show_group() -> Response:
+        status, content = answers.group(board.state, clock(), board.silent)
+        return JSONResponse(content, status)
+
+    @app.get("/history", summary="the changes of the lead, oldest first")
+    async def show_history(last: str = "") -> Response:
+        known = await history.get()
+        entries = [entry.model_dump(mode="json", by_alias=True) for entry in known.value[-_count(last) :]]
+        return JSONResponse(_aged(known, entries))
+
+
+def _add_log(app: FastAPI, log: OperationsLog) -> None:
+    @app.get("/operations", summary="what operators have asked for, oldest first")
+    async def show_operations(last: str = "") -> Response:
+        known = await log.get()
+        return JSONResponse(_aged(known, [_entry(entry) for entry in known.value[-_count(last) :]]))
+
+    @app.get("/operations/{operation}", summary="what has become of one operation")
+    async def show_operation(operation: str) -> Response:
+        known = await log.get()
+        found = next((entry for entry in known.value if entry.id == operation), None)
+        if found is None:  # asked for elsewhere, a moment ago, maybe
+            log.forget()
+            known = await log.get()
+            found = next((entry for entry in known.value if entry.id == operation), None)
+        if found is None:
+            raise Refusal(404, f"no operation {operation!r} is in the log")
+        return JSONResponse({**_entry(found), "age": round(known.age, 3), "problem": known.problem})
+
+
+def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsLog) -> None:
+    def operation(path: str, kind: type[RequestT], ask: Ask[RequestT], summary: str) -> None:
+        async def respond(request: Request) -> Response:
+            authorize(request, sources.token)
+            asked = requests.parse(kind, await read_body(request))
+            whose = Asked(by=_sender(request), member=request.path_params.get("name", sources.member))
+            submitted = await desk.ask(lambda store: ask(Operator(store), asked, whose), WRITE_TIMEOUT)
+            log.forget()
+            return _accepted(submitted, dry_run=asked.dry_run)
+
+        body = {"content": {"application/json": {"schema": kind.model_json_schema()}}}
+        app.add_api_route(
+            path,
+            respond,
+            methods=["POST"],
+            status_code=202,
+            summary=summary,
+            openapi_extra={"requestBody": body},
+        )
+
+    operation("/switchover", requests.SwitchoverRequest, requests.switchover, "move the lead")
+    operation("/failover", requests.FailoverRequest, requests.failover, "give the lead to a member")
+    operation("/pause", OperationRequest, requests.pause, "no automatic failover until /resume")
+    operation("/resume", OperationRequest, requests.resume, "end the pause")
+    operation("/restart", requests.RestartRequest, requests.restart, "restart a member's broker")
+    operation(
+        "/rolling-restart",
+        requests.RollingRestartRequest,
+        requests.rolling_restart,
+        "restart all brokers, one after the other",
+    )
+    operation("/members/{name}/remove", OperationRequest, requests.remove, "have a gone member forgotten")
+
+    @app.post("/operations/{operation}/cancel", summary="end an operation that is pending or under way")
+    async def cancel(request: Request, operation: str) -> Response:
+        authorize(request, sources.token)
+        asked = requests.parse(OperationRequest, await read_body(request))
+        by = asked.by or _sender(request)
+        if asked.dry_run:
+            raise Refusal(422, "dry_run is not known here: a cancellation cannot be tried")
+        entry = await desk.ask(
+            lambda store: Operator(store).cancel(operation, by=by, reason=asked.reason), WRITE_TIMEOUT
+        )
+        log.forget()
+        return JSONResponse(_entry(entry))
+
+
+def _add_index(app: FastAPI, sources: Sources) -> None:
+    @app.get("/", summary="this index")
+    async def index() -> Response:
+        paths = app.openapi()["paths"]
+        return JSONResponse(
+            {
+                "rabbitkeeper": sources.version,
+                "member": sources.member,
+                "paths": {
+                    f"{method.upper()} {path}": about["summary"]
+                    for path, methods in paths.items()
+                    for method, about in methods.items()
+                },
+            }
+        )
+
+
+def _accepted(submitted: Submitted, *, dry_run: bool) -> Response:
+    entry = submitted.entry
+    content: dict[str, Any] = {
+        **_entry(entry),
+        "sentence": submitted.sentence,
+        "warnings": list(submitted.warnings),
+        "dry_run": dry_run,
+    }
+    if dry_run:
+        return JSONResponse({**content, "id": None, "state": None}, 200)
+    LOG.info("%s %s asked for by %s: %s", entry.kind, entry.id, entry.by, submitted.sentence)
+    return JSONResponse(content, 202, {"Location": f"/operations/{entry.id}"})
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
+    return error.response()
+
+
+async def _not_found(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    reason = "there is nothing here; GET / lists what there is" if error.status_code == 404 else error.detail
+    return JSONResponse({"reason": reason}, error.status_code, dict(error.headers or {}))
+
+
+def _sender(request: Request) -> str:
+    host = request.client.host if request.client is not None else "unknown"
+    return f"HTTP API ({host})"
+
+
+def _entry(entry: OperationEntry) -> dict[str, Any]:
+    return entry.model_dump(mode="json")
+
+
+def _aged(known: Known[Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"age": round(known.age, 3), "problem": known.problem, "entries": entries}
+
+
+def _count(text: str) -> int:
+    """How many entries are asked for."""
+    if not text:
+        return 100
+    if not text.isdigit() or not int(text):
+        raise Refusal(422, f"last ({text!r}) must be a whole number, at least 1")
+    return int(text)
