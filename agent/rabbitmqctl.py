@@ -8,13 +8,13 @@ Written for RabbitMQ 3.10 to 4.3: only commands, options and JSON keys that all 
 """
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rabbitkeeper.agent.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
@@ -59,16 +59,15 @@ class RabbitmqCtl:
     Args:
         command: ``rabbitmqctl``; ``rabbitmq-queues`` must lie beside it.
         node: the Erlang node that is meant unless a method is told another.
-        environment: the whole environment: above all ``HOME``, where the cookie is.
+        runner: runs them where the node's Erlang cookie is: on this host (with the ``HOME`` that has it), or
+            inside the node's container.
         timeout: seconds for one command.
     """
 
-    def __init__(
-        self, command: Path | str, node: str, environment: Mapping[str, str], *, timeout: float = 60.0
-    ) -> None:
+    def __init__(self, command: Path | str, node: str, runner: Runner, *, timeout: float = 60.0) -> None:
         self.node = node
         self._command = str(command)
-        self._environment = dict(environment)
+        self._runner = runner
         self._timeout = timeout
 
     def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
@@ -180,34 +179,21 @@ class RabbitmqCtl:
         command = self._command if tool is None else str(Path(self._command).with_name(tool))
         said = f"{tool or 'rabbitmqctl'} {' '.join(arguments[:2])} on {node}"
         try:
-            done = subprocess.run(
-                [command, "--quiet", "--node", node, *arguments],
-                env=self._environment,
-                input=stdin if stdin is not None else "",
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=self._timeout,
-                check=False,
-                start_new_session=True,  # Ctrl-C must not cut a join in two
+            done = self._runner.run(
+                [command, "--quiet", "--node", node, *arguments], stdin=stdin or "", timeout=self._timeout
             )
-        except subprocess.TimeoutExpired:
+        except CommandTimedOut:
             raise RabbitmqCtlTimeout(
                 f"{said} did not end in {self._timeout:g} s; look into the log of that node"
             ) from None
-        except OSError as error:
+        except NowhereToRun as error:
+            raise NodeNotRunning(f"{said} found no running node: {error}") from None
+        except CommandNotRunnable as error:
             raise RabbitmqCtlError(
-                f"{command} cannot be run: {error.strerror}; set broker.rabbitmqctl to RabbitMQ's own script"
+                f"{command} cannot be run: {error}; set broker.rabbitmqctl to RabbitMQ's own script"
             ) from None
-        if done.returncode == 0:
-            return done.stdout
-        reason = _reason(done.stderr or done.stdout)
-        if done.returncode in _UNAVAILABLE:
-            raise NodeNotRunning(f"{said} found no running node: {reason}")
-        raise RabbitmqCtlError(f"{said} failed with exit code {done.returncode}: {reason}")
-
-
-def _reason(output: str) -> str:
-    """What the tool says, on one line and without its advice of a page."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return " ".join(lines[:4])[:400] or "it gave no reason"
+        if done.code == 0:
+            return done.output
+        if done.code in _UNAVAILABLE:
+            raise NodeNotRunning(f"{said} found no running node: {done.said}")
+        raise RabbitmqCtlError(f"{said} failed with exit code {done.code}: {done.said}")

@@ -5,6 +5,7 @@ import os
 from rabbitkeeper.agent.config import BrokerConfig
 from rabbitkeeper.agent.drivers.base import BrokerNotOwned, BrokerProcess
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.runner import LocalRunner
 
 
 class ExternalDriver:
@@ -18,7 +19,7 @@ class ExternalDriver:
     owned = False
 
     def __init__(self, config: BrokerConfig) -> None:
-        self.ctl = RabbitmqCtl(config.rabbitmqctl or "rabbitmqctl", config.node, os.environ)
+        self.ctl = RabbitmqCtl(config.rabbitmqctl or "rabbitmqctl", config.node, LocalRunner(os.environ))
         self._node = config.node
 
     def observe(self) -> BrokerProcess:

@@ -23,6 +23,7 @@ from rabbitkeeper.agent.drivers.base import BrokerProcess, BrokerStartFailed, Br
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.drivers.process_id import RECORDING_SHELL, ProcessId
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.runner import LocalRunner
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -51,7 +52,7 @@ class ProcessDriver:
         self._server = _server(config.process)
         self._settings = settings_of(config, config.process)
         command = config.rabbitmqctl or self._server.with_name("rabbitmqctl")
-        self.ctl = RabbitmqCtl(command, config.node, node_files.environment(self._settings))
+        self.ctl = RabbitmqCtl(command, config.node, LocalRunner(node_files.environment(self._settings)))
         self._changing = threading.Lock()  # one start, stop or kill at a time
         self._state = threading.Lock()  # guards what is below; held for no longer than a look takes
         self._child: subprocess.Popen[bytes] | None = None

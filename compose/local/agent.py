@@ -16,6 +16,7 @@ from rabbitkeeper.agent.drivers import node_files
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.drivers.process_id import ProcessId
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.runner import LocalRunner
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Child, Guardian, last_lines
 
@@ -66,7 +67,9 @@ class AgentMember:
         self.api = api
         self.api_token = token_urlsafe(18)
         self.ctl = RabbitmqCtl(
-            group.server.with_name("rabbitmqctl"), settings.node, node_files.environment(settings)
+            group.server.with_name("rabbitmqctl"),
+            settings.node,
+            LocalRunner(node_files.environment(settings)),
         )
         self._guardian = guardian
         self._group = group

@@ -8,6 +8,7 @@ from pathlib import Path
 from rabbitkeeper.agent.drivers import node_files
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.runner import LocalRunner
 from rabbitkeeper.compose.local.erlang import listening
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Child, Guardian, last_lines
@@ -27,7 +28,7 @@ class BareBroker:
         self.name = name
         self.settings = settings
         self.ctl = RabbitmqCtl(
-            server.with_name("rabbitmqctl"), settings.node, node_files.environment(settings)
+            server.with_name("rabbitmqctl"), settings.node, LocalRunner(node_files.environment(settings))
         )
         self._guardian = guardian
         self._server = server

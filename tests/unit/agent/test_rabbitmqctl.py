@@ -13,6 +13,7 @@ from rabbitkeeper.agent.rabbitmqctl import (
     RabbitmqCtlError,
     RabbitmqCtlTimeout,
 )
+from rabbitkeeper.agent.runner import LocalRunner
 
 Make = Callable[..., RabbitmqCtl]
 
@@ -25,7 +26,7 @@ def make(tmp_path: Path) -> Make:
             tool.write_text(f'#!/bin/sh\necho "${{0##*/}} $*" >> {tmp_path}/asked\n{script}\n')
             tool.chmod(0o755)
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-        return RabbitmqCtl(tmp_path / "rabbitmqctl", "rabbit@a", environment, timeout=timeout)
+        return RabbitmqCtl(tmp_path / "rabbitmqctl", "rabbit@a", LocalRunner(environment), timeout=timeout)
 
     return ctl
 
@@ -117,4 +118,4 @@ def test_what_is_no_json_is_shown(make: Make) -> None:
 
 def test_a_tool_that_is_not_there_names_the_setting() -> None:
     with pytest.raises(RabbitmqCtlError, match=r"broker\.rabbitmqctl"):
-        RabbitmqCtl("/no/such", "rabbit@a", {}).cluster_status()
+        RabbitmqCtl("/no/such", "rabbit@a", LocalRunner({})).cluster_status()
