@@ -1,6 +1,6 @@
 """One run of an agent: from the first connection to the orderly end.
 
-Nothing is written anywhere before ZooKeeper has answered and, for a broker that is not ours, before its
+Nothing is written anywhere before ZooKeeper has answered and, for a broker that may run already, before its
 credentials have been tried; and nothing is done to the broker before the member's name is ours.
 """
 
@@ -103,7 +103,7 @@ class Agent:
                 server.start()
             self._session.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
-            if self._config.broker.driver == "external":
+            if self._config.broker.driver != "process":
                 self._try_credentials()
             self._store.create_group(GroupConfig())
             self._watchdog.start()
@@ -187,8 +187,7 @@ class Agent:
         return not any(other.state is MemberStatus.RUNNING and not other.tags.no_failover for other in others)
 
     def _stops_broker(self) -> bool:
-        process = self._config.broker.process
-        return process is not None and process.stop_with_agent
+        return self._config.broker.stop_with_agent
 
     def _stop_broker(self) -> None:
         if self._stops_broker():

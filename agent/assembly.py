@@ -37,7 +37,7 @@ def assemble(config: AgentConfig) -> Agent:
         watchdog.beat()
         board.beat()
 
-    driver = driver_for(config.broker)
+    driver = driver_for(config.broker, group=config.group, member=config.name)
     session = Session(
         config.zookeeper.hosts,
         timeout=config.zookeeper.asked_timeout,
@@ -62,11 +62,10 @@ def assemble(config: AgentConfig) -> Agent:
         own = Store(session, config.group)
         return form(own, driver.ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
 
-    process = config.broker.process
     broker = Broker(
         driver,
         into_cluster,
-        boot_timeout=process.boot_timeout if process is not None else 0.0,
+        boot_timeout=config.broker.boot_timeout,
         wake=wakeup.ring,
         formed=probe.connect_now,
     )

@@ -23,6 +23,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 
 REFUSED_PAUSE = 30.0  # seconds until a refused formation is tried again: somebody must do something first
 FAILED_PAUSE = 2.0  # seconds until a failed one is
+AGAIN_PAUSE = 10.0  # seconds from a kill or a start to the next kill, if the broker still hangs
 _JOB_PATIENCE = 10.0  # seconds to wait for a step under way before the broker is stopped
 _AWAY = frozenset({MemberStatus.UNREACHABLE, MemberStatus.STOPPED})
 _PHASES = {
@@ -66,13 +67,15 @@ class Broker:
         self._draw = draw
         self._launch = launch
         self._job: tuple[Step, Work] | None = None
-        self._process: BrokerProcess | None = None
+        self._process: BrokerProcess | None = None  # as it is seen now
+        self._known: BrokerProcess | None = None  # as it was seen when that could be told last
         self._adopted = False
         self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
         self._asked_to_end = False  # an operator has: its end is no death
         self._been_up = False
         self._formed = False
         self._form_due = 0.0
+        self._kill_due = 0.0
         self._restarts = Restarts()
         self._ends = 0
         self._start_problem: str | None = None
@@ -94,7 +97,7 @@ class Broker:
     @property
     def facts(self) -> BrokerFacts:
         """What is being done with it, for people."""
-        down = self._driver.owned and self._process is not None and not self._process.running
+        down = self._process is not None and self._process.running is False
         return BrokerFacts(
             ends=self._ends,
             start_due=self._restarts.due if down else None,
@@ -144,12 +147,13 @@ class Broker:
         """
         if well_since is not None:
             self._restarts = self._restarts.well(well_since, now)
-        if not self._driver.owned and status in _AWAY:
+        running = None if self._process is None else self._process.running
+        if running is None and status in _AWAY:
             self._formed = False  # it may come back without what it had
-        running = self._process.running if self._driver.owned and self._process is not None else None
         planned = plan(
             Supervised(
-                owned=self._driver.owned,
+                can_start=self._driver.can_start,
+                can_kill=self._driver.can_kill,
                 running=running,
                 status=status,
                 busy=self._job is not None,
@@ -160,6 +164,7 @@ class Broker:
                 can_form=can_form,
                 watched_since=self.watched_since,
                 start_due=self._restarts.due,
+                kill_due=self._kill_due,
                 form_due=self._form_due,
             ),
             now,
@@ -171,7 +176,8 @@ class Broker:
     @property
     def process(self) -> str | None:
         """Tells the broker's process from any other that there has been; None when that cannot be told."""
-        return self._process.identity if self._process is not None and self._process.running else None
+        process = self._process
+        return None if process is None or process.running is False else process.identity
 
     def restart(self, timeout: float) -> bool:
         """Have the broker end in order and be started again; returns at once.
@@ -180,21 +186,25 @@ class Broker:
             timeout: seconds until it is ended by force.
 
         Returns:
-            False if another step is under way, or the broker is not ours to end.
+            False if another step is under way, or the driver has no means to.
         """
-        if self._job is not None or not self._driver.owned:
+        driver = self._driver
+        if self._job is not None or not driver.can_start:
             return False
-        self._asked_to_end = True
-        self._run(Step.RESTART, lambda: self._driver.stop(timeout))
+        if driver.can_stop:
+            self._asked_to_end = True
+            self._run(Step.RESTART, lambda: driver.stop(timeout))
+        else:
+            self._run(Step.RESTART, lambda: driver.start("an operator has asked for a restart"))
         return True
 
     def stop(self, timeout: float) -> None:
-        """Stop the broker, by force if need be, if it is ours.
+        """Stop the broker, by force if need be, if the driver can.
 
         Args:
             timeout: seconds for an orderly end.
         """
-        if not self._driver.owned:
+        if not self._driver.can_stop:
             return
         if self._job is not None:
             self._job[1].wait(_JOB_PATIENCE)
@@ -203,12 +213,13 @@ class Broker:
     # -- inside
 
     def _begin(self, planned: Plan) -> None:
+        driver, reason = self._driver, planned.reason
         if planned.step is Step.START:
-            self._run(Step.START, self._driver.start)
+            self._run(Step.START, lambda: driver.start(reason))
             self.started_here = True
         elif planned.step is Step.KILL:
-            LOG.warning("killing the broker: %s", planned.reason)
-            self._run(Step.KILL, self._driver.kill)
+            LOG.warning("killing the broker: %s", reason)
+            self._run(Step.KILL, lambda: driver.kill(reason))
         elif planned.step is Step.FORM:
             self._run(Step.FORM, self._form)
 
@@ -221,6 +232,9 @@ class Broker:
         (step, job), self._job = self._job, None
         self.settled_since = now
         failure = job.failure
+        if step in (Step.KILL, Step.START):
+            # What was brought about may be seen a moment later, or never by this driver.
+            self._kill_due = now + AGAIN_PAUSE
         if step is Step.FORM:
             self._formation_ended(now, failure)
         elif failure is None:
@@ -245,19 +259,20 @@ class Broker:
         self._form_problem = str(failure)
 
     def _observe(self, now: float) -> None:
-        before, process = self._process, self._driver.observe()
-        self._process = process
-        if not self._driver.owned:
-            return
-        if process.running and (before is None or not before.running or before.pid != process.pid):
+        process = self._process = self._driver.observe()
+        if process.running is None and process.identity is None:
+            return  # it cannot be told: what was known may be so still
+        before, self._known = self._known, process
+        was_there = before is not None and before.running is not False
+        if process.running is not False and not (was_there and _same(before, process)):
             self._adopted = before is None
-            if self._adopted:
-                LOG.info("the broker is running already, as process %s: it is adopted", process.pid)
-            else:
+            if not self._adopted:
                 self.watched_since = now
+            elif process.running:
+                LOG.info("the broker is running already, as process %s: it is adopted", process.pid)
             self._been_up = self._formed = False
             self._form_due, self._form_problem = 0.0, None
-        elif not process.running and (self._spawned or (before is not None and before.running)):
+        elif process.running is False and (self._spawned or was_there):
             self._formed = False
             self._ends += 1
             if self._asked_to_end:
@@ -282,12 +297,17 @@ class Broker:
         if self._job is not None:
             return _PHASES.get(self._job[0])
         running = self._process is not None and self._process.running
-        if self._driver.owned and running and not (self._been_up or answered or self._adopted):
+        if running and not (self._been_up or answered or self._adopted):
             return "booting"
         return None
 
     def _process_facts(self) -> ProcessFacts:
         process = self._process
-        if process is None or not self._driver.owned:
+        if process is None:
             return ProcessFacts()
         return ProcessFacts(process.running, process.since, process.exited, self._start_problem)
+
+
+def _same(before: BrokerProcess | None, process: BrokerProcess) -> bool:
+    """Whether it is the process that it was."""
+    return before is not None and (before.identity, before.pid) == (process.identity, process.pid)

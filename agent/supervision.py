@@ -3,7 +3,8 @@
 A broker is started when it is not there, brought into the cluster when it answers, and killed when it
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
 minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
-that an operator can stop a broker by hand.
+that an operator can stop a broker by hand. What the driver has no means for is left to whatever runs the
+broker.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ class Step(StrEnum):
 class Supervised:
     """A broker as its keeper knows it. Times are monotonic seconds."""
 
-    owned: bool  # this agent may start and kill it
+    can_start: bool  # the driver has the means to
+    can_kill: bool
     running: bool | None  # None: cannot be told
     status: MemberStatus  # by the last verdict
     busy: bool = False  # a step is under way
@@ -35,6 +37,7 @@ class Supervised:
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
     start_due: float = 0.0
+    kill_due: float = 0.0
     form_due: float = 0.0
 
 
@@ -55,19 +58,30 @@ def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
     """
     if broker.busy:
         return Plan(Step.NOTHING)
-    if broker.owned and not broker.paused:
-        if broker.running is False:
-            if now < broker.start_due:
-                return Plan(Step.NOTHING, look_again=broker.start_due)
-            return Plan(Step.START, "the broker is not running")
-        if broker.status is MemberStatus.HUNG:
-            return Plan(Step.KILL, "the broker hangs")
-        if not broker.been_up and not broker.answers:
-            if now >= broker.watched_since + boot_timeout:
-                return Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
-            return Plan(Step.NOTHING, look_again=broker.watched_since + boot_timeout)
+    if not broker.paused:
+        planned = _of_the_process(broker, now, boot_timeout)
+        if planned is not None:
+            return planned
     if broker.running is not False and broker.answers and not broker.formed and broker.can_form:
         if now < broker.form_due:
             return Plan(Step.NOTHING, look_again=broker.form_due)
         return Plan(Step.FORM)
     return Plan(Step.NOTHING)
+
+
+def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan | None:
+    """What is to be done about the process; None if its place in the cluster may be seen to."""
+    if broker.running is False and broker.can_start:
+        return _when(now, broker.start_due, Plan(Step.START, "the broker is not running"))
+    if broker.status is MemberStatus.HUNG and broker.can_kill:
+        return _when(now, broker.kill_due, Plan(Step.KILL, "the broker hangs"))
+    if broker.status is MemberStatus.HUNG and broker.can_start:
+        return _when(now, max(broker.start_due, broker.kill_due), Plan(Step.START, "the broker hangs"))
+    if broker.running and broker.can_kill and not broker.been_up and not broker.answers:
+        slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
+        return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)
+    return None
+
+
+def _when(now: float, due: float, planned: Plan) -> Plan:
+    return planned if now >= due else Plan(Step.NOTHING, look_again=due)

@@ -1,7 +1,16 @@
 """The agent's configuration."""
 
 from rabbitkeeper.agent.config.agent import AgentConfig, TagsConfig, WatchdogConfig, load
-from rabbitkeeper.agent.config.broker import AdvertiseConfig, AmqpConfig, BrokerConfig, ProcessConfig
+from rabbitkeeper.agent.config.broker import (
+    AdvertiseConfig,
+    AmqpConfig,
+    BrokerConfig,
+    DockerConfig,
+    ExternalConfig,
+    HookConfig,
+    ProcessConfig,
+    SystemdConfig,
+)
 from rabbitkeeper.agent.config.health import HealthConfig
 from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
@@ -11,9 +20,13 @@ __all__ = [
     "AgentConfig",
     "AmqpConfig",
     "BrokerConfig",
+    "DockerConfig",
+    "ExternalConfig",
     "HealthConfig",
+    "HookConfig",
     "HttpConfig",
     "ProcessConfig",
+    "SystemdConfig",
     "TagsConfig",
     "WatchdogConfig",
     "ZooKeeperConfig",

@@ -5,9 +5,23 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
-from rabbitkeeper.agent.config.fields import FilePath, HostPort, Port, Section, Text, node_name, problem
+from rabbitkeeper.agent.config.fields import (
+    FilePath,
+    HostPort,
+    Port,
+    Section,
+    Text,
+    node_name,
+    problem,
+    unit_name,
+)
 from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import BrokerTlsConfig
+
+# Each driver's section has the driver's name; here is the key that it cannot do without, if there is one.
+_SECTIONS = {"process": "directory", "systemd": None, "docker": "container", "external": None}
+
+CallTimeout = Annotated[float, Field(ge=1, le=60, allow_inf_nan=False)]
 
 
 class AmqpConfig(Section):
@@ -46,20 +60,63 @@ class ProcessConfig(Section):
     cookie_file: FilePath | None = None  # the Erlang cookie of the cluster; None: Erlang makes one
     environment: dict[str, str] = Field(default_factory=dict)
     config: str = ""  # lines added to the rabbitmq.conf that the agent writes
-    boot_timeout: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 120.0
     stop_with_agent: bool = True  # SIGTERM to the agent stops the broker too
+
+
+class SystemdConfig(Section):
+    """``broker.systemd``: the broker is a unit."""
+
+    unit: Annotated[str, AfterValidator(unit_name)] = "rabbitmq-server.service"
+    systemctl: FilePath = Path("/usr/bin/systemctl")
+    sudo: bool = False  # for start, stop and kill; without it polkit must allow this user to
+    timeout: CallTimeout = 10.0  # of one systemctl
+    stop_with_agent: bool = False
+
+
+class DockerConfig(Section):
+    """``broker.docker``: the broker is a container of its own, which exists already."""
+
+    container: Text  # its name or id
+    url: Text | None = None  # of the engine; None: by the environment, else the usual socket
+    user: Text | None = None  # as whom the tools are run inside; None: the container's own
+    timeout: CallTimeout = 10.0  # of one call to the engine
+    stop_with_agent: bool = False
+
+
+class HookConfig(Section):
+    """A command of the operator's: a list, which no shell looks at, and how long it may take."""
+
+    command: Annotated[list[Text], Field(min_length=1)]
+    timeout: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
+
+
+class ExternalConfig(Section):
+    """``broker.external``: what the agent may do to a broker that something else runs."""
+
+    fence: HookConfig | None = None  # ends a hung broker by force
+    restart: HookConfig | None = None  # has it started again
 
 
 class BrokerConfig(Section):
     """``broker``: the one broker that this agent looks after."""
 
-    driver: Literal["process", "external"]
+    driver: Literal["process", "systemd", "docker", "external"]
     node: Annotated[str, AfterValidator(node_name)]  # Erlang node name
     amqp: AmqpConfig
     advertise: AdvertiseConfig = AdvertiseConfig()
     vhost: Text = "rabbitkeeper"  # the agents' own, where canaries are published
     rabbitmqctl: Text | None = None  # None: the one that belongs to the driver's server, or that of PATH
+    boot_timeout: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 120.0
     process: ProcessConfig | None = None
+    systemd: SystemdConfig | None = None
+    docker: DockerConfig | None = None
+    external: ExternalConfig | None = None
+
+    @property
+    def stop_with_agent(self) -> bool:
+        """Whether SIGTERM to the agent stops the broker too."""
+        section = self.process or self.systemd or self.docker
+        return section is not None and section.stop_with_agent
 
     @property
     def advertised(self) -> str:
@@ -70,17 +127,24 @@ class BrokerConfig(Section):
         return f"{host}:{self.amqp.port}"
 
     @model_validator(mode="after")
-    def _process_section_belongs_to_its_driver(self) -> Self:
-        if self.driver == "process" and self.process is None:
-            raise problem(
-                "process",
-                "is missing, and driver process needs it; give at least broker.process.directory, "
-                "or set broker.driver: external",
-            )
-        if self.driver != "process" and self.process is not None:
-            raise problem(
-                "process", f"is not used by driver {self.driver}; remove it or set broker.driver: process"
-            )
+    def _section_belongs_to_its_driver(self) -> Self:
+        for driver, needs in _SECTIONS.items():
+            given = getattr(self, driver) is not None
+            if driver == self.driver and not given and needs is not None:
+                others = ", ".join(name for name in _SECTIONS if name != driver)
+                raise problem(
+                    driver,
+                    f"is missing, and driver {driver} needs it; give at least broker.{driver}.{needs}, "
+                    f"or set broker.driver to one of {others}",
+                )
+            if driver != self.driver and given:
+                raise problem(
+                    driver, f"is not used by driver {self.driver}; remove it or set broker.driver: {driver}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _clients_can_connect(self) -> Self:
         if self.amqp.host in ("0.0.0.0", "::") and self.advertise.amqp is None:  # noqa: S104
             raise problem(
                 "amqp.host",

@@ -11,6 +11,7 @@ from rabbitkeeper.coordinator.errors import InvalidName
 from rabbitkeeper.coordinator.paths import check_name
 
 _NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
+_UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 
 
@@ -42,6 +43,12 @@ def named(kind: str) -> AfterValidator:
 def node_name(value: str) -> str:
     if not _NODE.fullmatch(value):
         raise problem("", "is not an Erlang node name; give it as name@host, as in rabbit@host1")
+    return value
+
+
+def unit_name(value: str) -> str:
+    if not _UNIT.fullmatch(value):
+        raise problem("", "is not the name of a service; give it as in rabbitmq-server.service")
     return value
 
 

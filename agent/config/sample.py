@@ -16,7 +16,7 @@ zookeeper:
   # tls: null                # {ca: FILE, certificate: FILE, key: FILE}: for ZooKeeper's secure client port
 
 broker:
-  driver: process            # process: the agent runs the broker; external: it only looks
+  driver: process            # how the agent gets at it: process, systemd, docker or external
   node: rabbit@host1         # Erlang node name
   amqp:
     host: 127.0.0.1          # where the agent itself connects
@@ -29,6 +29,7 @@ broker:
     # amqps: null
   # vhost: rabbitkeeper      # the agents' own
   # rabbitmqctl: null        # path; default: the driver's
+  # boot_timeout: 120.0      # a broker that does not answer by then is killed and started again
   process:                   # only with driver process
     directory: /var/lib/rabbitkeeper/node1      # home, etc, data and log are below it
     cookie_file: /etc/rabbitkeeper/cookie       # the same on every node of the cluster
@@ -36,8 +37,26 @@ broker:
     # environment: {}
     # config: |              # lines for rabbitmq.conf
     #   disk_free_limit.absolute = 2GB
-    # boot_timeout: 120.0    # a broker that does not answer by then is killed and started again
     # stop_with_agent: true  # SIGTERM to the agent stops the broker too
+  # systemd:                 # only with driver systemd
+  #   unit: rabbitmq-server.service
+  #   systemctl: /usr/bin/systemctl
+  #   sudo: false            # true: sudo --non-interactive for start, stop and kill
+  #   timeout: 10.0          # of one systemctl
+  #   stop_with_agent: false
+  # docker:                  # only with driver docker
+  #   container: rabbit1     # exists already
+  #   url: null              # default: DOCKER_HOST, else the usual socket
+  #   user: null             # as whom rabbitmqctl is run inside; default: the container's
+  #   timeout: 10.0          # of one call to the engine
+  #   stop_with_agent: false
+  # external:                # only with driver external
+  #   fence:                 # ends a broker that hangs
+  #     command: [/usr/local/bin/fence, host1]
+  #     timeout: 30.0
+  #   restart:               # has it started again
+  #     command: [/usr/local/bin/restart, host1]
+  #     timeout: 30.0
 
 # health:
 #   interval: 0.5            # between canaries

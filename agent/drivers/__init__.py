@@ -8,8 +8,10 @@ from rabbitkeeper.agent.drivers.base import (
     BrokerStartFailed,
     BrokerStopFailed,
 )
+from rabbitkeeper.agent.drivers.docker import DockerDriver
 from rabbitkeeper.agent.drivers.external import ExternalDriver
 from rabbitkeeper.agent.drivers.process import ProcessDriver
+from rabbitkeeper.agent.drivers.systemd import SystemdDriver
 
 __all__ = [
     "BrokerDriver",
@@ -21,10 +23,22 @@ __all__ = [
 ]
 
 
-def driver_for(config: BrokerConfig) -> BrokerDriver:
+def driver_for(config: BrokerConfig, *, group: str, member: str) -> BrokerDriver:
     """The driver that the configuration asks for.
+
+    Args:
+        config: of the broker.
+        group, member: names, for hooks.
 
     Raises:
         ConfigurationError: it cannot work the way it is configured.
     """
-    return ProcessDriver(config) if config.driver == "process" else ExternalDriver(config)
+    match config.driver:
+        case "process":
+            return ProcessDriver(config)
+        case "systemd":
+            return SystemdDriver(config)
+        case "docker":
+            return DockerDriver(config)
+        case "external":
+            return ExternalDriver(config, group=group, member=member)

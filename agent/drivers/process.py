@@ -20,6 +20,7 @@ from pathlib import Path
 from rabbitkeeper.agent.config import BrokerConfig, ProcessConfig
 from rabbitkeeper.agent.drivers import node_files
 from rabbitkeeper.agent.drivers.base import BrokerProcess, BrokerStartFailed, BrokerStopFailed
+from rabbitkeeper.agent.drivers.ending import TAIL, how_it_ended
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.drivers.process_id import RECORDING_SHELL, ProcessId
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
@@ -30,7 +31,6 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 
 _GONE_WITHIN = 10.0  # seconds from SIGKILL to the end; milliseconds unless the disk hangs
 _STARTED_WITHIN = 5.0  # seconds from a child's first instruction to the record of who it is
-_TAIL = 10  # lines
 
 
 class ProcessDriver:
@@ -44,7 +44,9 @@ class ProcessDriver:
     """
 
     name = "process"
-    owned = True
+    can_start = True
+    can_stop = True
+    can_kill = True
 
     def __init__(self, config: BrokerConfig) -> None:
         if config.process is None:
@@ -69,7 +71,7 @@ class ProcessDriver:
             process = self._process
             return BrokerProcess(running=True, pid=process.pid, since=since, identity=process.identity)
 
-    def start(self) -> None:
+    def start(self, reason: str = "") -> None:
         with self._changing:
             with self._state:
                 self._look()
@@ -96,7 +98,7 @@ class ProcessDriver:
                 LOG.warning("the broker (process %d) did not end in %g s: killing it", process.pid, timeout)
                 self._kill(process)
 
-    def kill(self) -> None:
+    def kill(self, reason: str = "") -> None:
         with self._changing:
             process = self._running()
             if process is not None:
@@ -128,7 +130,7 @@ class ProcessDriver:
             number = process.pid if process is not None else "?"
             self._exited = f"process {number} has ended; how is not known, since it was adopted"
         else:
-            self._exited = f"process {child.pid} {_how(child.wait())}"
+            self._exited = f"process {child.pid} {how_it_ended(child.wait())}"
         self._tail = _tail(self._settings)
 
     @contextlib.contextmanager
@@ -238,15 +240,6 @@ def _cookie(file: Path | None) -> str | None:
     return cookie
 
 
-def _how(status: int) -> str:
-    if status >= 0:
-        return f"ended with exit code {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"was ended by signal {-status}"
-
-
 def _tail(settings: NodeSettings) -> tuple[str, ...]:
     """The last lines of whichever the server wrote to last: its log, or its output when it had no log yet."""
     files = [settings.output, settings.logs / f"{settings.node}.log"]
@@ -255,4 +248,4 @@ def _tail(settings: NodeSettings) -> tuple[str, ...]:
         return ()
     with max(written)[1].open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
-        return tuple(file.read().decode(errors="replace").splitlines()[-_TAIL:])
+        return tuple(file.read().decode(errors="replace").splitlines()[-TAIL:])

@@ -15,7 +15,6 @@ import pytest
 from pydantic import SecretStr
 
 from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ProcessConfig
-from rabbitkeeper.agent.drivers import BrokerNotOwned, driver_for
 from rabbitkeeper.agent.drivers.process import ProcessDriver
 from rabbitkeeper.agent.drivers.process_id import ProcessId
 from rabbitkeeper.compose.local import Local
@@ -198,7 +197,7 @@ def test_a_start_after_an_end_is_a_new_process(make: Callable[..., ProcessDriver
 
 def test_a_missing_server_names_the_key(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"broker\.process\.server is '/no/such'"):
-        driver_for(config(tmp_path, Path("/no/such")))
+        ProcessDriver(config(tmp_path, Path("/no/such")))
 
 
 def test_the_packages_wrapper_is_refused(tmp_path: Path) -> None:
@@ -208,7 +207,7 @@ def test_the_packages_wrapper_is_refused(tmp_path: Path) -> None:
     link = tmp_path / "rabbitmq-server"
     link.symlink_to(wrapper)
     with pytest.raises(ConfigurationError, match="wrapper"):
-        driver_for(config(tmp_path, link))
+        ProcessDriver(config(tmp_path, link))
 
 
 @pytest.mark.parametrize("content", [None, "\n"])
@@ -216,22 +215,7 @@ def test_a_cookie_that_is_not_there_names_the_key(tmp_path: Path, content: str |
     if content is not None:
         (tmp_path / "cookie").write_text(content)
     with pytest.raises(ConfigurationError, match=r"broker\.process\.cookie_file"):
-        driver_for(config(tmp_path, Path("/bin/true"), cookie_file=tmp_path / "cookie"))
-
-
-def test_the_external_driver_touches_nothing() -> None:
-    driver = driver_for(
-        BrokerConfig(
-            driver="external",
-            node="rabbit@host1",
-            amqp=AmqpConfig(username="keeper", password=SecretStr("x")),
-        )
-    )
-    assert not driver.owned
-    assert driver.observe().running
-    for touch in (driver.start, lambda: driver.stop(1), driver.kill):
-        with pytest.raises(BrokerNotOwned, match="rabbit@host1"):
-            touch()
+        ProcessDriver(config(tmp_path, Path("/bin/true"), cookie_file=tmp_path / "cookie"))
 
 
 @pytest.mark.rabbitmq

@@ -89,7 +89,9 @@ class SimulatedBroker:
     """A broker's process, its driver, and the probe's view of it. It outlives its agent."""
 
     name = "process"
-    owned = True
+    can_start = True
+    can_stop = True
+    can_kill = True
 
     def __init__(self, world: World, watch: "Group", member: str) -> None:
         self.world = world
@@ -115,14 +117,14 @@ class SimulatedBroker:
         identity = None if self.pid is None else str(self.pid)
         return BrokerProcess(self.pid is not None, self.pid, None, self.exited, identity=identity)
 
-    def start(self) -> None:
+    def start(self, reason: str = "") -> None:
         assert self.pid is None, "a second broker was started"
         self._pids += 1
         self.pid = pid = self._pids
         self.hung = False
         self.world.after(BOOT, lambda: self._booted(pid))
 
-    def kill(self) -> None:
+    def kill(self, reason: str = "") -> None:
         self.group.note(self.member, "kill")
         assert self.hung, "a broker that answers was killed"
         self.die("was ended by SIGKILL")

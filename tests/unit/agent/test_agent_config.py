@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from rabbitkeeper.agent.config import AgentConfig, load
+from rabbitkeeper.agent.config import AgentConfig, DockerConfig, HookConfig, SystemdConfig, load
 from rabbitkeeper.agent.config.file import _all_keys
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -156,7 +155,21 @@ def test_the_password_can_be_in_the_environment(path: Path, monkeypatch: pytest.
             "rabbit",
             "broker.node ('rabbit') is not an Erlang node name; give it as name@host, as in rabbit@host1",
         ),
-        ("driver: process", "driver: docker", "broker.driver ('docker') must be 'process' or 'external'"),
+        (
+            "driver: process",
+            "driver: podman",
+            "broker.driver ('podman') must be 'process', 'systemd', 'docker' or 'external'",
+        ),
+        (
+            "driver: process\n",
+            "driver: docker\n",
+            "broker.process is not used by driver docker; remove it or set broker.driver: process",
+        ),
+        (
+            "  process: {directory: data}",
+            "  process: {directory: data}\n  systemd: {unit: other.service}",
+            "broker.systemd is not used by driver process; remove it or set broker.driver: systemd",
+        ),
         (
             "driver: process",
             "driver: external",
@@ -166,7 +179,7 @@ def test_the_password_can_be_in_the_environment(path: Path, monkeypatch: pytest.
             "  process: {directory: data}",
             "",
             "broker.process is missing, and driver process needs it; give at least "
-            "broker.process.directory, or set broker.driver: external",
+            "broker.process.directory, or set broker.driver to one of systemd, docker, external",
         ),
         (
             "amqp: {username: rk, password: s3cret}",
@@ -263,15 +276,60 @@ def test_the_sample_is_valid_and_names_every_key(path: Path) -> None:
         assert f"{name}:" in everything or name in ("password", "password_env", "token", "token_env"), key
 
 
+def as_shown(driver: str) -> str:
+    """The sample with its comments taken as settings, as far as they are this driver's."""
+    lines = [line for line in SAMPLE_CONFIG.splitlines()[3:] if "disk_free_limit" not in line]
+    kept, section = [], ""
+    for line in (each.replace("# ", "", 1) if each.lstrip().startswith("# ") else each for each in lines):
+        if not line.startswith("   "):
+            section = line.strip().partition(":")[0]
+        if section == driver or section not in ("process", "systemd", "docker", "external"):
+            kept.append(line)
+    text = "\n".join(kept).replace("config: |              #", "config: ''  #")
+    return text.replace("driver: process", f"driver: {driver}").replace(
+        "/etc/rabbitkeeper/password", "password"
+    )
+
+
 def test_the_samples_comments_show_the_defaults(path: Path) -> None:
     (path.parent / "password").write_text("x")
-    text = SAMPLE_CONFIG.replace("/etc/rabbitkeeper/password", "password")
-    lines = text.splitlines()[3:]  # after the introduction
-    uncommented = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in lines]
-    without_example = [line for line in uncommented if "disk_free_limit" not in line]
-    full = "\n".join(without_example).replace("config: |              #", "config: ''  #")
-    assert yaml.safe_load(full)
-    as_shown = load(written(path, full))
-    default = load(written(path, text))
-    assert as_shown.model_copy(update={"watchdog": default.watchdog}) == default
-    assert as_shown.watchdog_timeout == default.watchdog_timeout
+    sample = SAMPLE_CONFIG.replace("/etc/rabbitkeeper/password", "password")
+    shown, default = load(written(path, as_shown("process"))), load(written(path, sample))
+    assert shown.model_copy(update={"watchdog": default.watchdog}) == default
+    assert shown.watchdog_timeout == default.watchdog_timeout
+
+
+def test_the_samples_other_drivers_show_theirs(path: Path) -> None:
+    (path.parent / "password").write_text("x")
+    systemd, docker, external = (
+        load(written(path, as_shown(driver))).broker for driver in ("systemd", "docker", "external")
+    )
+    assert systemd.systemd == SystemdConfig()
+    assert docker.docker == DockerConfig(container="rabbit1")
+    assert external.external is not None
+    assert external.external.fence is not None
+    assert external.external.fence.timeout == HookConfig(command=["x"]).timeout
+
+
+def test_an_agent_stops_with_its_broker_where_that_is_its_child(path: Path) -> None:
+    assert load(written(path, GOOD)).broker.stop_with_agent
+    for driver, section in (("docker", "docker: {container: rabbit}"), ("systemd", ""), ("external", "")):
+        text = GOOD.replace("driver: process", f"driver: {driver}").replace(
+            "process: {directory: data}", section
+        )
+        assert not load(written(path, text)).broker.stop_with_agent
+
+
+@pytest.mark.parametrize("unit", ["rabbitmq", "--now.service", "a b.service", "a.socket"])
+def test_a_unit_is_the_name_of_a_service(path: Path, unit: str) -> None:
+    text = GOOD.replace("driver: process", "driver: systemd").replace(
+        "process: {directory: data}", f"systemd: {{unit: {unit!r}}}"
+    )
+    assert "is not the name of a service" in refusal(path, text)
+
+
+def test_a_hook_is_a_list_and_not_a_line_for_a_shell(path: Path) -> None:
+    text = GOOD.replace("driver: process", "driver: external").replace(
+        "process: {directory: data}", "external: {fence: {command: rm -rf /}}"
+    )
+    assert "broker.external.fence.command" in refusal(path, text)

@@ -18,9 +18,9 @@ DOWN = ConnectionFacts(failures=1, error="cannot connect")
 class Driver:
     name = "process"
 
-    def __init__(self, *, owned: bool = True) -> None:
-        self.owned = owned
-        self.process = BrokerProcess(running=False)
+    def __init__(self, *, external: bool = False) -> None:
+        self.can_start = self.can_stop = self.can_kill = not external
+        self.process = BrokerProcess(running=None if external else False)
         self.fails: Exception | None = None
         self.starts = 0
         self.stopped = False
@@ -28,13 +28,13 @@ class Driver:
     def observe(self) -> BrokerProcess:
         return self.process
 
-    def start(self) -> None:
+    def start(self, reason: str) -> None:
         self.starts += 1
         if self.fails is not None:
             raise self.fails
-        self.process = BrokerProcess(running=True, pid=self.starts)
+        self.process = BrokerProcess(running=True, pid=self.starts, identity=f"{self.starts}")
 
-    def kill(self) -> None:
+    def kill(self, reason: str = "") -> None:
         self.process = BrokerProcess(running=False, exited="was ended by SIGKILL")
 
     def stop(self, timeout: float) -> None:
@@ -172,7 +172,7 @@ def test_a_formation_that_did_not_succeed_is_tried_again_later(error: Exception,
 
 
 def test_a_broker_of_others_is_formed_again_when_it_was_away() -> None:
-    case = Case(Driver(owned=False))
+    case = Case(Driver(external=True))
     case.turn(case.up())
     case.turn(case.up())
     assert (case.forms, case.formed) == (1, 1)

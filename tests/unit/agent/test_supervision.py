@@ -9,7 +9,8 @@ from rabbitkeeper.agent.supervision import Step, Supervised, plan
 from rabbitkeeper.coordinator.records import MemberStatus as Status
 
 WELL = Supervised(
-    owned=True,
+    can_start=True,
+    can_kill=True,
     running=True,
     status=Status.RUNNING,
     answers=True,
@@ -69,7 +70,8 @@ def test_one_thing_at_a_time() -> None:
 
 brokers = st.builds(
     Supervised,
-    owned=st.booleans(),
+    can_start=st.booleans(),
+    can_kill=st.booleans(),
     running=st.sampled_from([True, False, None]),
     status=st.sampled_from(Status),
     busy=st.booleans(),
@@ -80,19 +82,45 @@ brokers = st.builds(
     can_form=st.booleans(),
     watched_since=st.floats(0, 500),
     start_due=st.floats(0, 500),
+    kill_due=st.floats(0, 500),
     form_due=st.floats(0, 500),
 )
 
 
 @given(brokers, st.floats(0, 1000))
-def test_what_is_not_ours_is_never_started_nor_killed(broker: Supervised, now: float) -> None:
+def test_what_there_are_no_means_for_is_never_done(broker: Supervised, now: float) -> None:
     planned = plan(broker, now, boot_timeout=BOOT)
-    if not broker.owned or broker.paused or broker.busy:
+    if broker.paused or broker.busy:
         assert planned.step not in (Step.START, Step.KILL)
     if planned.step is Step.START:
-        assert broker.running is False
+        assert broker.can_start
+        assert broker.running is False or broker.status is Status.HUNG
     if planned.step is Step.KILL:
-        assert broker.running is not False
+        assert broker.can_kill
+        assert broker.running or broker.status is Status.HUNG
     if planned.look_again is not None:
         assert planned.step is Step.NOTHING
         assert planned.look_again > now
+
+
+def test_a_hung_broker_that_can_only_be_restarted_is() -> None:
+    hung = replace(WELL, status=Status.HUNG, running=None, can_kill=False)
+    assert step(hung) is Step.START
+    assert step(replace(hung, kill_due=201.0)) is Step.NOTHING
+
+
+def test_one_that_nothing_can_be_done_to_is_left_to_others() -> None:
+    assert (
+        step(replace(WELL, status=Status.HUNG, running=None, can_kill=False, can_start=False)) is Step.NOTHING
+    )
+
+
+def test_a_broker_that_was_killed_is_not_killed_again_at_once() -> None:
+    hung = replace(WELL, status=Status.HUNG, running=None, kill_due=210.0)
+    assert step(hung, 209.0) is Step.NOTHING
+    assert step(hung, 210.0) is Step.KILL
+
+
+def test_one_that_cannot_be_seen_is_not_killed_for_a_slow_boot() -> None:
+    away = replace(WELL, running=None, status=Status.UNREACHABLE, answers=False, been_up=False, formed=False)
+    assert step(away, 10_000.0) is Step.NOTHING
