@@ -1,6 +1,8 @@
 """The SDK: producers and consumers that move to a healthy broker by themselves."""
 
+from rabbitkeeper.client import events
 from rabbitkeeper.client.client import Client, Receipt
+from rabbitkeeper.client.consumer import Consumer
 from rabbitkeeper.client.errors import (
     Blocked,
     Closed,
@@ -16,16 +18,19 @@ from rabbitkeeper.client.errors import (
     WrongThread,
 )
 from rabbitkeeper.client.message import Message
-from rabbitkeeper.client.status import Leader, Status, Unconfirmed
+from rabbitkeeper.client.status import LastSwitch, Leader, Status, Unconfirmed
 from rabbitkeeper.client.topology import Binding, Exchange, Queue
+from rabbitkeeper.client.workers import Workers
 
 __all__ = [
     "Binding",
     "Blocked",
     "Client",
     "Closed",
+    "Consumer",
     "Exchange",
     "InvalidArgument",
+    "LastSwitch",
     "Leader",
     "Message",
     "Nacked",
@@ -40,5 +45,7 @@ __all__ = [
     "TopologyError",
     "Unconfirmed",
     "Unroutable",
+    "Workers",
     "WrongThread",
+    "events",
 ]

@@ -6,15 +6,18 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
+from rabbitkeeper.client.consumer import Consumer
 from rabbitkeeper.client.discovery import Discovery
+from rabbitkeeper.client.dispatch import Dispatch
 from rabbitkeeper.client.engine import Engine
 from rabbitkeeper.client.errors import (
     Blocked,
@@ -27,14 +30,18 @@ from rabbitkeeper.client.errors import (
     Unroutable,
     WrongThread,
 )
+from rabbitkeeper.client.events import Event
 from rabbitkeeper.client.ledger import Entry, Outcome, Settled
 from rabbitkeeper.client.message import Message
+from rabbitkeeper.client.placement import Spread
 from rabbitkeeper.client.publisher import Content
 from rabbitkeeper.client.status import Leader, Status, Unconfirmed
+from rabbitkeeper.client.subscription import Subscription
 from rabbitkeeper.client.switch import Phase
 from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.window import Window
 from rabbitkeeper.client.wire import Access, message_properties
+from rabbitkeeper.client.workers import OnError, Workers
 from rabbitkeeper.coordinator.access import ZooKeeperAccess, check_identity
 from rabbitkeeper.coordinator.paths import check_name
 
@@ -71,6 +78,9 @@ class Client:
         window: publishes without an outcome at the most; then ``publish_nowait`` waits.
         window_bytes: their bodies' bytes at the most.
         name: shown in RabbitMQ's list of connections and in the names of threads.
+        spread: ``"leader"``: be where the leader is; ``"members"``: spread over all healthy members, by what
+            they carry and by chance, and again when one returns; ``"site"``: prefer members of ``site``.
+        site: the client's own, as in the members' tags; for ``spread="site"``.
 
     Raises:
         ZooKeeperUnreachable: no ZooKeeper server answered.
@@ -95,25 +105,39 @@ class Client:
         window: int = 1000,
         window_bytes: int = 64 * 2**20,
         name: str = "rabbitkeeper",
+        spread: Spread = "leader",
+        site: str | None = None,
     ) -> None:
         check_name("group", group)
         username, password = _check_credentials(credentials)
         for key, value in (("timeout", timeout), ("window", window), ("window_bytes", window_bytes)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise InvalidArgument(f"{key} {value!r} is not valid: use a number above 0")
+        _check_spread(spread, site)
         self.group = group
+        self._name = name
+        self._dispatch = Dispatch(f"{name}-events")
+        self._workers: WeakSet[Workers] = WeakSet()
         self._pid = os.getpid()
         self._window = Window(int(window), int(window_bytes))
         self._closing = False
         self._close_lock = threading.Lock()
         self._access = Access(username, password, virtual_host, tls, name)
         random = Random()
-        self._engine = Engine(self._access, name=f"{name}-io", random=random)
+        self._engine = Engine(
+            self._access,
+            name=f"{name}-io",
+            random=random,
+            spread=spread,
+            site=site,
+            emit=self._dispatch.emit,
+        )
         self._discovery = Discovery(
             zookeeper,
             group,
             session_timeout=session_timeout,
             publish=self._engine.view,
+            emit=self._dispatch.emit,
             random=random,
             name=name,
             access=ZooKeeperAccess(
@@ -218,34 +242,77 @@ class Client:
 
     # -- consuming
 
-    def consume(self, queue: str, prefetch: int = 100) -> Generator[Message, None, None]:
-        """The messages of ``queue``, as they come, until the client is closed or the loop is left.
+    def consume(self, queue: str | Queue, prefetch: int = 100, *, dedupe: int = 0) -> Consumer:
+        """The messages of ``queue``, as they come; each is to be answered by hand, from any thread.
 
-        Each is to be acked by hand. The consumer is restored after every switch.
+        The consumer is restored after every switch. It ends when the loop over it is left, with ``stop``, or
+        with the client.
 
         Args:
-            queue: its name.
-            prefetch: unacked messages that the broker may have out to this consumer.
+            queue: its name, or what was declared.
+            prefetch: unanswered messages that the broker may have out to this consumer.
+            dedupe: remember the ids of so many acked messages, and ack what comes with one of them again
+                without showing it; 0 for not.
 
         Raises:
-            TopologyError: the queue does not exist, or cannot be consumed from.
-            NotAuthorized: the broker refused.
+            InvalidArgument, Closed, WrongThread: at once.
+            TopologyError: from the iterator: the queue does not exist, was deleted, or refuses consumers.
+            NotAuthorized: likewise; the broker refused.
         """
         self._check_usable()
-        if not isinstance(queue, str) or not queue:
+        name = queue.name if isinstance(queue, Queue) else queue
+        if not isinstance(name, str) or not name:
             raise InvalidArgument(f"queue {queue!r} is not valid: use the name of a queue")
-        if isinstance(prefetch, bool) or not isinstance(prefetch, int) or not 1 <= prefetch <= 65535:
-            raise InvalidArgument(f"prefetch {prefetch!r} is not valid: use a number from 1 to 65535")
-        subscription = self._engine.subscribe(queue, prefetch)
+        _check_number("prefetch", prefetch, 1, 65535)
+        _check_number("dedupe", dedupe, 0, 10_000_000)
+        subscription = self._engine.subscribe(name, prefetch, dedupe)
+        return Consumer(subscription, self._finish, self._engine.drop)
 
-        def messages() -> Generator[Message, None, None]:
-            try:
-                while (message := subscription.get(timeout=None)) is not None:
-                    yield message
-            finally:
-                self._engine.unsubscribe(subscription)
+    def on_message(
+        self,
+        queue: str | Queue,
+        function: Callable[[Message], object],
+        *,
+        workers: int = 1,
+        prefetch: int = 100,
+        dedupe: int = 0,
+        on_error: OnError = "requeue",
+    ) -> Workers:
+        """Call ``function`` with each message of ``queue``, on threads of its own.
 
-        return messages()
+        A message is acked when the function returns, unless it has answered it. When it raises, the message
+        is put back (``on_error="requeue"``) or rejected (``"reject"``), and ``HandlerFailed`` is told.
+
+        Args:
+            queue, prefetch, dedupe: as in :meth:`consume`.
+            function: called with a message. It may use the client.
+            workers: threads; with more than one, messages are worked on at the same time.
+            on_error: what becomes of a message that the function raised over.
+
+        Raises:
+            InvalidArgument, Closed, WrongThread: at once.
+        """
+        if not callable(function):
+            raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
+        _check_number("workers", workers, 1, 1000)
+        if on_error not in ("requeue", "reject"):
+            raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
+        running = Workers(
+            self.consume(queue, prefetch, dedupe=dedupe),
+            function,
+            count=workers,
+            on_error=on_error,
+            emit=self._dispatch.emit,
+            name=self._name,
+        )
+        self._workers.add(running)
+        return running
+
+    def _finish(self, subscription: Subscription, timeout: float) -> int:
+        if os.getpid() != self._pid or not self._engine.thread.is_alive():
+            return subscription.in_hand
+        self._refuse_own_threads()
+        return self._engine.finish(subscription, time.monotonic() + timeout)
 
     # -- declaring
 
@@ -270,7 +337,25 @@ class Client:
             except FutureTimeout:
                 raise NoLeader(f"{entity!r}: no answer within {timeout:g} s") from None
 
+    def queue_name(self, queue: Queue) -> str:
+        """The broker's name of a declared queue: of one that the broker names, the present one."""
+        return self._engine.queue_name(queue.name)
+
     # -- looking
+
+    def on_event(self, function: Callable[[Event], object]) -> Callable[[], None]:
+        """Call ``function`` with each event from now on, on a thread for events; see :mod:`events`.
+
+        A slow function delays other functions for events and nothing else; when 1,000 wait, further ones are
+        dropped and counted (``EventsMissed``).
+
+        Returns:
+            A function that ends it.
+        """
+        if not callable(function):
+            raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
+        self._dispatch.add(function)
+        return lambda: self._dispatch.remove(function)
 
     @property
     def leader(self) -> Leader:
@@ -297,6 +382,9 @@ class Client:
             leader=None if snapshot.leader is None else snapshot.leader.member,
             unconfirmed=snapshot.unconfirmed,
             consumers=snapshot.consumers,
+            consumers_wanted=snapshot.consumers_wanted,
+            in_hand=snapshot.in_hand,
+            last_switch=snapshot.last_switch,
             blocked=snapshot.blocked,
             zookeeper=self._discovery.connected,
             error=snapshot.error,
@@ -305,10 +393,13 @@ class Client:
     # -- the end
 
     def close(self, timeout: float = 10.0) -> tuple[Unconfirmed, ...]:
-        """Wait for what is unconfirmed, then end everything. Can be called again.
+        """Let workers finish what they have in hand, wait for what is unconfirmed, then end everything.
+
+        Can be called again. Messages that a consumer's user has in hand and has not answered go back to their
+        queues.
 
         Args:
-            timeout: seconds to wait for confirms.
+            timeout: seconds to wait.
 
         Returns:
             What was handed over and is still unconfirmed; its futures end with :class:`Closed`.
@@ -320,15 +411,19 @@ class Client:
         if already:
             return ()
         left: list[Unconfirmed] = []
+        deadline = time.monotonic() + timeout
         if threading.current_thread() is not self._engine.thread:
             if self._engine.thread.is_alive():
-                left = self._engine.drain(time.monotonic() + timeout)
+                for running in list(self._workers):
+                    running.stop(max(0.0, deadline - time.monotonic()))
+                left = self._engine.drain(deadline)
             self._engine.close()
             if self._engine.thread.ident is not None:
                 self._engine.thread.join(5.0)
         else:
             self._engine.close()
         self._discovery.stop()
+        self._dispatch.close(1.0)
         return tuple(left)
 
     def __enter__(self) -> Self:
@@ -360,12 +455,15 @@ class Client:
             raise WrongThread(
                 "this client belongs to the process that made it; make another one after the fork"
             )
-        if threading.current_thread() is self._engine.thread:
-            raise WrongThread("a call from the client's own I/O thread would wait for itself")
+        self._refuse_own_threads()
         if self._engine.failure is not None:
             raise self._engine.failure
         if self._closing:
             raise Closed("the client is closed")
+
+    def _refuse_own_threads(self) -> None:
+        if threading.current_thread() is self._engine.thread:
+            raise WrongThread("a call from the client's own I/O thread would wait for itself")
 
     def _never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
         snapshot = self._engine.snapshot
@@ -408,3 +506,15 @@ def _check_credentials(credentials: object) -> tuple[str, str]:
         case (str(username), str(password)):
             return username, password
     raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
+
+
+def _check_number(key: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidArgument(f"{key} {value!r} is not valid: use a number from {least} to {most}")
+
+
+def _check_spread(spread: object, site: object) -> None:
+    if spread not in ("leader", "members", "site"):
+        raise InvalidArgument(f"spread {spread!r} is not valid: use 'leader', 'members' or 'site'")
+    if (spread == "site") != (site is not None) or not isinstance(site, str | None):
+        raise InvalidArgument(f"site {site!r} is not valid with spread={spread!r}: name it for 'site' alone")

@@ -3,7 +3,10 @@
 One channel of its own, one declaration at a time: a refusal closes the channel, and so it is known whose it
 is. What may pass (a queue still locked by the lost connection, an exchange that another entry declares) is
 tried again with growing pauses; what will not pass ends with an error for the user, or, while restoring,
-with a line in the log. One failure never stops the rest.
+with an event. One failure never stops the rest.
+
+Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass, such
+as an exclusive queue that the connection being left still holds, go on being tried while the link lasts.
 """
 
 import logging
@@ -15,16 +18,17 @@ from random import Random
 from typing import Any
 
 from rabbitkeeper.client.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
-from rabbitkeeper.client.topology import Binding, Entity, Topology
+from rabbitkeeper.client.events import DeclarationFailed, Event, QueueRenamed
+from rabbitkeeper.client.retry import Retry
+from rabbitkeeper.client.topology import Entity, Queue, Topology, describe
 from rabbitkeeper.client.wire import Channel, ChannelLost, Link
 
 log = logging.getLogger(__name__)
 
-RETRY_BASE = 0.05  # seconds; full jitter from here …
-RETRY_MAX = 1.0  # … up to here
-RESTORE_ATTEMPTS = 8  # of one entity on one link; about five seconds
+RESTORE_ATTEMPTS = 8  # of one entity on one link, in about three seconds; then it is reported and goes on
+SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
 
-ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED, PRECONDITION_FAILED = 403, 404, 405, 406
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED = 403, 404, 405
 PASSING = frozenset({NOT_FOUND, RESOURCE_LOCKED, 506, 541})
 """Reply codes that can pass by themselves; 506 and 541 are resource and internal errors."""
 
@@ -34,11 +38,12 @@ class Job:
     """One entity to declare: for a user (``future``), or to restore it (None)."""
 
     entity: Entity
+    retry: Retry
     future: Future[None] | None = None
     deadline: float = float("inf")  # seconds, monotonic
-    attempts: int = 0
     not_before: float = 0.0  # seconds, monotonic: the next attempt
     error: str = field(default="no broker was reached")
+    is_counted: bool = False  # it keeps nobody from going on any more
 
     @property
     def is_over(self) -> bool:
@@ -55,8 +60,10 @@ class Declarer:
         now: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
         random: Random,
+        emit: Callable[[Event], None],
     ) -> None:
         self._topology = topology
+        self._emit = emit
         self._now = now
         self._call_later = call_later
         self._random = random
@@ -73,7 +80,7 @@ class Declarer:
         self.detach()
         self._link = link
         self._on_restored = on_restored
-        restore = [Job(entity) for entity in self._topology]
+        restore = [Job(entity, Retry(self._random)) for entity in self._topology]
         self._restore_left = len(restore)
         self._jobs.extendleft(reversed(restore))
         if not restore:
@@ -95,11 +102,16 @@ class Declarer:
 
     def declare(self, entity: Entity, deadline: float) -> Future[None]:
         """Declare ``entity`` for a user; the future ends by ``deadline``, see :meth:`expire`."""
-        job = Job(entity, Future(), deadline)
+        job = Job(entity, Retry(self._random), Future(), deadline)
         self._jobs.append(job)
         self._next()
         assert job.future is not None  # noqa: S101
         return job.future
+
+    def is_pending(self, queue: str) -> bool:
+        """Whether ``queue`` is yet to be declared (again)."""
+        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
+        return any(isinstance(job.entity, Queue) and job.entity.name == queue for job in jobs)
 
     @property
     def earliest_deadline(self) -> float:
@@ -113,7 +125,7 @@ class Declarer:
             if job.future is not None and job.deadline <= now and not job.future.done():
                 waiting = "no answer from the broker" if job is self._active else job.error
                 kind = TopologyError if self._link is not None else NoLeader
-                job.future.set_exception(kind(f"{_name(job.entity)} was not declared in time: {waiting}"))
+                job.future.set_exception(kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
         self._jobs = deque(job for job in self._jobs if not job.is_over)
 
     def close(self, error: RabbitKeeperError) -> None:
@@ -137,24 +149,27 @@ class Declarer:
                 return
             self._jobs.remove(job)
             self._active = job
-            job.attempts += 1
-            self._channel.declare(job.entity, lambda: self._done(job))
+            self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
 
     def _opened(self, channel: Channel) -> None:
         if channel is self._channel:
             self._ready = True
             self._next()
 
-    def _done(self, job: Job) -> None:
+    def _done(self, job: Job, name: str | None) -> None:
         if job is not self._active:
             return
         self._active = None
+        if isinstance(job.entity, Queue) and job.entity.is_server_named and name is not None:
+            previous = self._topology.name(job.entity.name, name)
+            if previous is not None and previous != name:
+                self._emit(QueueRenamed(job.entity.name, previous, name))
         if job.future is not None:
             self._topology.record(job.entity)
             if not job.future.done():
                 job.future.set_result(None)
         else:
-            self._count_restored()
+            self._count(job)
         self._next()
 
     def _lost(self, channel: Channel, lost: ChannelLost) -> None:
@@ -168,20 +183,34 @@ class Declarer:
 
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why
-        passing = lost.code in PASSING and (job.future is None or lost.code != NOT_FOUND)
-        if passing and (job.future is not None or job.attempts < RESTORE_ATTEMPTS):
-            ceiling = min(RETRY_MAX, RETRY_BASE * 2**job.attempts)
-            job.not_before = self._now() + self._random.uniform(0, ceiling)
-            self._jobs.append(job)
+        if job.future is not None:
+            # what a user names wrongly he should hear of at once
+            if lost.code in PASSING and lost.code != NOT_FOUND:
+                self._again(job, job.retry.failed())
+            elif not job.future.done():
+                kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
+                job.future.set_exception(kind(f"{describe(job.entity)} was refused: {lost.why}"))
             return
-        if job.future is None:
-            log.error("%s could not be declared again: %s", _name(job.entity), lost.why)
-            self._count_restored()
-        elif not job.future.done():
-            kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
-            job.future.set_exception(kind(f"{_name(job.entity)} was refused: {lost.why}"))
+        passing = lost.code in PASSING
+        delay = job.retry.failed()
+        if not passing or job.retry.failures == RESTORE_ATTEMPTS:
+            log.error("%s could not be declared again: %s", describe(job.entity), lost.why)
+            self._emit(DeclarationFailed(describe(job.entity), lost.why, not passing))
+        if passing and job.retry.failures >= RESTORE_ATTEMPTS:
+            delay = SLOW_RETRY * self._random.uniform(0.5, 1.0)
+        if not passing or lost.code == RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
+            self._count(job)
+        if passing:
+            self._again(job, delay)
 
-    def _count_restored(self) -> None:
+    def _again(self, job: Job, delay: float) -> None:
+        job.not_before = self._now() + delay
+        self._jobs.append(job)
+
+    def _count(self, job: Job) -> None:
+        if job.is_counted:
+            return
+        job.is_counted = True
         self._restore_left -= 1
         if self._restore_left == 0:
             self._restored()
@@ -190,9 +219,3 @@ class Declarer:
         report, self._on_restored = self._on_restored, None
         if report is not None:
             report()
-
-
-def _name(entity: Entity) -> str:
-    if isinstance(entity, Binding):
-        return f"binding of queue {entity.queue!r} to exchange {entity.exchange!r}"
-    return f"{type(entity).__name__.lower()} {entity.name!r}"

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from rabbitkeeper.client.switch import Target, Targets
+from rabbitkeeper.client.events import Event, ZooKeeperBack, ZooKeeperLost
+from rabbitkeeper.client.placement import Target, Targets
 from rabbitkeeper.coordinator.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.records import MemberStatus
@@ -33,6 +34,7 @@ class Discovery:
         hosts: ZooKeeper's connection string.
         group: to watch.
         session_timeout: to ask for, seconds.
+        emit: takes events.
         publish: takes each new picture; called on this class's thread, and once on the caller's of
             :meth:`start`.
         access: who the client is to ZooKeeper.
@@ -45,11 +47,14 @@ class Discovery:
         *,
         session_timeout: float,
         publish: Callable[[Targets], None],
+        emit: Callable[[Event], None],
         random: Random,
         name: str,
         access: ZooKeeperAccess | None = None,
     ) -> None:
         self._publish = publish
+        self._emit = emit
+        self._was_connected = True
         self._random = random
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -101,6 +106,9 @@ class Discovery:
             if self._stopping.is_set():
                 return
             self._session.renew()
+            if self._session.connected != self._was_connected:
+                self._was_connected = self._session.connected
+                self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
             if not self._session.connected or (not woken and time.monotonic() < due):
                 continue
             try:
@@ -141,6 +149,11 @@ def targets_of(view: GroupView, last_epoch: int) -> Targets:
         for name, member in view.members.items()
         if member.record.amqp is not None
     }
+    loads = {
+        name: member.record.load["connections"]
+        for name, member in view.members.items()
+        if name in members and "connections" in member.record.load
+    }
     leader = None
     epoch = last_epoch
     if view.leader is not None:
@@ -152,4 +165,4 @@ def targets_of(view: GroupView, last_epoch: int) -> Targets:
                 leader = known
             else:
                 leader = Target(record.name, record.instance, record.amqp, MemberStatus.RUNNING)
-    return Targets(epoch, leader, members)
+    return Targets(epoch, leader, members, loads)

@@ -9,6 +9,8 @@ An error that nobody expected ends the client with that error: everything waitin
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
@@ -17,18 +19,33 @@ from typing import Any
 from rabbitkeeper.client.declarer import Declarer
 from rabbitkeeper.client.drain import Drain
 from rabbitkeeper.client.errors import Closed, NotAuthorized, RabbitKeeperError
+from rabbitkeeper.client.events import (
+    ClientClosed,
+    Connected,
+    Disconnected,
+    Event,
+    LeaderChanged,
+    PublishersBlocked,
+    PublishersUnblocked,
+    Switched,
+)
 from rabbitkeeper.client.handover import HandOver
 from rabbitkeeper.client.ledger import Entry
 from rabbitkeeper.client.lines import Line, Lines
+from rabbitkeeper.client.placement import Placement, Spread, Target, Targets
 from rabbitkeeper.client.publisher import Publisher
-from rabbitkeeper.client.status import Unconfirmed
-from rabbitkeeper.client.subscription import Subscription
-from rabbitkeeper.client.switch import Abort, Open, Order, Phase, Promote, Switch, Target, Targets
+from rabbitkeeper.client.status import LastSwitch, Unconfirmed
+from rabbitkeeper.client.stopping import Stopping
+from rabbitkeeper.client.subscription import Subscription, Surroundings
+from rabbitkeeper.client.switch import Abort, Open, Order, Phase, Promote, Switch
 from rabbitkeeper.client.topology import Entity, Topology
 from rabbitkeeper.client.wire import Access, LinkLost, Loop
 from rabbitkeeper.client.work import Work
 
 log = logging.getLogger(__name__)
+
+CHECK_AFTER_SWITCH = 2.0  # seconds until what should consume is compared with what does …
+CHECK = 5.0  # … and again each so many seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,9 @@ class Snapshot:
     unconfirmed: int
     blocked: str | None
     consumers: int
+    consumers_wanted: int
+    in_hand: int
+    last_switch: LastSwitch | None
     error: str | None
 
 
@@ -53,14 +73,27 @@ class Engine:
         access: how to get into a broker.
         name: of the thread.
         random: for jitter and spreading.
+        spread, site: where to connect to; see :mod:`placement`.
+        emit: takes events.
     """
 
-    def __init__(self, access: Access, *, name: str, random: Random) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        name: str,
+        random: Random,
+        spread: Spread,
+        site: str | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._emit = emit
         self._random = random
         self._loop = Loop()
         self._work = Work(self._loop.call_soon_threadsafe, self._worked)
         self.post = self._work.post
-        self._switch = Switch(self._loop.now(), random)
+        now = self._loop.now()
+        self._switch = Switch(now, random, Placement(spread, site, random, now))
         self._topology = Topology()
         self._publisher = Publisher(
             self._loop.now, self._loop.call_later, lambda: self._lines.renew_publishing(self._current)
@@ -74,9 +107,22 @@ class Engine:
             on_blocked=self._blocked,
         )
         self._declarer = Declarer(
-            self._topology, now=self._loop.now, call_later=self._loop.call_later, random=random
+            self._topology, now=self._loop.now, call_later=self._loop.call_later, random=random, emit=emit
+        )
+        self._around = Surroundings(
+            post=self.post,
+            call_later=self._loop.call_later,
+            now=self._loop.now,
+            emit=emit,
+            resolve=self._topology.resolve,
+            is_pending=self._declarer.is_pending,
+            random=random,
         )
         self._subscriptions: list[Subscription] = []
+        self._check_at = float("inf")
+        self._went_over_at = 0.0  # seconds, monotonic: since when the current link is that
+        self._lost_line: Line | None = None  # the last one that everything went over, while there is none
+        self._last_switch: LastSwitch | None = None
         self._current: int | None = None  # the link that everything goes over; lags behind the switch's
         self._timer: Any = None
         self._timer_at = float("inf")
@@ -114,35 +160,46 @@ class Engine:
         self.post(start)
         return result
 
-    def subscribe(self, queue: str, prefetch: int) -> Subscription:
-        subscription = Subscription(
-            queue,
-            prefetch,
-            post=self.post,
-            call_later=self._loop.call_later,
-            now=self._loop.now,
-            random=self._random,
-        )
+    def subscribe(self, queue: str, prefetch: int, dedupe: int) -> Subscription:
+        """Consume from ``queue`` from now on; see :class:`Subscription`."""
+        subscription = Subscription(queue, prefetch, dedupe, self._around)
 
         def start() -> None:
             if self._ended:
                 subscription.end(self.failure)
                 return
             self._subscriptions.append(subscription)
+            self._check_soon()
             line = self._lines.get(self._current)
             if line is not None:
-                subscription.attach(line.link)
+                subscription.attach(line.link, line.target.member, self._went_over_at)
 
         self.post(start)
         return subscription
 
-    def unsubscribe(self, subscription: Subscription) -> None:
-        def stop() -> None:
-            subscription.cancel()
-            if subscription in self._subscriptions:
-                self._subscriptions.remove(subscription)
+    def finish(self, subscription: Subscription, deadline: float) -> int:
+        """Stop ``subscription`` and wait for answers to what is in hand; how many are missing then.
 
-        self.post(stop)
+        Called on another thread; waits until ``deadline`` (seconds, monotonic).
+        """
+        stopping = Stopping(
+            self._loop, subscription, deadline, is_over=lambda: self._ended, remove=self._remove
+        )
+        self.post(stopping.begin)
+        return stopping.wait()
+
+    def drop(self, subscription: Subscription) -> None:
+        """End ``subscription``; what is unanswered goes back to its queue."""
+        self.post(lambda: self._remove(subscription))
+
+    def _remove(self, subscription: Subscription) -> None:
+        subscription.cancel()
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+
+    def queue_name(self, queue: str) -> str:
+        """The broker's name of ``queue``, as last declared."""
+        return self._topology.resolve(queue)
 
     def ending(self) -> RabbitKeeperError:
         """Why the client takes nothing any more."""
@@ -185,9 +242,15 @@ class Engine:
 
     def _viewed(self, targets: Targets) -> None:
         known = self._switch.targets
+        if self._leader_of(targets) != self._leader_of(known) and known.members:
+            self._emit(LeaderChanged(self._leader_of(targets), targets.epoch))
         if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):
             self._publisher.trouble()
         self._obey(self._switch.view(targets, self._loop.now()))
+
+    @staticmethod
+    def _leader_of(targets: Targets) -> str | None:
+        return None if targets.leader is None else targets.leader.member
 
     def _add(self, entry: Entry) -> None:
         self._publisher.add(entry)
@@ -208,7 +271,7 @@ class Engine:
                     self._promote(order)
                 case Abort():
                     log.info("link to broker dropped: %s", order.why)
-                    self._drop(order.link)
+                    self._drop(order)
         self._schedule()
 
     def _promote(self, order: Promote) -> None:
@@ -234,21 +297,55 @@ class Engine:
         if self._switch.lost_at is not None:
             self._publisher.trouble()
         self._publisher.restoring(active=True)
-        self._declarer.attach(self._lines[number].link, lambda: self._publisher.restoring(active=False))
+        self._declarer.attach(self._lines[number].link, self._restored)
         self._go_over(number)
         if retire is not None:
             self._lines.retire(retire)
         self.live.set()
 
+    def _restored(self) -> None:
+        self._publisher.restoring(active=False)
+        for subscription in self._subscriptions:
+            subscription.hurry()
+
     def _go_over(self, number: int) -> None:
         line = self._lines[number]
+        self._tell_of_switch(line)
         self._current = number
+        self._went_over_at = self._loop.now()
         self._lines.forget_renewals()
         self._publisher.blocked = None
         if line.publishing is not None:
             self._publisher.attach(line.publishing)
         for subscription in self._subscriptions:
-            subscription.attach(line.link)
+            subscription.attach(line.link, line.target.member, self._went_over_at)
+        self._check_soon()
+
+    def _tell_of_switch(self, line: Line) -> None:
+        """Everything goes over ``line`` in a moment."""
+        old, planned = self._lines.get(self._current), True
+        if old is None:
+            old, planned = self._lost_line, False
+        target, epoch = line.target, self._switch.targets.epoch
+        self._lost_line = None
+        if old is None:
+            self._emit(Connected(target.member, target.address, epoch))
+            return
+        lost_at = self._switch.lost_at
+        gap = 0.0 if planned or lost_at is None else self._loop.now() - lost_at
+        self._last_switch = LastSwitch(old.target.member, target.member, time.time(), planned, gap)
+        self._emit(Switched(target.member, target.address, old.target.member, epoch, planned, gap))
+
+    def _check_soon(self) -> None:
+        self._check_at = min(self._check_at, self._loop.now() + CHECK_AFTER_SWITCH)
+
+    def _check(self) -> None:
+        """Compare what should consume with what does."""
+        if self._loop.now() < self._check_at:
+            return
+        for subscription in self._subscriptions:
+            subscription.check()
+        self._check_at = self._loop.now() + CHECK if self._subscriptions else float("inf")
 
     def _move_to(self, number: int, retire: int) -> None:
         self._go_over(number)
@@ -264,7 +361,7 @@ class Engine:
             return
         if number == self._current:
             log.warning("lost the broker %s", self._last_error)
-            self._leave_current()
+            self._leave_current(line, lost.why)
         else:
             log.debug("link not usable: %s", self._last_error)
         self._obey(self._switch.failed(number, self._loop.now()))
@@ -276,13 +373,17 @@ class Engine:
         if self._current is None and chosen is not None and chosen[0] in self._lines:
             self._switch_to(chosen[0], retire=None)
 
-    def _drop(self, number: int) -> None:
-        self._lines.drop(number)
-        if number == self._current:
-            self._leave_current()
+    def _drop(self, order: Abort) -> None:
+        line = self._lines.get(order.link)
+        self._lines.drop(order.link)
+        if order.link == self._current and line is not None:
+            self._last_error = f"{line.target.member} at {line.target.address}: {order.why}"
+            self._leave_current(line, order.why)
 
-    def _leave_current(self) -> None:
+    def _leave_current(self, line: Line, why: str) -> None:
         self._current = None
+        self._lost_line = line
+        self._emit(Disconnected(line.target.member, line.target.address, why))
         self._publisher.trouble()
         self._publisher.blocked = None
         self._publisher.detach()
@@ -292,7 +393,9 @@ class Engine:
 
     def _blocked(self, number: int, why: str | None) -> None:
         if number == self._current:
+            member = self._lines[number].target.member
             log.warning("the broker blocks publishers: %s", why) if why else log.info("publishers go on")
+            self._emit(PublishersBlocked(member, why) if why else PublishersUnblocked(member))
             self._publisher.blocked = why
             self._schedule()
 
@@ -308,6 +411,7 @@ class Engine:
             self._switch.wake_at(now),
             self._publisher.ledger.earliest_deadline,
             self._declarer.earliest_deadline,
+            self._check_at,
         )
         if self._timer is not None and self._timer_at <= due:
             return  # it is early enough, and will look again
@@ -322,6 +426,7 @@ class Engine:
         self._timer, self._timer_at = None, float("inf")
         self._publisher.expire()
         self._declarer.expire()
+        self._check()
         self._obey(self._switch.tick(self._loop.now()))
 
     def _snapshot(self) -> Snapshot:
@@ -335,6 +440,9 @@ class Engine:
             unconfirmed=len(self._publisher.ledger),
             blocked=self._publisher.blocked,
             consumers=sum(subscription.active for subscription in self._subscriptions),
+            consumers_wanted=sum(subscription.is_wanted for subscription in self._subscriptions),
+            in_hand=sum(subscription.in_hand for subscription in self._subscriptions),
+            last_switch=self._last_switch,
             error=self._last_error or None,
         )
 
@@ -348,6 +456,7 @@ class Engine:
         self._switch.close()
         self._settle_all()
         self._lines.close()
+        self._emit(ClientClosed(None if failure is None else str(failure)))
         self._current = None
         self.snapshot = self._snapshot()
         self.live.set()
@@ -361,6 +470,7 @@ class Engine:
         self._publisher.close()
         self._declarer.close(self.ending())
         for subscription in self._subscriptions:
+            subscription.flush()
             subscription.end(self.failure)
         self._subscriptions.clear()
 

@@ -8,8 +8,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rabbitkeeper.client.placement import Target
 from rabbitkeeper.client.publisher import Publisher
-from rabbitkeeper.client.switch import Target
 from rabbitkeeper.client.wire import Access, Channel, ChannelLost, Link, LinkLost, Loop
 
 log = logging.getLogger(__name__)

@@ -9,6 +9,17 @@ from rabbitkeeper.client.wire import Access
 
 
 @dataclass(frozen=True, slots=True)
+class LastSwitch:
+    """The last time that a client went over to another connection."""
+
+    previous: str  # the member before
+    member: str
+    at: float  # seconds since 1970
+    planned: bool  # the old connection still worked: nothing stalled
+    gap: float  # seconds without a connection that takes publishes; 0 if planned
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a client is, at one moment."""
 
@@ -19,7 +30,10 @@ class Status:
     epoch: int  # the newest that it has seen
     leader: str | None  # as last seen in ZooKeeper
     unconfirmed: int  # publishes without an outcome
-    consumers: int  # that the broker has taken on
+    consumers: int  # that a broker has taken on
+    consumers_wanted: int  # that should be: fewer are there for a moment after a switch, or see the events
+    in_hand: int  # messages delivered and not answered
+    last_switch: LastSwitch | None
     blocked: str | None  # why the broker blocks publishers, while it does
     zookeeper: bool  # whether ZooKeeper answers
     error: str | None  # the last one, while there is no connection

@@ -2,7 +2,8 @@
 
 The wish to consume outlives links and channels: whenever there is a link and no consumer, one is started,
 with growing pauses while the broker refuses. Each consumer has a channel of its own, so that another's
-error cannot end it.
+error cannot end it. Wish and fact are compared now and then (:meth:`Subscription.check`), so that no consumer
+goes missing in silence.
 
 What a lost channel had delivered and the user has not taken yet is dropped here, because the broker delivers
 it again. What he has taken stays his; his answer to it then does nothing.
@@ -11,20 +12,49 @@ it again. What he has taken stays his; his answer to it then does nothing.
 import logging
 import queue
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from rabbitkeeper.client.answers import Answers
+from rabbitkeeper.client.decoding import Delivery
 from rabbitkeeper.client.errors import NotAuthorized, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.events import ConsumerLost, ConsumerMissing, ConsumerStarted, Event
 from rabbitkeeper.client.message import Message
+from rabbitkeeper.client.retry import Retry
+from rabbitkeeper.client.seen import Seen
 from rabbitkeeper.client.wire import Channel, ChannelLost, Link
 
 log = logging.getLogger(__name__)
 
-RETRY_BASE = 0.02  # seconds; the first retry is at once, then full jitter from here …
-RETRY_MAX = 1.0  # … up to here
-MISSING_GRACE = 5.0  # seconds after a switch in which a missing queue may still be declared
+MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
+START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
 
-NOT_FOUND, ACCESS_REFUSED, PRECONDITION_FAILED = 404, 403, 406
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
+
+_Item = tuple[Answers, Delivery] | RabbitKeeperError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a subscription needs of the engine.
+
+    Args:
+        post: hands a call over to the I/O thread.
+        call_later: the loop's timer.
+        now: seconds, monotonic.
+        emit: takes events.
+        resolve: the broker's name of a queue.
+        is_pending: whether a queue is yet to be declared again.
+    """
+
+    post: Callable[[Callable[[], None]], None]
+    call_later: Callable[[float, Callable[[], None]], Any]
+    now: Callable[[], float]
+    emit: Callable[[Event], None]
+    resolve: Callable[[str], str]
+    is_pending: Callable[[str], bool]
+    random: Random
 
 
 class Subscription:
@@ -32,66 +62,93 @@ class Subscription:
 
     Args:
         queue_name: what to consume from.
-        prefetch: how many unacked messages the broker may have out.
-        post: hands a call over to the I/O thread.
-        call_later: the loop's timer.
-        now: seconds, monotonic.
+        prefetch: how many unanswered messages the broker may have out.
+        dedupe: as many ids of acked messages are remembered, and messages with one of them acked unseen.
     """
 
-    def __init__(
-        self,
-        queue_name: str,
-        prefetch: int,
-        *,
-        post: Callable[[Callable[[], None]], None],
-        call_later: Callable[[float, Callable[[], None]], Any],
-        now: Callable[[], float],
-        random: Random,
-    ) -> None:
+    def __init__(self, queue_name: str, prefetch: int, dedupe: int, around: Surroundings) -> None:
         self.queue_name = queue_name
         self.prefetch = prefetch
         self.active = False  # the broker has a consumer of ours
-        self._post = post
-        self._call_later = call_later
-        self._now = now
-        self._random = random
+        self._around = around
+        self._seen = Seen(dedupe) if dedupe else None
+        self._on_ack = None if self._seen is None else self._seen.acked
+        self._retry = Retry(around.random)
         self._link: Link | None = None
+        self._member = ""
         self._channel: Channel | None = None
+        self._answers: Answers | None = None
+        self._leaving: list[Answers] = []  # of channels that live on for answers
         self._generation = 0
-        self._failures = 0
-        self._linked_at = 0.0
+        self._waits_until: float | None = None  # for a retry
+        self._tried_at = 0.0
+        self._patient_until = 0.0  # a queue that is not found may yet be declared
+        self._missing_since: float | None = None
+        self._why = "it was never started"
         self._wanted = True
-        self._inbox: queue.SimpleQueue[tuple[Channel, Message] | RabbitKeeperError | None] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
 
     # -- on the I/O thread
 
-    def attach(self, link: Link) -> None:
-        """Consume over ``link`` from now on."""
+    def attach(self, link: Link, member: str, since: float) -> None:
+        """Consume over ``link``, which everything goes over since then (seconds, monotonic)."""
         self.detach()
-        self._link = link
-        self._failures = 0
-        self._linked_at = self._now()
+        self._link, self._member = link, member
+        self._retry.worked()
+        self._patient_until = since + MISSING_GRACE
+        if self._missing_since is None:
+            self._missing_since = self._around.now()
         self._start()
 
+    def hurry(self) -> None:
+        """What it waits for may be there now: do not wait out the pause."""
+        if self._waits_until is not None:
+            self._start()
+
     def detach(self) -> None:
-        """The link is gone or is being left. While it lives, what it has delivered can be taken and acked."""
+        """The link is gone or is being left. While it lives, what it brought can be taken and answered."""
         if self._channel is not None:
-            self._channel.stop_consuming()
-        self._link = self._channel = None
-        self._generation += 1
-        self.active = False
+            self._channel.stop_consuming(lambda: None)
+        if self._answers is not None:
+            self._leaving = [answers for answers in self._leaving if answers.open] + [self._answers]
+        self._forget()
+        self._link = None
+
+    def stop(self, on_stopped: Callable[[], None]) -> None:
+        """Have the broker deliver no more, and give back what the user has not taken."""
+        self._wanted = False
+
+        def stopped() -> None:
+            self._give_back()
+            self._inbox.put(None)
+            on_stopped()
+
+        if self._channel is not None and self._channel.is_open:
+            self._channel.stop_consuming(stopped)
+        else:
+            stopped()
+
+    @property
+    def in_hand(self) -> int:
+        """Messages delivered and not answered, whether taken or not."""
+        current = self._answers.open if self._answers is not None else 0
+        return current + sum(answers.open for answers in self._leaving)
+
+    def flush(self) -> None:
+        """Send the answers that have gathered."""
+        for answers in [*self._leaving, *([self._answers] if self._answers is not None else [])]:
+            answers.flush()
 
     def cancel(self) -> None:
         """The user wants no more: what he has not answered goes back to the queue."""
         self._wanted = False
+        self.flush()
         channel = self._channel
-        self._link = self._channel = None
-        self._generation += 1
-        self.active = False
+        self._forget()
+        self._link = None
         if channel is not None:
             channel.close()
+        self._inbox.put(None)
 
     def end(self, error: RabbitKeeperError | None) -> None:
         """No message will come any more; the user's iterator ends, with ``error`` if there is one."""
@@ -99,79 +156,138 @@ class Subscription:
         self.active = False
         self._inbox.put(error)
 
+    @property
+    def is_wanted(self) -> bool:
+        return self._wanted
+
+    def check(self) -> None:
+        """Compare the wish with the fact; report a difference and see to it."""
+        now = self._around.now()
+        if not self._wanted or self._link is None or not self._link.is_open:
+            return
+        if self.active and self._channel is not None and self._channel.is_open:
+            return
+        self.active = False
+        if self._missing_since is None:
+            self._missing_since = now
+        missing = now - self._missing_since
+        if missing >= MISSING_GRACE:
+            log.warning("no consumer of %r for %.0f s: %s", self.queue_name, missing, self._why)
+            self._around.emit(ConsumerMissing(self.queue_name, missing, self._why))
+        waits = self._waits_until is not None and now < self._waits_until + 1.0
+        if not waits and now - self._tried_at > START_PATIENCE:
+            channel = self._channel
+            self._why = f"no answer from the broker in {START_PATIENCE:g} s" if channel else self._why
+            self._forget()
+            if channel is not None:
+                channel.close()
+            self._start()
+
     def _start(self) -> None:
         link = self._link
         if link is None or not self._wanted or self._channel is not None or not link.is_open:
             return
         self._generation += 1
+        self._waits_until = None
+        self._tried_at = self._around.now()
         generation = self._generation
 
         def opened(channel: Channel) -> None:
+            answers = Answers(
+                channel, self.prefetch, post=self._around.post, call_later=self._around.call_later
+            )
+            if generation == self._generation:
+                self._answers = answers
             channel.consume(
-                self.queue_name,
+                self._around.resolve(self.queue_name),
                 self.prefetch,
                 on_ready=lambda: self._consuming(generation),
-                on_message=lambda method, properties, body: self._inbox.put(
-                    (channel, self._message(channel, method, properties, body))
-                ),
+                on_deliveries=lambda deliveries: self._delivered(answers, deliveries),
                 on_cancelled=lambda: self._lost(generation, ChannelLost(0, "the broker ended the consumer")),
+                unanswered=lambda: answers.open,
             )
 
         self._channel = link.channel(opened, lambda _channel, lost: self._lost(generation, lost))
 
+    def _forget(self) -> None:
+        """The present consumer is none any more."""
+        self._channel = self._answers = None
+        self._generation += 1
+        self.active = False
+
+    def _delivered(self, answers: Answers, deliveries: list[Delivery]) -> None:
+        answers.delivered(deliveries[-1][0])
+        put = self._inbox.put
+        for delivery in deliveries:
+            put((answers, delivery))
+        if not self._wanted:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """What waits here goes back to the queue."""
+        ends: list[_Item] = []
+        while True:
+            try:
+                item = self._inbox.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(item, tuple):
+                item[0].nack(item[1][0], requeue=True)
+            else:
+                ends.append(item)
+        for end in ends:
+            self._inbox.put(end)
+
     def _consuming(self, generation: int) -> None:
         if generation == self._generation:
             self.active = True
-            self._failures = 0
+            self._missing_since = None
+            self._retry.worked()
+            self._around.emit(ConsumerStarted(self.queue_name, self._member))
 
     def _lost(self, generation: int, lost: ChannelLost) -> None:
         if generation != self._generation:
             return
-        if self._channel is not None:
-            self._channel.close()
-        self._channel = None
-        self.active = False
-        self._generation += 1
-        settled = self._now() - self._linked_at > MISSING_GRACE
-        if lost.code == ACCESS_REFUSED:
-            self.end(NotAuthorized(f"consuming from {self.queue_name!r} was refused: {lost.why}"))
+        channel, was_active = self._channel, self.active
+        self._forget()
+        self._why = lost.why
+        if channel is not None:
+            channel.close()
+        now = self._around.now()
+        if not self._wanted:
             return
-        if lost.code == PRECONDITION_FAILED or (lost.code == NOT_FOUND and settled):
-            self.end(TopologyError(f"cannot consume from {self.queue_name!r}: {lost.why}"))
+        if self._missing_since is None:
+            self._missing_since = now
+            self._patient_until = now + MISSING_GRACE
+        error = self._final(lost, was_active)
+        if error is not None or was_active:
+            self._around.emit(ConsumerLost(self.queue_name, lost.why, error is not None))
+        if error is not None:
+            log.error("consumer of %r ended: %s", self.queue_name, lost.why)
+            self.end(error)
             return
-        self._failures += 1
-        delay = 0.0
-        if self._failures > 1:
-            delay = self._random.uniform(RETRY_BASE, min(RETRY_MAX, RETRY_BASE * 2**self._failures))
+        delay = self._retry.failed()
         log.info("consumer of %r ended: %s; again in %.2f s", self.queue_name, lost.why, delay)
+        self._waits_until = now + delay
         expected = self._generation
 
         def again() -> None:
             if expected == self._generation:
                 self._start()
 
-        self._call_later(delay, again)
+        self._around.call_later(delay, again)
 
-    def _message(self, channel: Channel, method: Any, properties: Any, body: bytes) -> Message:
-        def answer(tag: int, ack: bool, requeue: bool) -> None:
-            def send() -> None:
-                if ack:
-                    channel.ack(tag)
-                else:
-                    channel.nack(tag, requeue=requeue)
-
-            self._post(send)
-
-        return Message(
-            body=body,
-            exchange=method.exchange,
-            routing_key=method.routing_key,
-            properties=properties,
-            redelivered=bool(method.redelivered),
-            delivery_tag=method.delivery_tag,
-            queue=self.queue_name,
-            _answer=answer,
-        )
+    def _final(self, lost: ChannelLost, was_active: bool) -> RabbitKeeperError | None:
+        """The error to end with; None if the consumer may well be taken on again."""
+        if lost.code == ACCESS_REFUSED and "exclusive use" not in lost.why:
+            return NotAuthorized(f"consuming from {self.queue_name!r} was refused: {lost.why}")
+        never_taken_on = lost.code == PRECONDITION_FAILED and not was_active
+        # a classic queue on a node that is down is not found either, and comes back with its node
+        deleted = lost.code == NOT_FOUND and "no queue" in lost.why
+        patient = self._around.now() <= self._patient_until or self._around.is_pending(self.queue_name)
+        if never_taken_on or (deleted and not patient):
+            return TopologyError(f"cannot consume from {self.queue_name!r}: {lost.why}")
+        return None
 
     # -- on the user's thread
 
@@ -189,6 +305,11 @@ class Subscription:
                 if item is None:
                     return None
                 raise item
-            channel, message = item
-            if channel.is_open:
-                return message
+            answers, delivery = item
+            if not answers.is_alive:
+                continue
+            message = Message(delivery, self.queue_name, answers, self._on_ack)
+            if self._seen is not None and self._seen.has(message):
+                answers.ack(message.delivery_tag)
+                continue
+            return message

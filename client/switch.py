@@ -10,52 +10,25 @@ one, over which everything goes, and a *next* one, which becomes the current one
 
 * The current link is lost: the next is opened at once, to the leader or, as the brokers are one cluster, to
   any other live member. Nobody waits for an election.
-* The lead has moved and the current link works: the next link is opened first and the client moves when it
-  is ready, so nothing stalls; whatever was unconfirmed on the old link is waited for, then published again.
+* The client had better be elsewhere (the lead has moved, or see the placement) and the current link works:
+  the next link is opened first and the client moves when it is ready, so nothing stalls; whatever was
+  unconfirmed on the old link is waited for, then published again.
 * An agent says that its broker is hung or has stopped: the link to it is dropped without a handshake.
 * ZooKeeper is away: the last view stays, and nothing is given up because of it.
 
 Only an equal or newer epoch is acted on: a stale view cannot move a client back.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from types import MappingProxyType
 
+from rabbitkeeper.client.placement import Placement, Target, Targets
+from rabbitkeeper.client.retry import Retry
 from rabbitkeeper.coordinator.records import MemberStatus
 
-DEAD = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE})
-"""States in which an agent says that its broker takes nothing."""
-
-BACKOFF_BASE = 0.05  # seconds; the first retry of a broker is at once, then full jitter from here …
-BACKOFF_MAX = 1.0  # … up to here
-MOVE_RETRY = 1.0  # seconds between attempts to move to the leader while the current link works
+MOVE_RETRY = 1.0  # seconds between attempts to move while the current link works
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A broker as the group knows it."""
-
-    member: str
-    instance: str
-    address: str  # host:port
-    status: MemberStatus
-    site: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """The group as the switch sees it.
-
-    ``leader`` may name a member that has no znode any more: the leader's znode is what counts.
-    """
-
-    epoch: int = 0  # of the leader; of the last one seen while there is none
-    leader: Target | None = None
-    members: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Phase(StrEnum):
@@ -100,8 +73,8 @@ Order = Open | Promote | Abort
 
 @dataclass(slots=True)
 class _Failures:
-    count: int
-    retry_at: float
+    retry: Retry
+    retry_at: float = 0.0  # seconds, monotonic
 
 
 class Switch:
@@ -109,13 +82,11 @@ class Switch:
 
     Args:
         now: when the client was started.
-        random: for the jitter and for spreading clients over members; seeded in tests.
-        allow: members that may be connected to; all by default.
+        random: for the jitter; seeded in tests.
+        placement: chooses among the members.
     """
 
-    def __init__(
-        self, now: float, random: Random, *, allow: Callable[[Target], bool] = lambda _target: True
-    ) -> None:
+    def __init__(self, now: float, random: Random, placement: Placement | None = None) -> None:
         self.phase = Phase.CONNECTING
         self.targets = Targets()
         self.current: tuple[int, Target] | None = None
@@ -123,9 +94,9 @@ class Switch:
         self.since = now  # of the phase
         self.lost_at: float | None = None  # when the last working link was lost
         self._random = random
-        self._allow = allow
+        self._placement = placement or Placement("leader", None, random, now)
         self._links = 0
-        self._failures: dict[str, _Failures] = {}
+        self._failures: dict[str, _Failures] = {}  # by address
         self._retry_at = now  # when the next attempt is due, whatever its target
 
     def view(self, targets: Targets, now: float) -> list[Order]:
@@ -134,12 +105,13 @@ class Switch:
             return []
         for address in self._freshly_well(targets):
             self._failures.pop(address, None)
+        self._placement.view(self.targets, targets, now)
         self.targets = targets
         orders: list[Order] = []
         if self.next is not None and self._gone(self.next[1]):
             orders.append(Abort(self.next[0], f"{self.next[1].member} is not well any more"))
             self.next = None
-        if self.current is not None and self._declared_dead(self.current[1]):
+        if self.current is not None and self.targets.declares_dead(self.current[1]):
             orders += self._lose(f"its agent says that {self.current[1].member} takes nothing", now)
         return orders + self.tick(now)
 
@@ -151,6 +123,7 @@ class Switch:
         urgent = self.current is not None and self._gone(self.current[1])
         self.current, self.next = self.next, None
         self._failures.pop(self.current[1].address, None)
+        self._placement.fulfilled()
         self._enter(Phase.LIVE, now)
         return [Promote(link, self.current[1], retire, urgent), *self.tick(now)]
 
@@ -161,6 +134,7 @@ class Switch:
             self.next = None
             self._penalize(address, now)
             if self.current is not None:
+                self._placement.refused()
                 self._retry_at = now + self._random.uniform(0, MOVE_RETRY)
             return self.tick(now)
         if self.current is not None and self.current[0] == link:
@@ -192,40 +166,28 @@ class Switch:
         if self.phase is Phase.CLOSED or self.next is not None:
             return float("inf")
         if self.current is not None:
-            return self._retry_at if self._wants_to_move() else float("inf")
+            wish = self._placement.wish(self.targets, self.current[1], now)
+            return self._retry_at if wish is not None else self._placement.compare_at
         due = [
             self._failures[target.address].retry_at
-            for target in self._candidates()
+            for target in self._placement.candidates(self.targets)
             if target.address in self._failures
         ]
-        if self.phase is Phase.CONNECTING and self.targets.leader is None and self.targets.members:
+        if self._waits_for_leader and self.targets.members:
             due.append(self.since + LEADERLESS_GRACE)
         return max(now, min(due, default=float("inf")))
 
     # -- choosing
 
-    def _candidates(self) -> list[Target]:
-        """Where one could connect to: the leader first, then the live members, the well ones first."""
-        leader = self.targets.leader
-        others = [
-            target
-            for target in self.targets.members.values()
-            if target.status not in DEAD
-            and target.status is not MemberStatus.STARTING
-            and (leader is None or target.member != leader.member)
-        ]
-        self._random.shuffle(others)
-        others.sort(key=lambda target: target.status is not MemberStatus.RUNNING)
-        first = [] if leader is None or self._declared_dead(leader) else [leader]
-        return [target for target in (*first, *others) if self._allow(target)]
+    @property
+    def _waits_for_leader(self) -> bool:
+        return (
+            self.phase is Phase.CONNECTING and self.targets.leader is None and self._placement.awaits_leader
+        )
 
     def _choose(self, now: float) -> tuple[Target | None, str]:
-        candidates = self._candidates()
-        if (
-            self.phase is Phase.CONNECTING
-            and self.targets.leader is None
-            and now < self.since + LEADERLESS_GRACE
-        ):
+        candidates = self._placement.candidates(self.targets)
+        if self._waits_for_leader and now < self.since + LEADERLESS_GRACE:
             return None, "waiting for a leader"
         for target in candidates:
             failures = self._failures.get(target.address)
@@ -237,22 +199,14 @@ class Switch:
             return min(due, key=lambda target: self._failures[target.address].retry_at), "trying again"
         return None, "every broker failed just now"
 
-    def _wants_to_move(self) -> bool:
-        """The current link works, but the leader is elsewhere."""
-        leader = self.targets.leader
-        return (
-            self.current is not None
-            and leader is not None
-            and self._allow(leader)
-            and not self._declared_dead(leader)
-            and leader.address != self.current[1].address
-        )
-
     def _move(self, now: float) -> list[Order]:
-        leader = self.targets.leader
-        if leader is None or not self._wants_to_move() or now < self._retry_at:
+        if self.current is None or now < self._retry_at:
             return []
-        return [self._open(leader, f"{leader.member} leads now")]
+        wish = self._placement.wish(self.targets, self.current[1], now)
+        if wish is None:
+            return []
+        leads = self.targets.leader is not None and wish.member == self.targets.leader.member
+        return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}")]
 
     def _open(self, target: Target, why: str) -> Open:
         self._links += 1
@@ -262,12 +216,8 @@ class Switch:
     # -- remembering
 
     def _penalize(self, address: str, now: float) -> None:
-        """Full jitter: a broker that failed n times is tried again within base × 2ⁿ seconds, never sooner
-        than the others (Brooker, "Exponential Backoff And Jitter", 2015)."""
-        count = self._failures[address].count + 1 if address in self._failures else 1
-        ceiling = min(BACKOFF_MAX, BACKOFF_BASE * 2**count)
-        delay = 0.0 if count == 1 else self._random.uniform(0, ceiling)
-        self._failures[address] = _Failures(count, now + delay)
+        failures = self._failures.setdefault(address, _Failures(Retry(self._random)))
+        failures.retry_at = now + failures.retry.failed()
 
     def _freshly_well(self, targets: Targets) -> list[str]:
         """Addresses of members that have changed for the better, or of a newly announced leader."""
@@ -281,13 +231,9 @@ class Switch:
             self._retry_at = 0.0
         return well
 
-    def _declared_dead(self, target: Target) -> bool:
-        member = self.targets.members.get(target.member)
-        return member is not None and member.address == target.address and member.status in DEAD
-
     def _gone(self, target: Target) -> bool:
         """Not a sensible target any more: declared dead, or unknown while others are there."""
-        if self._declared_dead(target):
+        if self.targets.declares_dead(target):
             return True
         leader = self.targets.leader
         leads = leader is not None and leader.address == target.address

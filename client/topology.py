@@ -4,12 +4,15 @@ A durable queue is a quorum queue by default: its messages are on a majority of 
 confirmed. Only that survives a broker; classic queues live on one node.
 """
 
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from rabbitkeeper.client.errors import InvalidArgument
+
+_SERVER_NAMED = "server-named:"  # begins the client's own name of a queue that the broker names
 
 
 def _no_arguments() -> Mapping[str, Any]:
@@ -42,8 +45,12 @@ class Exchange:
 class Queue:
     """A queue: ``Queue("my-queue")``.
 
+    With ``Queue("", exclusive=True)`` the broker names it, and names it anew after each switch. Its ``name``
+    here is one that only the client knows; it stands for the queue in ``Binding``, ``consume`` and
+    ``queue_name``, which tells the broker's.
+
     Args:
-        name: its name; it must have one.
+        name: its name; empty for one that the broker names, which must be exclusive or auto-delete.
         durable: it survives a restart of the brokers.
         exclusive: for this connection alone; gone with it.
         auto_delete: gone with its last consumer.
@@ -60,7 +67,14 @@ class Queue:
     arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
-        _check_short("queue name", self.name, empty=False)
+        if self.name == "":
+            if not (self.exclusive or self.auto_delete):
+                raise InvalidArgument(
+                    "a queue without a name is named anew after each switch: give it a name, "
+                    "or make it exclusive or auto-delete"
+                )
+            object.__setattr__(self, "name", f"{_SERVER_NAMED}{uuid.uuid4().hex}")
+        _check_short("queue name", self.name)
         if self.type not in (None, "quorum", "classic", "stream"):
             raise InvalidArgument(
                 f"queue type {self.type!r} is not valid: use 'quorum', 'classic' or 'stream'"
@@ -70,6 +84,11 @@ class Queue:
                 f"queue {self.name!r}: a quorum queue is durable, not exclusive and not auto-delete; "
                 "use type='classic' for this one"
             )
+
+    @property
+    def is_server_named(self) -> bool:
+        """Whether the broker chooses its name."""
+        return self.name.startswith(_SERVER_NAMED)
 
     @property
     def _can_replicate(self) -> bool:
@@ -108,6 +127,7 @@ class Topology:
 
     def __init__(self) -> None:
         self._entities: dict[tuple[object, ...], Entity] = {}
+        self._names: dict[str, str] = {}  # the broker's, by the client's
 
     def record(self, entity: Entity) -> None:
         """Remember ``entity``; one of the same name is replaced."""
@@ -119,6 +139,23 @@ class Topology:
 
     def __len__(self) -> int:
         return len(self._entities)
+
+    def name(self, queue: str, given: str) -> str | None:
+        """The broker has named ``queue``; the name that it had before, if any."""
+        previous = self._names.get(queue)
+        self._names[queue] = given
+        return previous
+
+    def resolve(self, queue: str) -> str:
+        """The broker's name of ``queue``."""
+        return self._names.get(queue, queue)
+
+
+def describe(entity: Entity) -> str:
+    """As in a sentence: ``queue 'orders'``."""
+    if isinstance(entity, Binding):
+        return f"binding of queue {entity.queue!r} to exchange {entity.exchange!r}"
+    return f"{type(entity).__name__.lower()} {entity.name!r}"
 
 
 def _key(entity: Entity) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel as PikaChannel
 from pika.spec import PERSISTENT_DELIVERY_MODE, Basic, BasicProperties
 
+from rabbitkeeper.client.decoding import Decoder, Delivery
 from rabbitkeeper.client.errors import InvalidArgument
 from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
 
@@ -171,6 +172,7 @@ class Link:
         self._on_blocked: Callable[[str | None], None] | None = on_blocked
         self._is_open = False
         self._channels: list[Channel] = []
+        self._decoder: Decoder | None = None
         self._timer: Any = loop.call_later(
             timeout, lambda: self._fail(LinkLost(f"no answer in {timeout:g} s"))
         )
@@ -192,7 +194,7 @@ class Link:
         self, on_open: Callable[["Channel"], None], on_lost: Callable[["Channel", ChannelLost], None]
     ) -> "Channel":
         """Open a channel. ``on_lost`` is for a channel that the broker closed, not for a lost link."""
-        channel = Channel(self._connection, on_open, on_lost)
+        channel = Channel(self._connection, self._decoder, on_open, on_lost)
         self._channels = [known for known in self._channels if known.is_usable]
         self._channels.append(channel)
         return channel
@@ -238,6 +240,7 @@ class Link:
 
     def _opened(self, _connection: object) -> None:
         self._is_open = True
+        self._decoder = _decode_deliveries(self._connection)
         if self._timer is not None:
             self._loop.cancel(self._timer)
             self._timer = None
@@ -272,12 +275,14 @@ class Channel:
     def __init__(
         self,
         connection: SelectConnection,
+        decoder: Decoder | None,
         on_open: Callable[["Channel"], None],
         on_lost: Callable[["Channel", ChannelLost], None],
     ) -> None:
         self._on_open: Callable[[Channel], None] | None = on_open
         self._on_lost: Callable[[Channel, ChannelLost], None] | None = on_lost
-        self._unanswered: set[int] = set()  # delivery tags
+        self._decoder = decoder
+        self._unanswered: Callable[[], int] = lambda: 0
         self._channel: PikaChannel = connection.channel(on_open_callback=self._opened)
         self._channel.add_on_close_callback(self._closed)
 
@@ -293,7 +298,7 @@ class Channel:
     @property
     def unanswered(self) -> int:
         """Deliveries that were neither acked nor nacked."""
-        return len(self._unanswered) if self.is_open else 0
+        return self._unanswered() if self.is_open else 0
 
     def close(self) -> None:
         """Give the channel up; nothing of it is reported any more."""
@@ -309,6 +314,8 @@ class Channel:
 
     def _closed(self, _channel: object, error: BaseException) -> None:
         report, self._on_open, self._on_lost = self._on_lost, None, None
+        if self._decoder is not None:
+            self._decoder.forget(self._channel.channel_number)
         if report is not None and isinstance(error, exceptions.ChannelClosedByBroker):
             report(self, ChannelLost(error.reply_code, error.reply_text))
 
@@ -352,12 +359,19 @@ class Channel:
 
     # -- declaring
 
-    def declare(self, entity: Entity, on_done: Callable[[], None]) -> None:
-        """Declare ``entity``; a refusal closes the channel."""
+    def declare(
+        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None]
+    ) -> None:
+        """Declare ``entity``; a refusal closes the channel.
 
-        def done(_frame: object) -> None:
+        Args:
+            resolve: tells the broker's name of a queue.
+            on_done: with the broker's name of a queue, or None.
+        """
+
+        def done(frame: Any) -> None:
             if self._on_lost is not None:
-                on_done()
+                on_done(getattr(frame.method, "queue", None))
 
         match entity:
             case Exchange():
@@ -372,7 +386,7 @@ class Channel:
                 )
             case Queue():
                 self._channel.queue_declare(
-                    entity.name,
+                    "" if entity.is_server_named else entity.name,
                     durable=entity.durable,
                     exclusive=entity.exclusive,
                     auto_delete=entity.auto_delete,
@@ -381,7 +395,7 @@ class Channel:
                 )
             case Binding():
                 self._channel.queue_bind(
-                    entity.queue,
+                    resolve(entity.queue),
                     entity.exchange,
                     routing_key=entity.routing_key,
                     arguments=dict(entity.arguments),
@@ -394,22 +408,28 @@ class Channel:
         self,
         queue: str,
         prefetch: int,
+        *,
         on_ready: Callable[[], None],
-        on_message: Callable[[Any, BasicProperties, bytes], None],
+        on_deliveries: Callable[[list[Delivery]], None],
         on_cancelled: Callable[[], None],
+        unanswered: Callable[[], int],
     ) -> None:
         """Set the prefetch, then consume with acks by hand.
 
         Args:
             on_ready: the broker has taken the consumer on.
-            on_message: with pika's ``Basic.Deliver``, the properties and the body.
+            on_deliveries: with what has come together.
             on_cancelled: the broker has ended the consumer (its queue was deleted, or moved).
+            unanswered: tells how many deliveries were neither acked nor nacked.
         """
+        self._unanswered = unanswered
 
-        def delivered(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
+        def delivered(deliveries: list[Delivery]) -> None:
             if self._on_lost is not None:
-                self._unanswered.add(method.delivery_tag)
-                on_message(method, properties, body)
+                on_deliveries(deliveries)
+
+        def decoded(_channel: object, method: Any, properties: BasicProperties, body: bytes) -> None:
+            delivered([_delivery(method, properties, body)])
 
         def cancelled(_frame: object) -> None:
             if self._on_lost is not None:
@@ -421,32 +441,86 @@ class Channel:
 
         def limited(_frame: object) -> None:
             if self.is_open:
-                self._channel.basic_consume(queue, delivered, callback=consuming)
+                self._channel.basic_consume(queue, decoded, callback=consuming)
 
+        if self._decoder is not None:
+            self._decoder.consumers[self._channel.channel_number] = delivered
         self._channel.add_on_cancel_callback(cancelled)
         self._channel.basic_qos(prefetch_count=prefetch, callback=limited)
 
-    def stop_consuming(self) -> None:
-        """Cancel the consumer and leave the channel open for acks of what is in hand."""
-        if self.is_open:
-            for tag in self._channel.consumer_tags:
-                self._channel.basic_cancel(tag)
+    def stop_consuming(self, on_stopped: Callable[[], None]) -> None:
+        """Cancel the consumer and leave the channel open for answers to what was delivered.
 
-    def ack(self, tag: int) -> None:
-        """Answer a delivery; a tag that is not open on this channel does nothing."""
-        if self._open_tag(tag):
-            self._channel.basic_ack(tag)
+        Args:
+            on_stopped: nothing more will be delivered.
+        """
+
+        def stopped(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_stopped()
+
+        tags = list(self._channel.consumer_tags) if self.is_open else []
+        for tag in tags:
+            self._channel.basic_cancel(tag, callback=stopped)
+        if not tags:
+            on_stopped()
+
+    def ack(self, tag: int, *, multiple: bool) -> None:
+        """Ack a delivery, with ``multiple`` all up to it. A tag that is not open closes the channel."""
+        if self.is_open:
+            self._channel.basic_ack(tag, multiple=multiple)
 
     def nack(self, tag: int, *, requeue: bool) -> None:
-        """As :meth:`ack`."""
-        if self._open_tag(tag):
+        """Give a delivery back. A tag that is not open closes the channel."""
+        if self.is_open:
             self._channel.basic_nack(tag, requeue=requeue)
 
-    def _open_tag(self, tag: int) -> bool:
-        if not self.is_open or tag not in self._unanswered:
-            return False  # answering a tag twice would close the channel
-        self._unanswered.remove(tag)
-        return True
+
+def decode_properties(encoded: bytes) -> BasicProperties:
+    """Properties as a content header has them."""
+    properties: BasicProperties = BasicProperties()
+    properties.decode(encoded)
+    return properties
+
+
+def _delivery(method: Any, properties: BasicProperties, body: bytes) -> Delivery:
+    """What pika has decoded, as :mod:`decoding` would have."""
+    exchange, key = method.exchange.encode(), method.routing_key.encode()
+    envelope = bytes([len(exchange)]) + exchange + bytes([len(key)]) + key
+    return method.delivery_tag, bool(method.redelivered), envelope, b"".join(properties.encode()), body
+
+
+RECEIVE = 65536  # octets a read; pika's 4,096 are ten messages of a usual size
+
+
+def _decode_deliveries(connection: Any) -> Decoder | None:
+    """Have a connection's deliveries decoded by ours.
+
+    It takes the place of pika's ``_on_data_available`` and hands every other frame on to it. Where that, or
+    what it keeps, is not as in pika 1.3 and 1.4, pika goes on decoding everything.
+    """
+    decode = getattr(connection, "_on_data_available", None)
+    if (
+        not callable(decode)
+        or not isinstance(getattr(connection, "_frame_buffer", None), bytes)
+        or not isinstance(getattr(connection, "bytes_received", None), int)
+    ):
+        return None
+    decoder = Decoder(decode)
+
+    def received(data: bytes) -> None:
+        if connection._frame_buffer:  # what pika had of a frame when this took its place
+            data, connection._frame_buffer = connection._frame_buffer + data, b""
+        before = connection.bytes_received
+        decoder.feed(data)
+        # pika's heartbeat looks at whether this grows
+        connection.bytes_received = before + len(data)
+
+    connection._on_data_available = received
+    transport = getattr(connection, "_transport", None)
+    if transport is not None and hasattr(transport, "_MAX_RECV_BYTES"):
+        transport._MAX_RECV_BYTES = RECEIVE
+    return decoder
 
 
 def _link_lost(error: BaseException) -> LinkLost:

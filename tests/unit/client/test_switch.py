@@ -6,8 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from rabbitkeeper.client.placement import Target, Targets
+from rabbitkeeper.client.retry import MAXIMUM
 from rabbitkeeper.client.switch import (
-    BACKOFF_MAX,
     LEADERLESS_GRACE,
     Abort,
     Open,
@@ -15,8 +16,6 @@ from rabbitkeeper.client.switch import (
     Phase,
     Promote,
     Switch,
-    Target,
-    Targets,
 )
 from rabbitkeeper.coordinator.records import MemberStatus
 
@@ -126,7 +125,7 @@ def test_when_all_are_away_each_is_tried_again_within_the_longest_pause() -> Non
             break
         else:
             due = switch.wake_at(now)
-            assert due - now <= BACKOFF_MAX
+            assert due - now <= MAXIMUM
             now = max(due, now + 0.001)
             orders = switch.tick(now)
     assert {name for _, name in tried if _ > 15.0} == {"a", "b", "c"}
@@ -220,7 +219,7 @@ class SwitchMachine(RuleBasedStateMachine):
         """Without a link, either one is being opened, or a time is known, or nobody can be connected to."""
         if self.links:
             return
-        usable = self.switch._candidates()
+        usable = self.switch._placement.candidates(self.switch.targets)
         if usable:
             assert self.switch.wake_at(self.now) < float("inf")
 
