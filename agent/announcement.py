@@ -11,6 +11,7 @@ from rabbitkeeper.coordinator.records import (
     MaintenanceRecord,
     MemberRecord,
     SwitchoverRecord,
+    TakenConfig,
     Versions,
 )
 
@@ -29,13 +30,16 @@ class Announcer:
     instance: str
     version: str = metadata.version("rabbitkeeper")
 
-    def member(self, verdict: Verdict, since: str, rabbitmq: str | None) -> MemberRecord:
+    def member(
+        self, verdict: Verdict, since: str, rabbitmq: str | None, taken: TakenConfig | None = None
+    ) -> MemberRecord:
         """The member's record.
 
         Args:
             verdict: how the broker is.
             since: of that state, for people.
             rabbitmq: the broker's version, when it is known.
+            taken: the group configuration that the agent goes by.
         """
         broker = self.config.broker
         return MemberRecord(
@@ -50,6 +54,7 @@ class Announcer:
             reasons=verdict.reasons,
             since=since,
             tags=self.config.tags.record,
+            config=taken,
         )
 
     def leader(self, cause: str, since: str) -> LeaderRecord:

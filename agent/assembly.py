@@ -11,10 +11,12 @@ from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.drivers import driver_for
 from rabbitkeeper.agent.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.link import ProbeSettings
+from rabbitkeeper.agent.log import set_level
 from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
     from rabbitkeeper.agent.api import ApiServer
 
 
-def assemble(config: AgentConfig) -> Agent:
+def assemble(settings: Settings) -> Agent:
     """An agent that is ready to run.
+
+    Args:
+        settings: its file's, with the group's over them as far as they are known yet.
 
     Raises:
         ConfigurationError: the driver or the session cannot be made the way they are configured.
     """
+    config = settings.run()
     wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
 
     def beat() -> None:
@@ -48,7 +54,7 @@ def assemble(config: AgentConfig) -> Agent:
     store = Store(session, config.group)
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
     announcer = Announcer(config, instance=secrets.token_hex(8))
-    membership = Membership(session, store, announcer, wakeup, beat)
+    membership = Membership(session, store, announcer, wakeup, beat, see=settings.see)
     amqp = config.broker.amqp
     identity = Identity(
         member=config.name,
@@ -76,8 +82,14 @@ def assemble(config: AgentConfig) -> Agent:
         broker=broker,
         wake=wakeup.ring_group,
     )
+
+    def adopt(changed: AgentConfig) -> None:
+        probe.adapt(_probe_settings(changed))
+        watchdog.adapt(changed.watchdog_timeout)
+        set_level(changed.log.level)
+
     loop = Loop(
-        config,
+        settings,
         session=session,
         membership=membership,
         broker=broker,
@@ -87,6 +99,7 @@ def assemble(config: AgentConfig) -> Agent:
         operations=operations,
         board=board,
         beat=beat,
+        adopt=adopt,
     )
     return Agent(
         config,

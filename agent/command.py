@@ -17,7 +17,8 @@ from rabbitkeeper.agent.assembly import assemble
 from rabbitkeeper.agent.config import load
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.agent.drivers import BrokerStopFailed
-from rabbitkeeper.agent.log import configure
+from rabbitkeeper.agent.log import configure, set_level
+from rabbitkeeper.agent.settings import read_group_config
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 FAILED = 1
@@ -36,11 +37,13 @@ def command(config: Path | None, check: bool, sample_config: bool) -> None:
     if config is None:
         raise click.UsageError("Give the agent's CONFIG file; --sample-config prints one to start from.")
     try:
-        settings = load(config)
+        own = load(config)
         if check:
-            click.echo(f"{config}: member {settings.name} of group {settings.group}: valid")
+            click.echo(f"{config}: member {own.name} of group {own.group}: valid")
             return
-        configure(settings.log.level, settings.name)
+        configure(own.log.level, own.name)
+        settings = read_group_config(own)
+        set_level(settings.effective.log.level)
         agent = assemble(settings)
         _stop_on_signals(agent.stop)
         agent.run()

@@ -99,7 +99,7 @@ class Link:
     def __init__(
         self, settings: ProbeSettings, loop: IOLoop, events: LinkEvents, *, clock: Callable[[], float]
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._loop = loop
         self._events = events
         self._clock = clock
@@ -184,7 +184,7 @@ class Link:
     def _on_answer(self, confirmed: bool) -> None:
         latency = self._clock() - self._sent
         self._events.canary_answered(self, confirmed, latency)
-        self._loop.call_later(max(0.0, self._settings.interval - latency), self._send)
+        self._loop.call_later(max(0.0, self.settings.interval - latency), self._send)
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self._blocked = True

@@ -7,6 +7,11 @@ import sys
 _QUIET = {"pika": logging.CRITICAL, "kazoo": logging.ERROR}
 
 
+def set_level(level: str) -> None:
+    """Say more or less: ``debug``, ``info``, ``warning`` or ``error``."""
+    logging.getLogger("rabbitkeeper").setLevel(level.upper())
+
+
 def configure(level: str, member: str) -> None:
     """Send everything of ours to standard error.
 
@@ -17,6 +22,6 @@ def configure(level: str, member: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)-8s {member}  %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("rabbitkeeper").setLevel(level.upper())
+    set_level(level)
     for library, least in _QUIET.items():
         logging.getLogger(library).setLevel(least)

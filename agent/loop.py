@@ -26,9 +26,10 @@ from rabbitkeeper.agent.narrator import Narrator
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import AgentState, Board, SessionFacts
 from rabbitkeeper.agent.wakeup import Wakeup
-from rabbitkeeper.coordinator.election import Action, Decision, ElectionTiming, MemberState, decide
+from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
 from rabbitkeeper.coordinator.ranking import rank
 from rabbitkeeper.coordinator.records import HistoryEntry, MaintenanceRecord, MemberRecord, utcnow
 from rabbitkeeper.coordinator.session import Session
@@ -45,7 +46,7 @@ class Loop:
     """One agent's loop over parts that are made elsewhere (``assembly.py``).
 
     Args:
-        config: the agent's.
+        settings: the agent's.
         session: started.
         membership: its part in the group.
         broker: its broker.
@@ -55,13 +56,15 @@ class Loop:
         operations: what operators have asked for.
         board: where each turn's state is put up, for everybody else.
         beat: tells the watchdog that the loop comes round.
+        adopt: called with the configuration whenever the group's has changed it, for the parts that go by it
+            and are not the loop's.
         clock: monotonic seconds.
         wall: seconds since 1970; for an operator's appointed time and for nothing else.
     """
 
     def __init__(
         self,
-        config: AgentConfig,
+        settings: Settings,
         *,
         session: Session,
         membership: Membership,
@@ -72,19 +75,13 @@ class Loop:
         operations: Operations,
         board: Board,
         beat: Callable[[], None],
+        adopt: Callable[[AgentConfig], None] = lambda config: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        health = config.health
-        self._config = config
-        self._policy = HealthPolicy(
-            hung_after=health.hung_after,
-            fall=health.fall,
-            rise=health.rise,
-            start_grace=health.start_grace,
-            majority_interval=health.majority_interval,
-            majority_timeout=health.majority_timeout,
-        )
+        self._settings = settings
+        self._config = settings.effective
+        self._policy = _policy(self._config)
         self._session = session
         self._membership = membership
         self._broker = broker
@@ -94,6 +91,7 @@ class Loop:
         self._operations = operations
         self._board = board
         self._beat = beat
+        self._adopt = adopt
         self._clock = clock
         self._wall = wall
         self._campaign = Campaign(probe.confirm_majority)
@@ -135,11 +133,13 @@ class Loop:
         now = self._clock()
         self._beat()
         due: list[float | None] = [now + LONGEST_WAIT, self._renew(now), self._membership.read(now)]
+        if self._settings.effective is not self._config:
+            self._reconfigure(self._settings.effective)
         facts = self._probe.facts
         verdict, record = self._look(now, facts)
         self._refuse_wrong_credentials(facts)
         me = self._me(now, verdict)
-        timing = ElectionTiming(minority=self._policy.majority_doubt)
+        timing = replace(self._config.election.timing, minority=self._policy.majority_doubt)
         decision = decide(self._membership.view, me, now, timing)
         view = self._membership.view
         sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
@@ -151,6 +151,12 @@ class Loop:
             due.append(self._tend(now, facts, verdict))
         self._put_up(now, facts, verdict, decision, sentence)
         return min(moment for moment in due if moment is not None)
+
+    def _reconfigure(self, config: AgentConfig) -> None:
+        """Go by settings that have changed while it runs."""
+        self._config = config
+        self._policy = _policy(config)
+        self._adopt(config)
 
     # -- look
 
@@ -178,7 +184,7 @@ class Loop:
         if self._verdict is None or verdict.status is not self._verdict.status:
             self._since = utcnow()
         self._verdict = verdict
-        return verdict, self._announcer.member(verdict, self._since, facts.version)
+        return verdict, self._announcer.member(verdict, self._since, facts.version, self._settings.taken)
 
     def _refuse_wrong_credentials(self, facts: ConnectionFacts) -> None:
         """Credentials that have never worked are a mistake; later on they are a state like any other.
@@ -326,6 +332,18 @@ class Loop:
             paused=view is not None and view.pause is not None,
             can_form=self._session.connected,
         )
+
+
+def _policy(config: AgentConfig) -> HealthPolicy:
+    health = config.health
+    return HealthPolicy(
+        hung_after=health.hung_after,
+        fall=health.fall,
+        rise=health.rise,
+        start_grace=health.start_grace,
+        majority_interval=health.majority_interval,
+        majority_timeout=health.majority_timeout,
+    )
 
 
 def wrong_credentials(config: AgentConfig, facts: ConnectionFacts) -> WrongCredentials:

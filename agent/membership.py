@@ -46,6 +46,7 @@ class Membership:
         clock: monotonic seconds.
         draw: random numbers in [0, 1).
         launch: begins a job.
+        see: makes of each snapshot what is decided on.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Membership:
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         launch: Launch = Job,
+        see: Callable[[GroupView], GroupView] = lambda view: view,
     ) -> None:
         self._session = session
+        self._see = see
         self._store = store
         self._announcer = announcer
         self._wakeup = wakeup
@@ -202,7 +205,7 @@ class Membership:
         else:
             self._trouble = None
             self._note_switchover(now, view)
-            self.view = view
+            self.view = self._see(view)
             if view.leader is not None or view.leader_unreadable is not None:
                 self.vacant_since = None
             elif self.vacant_since is None:

@@ -85,6 +85,16 @@ class Probe:
             self._loop.add_callback_threadsafe(self._begin_stop)
             self._thread.join(_STOP_TIMEOUT)
 
+    def adapt(self, settings: ProbeSettings) -> None:
+        """Ask from now on as ``settings`` say; the connection stays. Returns at once."""
+
+        def adapt() -> None:
+            self._settings = settings
+            if self._link is not None:
+                self._link.settings = settings
+
+        self._loop.add_callback_threadsafe(adapt)
+
     def connect_now(self) -> None:
         """Do not wait for the next attempt: something has changed. Returns at once."""
         self._loop.add_callback_threadsafe(self._connect_if_down)

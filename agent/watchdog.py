@@ -42,6 +42,10 @@ class Watchdog:
         """Idempotent; returns at once."""
         self._stopped.set()
 
+    def adapt(self, timeout: float) -> None:
+        """Another timeout, in seconds, from the next check on."""
+        self._timeout = timeout
+
     def beat(self) -> None:
         """The loop has come round."""
         self._missed = 0

@@ -294,7 +294,7 @@ class Operator:
     ) -> OperationEntry:
         now = utcnow()
         return OperationEntry(
-            id=_new_id(self._wall()),
+            id=new_id(self._wall()),
             kind=kind,
             state=state,
             target=target,
@@ -420,6 +420,6 @@ def _classic_queues(view: GroupView, members: tuple[str, ...]) -> tuple[str, ...
     )
 
 
-def _new_id(wall: float) -> str:
+def new_id(wall: float) -> str:
     """Sorts by time, can be typed: ``1126-153002-x7c``."""
     return f"{datetime.fromtimestamp(wall, UTC):%m%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -49,5 +49,5 @@ def merit(tags: Tags, site: str | None) -> tuple[bool, int]:
 
 
 def preferred_site(view: GroupView) -> str | None:
-    """The site that the group's configuration prefers."""
-    return None
+    """The site that the group's configuration prefers; None if it prefers none."""
+    return None if view.config is None else view.config.record.preferred_site

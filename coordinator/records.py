@@ -8,7 +8,7 @@ ISO 8601 in UTC and are for people only: nothing is decided by them.
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -89,6 +89,15 @@ class Versions(Record):
     erlang: str | None = None
 
 
+class TakenConfig(Record):
+    """Which group configuration an agent goes by, and what its own file says of the same keys."""
+
+    version: int | None  # of the ``config`` znode; None: none has been taken yet
+    problem: str | None = None  # why a newer one, or none, is not taken; a sentence
+    restart_pending: tuple[str, ...] = ()  # keys whose new values hold once the agent has been started again
+    own: dict[str, Any] = Field(default_factory=dict)  # by key, as in "health.interval"
+
+
 class MemberRecord(ZnodeRecord):
     """``members/<name>``: who an agent is, what clients connect to, and how its broker is."""
 
@@ -104,6 +113,7 @@ class MemberRecord(ZnodeRecord):
     since: str  # of this state
     tags: Tags = Tags()
     load: dict[str, int] = Field(default_factory=dict)
+    config: TakenConfig | None = None
 
 
 class LeaderRecord(ZnodeRecord):
@@ -135,9 +145,25 @@ class ClusterRecord(ZnodeRecord):
 
 
 class GroupConfig(ZnodeRecord):
-    """``config``: what holds for the whole group."""
+    """``config``: what holds for the whole group, over what each agent's file says.
+
+    Besides ``mode`` it holds settings of the agents, in the sections of their files. They are the agents' to
+    understand, so that they are kept here as they are found.
+    """
 
     mode: Literal["cluster"] = "cluster"
+    preferred_site: str | None = None  # members of this site lead, if they can
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it sets, without the format's version and the mode."""
+        fields = self.model_dump(mode="json", exclude={"v", "mode"}, exclude_none=True)
+        return {key: value for key, value in fields.items() if value != {}}
+
+    def to_bytes(self) -> bytes:
+        """Only what is set."""
+        fields = {"v": self.v, "mode": self.mode, **self.settings}
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 class PauseRecord(ZnodeRecord):
@@ -159,6 +185,7 @@ class OperationKind(StrEnum):
     RESTART = "restart"  # one broker
     ROLLING_RESTART = "rolling-restart"  # all of them, one after the other
     REMOVE = "remove"  # a member from the RabbitMQ cluster
+    CONFIG = "config"  # change the group's configuration
 
 
 class OperationState(StrEnum):

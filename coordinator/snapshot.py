@@ -27,6 +27,7 @@ from rabbitkeeper.coordinator.records import (
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.view import (
     ClusterView,
+    ConfigView,
     GroupView,
     LeaderView,
     MaintenanceView,
@@ -169,7 +170,9 @@ def _view(
             views[name] = MemberView(member, znode.version, znode.owner)
     cluster_znode, leader_znode = found[paths.cluster], found[paths.leader]
     cluster = _decode(ClusterRecord, cluster_znode, problems)
-    config = _decode(GroupConfig, found[paths.config], problems)
+    config_znode = found[paths.config]
+    config = _decode(GroupConfig, config_znode, problems)
+    config_unreadable = problems[-1] if config is None and config_znode is not None else None
     switchover_znode, maintenance_znode = found[paths.switchover], found[paths.maintenance]
     switchover = _decode(SwitchoverRecord, switchover_znode, problems)
     maintenance = _decode(MaintenanceRecord, maintenance_znode, problems)
@@ -180,7 +183,8 @@ def _view(
         leader_unreadable=unreadable,
         members=MappingProxyType(views),
         cluster=ClusterView(cluster, cluster_znode.version) if cluster and cluster_znode else None,
-        config=config,
+        config=ConfigView(config, config_znode.version) if config and config_znode else None,
+        config_unreadable=config_unreadable,
         pause=_pause(found[paths.pause], problems),
         switchover=SwitchoverView(switchover, switchover_znode.version)
         if switchover and switchover_znode

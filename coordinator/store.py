@@ -73,16 +73,11 @@ class Store:
 
     # -- the group
 
-    def create_group(self, config: GroupConfig) -> GroupConfig:
+    def create_group(self, config: GroupConfig) -> None:
         """Create the group's persistent znodes unless they are there.
 
-        Atomic: the group appears with all of them or not at all. Several agents may call it at once.
-
-        Returns:
-            The configuration that holds, which is another than ``config`` if the group was there already.
-
-        Raises:
-            RecordError: the group is there and its configuration cannot be read.
+        Atomic: the group appears with all of them or not at all. Several agents may call it at once. What a
+        group that is there already has stays, whatever it holds.
         """
         paths = self.paths
         self.session.ensure_path(ROOT)
@@ -99,10 +94,6 @@ class Store:
             for missing in skeleton:
                 with suppress(ZnodeExists):
                     self.session.create(missing.path, missing.data)
-        znode = self._read(paths.config)
-        if znode is None:
-            raise unknown_group(self.session, paths.group)
-        return GroupConfig.from_bytes(paths.config, znode.data)
 
     def snapshot(self, *, watch: bool = True) -> GroupView:
         """All of the group at about one moment; see :meth:`GroupReader.read`."""

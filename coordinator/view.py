@@ -42,6 +42,14 @@ class ClusterView:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigView:
+    """The ``config`` znode."""
+
+    record: GroupConfig
+    version: int  # of the znode: a change is written only over the one that it was made from
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchoverView:
     """The ``switchover`` znode."""
 
@@ -71,7 +79,8 @@ class GroupView:
     leader_unreadable: str | None = None  # why, if there is a ``leader`` that cannot be understood
     members: Mapping[str, MemberView] = field(default_factory=lambda: MappingProxyType({}))
     cluster: ClusterView | None = None
-    config: GroupConfig | None = None
+    config: ConfigView | None = None
+    config_unreadable: str | None = None  # why, if there is a ``config`` that cannot be understood
     pause: PauseRecord | None = None
     switchover: SwitchoverView | None = None
     maintenance: MaintenanceView | None = None

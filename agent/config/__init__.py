@@ -11,6 +11,7 @@ from rabbitkeeper.agent.config.broker import (
     ProcessConfig,
     SystemdConfig,
 )
+from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
 from rabbitkeeper.agent.config.health import HealthConfig
 from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
@@ -21,7 +22,9 @@ __all__ = [
     "AmqpConfig",
     "BrokerConfig",
     "DockerConfig",
+    "ElectionConfig",
     "ExternalConfig",
+    "FailbackConfig",
     "HealthConfig",
     "HookConfig",
     "HttpConfig",

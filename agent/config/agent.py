@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from rabbitkeeper.agent.config.broker import BrokerConfig
+from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
 from rabbitkeeper.agent.config.fields import Section, Text, named, problem
 from rabbitkeeper.agent.config.file import read_settings, validated
 from rabbitkeeper.agent.config.health import HealthConfig
@@ -58,6 +59,9 @@ class AgentConfig(Section):
     health: HealthConfig = HealthConfig()
     http: HttpConfig = HttpConfig()
     tags: TagsConfig = TagsConfig()
+    election: ElectionConfig = ElectionConfig()
+    failback: FailbackConfig = FailbackConfig()
+    preferred_site: Text | None = None
     watchdog: WatchdogConfig = WatchdogConfig()
     log: LogConfig = LogConfig()
 

@@ -93,18 +93,20 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path) -> Model:
+def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path | str) -> Model:
     """Validate ``settings`` as ``model``.
 
     Args:
         model: what they should be.
         settings: from :func:`read_settings`.
-        source: the file they came from: named in errors, and its folder is what paths are relative to.
+        source: the file they came from: named in errors, and its folder is what paths are relative to. Or
+            what else they came from, for settings without paths.
 
     Raises:
         ConfigurationError: one line for each problem.
     """
-    context = {"directory": source.absolute().parent, "environ": os.environ}
+    directory = source.absolute().parent if isinstance(source, Path) else Path()
+    context = {"directory": directory, "environ": os.environ}
     try:
         return model.model_validate(settings, context=context)
     except ValidationError as error:
@@ -215,7 +217,7 @@ def _nearest(model: type[BaseModel], parts: list[str]) -> str:
     close = difflib.get_close_matches(parts[-1], known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
-    elsewhere = [path for path in _all_keys(model) if path.rsplit(".", 1)[-1] == parts[-1]]
+    elsewhere = [path for path in all_keys(model) if path.rsplit(".", 1)[-1] == parts[-1]]
     if elsewhere:
         return f"did you mean {elsewhere[0]}?"
     return f"known here: {', '.join(known)}"
@@ -231,10 +233,11 @@ def _section_of(model: type[BaseModel], key: str) -> type[BaseModel] | None:
     return None
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+def all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """The paths of all the keys that there are, sections included."""
     keys = []
     for name in model.model_fields:
         keys.append(prefix + name)
         if section := _section_of(model, name):
-            keys.extend(_all_keys(section, f"{prefix}{name}."))
+            keys.extend(all_keys(section, f"{prefix}{name}."))
     return keys

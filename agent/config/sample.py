@@ -81,6 +81,14 @@ broker:
 #   site: null
 #   no_failover: false       # true: never leads
 
+# election:
+#   stagger: 0.3             # head start of each candidate for a vacant lead over the next
+#   settle: 2.0              # after an outage of ZooKeeper the lead is left to who had it for so long
+
+# preferred_site: null       # members of this site lead, if they can
+# failback:
+#   after: null              # a better member asks for the lead when it has run for so long; null: never
+
 # watchdog:
 #   timeout: 5.0             # an agent whose loop stands still for so long is ended
 

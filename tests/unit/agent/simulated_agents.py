@@ -22,6 +22,7 @@ from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
@@ -253,8 +254,18 @@ class SimulatedAgent:
         store._reader._clock = clock
         announcer = Announcer(self.config, instance=f"{self.name}-{run}")
         draw = self.world.chance.random
+        self.settings = Settings(self.config)
+        self.settings.run()
         self.membership = Membership(
-            session, store, announcer, bell, lambda: None, clock=clock, draw=draw, launch=self._history
+            session,
+            store,
+            announcer,
+            bell,
+            lambda: None,
+            clock=clock,
+            draw=draw,
+            launch=self._history,
+            see=self.settings.see,
         )
         self.broker.probe_anew(ring)
         self.keeper = Broker(
@@ -268,7 +279,7 @@ class SimulatedAgent:
         )
         self.board = Board(clock)
         self.loop = Loop(
-            self.config,
+            self.settings,
             session=session,
             membership=self.membership,
             broker=self.keeper,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rabbitkeeper.agent.config import AgentConfig, DockerConfig, HookConfig, SystemdConfig, load
-from rabbitkeeper.agent.config.file import _all_keys
+from rabbitkeeper.agent.config.file import all_keys
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
@@ -271,7 +271,7 @@ def test_the_sample_is_valid_and_names_every_key(path: Path) -> None:
         line.removeprefix("# ") if line.startswith("# ") and not line.startswith("# One") else line
         for line in text.splitlines()[3:]
     )
-    for key in _all_keys(AgentConfig):
+    for key in all_keys(AgentConfig):
         name = key.rsplit(".", 1)[-1]
         assert f"{name}:" in everything or name in ("password", "password_env", "token", "token_env"), key
 
