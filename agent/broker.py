@@ -179,6 +179,11 @@ class Broker:
         process = self._process
         return None if process is None or process.running is False else process.identity
 
+    @property
+    def restartable(self) -> bool:
+        """Whether this agent can restart the broker."""
+        return self._driver.can_start
+
     def restart(self, timeout: float) -> bool:
         """Have the broker end in order and be started again; returns at once.
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 CHECK_TIMEOUT = 90.0  # seconds for replicas elsewhere to catch up
+_LONGEST = 45.0  # seconds for the last check; a command is given up after 60
 _RETRY = 2.0  # seconds between checks, each of which starts an Erlang machine
 
 
@@ -56,5 +57,5 @@ def drain(
             raise DrainRefused(f"queues would lose their majority without this broker: {critical}")
         sleep(_RETRY)
     if not force:
-        tools.await_quorum_plus_one(max(1.0, deadline - clock()))
+        tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
     tools.drain()

@@ -144,7 +144,11 @@ class Loop:
         view = self._membership.view
         sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
         self._operations.turn(
-            now, view, verdict.status, leads=self._leads(now), wall=me.wall, waited=me.waited(now)
+            now,
+            view if me.connected and me.lease_valid else None,
+            me,
+            leads=self._leads(now),
+            failback=self._config.failback.after,
         )
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
@@ -321,7 +325,6 @@ class Loop:
         membership.record_change(self._lead)
 
     def _tend(self, now: float, facts: ConnectionFacts, verdict: Verdict) -> float | None:
-        view = self._membership.view
         if self.draining:
             return None
         return self._broker.act(
@@ -329,7 +332,7 @@ class Loop:
             facts,
             verdict.status,
             verdict.since if verdict.well else None,
-            paused=view is not None and view.pause is not None,
+            paused=self._membership.paused,
             can_form=self._session.connected,
         )
 

@@ -79,6 +79,7 @@ class Membership:
         self.vacant_since: float | None = None
         self.switchover_since: float | None = None  # since when the pending request has been seen
         self.been_registered = False
+        self.paused = True  # by the last snapshot, also while that is dropped; until the first, to be safe
 
     @property
     def registered(self) -> bool:
@@ -206,6 +207,7 @@ class Membership:
             self._trouble = None
             self._note_switchover(now, view)
             self.view = self._see(view)
+            self.paused = view.pause is not None
             if view.leader is not None or view.leader_unreadable is not None:
                 self.vacant_since = None
             elif self.vacant_since is None:

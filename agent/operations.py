@@ -14,19 +14,24 @@ from rabbitkeeper.agent.draining import drain
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
 from rabbitkeeper.agent.removal import remove
+from rabbitkeeper.coordinator.election import MemberState
 from rabbitkeeper.coordinator.errors import Conflict, NoZnode, RabbitKeeperError
+from rabbitkeeper.coordinator.failback import reason_to_ask
 from rabbitkeeper.coordinator.handover import Handover, handover
 from rabbitkeeper.coordinator.maintenance import Do, Todo, Worker, next_step
 from rabbitkeeper.coordinator.operations import advance_maintenance, end_maintenance, end_switchover
+from rabbitkeeper.coordinator.operator import Operator
+from rabbitkeeper.coordinator.ranking import rank
 from rabbitkeeper.coordinator.records import MaintenanceStep, MemberStatus, OperationState
 from rabbitkeeper.coordinator.store import Store
 from rabbitkeeper.coordinator.view import GroupView, MaintenanceView, SwitchoverView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
-HANDOVER = 1.0  # seconds that clients have to move to another leader before the broker drains
+HANDOVER = 1.0  # seconds that clients have to move elsewhere before the broker drains
 RETRY = 1.0  # seconds after a job that failed
 STOP_TIMEOUT = 60.0  # seconds for an orderly end of the broker
+FAILBACK_PAUSE = 60.0  # seconds at least between two requests for the lead
 
 
 class Restartable(Protocol):
@@ -35,6 +40,10 @@ class Restartable(Protocol):
     @property
     def process(self) -> str | None:
         """Tells the broker's process from any other; None when that cannot be told."""
+
+    @property
+    def restartable(self) -> bool:
+        """Whether this agent can restart the broker."""
 
     def restart(self, timeout: float) -> bool:
         """End the broker in order, to be started again; False if something else is being done to it."""
@@ -75,7 +84,9 @@ class Operations:
         self._retry_at = 0.0
         self._seen: tuple[str, int] | None = None  # the maintenance's id and version
         self._seen_at = 0.0
-        self._alone_until = 0.0  # when the lead was last seen to be ours, or nobody's
+        self._led_at = 0.0  # when the lead was last seen to be ours, or to be taken
+        self._draining_at = 0.0  # since when it has been known that this member is being drained
+        self._ask_at = 0.0  # not before is the lead asked for
         self._closed = False  # the listeners are, by us, of the process that is there now
         self._restarted: str | None = None  # the maintenance for which this run has restarted the broker
         self._refused: str | None = None  # why our broker could not be drained
@@ -85,33 +96,34 @@ class Operations:
         self,
         now: float,
         view: GroupView | None,
-        status: MemberStatus,
+        me: MemberState,
         *,
         leads: bool,
-        wall: float,
-        waited: float,
+        failback: float | None = None,
     ) -> None:
         """Do what is next, if anything is.
 
         Args:
             now: seconds, monotonic.
-            view: the last snapshot.
-            status: of our broker, by this turn's verdict.
-            leads: whether this agent leads, with a valid lease.
-            wall: seconds since 1970.
-            waited: for how long the lead has been vacant with a request to move it pending, seconds.
+            view: the last snapshot. None as well while it may be out of date: nothing is begun then.
+            me: the agent itself, in this turn.
+            leads: whether it leads, with a valid lease.
+            failback: seconds for which our broker must have been running before the lead is asked for, if
+                this member should have it; None: it is not asked for.
         """
         self._collect(now)
         if view is None:
             return
-        if leads or view.leader is None:
-            self._alone_until = now
-        self._end_move(view, handover(view, wall, waited), leads=leads)
+        if leads or (view.leader is None and any(name != self._name for name in rank(view))):
+            self._led_at = now
+        self._end_move(view, handover(view, me.wall, me.waited(now)), leads=leads)
+        if failback is not None:
+            self._ask_back(now, view, me, failback)
         pending = view.maintenance
         if pending is None or not pending.record.members or pending.record.members[0] != self._name:
             self._not_ours(now)
         if pending is not None:
-            self._maintain(now, pending, view, status, leads=leads)
+            self._maintain(now, pending, view, me.status, leads=leads)
         else:
             self._seen = None
 
@@ -132,6 +144,18 @@ class Operations:
         end_switchover(self._store(), pending, state, outcome)
         LOG.info("%s %s by %s is %s: %s", record.kind, record.id, record.by, state, outcome)
 
+    def _ask_back(self, now: float, view: GroupView, me: MemberState, after: float) -> None:
+        """Ask for the lead, if this member should have it."""
+        if now < self._ask_at:
+            return
+        reason = reason_to_ask(view, me, now - me.status_since, after)
+        if reason is not None and self._begin("failback", lambda: self._asked_back(reason)):
+            self._ask_at = now + max(after, FAILBACK_PAUSE)
+
+    def _asked_back(self, reason: str) -> None:
+        asked = Operator(self._store()).failback(self._name, reason=reason)
+        LOG.info("failback %s: %s: %s", asked.id, asked.sentence, reason)
+
     # -- maintenance
 
     def _maintain(
@@ -140,9 +164,13 @@ class Operations:
         record = pending.record
         if self._seen != (record.id, pending.version):
             self._seen, self._seen_at, self._refused = (record.id, pending.version), now, None
+        if view.pause is not None:
+            self._seen_at = now
         me = Worker(self._name, status, leads, self._broker.process, restarted=self._restarted == record.id)
         todo = next_step(record, view, me, now - self._seen_at)
-        if todo.do in (Do.DRAIN, Do.RESTART):
+        if todo.do in (Do.DRAIN, Do.RESTART, Do.HOLD):
+            if self.draining is None:
+                self._draining_at = now
             self.draining = todo.reason
         if now < self._retry_at:
             return
@@ -162,6 +190,8 @@ class Operations:
                 self._begin("removal", lambda: self._remove(pending))
             case Do.FAIL:
                 self._fail(pending, todo)
+            case Do.HOLD:
+                pass
             case Do.NOTHING:
                 if record.members and record.members[0] == self._name and record.step is not None:
                     self.draining = None  # the new broker boots: what it is, is seen
@@ -170,8 +200,14 @@ class Operations:
         if self._refused is not None:
             self._fail(pending, Todo(Do.FAIL, self._refused))
             return
-        if leads or now < self._alone_until + HANDOVER:
-            return  # the loop gives up the lead, since this member drains; then clients move to the next
+        if not self._broker.restartable:
+            why = f"the broker of {self._name} is not its agent's to restart: restart it by whatever runs it"
+            self._fail(pending, Todo(Do.FAIL, why))
+            return
+        # The loop gives up the lead, since this member drains. Then clients move to the next leader; those
+        # that were here without its leading, to any other.
+        if leads or now < max(self._led_at, self._draining_at) + HANDOVER:
+            return
         self._begin("drain", lambda: self._drained(pending))
 
     def _drained(self, pending: MaintenanceView) -> None:
@@ -236,9 +272,11 @@ class Operations:
 
     # -- jobs
 
-    def _begin(self, name: str, work: Callable[[], object]) -> None:
-        if self._job is None and self._clock() >= self._retry_at:
-            self._job = (name, self._launch(name, work, self._wake))
+    def _begin(self, name: str, work: Callable[[], object]) -> bool:
+        if self._job is not None or self._clock() < self._retry_at:
+            return False
+        self._job = (name, self._launch(name, work, self._wake))
+        return True
 
     def _collect(self, now: float) -> None:
         if self._job is None or not self._job[1].done:

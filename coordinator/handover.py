@@ -64,7 +64,7 @@ def handover(view: GroupView, wall: float, waited: float = 0.0) -> Handover | No
         return Handover(record, ended=_moved(record, view.leader, due=due))
     if not due:
         return Handover(record)
-    if view.pause is not None and record.kind is OperationKind.SWITCHOVER:
+    if view.pause is not None and record.kind is not OperationKind.FAILOVER:
         return Handover(record, ended=(OperationState.FAILED, f"the group is paused by {view.pause.by}"))
     if view.leader is None and waited >= EXPIRES:
         who = record.to or "any other member"

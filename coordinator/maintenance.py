@@ -36,6 +36,7 @@ class Do(StrEnum):
     BEGIN = "begin"  # let the first member begin
     DRAIN = "drain"  # our own broker: lead no more, see that nothing is missed, close the listeners
     RESTART = "restart"  # our own broker
+    HOLD = "hold"  # our own broker is drained, and stays so for the time being
     FINISH = "finish"  # our own broker is back: on to the next
     REMOVE = "remove"  # have the first member's node forgotten
     FAIL = "fail"  # give the whole up
@@ -74,7 +75,7 @@ def next_step(record: MaintenanceRecord, view: GroupView, me: Worker, waited: fl
         record: the maintenance.
         view: a snapshot.
         me: the agent itself.
-        waited: seconds for which the agent has seen this very record.
+        waited: seconds for which the agent has seen this very record, pauses not counted.
     """
     first = record.members[0] if record.members else None
     if first is None:
@@ -85,7 +86,7 @@ def next_step(record: MaintenanceRecord, view: GroupView, me: Worker, waited: fl
         return _before(record, first, view, me, waited)
     patience = DRAIN_PATIENCE if record.step is MaintenanceStep.DRAIN else RESTART_PATIENCE
     if first == me.name and (waited < patience or record.step is MaintenanceStep.RESTART):
-        return _own(record, me)
+        return _own(record, view, me)
     if waited >= patience and (me.leads or first == me.name):
         return Todo(
             Do.FAIL, f"{first} did not {_VERB[record.step]} within {patience:g} s: {_how(view, first)}"
@@ -155,11 +156,15 @@ def _before(record: MaintenanceRecord, first: str, view: GroupView, me: Worker, 
     return Todo(Do.NOTHING, f"waiting to restart {first}: {why_not}")
 
 
-def _own(record: MaintenanceRecord, me: Worker) -> Todo:
+def _own(record: MaintenanceRecord, view: GroupView, me: Worker) -> Todo:
     if record.step is MaintenanceStep.DRAIN:
+        if view.pause is not None:
+            return Todo(Do.NOTHING, f"waiting to be drained: the group is paused by {view.pause.by}")
         return Todo(Do.DRAIN, f"being drained for {record.kind} {record.id}, asked for by {record.by}")
     same = me.process == record.process if record.process is not None else not me.restarted
     if same and me.status is not MemberStatus.STOPPED:
+        if view.pause is not None:
+            return Todo(Do.HOLD, f"drained, waiting to be restarted: the group is paused by {view.pause.by}")
         return Todo(Do.RESTART, f"being restarted for {record.kind} {record.id}, asked for by {record.by}")
     if me.status is MemberStatus.RUNNING:
         return Todo(Do.FINISH, f"{me.name} runs again")

@@ -4,10 +4,11 @@ A request and its entry in ``operations`` change together or not at all, so that
 found again by its id whatever dies in between. Nothing is decided here.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 
-from rabbitkeeper.coordinator.errors import Conflict, NoZnode, ZnodeExists
+from rabbitkeeper.coordinator.errors import Conflict, NoZnode, RecordError, ZnodeExists
 from rabbitkeeper.coordinator.records import (
     MaintenanceRecord,
     OperationEntry,
@@ -19,6 +20,8 @@ from rabbitkeeper.coordinator.records import (
 from rabbitkeeper.coordinator.store import Store
 from rabbitkeeper.coordinator.view import MaintenanceView, SwitchoverView
 from rabbitkeeper.coordinator.znode import Create, Delete, Operation, Set
+
+LOG = logging.getLogger("rabbitkeeper.operations")
 
 
 def read_operations(store: Store) -> tuple[OperationEntry, ...]:
@@ -68,10 +71,10 @@ def end_switchover(
 
     Raises:
         NoZnode, Conflict: it has been ended or changed already.
-        CoordinationError: as :func:`commit`.
+        CoordinationError: as :func:`commit`. A log that cannot be read is left as it is, and told.
     """
     gone = Delete(store.paths.switchover, pending.version)
-    commit(store, entry_of(pending.record, state, outcome), [gone], timeout)
+    _commit_anyway(store, entry_of(pending.record, state, outcome), gone, timeout)
 
 
 def end_maintenance(
@@ -79,7 +82,7 @@ def end_maintenance(
 ) -> None:
     """The maintenance has ended. Raises as :func:`end_switchover`."""
     gone = Delete(store.paths.maintenance, pending.version)
-    commit(store, entry_of(pending.record, state, outcome), [gone], timeout)
+    _commit_anyway(store, entry_of(pending.record, state, outcome), gone, timeout)
 
 
 def advance_maintenance(
@@ -92,7 +95,18 @@ def advance_maintenance(
         outcome: how far it is, a sentence.
     """
     changed = Set(store.paths.maintenance, record.to_bytes(), pending.version)
-    commit(store, entry_of(pending.record, OperationState.RUNNING, outcome), [changed], timeout)
+    _commit_anyway(store, entry_of(pending.record, OperationState.RUNNING, outcome), changed, timeout)
+
+
+def _commit_anyway(store: Store, entry: OperationEntry, change: Operation, timeout: float) -> None:
+    """A log that cannot be read must not keep a request under way for ever."""
+    try:
+        commit(store, entry, [change], timeout)
+    except RecordError as error:
+        store.session.transaction([change])
+        LOG.warning(
+            "not in the log: %s %s is %s: %s (%s)", entry.kind, entry.id, entry.state, entry.outcome, error
+        )
 
 
 def entry_of(

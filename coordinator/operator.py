@@ -133,6 +133,26 @@ class Operator:
             OperationRefused: no leader, the candidate cannot lead, the group is paused, another request is
                 pending, or the time has passed.
         """
+        return self._switchover(OperationKind.SWITCHOVER, by, to, at, reason, dry_run=dry_run)
+
+    def failback(self, to: str, *, reason: str) -> Submitted:
+        """What the agent of a better member asks for: a switchover to itself.
+
+        Raises:
+            OperationRefused: as :meth:`switchover`.
+        """
+        return self._switchover(OperationKind.FAILBACK, f"agent {to} (failback)", to, None, reason)
+
+    def _switchover(
+        self,
+        kind: OperationKind,
+        by: str,
+        to: str | None,
+        at: str | None,
+        reason: str | None,
+        *,
+        dry_run: bool = False,
+    ) -> Submitted:
         view = self._view()
         if view.leader is None:
             raise OperationRefused(
@@ -149,7 +169,7 @@ class Operator:
                 raise OperationRefused(f"no member besides {leader} is running and may lead")
         else:
             self._check_candidate(view, to, forced=False)
-        entry = self._entry(OperationKind.SWITCHOVER, by, reason, to, when)
+        entry = self._entry(kind, by, reason, to, when)
         target = to or f"the best candidate, now {best_candidate(view, leader)}"
         said = f"the lead moves from {leader} to {target}" + (f" at {when}" if when is not None else "")
         return self._move(view, entry, said, dry_run=dry_run)
@@ -187,6 +207,9 @@ class Operator:
         if view.switchover is not None:
             pending = view.switchover.record
             warnings.append(f"the {pending.kind} {pending.id} that is pending will fail if it comes due")
+        if view.maintenance is not None:
+            under_way = view.maintenance.record
+            warnings.append(f"the {under_way.kind} {under_way.id} under way waits until the group is resumed")
         path = self._store.paths.pause
         self._commit(view, entry, [Create(path, record.to_bytes())], "the group is paused already", dry_run)
         return Submitted(entry, "the group is paused: no automatic failover", tuple(warnings))
@@ -379,6 +402,9 @@ class Operator:
         try:
             commit(self._store, entry, changes)
         except (ZnodeExists, NoZnode, Conflict) as error:
+            unreadable = next((problem for problem in view.problems if problem.startswith(error.path)), None)
+            if unreadable is not None:
+                busy = f"{unreadable}; delete that znode if nobody else needs it, then ask again"
             raise OperationRefused(
                 busy or f"another request came first: {error}; look and ask again"
             ) from None

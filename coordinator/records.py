@@ -180,6 +180,7 @@ class OperationKind(StrEnum):
 
     SWITCHOVER = "switchover"  # move the lead from a leader that is well
     FAILOVER = "failover"  # give the lead to a named member, whoever has it
+    FAILBACK = "failback"  # a switchover that a better member's agent asks for
     PAUSE = "pause"
     RESUME = "resume"
     RESTART = "restart"  # one broker
@@ -199,7 +200,7 @@ class SwitchoverRecord(ZnodeRecord):
     """``switchover``: the one move of the lead that is asked for and has not ended yet."""
 
     id: str
-    kind: Literal[OperationKind.SWITCHOVER, OperationKind.FAILOVER]
+    kind: Literal[OperationKind.SWITCHOVER, OperationKind.FAILOVER, OperationKind.FAILBACK]
     previous: str | None = Field(alias="from")  # who led when it was asked for
     epoch: int | None  # of that lead
     to: str | None  # None: the best candidate

@@ -138,7 +138,7 @@ def _seen(view: GroupView) -> dict[str, Any]:
         "cluster": None
         if view.cluster is None
         else view.cluster.record.model_dump(mode="json", exclude={"v"}),
-        "config": None if view.config is None else view.config.model_dump(mode="json", exclude={"v"}),
+        "config": None if view.config is None else view.config.record.settings,
         "pause": None if view.pause is None else view.pause.model_dump(mode="json", exclude={"v"}),
         "switchover": None
         if view.switchover is None

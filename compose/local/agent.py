@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -51,6 +52,7 @@ class AgentMember:
         group: what all agents are told.
         name: the member's name.
         settings: the node's.
+        extra: sections of its agent's configuration that go before the group's.
         api: host and port of its HTTP API; None: it has none.
     """
 
@@ -60,6 +62,7 @@ class AgentMember:
         group: GroupSettings,
         name: str,
         settings: NodeSettings,
+        extra: Mapping[str, Any] = MappingProxyType({}),
         api: tuple[str, int] | None = None,
     ) -> None:
         self.name = name
@@ -73,6 +76,7 @@ class AgentMember:
         )
         self._guardian = guardian
         self._group = group
+        self._extra = extra
         self._child: Child | None = None
 
     @property
@@ -182,7 +186,8 @@ class AgentMember:
                 "token_file": str(secrets / "token"),
             }
         file = self.settings.directory / "agent.yml"
-        file.write_text(yaml.safe_dump(_merged(config, self._group.extra), sort_keys=False))
+        config = _merged(_merged(config, self._group.extra), self._extra)
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
         return file
 
 

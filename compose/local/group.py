@@ -43,6 +43,7 @@ class Local:
         broker_config: lines added to each broker's rabbitmq.conf.
         agent_settings: sections of the agents' configuration to be set otherwise, as
             ``{"health": {"interval": 0.2}}``.
+        member_settings: the same for single members, by name; they go before ``agent_settings``.
         api: whether the agents have an HTTP API; see :meth:`api` and :meth:`api_token`.
 
     Attributes:
@@ -64,6 +65,7 @@ class Local:
         clustered: bool = True,
         broker_config: str = "",
         agent_settings: Mapping[str, Any] | None = None,
+        member_settings: Mapping[str, Mapping[str, Any]] | None = None,
         api: bool = False,
     ) -> None:
         if agents and members and not zookeepers:
@@ -79,6 +81,7 @@ class Local:
         self._clustered = clustered
         self._broker_config = _MODEST + broker_config
         self._agent_settings = agent_settings or {}
+        self._member_settings = member_settings or {}
         self._with_api = api
         self._ports = Ports()
         self._guardian: Guardian | None = None
@@ -308,8 +311,9 @@ class Local:
             extra=self._agent_settings,
         )
         for name, its in settings.items():
+            extra = self._member_settings.get(name, {})
             api = (LOOPBACK, self._ports.reserve()) if self._with_api else None
-            agent = AgentMember(guardian, group, name, its, api)
+            agent = AgentMember(guardian, group, name, its, extra, api)
             self._running[name] = agent
             agent.spawn()
         view = self._await_group(readiness.founded, deadline - time.monotonic())
