@@ -69,7 +69,7 @@ class Client:
         group: the group's name.
         credentials: user name and password at the brokers.
         virtual_host: at the brokers.
-        tls: for brokers that want it.
+        tls: connect to the brokers with TLS, at the addresses that they announce for it (``amqps``).
         zookeeper_auth: user and password of ZooKeeper's ``digest`` scheme, for groups that not everybody may
             read.
         zookeeper_tls: for ZooKeeper's secure client port.
@@ -144,6 +144,7 @@ class Client:
                 identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth),
                 tls=zookeeper_tls,
             ),
+            secure=tls is not None,
         )
         deadline = time.monotonic() + timeout
         self._discovery.start(timeout)

@@ -15,7 +15,7 @@ from rabbitkeeper.client.events import Event, ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.placement import Target, Targets
 from rabbitkeeper.coordinator.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.errors import CoordinationError, UnknownGroup
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.records import LeaderRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.snapshot import GroupReader
 from rabbitkeeper.coordinator.view import GroupView
@@ -38,6 +38,7 @@ class Discovery:
         publish: takes each new picture; called on this class's thread, and once on the caller's of
             :meth:`start`.
         access: who the client is to ZooKeeper.
+        secure: whether brokers are connected to with TLS.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Discovery:
         random: Random,
         name: str,
         access: ZooKeeperAccess | None = None,
+        secure: bool = False,
     ) -> None:
+        self._secure = secure
         self._publish = publish
         self._emit = emit
         self._was_connected = True
@@ -125,29 +128,30 @@ class Discovery:
         view = self._reader.read(watch=True, timeout=timeout)
         for problem in view.problems:
             log.warning("%s", problem)
-        targets = targets_of(view, self._last.epoch)
+        targets = targets_of(view, self._last.epoch, secure=self._secure)
         if targets != self._last:
             self._last = targets
             self._publish(targets)
 
 
-def targets_of(view: GroupView, last_epoch: int) -> Targets:
+def targets_of(view: GroupView, last_epoch: int, *, secure: bool = False) -> Targets:
     """The switch's picture of a group.
 
     Args:
         view: as read from ZooKeeper.
         last_epoch: of the last leader seen, for a view without one.
+        secure: take the addresses that speak TLS. Members without one are no targets.
     """
     members = {
         name: Target(
             member=name,
             instance=member.record.instance,
-            address=member.record.amqp,
+            address=address,
             status=member.record.state,
             site=member.record.tags.site,
         )
         for name, member in view.members.items()
-        if member.record.amqp is not None
+        if (address := _address(member.record, secure=secure)) is not None
     }
     loads = {
         name: member.record.load["connections"]
@@ -159,10 +163,14 @@ def targets_of(view: GroupView, last_epoch: int) -> Targets:
     if view.leader is not None:
         epoch = view.leader.epoch
         record = view.leader.record
-        if record.amqp is not None:
+        if (address := _address(record, secure=secure)) is not None:
             known = members.get(record.name)
             if known is not None and known.instance == record.instance:
                 leader = known
             else:
-                leader = Target(record.name, record.instance, record.amqp, MemberStatus.RUNNING)
+                leader = Target(record.name, record.instance, address, MemberStatus.RUNNING)
     return Targets(epoch, leader, members, loads)
+
+
+def _address(record: MemberRecord | LeaderRecord, *, secure: bool) -> str | None:
+    return record.amqps if secure else record.amqp

@@ -46,7 +46,10 @@ class AmqpConfig(Section):
 
 
 class AdvertiseConfig(Section):
-    """``broker.advertise``: what clients connect to. ``amqp`` defaults to ``broker.amqp``'s host and port."""
+    """``broker.advertise``: what clients connect to.
+
+    ``broker.amqp``'s host and port are the default of ``amqps`` if that port speaks TLS, else of ``amqp``.
+    """
 
     amqp: HostPort | None = None
     amqps: HostPort | None = None
@@ -119,10 +122,17 @@ class BrokerConfig(Section):
         return section is not None and section.stop_with_agent
 
     @property
-    def advertised(self) -> str:
-        """What clients connect to, as host:port."""
-        if self.advertise.amqp is not None:
-            return self.advertise.amqp
+    def advertised_amqp(self) -> str | None:
+        """What clients connect to without TLS, as host:port; None if they cannot."""
+        return self.advertise.amqp or (None if self.amqp.tls is not None else self._own_address)
+
+    @property
+    def advertised_amqps(self) -> str | None:
+        """The same with TLS."""
+        return self.advertise.amqps or (self._own_address if self.amqp.tls is not None else None)
+
+    @property
+    def _own_address(self) -> str:
         host = f"[{self.amqp.host}]" if ":" in self.amqp.host else self.amqp.host
         return f"{host}:{self.amqp.port}"
 
@@ -145,10 +155,11 @@ class BrokerConfig(Section):
 
     @model_validator(mode="after")
     def _clients_can_connect(self) -> Self:
-        if self.amqp.host in ("0.0.0.0", "::") and self.advertise.amqp is None:  # noqa: S104
+        kind = "amqp" if self.amqp.tls is None else "amqps"
+        if self.amqp.host in ("0.0.0.0", "::") and getattr(self.advertise, kind) is None:  # noqa: S104
             raise problem(
                 "amqp.host",
                 f"is {self.amqp.host!r}, which no client can connect to; "
-                "give an address, or set broker.advertise.amqp",
+                f"give an address, or set broker.advertise.{kind}",
             )
         return self

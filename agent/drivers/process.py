@@ -197,7 +197,8 @@ def settings_of(config: BrokerConfig, process: ProcessConfig) -> NodeSettings:
         ConfigurationError: the cookie cannot be read.
     """
     host = config.amqp.host
-    if config.advertised.rpartition(":")[0].strip("[]") != host:
+    advertised = [config.advertised_amqp, config.advertised_amqps]
+    if any(address.rpartition(":")[0].strip("[]") != host for address in advertised if address is not None):
         host = "*"  # clients come by another address than the agent does
     return NodeSettings(
         node=config.node,

@@ -121,7 +121,7 @@ disk_free_limit.absolute = 50MB
                 "readers": [f"digest:{digest_id(CLIENTS)}"],
                 "tls": trust,
             },
-            "broker": {"amqp": {"tls": trust}, "advertise": {"amqps": f"{LOOPBACK}:{port}"}},
+            "broker": {"amqp": {"tls": trust}},
         }
         group = GroupSettings(GROUP, zookeeper.secure_address(0), 6.0, server, extra)
         agent = AgentMember(guardian, group, "node1", settings)

@@ -43,7 +43,7 @@ def test_the_least_that_is_needed_brings_the_defaults(path: Path) -> None:
     assert config.watchdog_timeout == 5.0
     assert config.health.hung_after == 2.0
     assert config.broker.amqp.password.get_secret_value() == "s3cret"
-    assert config.broker.advertised == "127.0.0.1:5672"
+    assert config.broker.advertised_amqp == "127.0.0.1:5672"
     assert config.broker.process is not None
     assert config.broker.process.directory == path.parent / "data"
     assert config.tags.record.priority == 100
@@ -62,9 +62,16 @@ def test_a_short_session_brings_a_short_watchdog(path: Path) -> None:
 
 def test_what_is_advertised_can_be_told(path: Path) -> None:
     text = GOOD.replace("  process:", '  advertise: {amqp: "[::1]:5673"}\n  process:')
-    assert load(written(path, text)).broker.advertised == "[::1]:5673"
+    assert load(written(path, text)).broker.advertised_amqp == "[::1]:5673"
     text = GOOD.replace("username: rk", 'username: rk, host: "::1"')
-    assert load(written(path, text)).broker.advertised == "[::1]:5672"
+    assert load(written(path, text)).broker.advertised_amqp == "[::1]:5672"
+
+
+def test_a_port_that_speaks_tls_is_advertised_as_such(path: Path) -> None:
+    plain = load(written(path, GOOD)).broker
+    assert (plain.advertised_amqp, plain.advertised_amqps) == ("127.0.0.1:5672", None)
+    secure = load(written(path, GOOD.replace("s3cret", "s3cret, tls: {}"))).broker
+    assert (secure.advertised_amqp, secure.advertised_amqps) == (None, "127.0.0.1:5672")
 
 
 def test_the_password_can_be_in_a_file(path: Path) -> None:
