@@ -446,6 +446,12 @@ class Client:
             seen = (
                 "it has no leader" if snapshot.leader is None else f"its leader is {snapshot.leader.member}"
             )
+            if self._discovery.mismatch:
+                seen = (
+                    "its brokers announce no address without TLS (amqp): give tls"
+                    if self._access.tls is None
+                    else "its brokers announce no address with TLS (amqps): set broker.advertise.amqps"
+                )
             raise NoLeader(
                 f"no broker of group {self.group!r} took the client within {timeout:g} s: {seen}; "
                 f"last error: {snapshot.error or 'none'}"

@@ -55,6 +55,7 @@ class Discovery:
         secure: bool = False,
     ) -> None:
         self._secure = secure
+        self.mismatch = False  # there are members, and none speaks what this client does
         self._publish = publish
         self._emit = emit
         self._was_connected = True
@@ -129,6 +130,7 @@ class Discovery:
         for problem in view.problems:
             log.warning("%s", problem)
         targets = targets_of(view, self._last.epoch, secure=self._secure)
+        self.mismatch = bool(view.members) and not targets.members
         if targets != self._last:
             self._last = targets
             self._publish(targets)

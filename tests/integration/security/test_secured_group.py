@@ -19,6 +19,7 @@ import pytest
 from rabbitkeeper.agent import definitions
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.client import Client, Queue
+from rabbitkeeper.client.errors import NoLeader
 from rabbitkeeper.compose.local import installed
 from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.erlang import ErlangHost
@@ -173,6 +174,18 @@ def test_a_client_with_an_identity_publishes_over_tls(secured: Secured) -> None:
         message = next(iter(client.consume("secured")))
         message.ack()
     assert message.body == b"over TLS"
+
+
+def test_a_client_without_tls_is_told_that_the_brokers_want_it(secured: Secured) -> None:
+    with pytest.raises(NoLeader, match="give tls"):
+        Client(
+            secured.hosts,
+            GROUP,
+            APPLICATION,
+            zookeeper_auth=CLIENTS,
+            zookeeper_tls=secured.trust(),
+            timeout=3.0,
+        )
 
 
 def test_a_client_that_is_nobody_is_told_that_it_may_not_read(secured: Secured) -> None:
