@@ -169,18 +169,23 @@ def _write(
             reason=asking.reason,
         )
         content["id"], content["version"] = entry.id, 0 if version is None else version + 1
-        content["members"] = _await_taken(session, store, content["version"], asking.wait)
+        content["members"] = _await_taken(session, store, content["version"], taken_by(view), asking.wait)
     _tell(target, content, changes)
 
 
-def _await_taken(session: Session, store: Store, version: int, wait: float) -> dict[str, str]:
-    """What each member says of the new version, a word or a sentence each."""
+def _await_taken(
+    session: Session, store: Store, version: int, before: Mapping[str, TakenConfig], wait: float
+) -> dict[str, str]:
+    """What each member says of the new version, a word or a sentence each.
+
+    One that still says what it said before has not seen it yet: what it says names the version.
+    """
     deadline = time.monotonic() + wait
     while True:
         session.renew()
         seen = session.events
         taken = taken_by(store.snapshot(watch=True))
-        waiting = [name for name, its in taken.items() if its.version != version and its.problem is None]
+        waiting = [name for name, its in taken.items() if its.version != version and its == before.get(name)]
         left = deadline - time.monotonic()
         if not waiting or left <= 0:
             return {name: _standing(its, version) for name, its in taken.items()}
