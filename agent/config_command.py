@@ -147,7 +147,7 @@ def _write(
     before = None if view.config is None else view.config.record
     changes = changes_between(before, record)
     check(view, record)
-    if not changes and view.config_unreadable is None:
+    if not changes and view.config is not None:
         _tell(target, {"version": version, "diff": [], "id": None, "dry_run": asking.dry_run}, ())
         return
     pending = [change.key for change in changes if GROUP_WIDE.get(change.key) is Applies.RESTARTED]
@@ -163,7 +163,7 @@ def _write(
             store,
             record,
             version,
-            changes="; ".join(map(str, changes)) or "replaced what could not be read",
+            changes="; ".join(map(str, changes)) or "written anew",
             keys=tuple(change.key for change in changes),
             by=asking.by,
             reason=asking.reason,

@@ -132,7 +132,7 @@ def read_group_config(own: AgentConfig) -> Settings:
         ZooKeeperUnreachable: no ZooKeeper answered.
     """
     settings = Settings(own)
-    session = Session(own.zookeeper.hosts, name=own.name)
+    session = Session(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
     try:
         session.start(own.zookeeper.connect_timeout)
         view = GroupReader(session, own.group, with_history=False).read(watch=False)

@@ -347,7 +347,7 @@ def test_a_spoilt_configuration_changes_nothing(
     assert epoch(view) == epoch(before)
     assert done(run("config", "show"))["members"]["node1"]["problem"]
     written = done(run("config", "set", "--replace"))
-    assert written["members"] == dict.fromkeys(MEMBERS, "taken")
+    assert all(its.startswith("taken") for its in written["members"].values()), written
     assert epoch(whole(watch)[0]) == epoch(before)
 
 
@@ -371,6 +371,7 @@ def test_a_member_of_the_preferred_site_asks_for_the_lead_after_a_while(
         assert change.last_change is not None
         assert change.last_change.by == "agent node3 (failback)"
         assert "site north is preferred" in (change.last_change.reason or "")
+        assert ended(run, change.last_change.operation or "", 10)["kind"] == "failback"
         done(run("switchover", "--to", "node1", "--by", "ann"))
         before, _ = whole(watch)
         time.sleep(5)  # what an operator has asked for stays: there is no other way to see that than to wait

@@ -1,11 +1,13 @@
 """The group's configuration over an agent's own: what may be set, what is refused, what comes of it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rabbitkeeper.agent.config.agent import AgentConfig
 from rabbitkeeper.agent.config.change import changes_between, check, edited, parsed, template, with_values
+from rabbitkeeper.agent.config.file import validated
 from rabbitkeeper.agent.config.group import GROUP_WIDE, Source, effective_values, overlay, source_of, stand_in
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -79,6 +81,22 @@ def test_what_contradicts_is_refused_with_key_value_and_arithmetic(values: dict[
         overlay(own(), values, "group configuration, version 7")
     assert says in str(refused.value)
     assert str(refused.value).startswith("group configuration, version 7: ")
+
+
+def test_what_a_file_says_of_a_section_besides_stays_secrets_and_all(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    auth = {"username": "agents", "password_file": str(tmp_path / "secret")}
+    settings = {
+        "group": "orders",
+        "name": "node1",
+        "zookeeper": {"hosts": "zk1:2181", "auth": auth, "readers": ["ip:10.0.0.1"]},
+        "broker": {"driver": "external", "node": "rabbit@h", "amqp": {"username": "rk", "password": "x"}},
+    }
+    mine = validated(AgentConfig, settings, source=tmp_path / "agent.yml")
+    changed = overlay(mine, {"zookeeper.session_timeout": 8.0}, "").zookeeper
+    assert changed == mine.zookeeper.model_copy(update={"session_timeout": 8.0})
+    assert changed.auth is not None
+    assert changed.auth.identity == ("agents", "s3cret")
 
 
 # -- what an agent makes of it
