@@ -11,7 +11,8 @@ from typing import Any
 _SALT_LENGTH = 4  # bytes; RabbitMQ's format has no choice
 
 # What every node has of itself.
-_OWN_GLOBAL_PARAMETERS = frozenset({"internal_cluster_id", "cluster_name"})
+_OWN_GLOBAL_PARAMETERS = frozenset({"internal_cluster_id", "cluster_name", "cluster_tags"})
+_OWN_EXCHANGES = "amq."  # a prefix that nobody else may use; RabbitMQ 4.3 exports amq.rabbitmq.log
 
 
 def user(name: str, password: str, *, salt: bytes, tags: Sequence[str] = ()) -> dict[str, Any]:
@@ -64,7 +65,12 @@ def holdings(definitions: Mapping[str, Any], own_vhost: str) -> tuple[str, ...]:
         ("policies", "policy"),
         ("parameters", "parameter"),
     ):
-        mine = [each for each in definitions.get(kind, ()) if each.get("vhost") != own_vhost]
+        mine = [
+            each
+            for each in definitions.get(kind, ())
+            if each.get("vhost") != own_vhost
+            and not (kind == "exchanges" and each["name"].startswith(_OWN_EXCHANGES))
+        ]
         if mine:
             name = mine[0].get("name") or mine[0].get("source") or "(default)"
             count = f"{len(mine)} {kind}" if len(mine) > 1 else f"1 {one}"

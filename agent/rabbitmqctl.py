@@ -18,6 +18,7 @@ from rabbitkeeper.agent.runner import CommandNotRunnable, CommandTimedOut, Nowhe
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
+_NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
 
 class RabbitmqCtlError(RabbitKeeperError):
@@ -90,7 +91,16 @@ class RabbitmqCtl:
 
     def import_definitions(self, definitions: Mapping[str, Any]) -> None:
         """Declare what ``definitions`` holds; what is there already is updated, nothing is removed."""
-        self._run("import_definitions", "--format", "json", stdin=json.dumps(definitions))
+        # Named as a file: without a name the tools of RabbitMQ 4 wait for ever for their standard input, or
+        # crash over it. Older ones find that a pipe has no size, and read it when it has no name. It is not
+        # written to a real file, since it holds password hashes.
+        said = json.dumps(definitions)
+        try:
+            self._run("import_definitions", "/dev/stdin", "--format", "json", stdin=said)
+        except RabbitmqCtlError as error:
+            if "zero-sized" not in str(error):
+                raise
+            self._run("import_definitions", "--format", "json", stdin=said)
 
     @contextmanager
     def app_stopped(self) -> Iterator[None]:
@@ -137,9 +147,11 @@ class RabbitmqCtl:
         """What would be without a majority if this node ended: the tool's words; None if nothing would."""
         try:
             self._run("check_if_node_is_quorum_critical", tool="rabbitmq-queues")
-        except (NodeNotRunning, RabbitmqCtlTimeout):
+        except RabbitmqCtlTimeout:
             raise
         except RabbitmqCtlError as error:
+            if isinstance(error, NodeNotRunning) and _NO_ANSWER in str(error):
+                raise
             return str(error)
         return None
 

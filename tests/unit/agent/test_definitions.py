@@ -12,13 +12,14 @@ EMPTY = {
     "users": [{"name": "keeper"}],
     "permissions": [{"user": "keeper", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
     "queues": [],
-    "exchanges": [],
+    "exchanges": [{"name": "amq.rabbitmq.log", "vhost": "/", "type": "topic"}],  # in 4.3
     "bindings": [],
     "policies": [],
     "parameters": [],
     "global_parameters": [
         {"name": "internal_cluster_id", "value": "x"},
         {"name": "cluster_name", "value": "y"},
+        {"name": "cluster_tags", "value": []},  # in 4.x
     ],
 }
 

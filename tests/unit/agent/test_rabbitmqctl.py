@@ -74,6 +74,23 @@ def test_definitions_go_in_by_the_standard_input_and_not_as_arguments(make: Make
     assert "secret" not in "".join(asked(tmp_path))
 
 
+def test_tools_that_find_a_pipe_empty_read_the_definitions_without_a_name(make: Make, tmp_path: Path) -> None:
+    # RabbitMQ 3.10 does; that of 4.x hangs or crashes when it is given no name.
+    old = 'case "$*" in */dev/stdin*) echo "Error: File /dev/stdin is zero-sized" >&2; exit 65;; esac'
+    make(f"{old}; cat > {tmp_path}/stdin").import_definitions({"vhosts": []})
+    assert json.loads((tmp_path / "stdin").read_text()) == {"vhosts": []}
+    assert len(asked(tmp_path)) == 2
+
+
+def test_a_node_that_is_critical_is_told_from_one_that_does_not_answer(make: Make) -> None:
+    assert make("").quorum_critical() is None
+    critical = make('echo "queue q will become unavailable if node rabbit@a stops" >&2; exit 69')
+    assert "queue q will become unavailable" in (critical.quorum_critical() or "")
+    away = make('echo "Error: unable to perform an operation on node rabbit@a." >&2; exit 69')
+    with pytest.raises(NodeNotRunning):
+        away.quorum_critical()
+
+
 def test_growing_asks_the_tool_beside_it(make: Make, tmp_path: Path) -> None:
     make("").grow("rabbit@b")
     assert asked(tmp_path) == ["rabbitmq-queues --quiet --node rabbit@a grow rabbit@b all --errors-only"]
