@@ -7,8 +7,8 @@ credentials have been tried; and nothing is done to the broker before the member
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
 
+from rabbitkeeper.agent.audience import Audience
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.errors import WrongCredentials
@@ -31,14 +31,6 @@ BROKER_STOP_TIMEOUT = 30.0  # seconds for an orderly end of the broker
 MOST_FAILURES = 10  # turns in a row that may fail
 
 
-class Server(Protocol):
-    """What is needed of the HTTP API."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
 class Agent:
     """Runs the loop until it is told to stop. Made by ``assembly.py``.
 
@@ -50,7 +42,7 @@ class Agent:
         probe: not started yet.
         wakeup: the loop's bell.
         watchdog: not started yet.
-        serve: makes the HTTP API, listening and not started; None if there is none.
+        audience: who is told of the agent's states; not started yet.
         clock: monotonic seconds.
     """
 
@@ -66,7 +58,7 @@ class Agent:
         probe: Probe,
         wakeup: Wakeup,
         watchdog: Watchdog,
-        serve: Callable[[], Server | None],
+        audience: Audience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -78,7 +70,7 @@ class Agent:
         self._probe = probe
         self._wakeup = wakeup
         self._watchdog = watchdog
-        self._serve = serve
+        self._audience = audience
         self._clock = clock
         self._stopping: str | None = None
 
@@ -97,10 +89,8 @@ class Agent:
             ConfigurationError: something else is wrong with the settings.
         """
         zookeeper = self._config.zookeeper
-        server = self._serve()  # a port that is taken must not leave a trace in ZooKeeper
+        self._audience.start()  # first: a port that is taken must not leave a trace in ZooKeeper
         try:
-            if server is not None:
-                server.start()
             self._session.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
             if self._config.broker.driver != "process":
@@ -120,8 +110,7 @@ class Agent:
                 self._broker.stop(BROKER_STOP_TIMEOUT)
             raise
         finally:
-            if server is not None:
-                server.stop()
+            self._audience.stop()
             self._probe.stop()
             self._session.close()
 
@@ -158,6 +147,7 @@ class Agent:
     def _hand_over(self) -> None:
         """Give up the lead, and wait until another leads and clients have had time to move."""
         LOG.info("stopping: %s", self._stopping)
+        self._audience.stopping()
         led = self._leads()
         self._loop.drain(self._stopping or "")
         deadline = self._clock() + DRAIN_TIMEOUT

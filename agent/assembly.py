@@ -2,14 +2,15 @@
 
 import secrets
 import time
-from typing import TYPE_CHECKING
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.announcement import Announcer
+from rabbitkeeper.agent.audience import Audience
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.drivers import driver_for
 from rabbitkeeper.agent.formation import FormationResult, Identity, form
+from rabbitkeeper.agent.hooks import Hooks
 from rabbitkeeper.agent.link import ProbeSettings
 from rabbitkeeper.agent.log import set_level
 from rabbitkeeper.agent.loop import Loop
@@ -18,13 +19,11 @@ from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
+from rabbitkeeper.agent.systemd_notify import SystemdNotify
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.store import Store
-
-if TYPE_CHECKING:
-    from rabbitkeeper.agent.api import ApiServer
 
 
 def assemble(settings: Settings) -> Agent:
@@ -39,9 +38,12 @@ def assemble(settings: Settings) -> Agent:
     config = settings.run()
     wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
 
+    systemd = SystemdNotify()
+
     def beat() -> None:
         watchdog.beat()
         board.beat()
+        systemd.beat()
 
     driver = driver_for(config.broker, group=config.group, member=config.name)
     session = Session(
@@ -111,29 +113,25 @@ def assemble(settings: Settings) -> Agent:
         probe=probe,
         wakeup=wakeup,
         watchdog=watchdog,
-        serve=lambda: _serve(config, board, session, announcer.version),
+        audience=_audience(config, board, session, announcer, systemd),
     )
 
 
-def _serve(config: AgentConfig, board: Board, session: Session, version: str) -> "ApiServer | None":
-    """The HTTP API, listening and not started; None if none is configured.
+def _audience(
+    config: AgentConfig, board: Board, session: Session, announcer: Announcer, systemd: SystemdNotify
+) -> Audience:
+    hooks, server = Hooks(config.hooks), None
+    if config.http.listen is not None:
+        from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
 
-    Raises:
-        ConfigurationError: it cannot listen, or its certificate cannot be used.
-    """
-    http = config.http
-    if http.listen is None:
-        return None
-    from rabbitkeeper.agent import api  # only now: its libraries cost memory
-
-    sources = api.Sources(
-        board=board,
-        store=lambda: Store(session, config.group),
-        member=config.name,
-        token=None if http.token is None else http.token.get_secret_value(),
-        version=version,
-    )
-    return api.ApiServer(api.build(sources), http, api.listen(http))
+        server = ApiServer(
+            config.http,
+            board,
+            store=lambda: Store(session, config.group),
+            announcer=announcer,
+            hooks=hooks.outcomes,
+        )
+    return Audience(board, hooks, systemd, server)
 
 
 def _probe_settings(config: AgentConfig) -> ProbeSettings:

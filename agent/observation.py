@@ -27,6 +27,7 @@ class ConnectionFacts:
 
     up_since: float | None = None  # None: not connected
     answered_at: float | None = None  # when a live broker last accepted or turned away a connection
+    heard_at: float | None = None  # when it was last known to be well: connected, or a canary confirmed
     failures: int = 0  # failed attempts in a row since it was up
     failure: ConnectFailure | None = None  # of the last attempt
     error: str | None = None  # the same as a sentence
@@ -40,7 +41,7 @@ class ConnectionFacts:
         """The same, without what is known of a broker that ended before ``moment``."""
         if self.answered_at is None or self.answered_at >= moment:
             return self
-        return ConnectionFacts(version=self.version)
+        return ConnectionFacts(version=self.version, heard_at=self.heard_at)
 
     @property
     def answers(self) -> bool:

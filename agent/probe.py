@@ -140,7 +140,11 @@ class Probe:
         if link is not None:
             link.close()
         self._answered()
-        self._report(ConnectionFacts(failures=1, failure=ConnectFailure.BROKEN, error=error))
+        self._report(
+            ConnectionFacts(
+                heard_at=self._facts.heard_at, failures=1, failure=ConnectFailure.BROKEN, error=error
+            )
+        )
         self._move_majority(None)
 
     def _connect_if_down(self) -> None:
@@ -196,7 +200,7 @@ class Probe:
             return
         self._answered()
         now = self._clock()
-        self._report(ConnectionFacts(up_since=now, answered_at=now, version=link.version))
+        self._report(ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version=link.version))
         self._move_majority(link.connection)
 
     def link_failed(self, link: Link, failure: ConnectFailure, error: str) -> None:
@@ -210,6 +214,7 @@ class Probe:
         self._report(
             ConnectionFacts(
                 answered_at=self._clock() if failure in ANSWERED else None,
+                heard_at=self._facts.heard_at,
                 failures=failures,
                 failure=failure,
                 error=error,
@@ -225,7 +230,8 @@ class Probe:
             return
         self._link = None
         self._answered()
-        self._report(ConnectionFacts(error=error, version=self._facts.version))
+        facts = self._facts
+        self._report(ConnectionFacts(error=error, heard_at=facts.heard_at, version=facts.version))
         self._move_majority(None)
         self._connect()
 
@@ -242,7 +248,9 @@ class Probe:
             return
         self._answered()
         count = self._facts.confirmed + 1 if confirmed else 0
-        self._report(replace(self._facts, silent=0.0, confirmed=count, latency=latency))
+        self._report(
+            replace(self._facts, silent=0.0, heard_at=self._clock(), confirmed=count, latency=latency)
+        )
 
     def link_blocked(self, link: Link, reason: str | None) -> None:
         if link is not self._link:

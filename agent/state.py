@@ -98,25 +98,30 @@ class AgentState:
         return self.verdict.status in (MemberStatus.RUNNING, MemberStatus.ALARMED)
 
 
+def _nobody(_state: AgentState) -> None:
+    """Nobody is to be told."""
+
+
 class Board:
     """Where the loop puts up its state. Reading and writing are single assignments: nobody waits.
 
     Args:
         clock: monotonic seconds.
+
+    Attributes:
+        state: the last one; None before the first turn has ended.
         tell: called with each new state, on the loop's thread; must return at once.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], *, tell: Callable[[AgentState], None] = lambda state: None
-    ) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._tell = tell
         self._beaten_at = clock()
-        self.state: AgentState | None = None  # None before the first turn has ended
+        self.tell: Callable[[AgentState], None] = _nobody
+        self.state: AgentState | None = None
 
     def put_up(self, state: AgentState) -> None:
         self.state = state
-        self._tell(state)
+        self.tell(state)
 
     def beat(self) -> None:
         """The loop comes round."""

@@ -6,7 +6,8 @@ and the operations are read through the desk and shown with their age when they 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,10 @@ from starlette.exceptions import HTTPException
 from rabbitkeeper.agent.api import answers, requests
 from rabbitkeeper.agent.api.answers import Answer
 from rabbitkeeper.agent.api.desk import WRITE_TIMEOUT, Cache, Desk, Known
+from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
 from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
+from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.state import Board
 from rabbitkeeper.coordinator.operations import read_operations
 from rabbitkeeper.coordinator.operator import Operator, Submitted
@@ -41,6 +44,9 @@ class Sources:
         store: makes a store for a thread.
         member: the member's name.
         token: what operations need; None: they are off.
+        version: the agent's.
+        metrics: for Prometheus.
+        stream: for those who listen to events.
         clock: monotonic seconds.
         wall: seconds since 1970.
     """
@@ -50,20 +56,35 @@ class Sources:
     member: str
     token: str | None
     version: str
+    metrics: Metrics
+    stream: Stream
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
 
 def build(sources: Sources) -> FastAPI:
     """The application over ``sources``."""
-    app = FastAPI(title="RabbitKeeper agent", version=sources.version, docs_url=None, redoc_url=None)
-    app.add_exception_handler(Refusal, _refused)
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        sources.stream.bind()
+        yield
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
+        sources.metrics.refused(error.status)
+        return error.response()
+
+    title = "RabbitKeeper agent"
+    app = FastAPI(title=title, version=sources.version, lifespan=life, docs_url=None, redoc_url=None)
+    app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, _not_found)
     desk = Desk(sources.store)
     log = Cache(desk, read_operations, sources.clock)
     _add_checks(app, sources)
     _add_group(app, sources, desk)
     _add_log(app, log)
+    _add_watching(app, sources)
     _add_operations(app, sources, desk, log)
     _add_index(app, sources)
     return app
@@ -129,6 +150,16 @@ def _add_log(app: FastAPI, log: OperationsLog) -> None:
         if found is None:
             raise Refusal(404, f"no operation {operation!r} is in the log")
         return JSONResponse({**_entry(found), "age": round(known.age, 3), "problem": known.problem})
+
+
+def _add_watching(app: FastAPI, sources: Sources) -> None:
+    @app.get("/metrics", summary="for Prometheus")
+    async def metrics() -> Response:
+        return Response(sources.metrics.text(), media_type=CONTENT_TYPE)
+
+    @app.get("/events", summary="what happens, as server-sent events")
+    async def events(request: Request) -> Response:
+        return sources.stream.response(sources.board.state, request.headers.get("last-event-id", ""))
 
 
 def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsLog) -> None:
@@ -207,11 +238,6 @@ def _accepted(submitted: Submitted, *, dry_run: bool) -> Response:
         return JSONResponse({**content, "id": None, "state": None}, 200)
     LOG.info("%s %s asked for by %s: %s", entry.kind, entry.id, entry.by, submitted.sentence)
     return JSONResponse(content, 202, {"Location": f"/operations/{entry.id}"})
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
-    return error.response()
 
 
 async def _not_found(_: Request, error: Exception) -> Response:

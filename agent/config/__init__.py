@@ -13,6 +13,7 @@ from rabbitkeeper.agent.config.broker import (
 )
 from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
 from rabbitkeeper.agent.config.health import HealthConfig
+from rabbitkeeper.agent.config.hooks import HooksConfig
 from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
 
@@ -27,6 +28,7 @@ __all__ = [
     "FailbackConfig",
     "HealthConfig",
     "HookConfig",
+    "HooksConfig",
     "HttpConfig",
     "ProcessConfig",
     "SystemdConfig",

@@ -16,6 +16,7 @@ from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
 from rabbitkeeper.agent.config.fields import Section, Text, named, problem
 from rabbitkeeper.agent.config.file import read_settings, validated
 from rabbitkeeper.agent.config.health import HealthConfig
+from rabbitkeeper.agent.config.hooks import HooksConfig
 from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
 from rabbitkeeper.coordinator.records import Tags
@@ -57,6 +58,7 @@ class AgentConfig(Section):
     zookeeper: ZooKeeperConfig
     broker: BrokerConfig
     health: HealthConfig = HealthConfig()
+    hooks: HooksConfig = HooksConfig()
     http: HttpConfig = HttpConfig()
     tags: TagsConfig = TagsConfig()
     election: ElectionConfig = ElectionConfig()

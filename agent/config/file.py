@@ -33,6 +33,8 @@ _SENTENCES = {
     "is_instance_of": "must be a path",
     "path_type": "must be a path",
     "dict_type": "must be a mapping of keys to values",
+    "list_type": "must be a list",
+    "too_short": "is empty; give a program and its arguments",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
 }

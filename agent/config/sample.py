@@ -68,6 +68,14 @@ broker:
 #   majority_interval: 5.0   # between canaries on a majority
 #   majority_timeout: 5.0    # for a majority to confirm one
 
+# hooks:                     # commands as lists of arguments; docs/operations.md says what they are told
+#   leader_elected: null     # on the agent that has taken the lead; as in ["/usr/local/bin/tell", "--urgent"]
+#   leader_lost: null        # on the agent that has it no more
+#   member_down: null        # on the leader
+#   member_up: null          # on the leader
+#   webhook: null            # a URL that gets each of these events as JSON
+#   timeout: 30.0            # for each; then it is killed
+
 # http:                      # the agent's HTTP API: health for load balancers, metrics, operations
 #   listen: null             # off; as in 10.0.0.1:8008
 #   advertise: null          # the URL that others reach it by; default: made from listen

@@ -26,12 +26,17 @@ class Agent:
 
     def __post_init__(self) -> None:
         self.board = Board(lambda: self.now)
+        stream = api.Stream("i")
         sources = api.Sources(
             board=self.board,
             store=self._no_zookeeper,
             member=NAME,
             token=None,
             version="0.1.0",
+            metrics=api.Metrics(
+                self.board, "0.1.0", hooks={}, listeners=lambda: stream.listeners, clock=lambda: self.now
+            ),
+            stream=stream,
             clock=lambda: self.now,
             wall=lambda: 1769860800.0,
         )

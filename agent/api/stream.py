@@ -1,0 +1,189 @@
+"""``/events``: what happens, as server-sent events, to a bounded number of listeners.
+
+Each listener has a bounded queue. One that does not read is dropped, when its queue is full or a single
+message has waited too long to be sent; nobody else waits for it. A listener that comes again with
+``Last-Event-ID`` gets what it has missed, as far as it is kept.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.responses import Response
+
+from rabbitkeeper.agent.api.refusal import Refusal
+from rabbitkeeper.agent.events import Event
+from rabbitkeeper.agent.state import AgentState
+
+MOST = 32  # listeners
+BACKLOG = 100  # events that may wait for one listener
+KEPT = 200  # events for those who come again
+KEEP_ALIVE = 10.0  # seconds without an event until a comment is sent
+SEND_TIMEOUT = 10.0  # seconds for one message to be taken
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+Message = MutableMapping[str, Any]
+
+
+class _Listener:
+    def __init__(self) -> None:
+        self._texts: deque[bytes] = deque()
+        self._news = asyncio.Event()
+        self.closed = False
+
+    def offer(self, text: bytes) -> None:
+        if len(self._texts) >= BACKLOG:
+            self.close()
+            return
+        self._texts.append(text)
+        self._news.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._news.set()
+
+    async def next(self) -> bytes | None:
+        """What is to be sent next; None if nothing is any more."""
+        if not self._texts and not self.closed:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(KEEP_ALIVE):
+                    await self._news.wait()
+            except TimeoutError:
+                return b": still there\n\n"
+        return None if self.closed else self._texts.popleft()
+
+
+class Stream:
+    """The events of one agent. Belongs to the API's event loop, save :meth:`hear` and :meth:`close`.
+
+    Args:
+        instance: of this run of the agent; event ids begin with it.
+    """
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._listeners: set[_Listener] = set()
+        self._kept: deque[tuple[int, bytes]] = deque(maxlen=KEPT)
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
+
+    def bind(self) -> None:
+        """From here on what is heard is spread, in the event loop that runs now."""
+        self._loop = asyncio.get_running_loop()
+
+    def hear(self, _state: AgentState, events: tuple[Event, ...]) -> None:
+        """Spread events. From the herald's thread; returns at once."""
+        if events and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the API has ended
+                self._loop.call_soon_threadsafe(self._spread, events)
+
+    def close(self) -> None:
+        """Send everybody away. From any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._send_away)
+
+    def response(self, state: AgentState | None, last_event_id: str) -> "EventResponse":
+        """The answer to one listener.
+
+        Args:
+            state: what it is told first.
+            last_event_id: what it has heard last, as it says; empty if nothing.
+
+        Raises:
+            Refusal: there are too many already.
+        """
+        if len(self._listeners) >= MOST:
+            raise Refusal(503, f"{MOST} listen to the events already", {"Retry-After": "10"})
+        listener = _Listener()
+        listener.offer(_hello(state))
+        for text in self._missed(last_event_id):
+            listener.offer(text)
+        self._listeners.add(listener)
+        return EventResponse(listener, self._listeners.discard)
+
+    def _missed(self, last_event_id: str) -> list[bytes]:
+        instance, _, number = last_event_id.rpartition("-")
+        if instance != self._instance or not number.isdigit():
+            return []
+        missed = [text for kept, text in self._kept if kept > int(number)]
+        return missed[-(BACKLOG - 1) :]
+
+    def _spread(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._count += 1
+            text = _text(event.kind.value, event.content(), f"{self._instance}-{self._count}")
+            self._kept.append((self._count, text))
+            for listener in self._listeners:
+                listener.offer(text)
+
+    def _send_away(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+
+
+class EventResponse(Response):
+    """One listener's answer: until it goes, or is dropped."""
+
+    def __init__(self, listener: _Listener, forget: Callable[[_Listener], None]) -> None:
+        super().__init__()
+        self._listener = listener
+        self._forget = forget
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        watch = asyncio.create_task(self._until_gone(receive))
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            while (text := await self._listener.next()) is not None:
+                async with asyncio.timeout(SEND_TIMEOUT):
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+            async with asyncio.timeout(SEND_TIMEOUT):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except TimeoutError:
+            return  # it does not read: the server closes the connection
+        finally:
+            watch.cancel()
+            self._forget(self._listener)
+
+    async def _until_gone(self, receive: Callable[[], Awaitable[Message]]) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._listener.close()
+
+
+def _hello(state: AgentState | None) -> bytes:
+    """What the agent knows now: where the events to come start from."""
+    if state is None:
+        return _text("hello", {})
+    now = {
+        "group": state.group,
+        "agent": state.name,
+        "state": state.verdict.status.value,
+        "leader": state.leader,
+        "epoch": state.epoch,
+        "sentence": state.sentence,
+    }
+    return _text("hello", now)
+
+
+def _text(event: str, data: dict[str, Any], identity: str | None = None) -> bytes:
+    head = "" if identity is None else f"id: {identity}\n"
+    return f"{head}event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
