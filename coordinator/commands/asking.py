@@ -69,7 +69,9 @@ def asks(wait: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]) -> None:
-    """Ask, show what was accepted, wait, show the outcome. Exits with 1 if it failed.
+    """Ask, show what was accepted, wait, show the outcome.
+
+    Exits with 1 if it failed, or has not ended when the time to wait is over.
 
     Args:
         request: asks the operator for it.
@@ -89,7 +91,10 @@ def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]
                 click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
             entry = _await_outcome(session, operator, entry, asking.wait)
         show_outcome(target.output, entry, submitted.sentence)
-    if entry.state is OperationState.FAILED:
+    waited_in_vain = bool(asking.wait) and not appointed and entry.state not in ENDED
+    if waited_in_vain:
+        click.echo(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)
+    if waited_in_vain or entry.state is OperationState.FAILED:
         sys.exit(1)
 
 

@@ -20,11 +20,19 @@ def command(target: Target, last: int) -> None:
         if session.stat(store.paths.root) is None:
             raise unknown_group(session, group)
         entries = store.history()[-last:]
-    made = table(f"group {group}", "epoch", "at", "from", "to", "cause", "by", "timings")
+    made = table(f"group {group}", "epoch", "at", "from", "to", "cause", "by", "timings", "operation")
     for entry in entries:
         timings = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in entry.timings.items())
+        reason = f": {entry.reason}" if entry.reason else ""
         made.add_row(
-            str(entry.epoch), clock(entry.at), entry.previous or "", entry.to, entry.cause, entry.by, timings
+            str(entry.epoch),
+            clock(entry.at),
+            entry.previous or "",
+            entry.to,
+            entry.cause,
+            entry.by,
+            timings,
+            f"{entry.operation or ''}{reason}",
         )
     notes = [] if entries else ["The group has had no leader yet."]
     show(target.output, [entry.model_dump(mode="json", by_alias=True) for entry in entries], made, notes)

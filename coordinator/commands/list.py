@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rabbitkeeper.coordinator.cli import Target
-from rabbitkeeper.coordinator.output import age, show, table
+from rabbitkeeper.coordinator.output import age, clock, show, table
 from rabbitkeeper.coordinator.records import MemberStatus
 from rabbitkeeper.coordinator.snapshot import GroupReader
 from rabbitkeeper.coordinator.view import GroupView
@@ -37,6 +37,12 @@ def _content(group: str, view: GroupView) -> dict[str, object]:
         "leader": None if leader is None else leader.record.name,
         "epoch": None if leader is None else leader.epoch,
         "paused": view.pause is not None,
+        "switchover": None
+        if view.switchover is None
+        else view.switchover.record.model_dump(mode="json", by_alias=True, exclude={"v"}),
+        "maintenance": None
+        if view.maintenance is None
+        else view.maintenance.record.model_dump(mode="json", exclude={"v"}),
         "members": [
             {
                 **view.members[name].record.model_dump(mode="json", exclude={"v"}),
@@ -83,4 +89,21 @@ def _notes(view: GroupView) -> list[str]:
     if view.pause is not None:
         why = f": {view.pause.reason}" if view.pause.reason else ""
         notes.append(f"Paused by {view.pause.by}, nobody takes the lead by himself{why}")
+    if view.switchover is not None:
+        move = view.switchover.record
+        at = f", for {clock(move.at)}" if move.at is not None else ""
+        notes.append(f"Pending: {move.kind} {move.id} to {move.to or 'the best'} by {move.by}{at}")
+    if view.maintenance is not None:
+        under_way = view.maintenance.record
+        first = f" ({under_way.step})" if under_way.step is not None else ""
+        to_come = ", ".join(under_way.members)
+        notes.append(
+            f"Under way: {under_way.kind} {under_way.id} by {under_way.by}{first}: {to_come} to come"
+        )
+    for name in sorted(view.members):
+        taken = view.members[name].record.config
+        if taken is not None and taken.problem is not None:
+            notes.append(f"{name}, group configuration: {taken.problem}")
+        if taken is not None and taken.restart_pending:
+            notes.append(f"{name}: restart pending for {', '.join(taken.restart_pending)}")
     return notes
