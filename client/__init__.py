@@ -1,7 +1,7 @@
 """The SDK: producers and consumers that move to a healthy broker by themselves."""
 
 from rabbitkeeper.client import events
-from rabbitkeeper.client.client import Client, Receipt
+from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consumer import Consumer
 from rabbitkeeper.client.errors import (
     Blocked,
@@ -17,6 +17,7 @@ from rabbitkeeper.client.errors import (
     Unroutable,
     WrongThread,
 )
+from rabbitkeeper.client.future import Receipt
 from rabbitkeeper.client.message import Message
 from rabbitkeeper.client.status import LastSwitch, Leader, Status, Unconfirmed
 from rabbitkeeper.client.topology import Binding, Exchange, Queue

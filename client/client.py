@@ -5,11 +5,9 @@ import os
 import ssl
 import threading
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -20,27 +18,23 @@ from rabbitkeeper.client.discovery import Discovery
 from rabbitkeeper.client.dispatch import Dispatch
 from rabbitkeeper.client.engine import Engine
 from rabbitkeeper.client.errors import (
-    Blocked,
     Closed,
     InvalidArgument,
-    Nacked,
     NoLeader,
-    PublishUnknown,
     RabbitKeeperError,
-    Unroutable,
     WrongThread,
 )
 from rabbitkeeper.client.events import Event
-from rabbitkeeper.client.ledger import Entry, Outcome, Settled
+from rabbitkeeper.client.future import Receipt
 from rabbitkeeper.client.message import Message
 from rabbitkeeper.client.placement import Spread
-from rabbitkeeper.client.publisher import Content
+from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.status import Leader, Status, Unconfirmed
 from rabbitkeeper.client.subscription import Subscription
 from rabbitkeeper.client.switch import Phase
 from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.window import Window
-from rabbitkeeper.client.wire import Access, message_properties
+from rabbitkeeper.client.wire import Access
 from rabbitkeeper.client.workers import OnError, Workers
 from rabbitkeeper.coordinator.access import ZooKeeperAccess, check_identity
 from rabbitkeeper.coordinator.paths import check_name
@@ -48,15 +42,6 @@ from rabbitkeeper.coordinator.paths import check_name
 log = logging.getLogger(__name__)
 
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A confirmed publish: the broker has the message, on a majority of the nodes if its queues are quorum
-    queues."""
-
-    message_id: str
-    attempts: int  # times it was sent; above 1 the queue may hold it twice, under the same id
 
 
 class Client:
@@ -119,7 +104,6 @@ class Client:
         self._dispatch = Dispatch(f"{name}-events")
         self._workers: WeakSet[Workers] = WeakSet()
         self._pid = os.getpid()
-        self._window = Window(int(window), int(window_bytes))
         self._closing = False
         self._close_lock = threading.Lock()
         self._access = Access(username, password, virtual_host, tls, name)
@@ -132,6 +116,7 @@ class Client:
             site=site,
             emit=self._dispatch.emit,
         )
+        self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
         self._discovery = Discovery(
             zookeeper,
             group,
@@ -181,15 +166,12 @@ class Client:
             Unroutable, Nacked, Blocked, NoLeader: it is not there.
             PublishUnknown: the deadline passed without an answer; it may or may not be there.
             Closed: the client was closed.
-            InvalidArgument: it cannot be sent.
+            InvalidArgument: it cannot be sent; nothing was.
+            WrongThread: in a forked child, or in a callback on the I/O thread.
         """
-        future = self.publish_nowait(
-            exchange, routing_key, body, properties, mandatory=mandatory, timeout=timeout
-        )
-        try:
-            return future.result(timeout + GRACE)
-        except FutureTimeout:  # the I/O thread did not settle it: it must not be waited for in silence
-            raise PublishUnknown(f"no outcome within {timeout:g} s, and no word of the I/O thread") from None
+        self._check_usable()
+        future = self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
+        return self._publishing.result(future)
 
     def publish_nowait(
         self,
@@ -204,42 +186,42 @@ class Client:
         """Hand a message over and return; the future has what :meth:`publish` returns or raises.
 
         Waits only while the window is full. Messages of one thread are sent in their order. A future that
-        is cancelled before its message is sent takes it back.
+        is cancelled before its message is sent takes it back; later, cancelling does nothing. Callbacks of
+        the future run on the client's I/O thread: they may call this, and nothing that waits.
 
         Raises:
-            InvalidArgument, Closed, WrongThread: at once; nothing was handed over.
+            InvalidArgument, Closed: at once; nothing was handed over.
+            WrongThread: in a forked child; or on the I/O thread while the window is full.
             NoLeader, Blocked: the window stayed full until the deadline; nothing was handed over.
         """
+        self._check_usable(callback=True)
+        return self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
+
+    def publish_many(
+        self,
+        messages: Iterable[tuple[str, str, bytes] | tuple[str, str, bytes, Any]],
+        *,
+        mandatory: bool = True,
+        timeout: float = 30.0,
+    ) -> list[Receipt | RabbitKeeperError]:
+        """Publish every message of an iterable; returns when each has its outcome.
+
+        As many are under way as the window allows, and no more are taken from ``messages`` than that.
+
+        Args:
+            messages: tuples (exchange, routing key, body) or (exchange, routing key, body, properties).
+            mandatory: as in :meth:`publish`.
+            timeout: seconds for each message, from its being taken from ``messages``.
+
+        Returns:
+            The outcomes in the order of ``messages``: a receipt, or the error that :meth:`publish` would
+            have raised. A message that cannot be sent has its ``InvalidArgument`` there, too.
+
+        Raises:
+            Closed, WrongThread: the client takes nothing; from then on nothing is handed over.
+        """
         self._check_usable()
-        if not isinstance(body, bytes | bytearray | memoryview):
-            raise InvalidArgument(
-                f"body of type {type(body).__name__} is not valid: use bytes, as in text.encode()"
-            )
-        for what, value in (("exchange", exchange), ("routing_key", routing_key)):
-            if not isinstance(value, str) or len(value.encode()) > 255:
-                raise InvalidArgument(f"{what} {value!r} is not valid: use a string of at most 255 bytes")
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-            raise InvalidArgument(f"timeout {timeout!r} is not valid: use seconds above 0")
-        prepared = message_properties(properties, lambda: uuid.uuid4().hex)
-        deadline = time.monotonic() + timeout
-        size = len(body)
-        if not self._window.acquire(size, deadline):
-            raise self._never_sent(f"the window stayed full for {timeout:g} s", prepared.message_id)
-        future: Future[Receipt] = Future()
-
-        def settle(settled: Settled) -> None:
-            self._window.release(size)
-            self._resolve(future, settled)
-
-        def start() -> bool:
-            if future.set_running_or_notify_cancel():
-                return True
-            self._window.release(size)
-            return False
-
-        content = Content(bytes(body), prepared, mandatory, start, settle)
-        self._engine.publish(Entry(prepared.message_id, exchange, routing_key, content, size, deadline))
-        return future
+        return self._publishing.publish_many(messages, mandatory, timeout, self._check_usable)
 
     # -- consuming
 
@@ -381,7 +363,7 @@ class Client:
             since=snapshot.since,
             epoch=snapshot.epoch,
             leader=None if snapshot.leader is None else snapshot.leader.member,
-            unconfirmed=snapshot.unconfirmed,
+            unconfirmed=self._publishing.unconfirmed,
             consumers=snapshot.consumers,
             consumers_wanted=snapshot.consumers_wanted,
             in_hand=snapshot.in_hand,
@@ -413,7 +395,7 @@ class Client:
             return ()
         left: list[Unconfirmed] = []
         deadline = time.monotonic() + timeout
-        if threading.current_thread() is not self._engine.thread:
+        if threading.get_ident() != self._engine.thread.ident:
             if self._engine.thread.is_alive():
                 for running in list(self._workers):
                     running.stop(max(0.0, deadline - time.monotonic()))
@@ -457,55 +439,25 @@ class Client:
                 f"last error: {snapshot.error or 'none'}"
             )
 
-    def _check_usable(self) -> None:
+    def _check_usable(self, *, callback: bool = False) -> None:
+        """``callback``: the call is allowed in a callback on the I/O thread."""
         if os.getpid() != self._pid:
             raise WrongThread(
                 "this client belongs to the process that made it; make another one after the fork"
             )
-        self._refuse_own_threads()
+        if not callback:
+            self._refuse_own_threads()
         if self._engine.failure is not None:
             raise self._engine.failure
         if self._closing:
             raise Closed("the client is closed")
 
     def _refuse_own_threads(self) -> None:
-        if threading.current_thread() is self._engine.thread:
-            raise WrongThread("a call from the client's own I/O thread would wait for itself")
-
-    def _never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
-        snapshot = self._engine.snapshot
-        if snapshot.blocked:
-            return Blocked(f"{what}: the broker blocks publishers ({snapshot.blocked})", message_id)
-        where = (
-            "no broker is reached" if snapshot.target is None else f"connected to {snapshot.target.member}"
-        )
-        last = f"; last error: {snapshot.error}" if snapshot.error else ""
-        return NoLeader(f"{what}: {where}{last}", message_id)
-
-    def _resolve(self, future: Future[Receipt], settled: Settled) -> None:
-        entry = settled.entry
-        name, where = entry.message_id, f"to exchange {entry.exchange!r} with key {entry.routing_key!r}"
-        error: RabbitKeeperError
-        match settled.outcome:
-            case Outcome.CONFIRMED:
-                future.set_result(Receipt(name, entry.attempts))
-                return
-            case Outcome.RETURNED:
-                error = Unroutable(f"no queue took the message {where}: {settled.detail}", name)
-            case Outcome.NACKED:
-                error = Nacked(f"message {where}: {settled.detail or 'refused until its deadline'}", name)
-            case Outcome.UNKNOWN:
-                error = PublishUnknown(f"no answer by the deadline for the message {where}", name)
-            case Outcome.UNSENT:
-                error = self._never_sent(f"the message {where} was not sent by its deadline", name)
-            case Outcome.CLOSED:
-                sent = "it may or may not be there" if entry.attempts else "it was not sent"
-                error = Closed(
-                    f"the client was closed before the message {where} was confirmed: {sent}", name
-                )
-        if not entry.attempts and not future.set_running_or_notify_cancel():
-            return
-        future.set_exception(error)
+        if threading.get_ident() == self._engine.thread.ident:
+            raise WrongThread(
+                "a call that waits, in a callback on the client's I/O thread, would wait for itself; "
+                "use publish_nowait, or another thread"
+            )
 
 
 def _check_credentials(credentials: object) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from rabbitkeeper.client.ledger import Entry, Ledger
-from rabbitkeeper.client.publisher import content_of
 from rabbitkeeper.client.status import Unconfirmed
 from rabbitkeeper.client.wire import Loop
 
@@ -59,6 +58,5 @@ class Drain:
 
 
 def _unconfirmed(entry: Entry) -> Unconfirmed:
-    return Unconfirmed(
-        entry.message_id, entry.exchange, entry.routing_key, content_of(entry).body, entry.attempts > 0
-    )
+    body: bytes = entry.body  # type: ignore[attr-defined]  # the ledger's entries are futures of publishes
+    return Unconfirmed(entry.message_id, entry.exchange, entry.routing_key, body, entry.attempts > 0)

@@ -10,8 +10,10 @@ An error that nobody expected ends the client with that error: everything waitin
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -29,8 +31,9 @@ from rabbitkeeper.client.events import (
     PublishersUnblocked,
     Switched,
 )
+from rabbitkeeper.client.future import Futures, PublishFuture
 from rabbitkeeper.client.handover import HandOver
-from rabbitkeeper.client.ledger import Entry
+from rabbitkeeper.client.ledger import Outcome, Settled
 from rabbitkeeper.client.lines import Line, Lines
 from rabbitkeeper.client.placement import Placement, Spread, Target, Targets
 from rabbitkeeper.client.publisher import Publisher
@@ -39,7 +42,7 @@ from rabbitkeeper.client.stopping import Stopping
 from rabbitkeeper.client.subscription import Subscription, Surroundings
 from rabbitkeeper.client.switch import Abort, Open, Order, Phase, Promote, Switch
 from rabbitkeeper.client.topology import Entity, Topology
-from rabbitkeeper.client.wire import Access, LinkLost, Loop
+from rabbitkeeper.client.wire import FRAME_MAX, Access, LinkLost, Loop
 from rabbitkeeper.client.work import Work
 
 log = logging.getLogger(__name__)
@@ -90,13 +93,16 @@ class Engine:
         self._emit = emit
         self._random = random
         self._loop = Loop()
-        self._work = Work(self._loop.call_soon_threadsafe, self._worked)
+        self._handed_over: deque[PublishFuture] = deque()
+        self._work = Work(self._loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
         self.post = self._work.post
         now = self._loop.now()
         self._switch = Switch(now, random, Placement(spread, site, random, now))
         self._topology = Topology()
         self._publisher = Publisher(
-            self._loop.now, self._loop.call_later, lambda: self._lines.renew_publishing(self._current)
+            self._loop.now,
+            self._loop.call_later,
+            lambda: self._lines.renew_publishing(self._current),
         )
         self._lines = Lines(
             self._loop,
@@ -128,12 +134,18 @@ class Engine:
         self._timer_at = float("inf")
         self._last_error = "no broker is known"
         self._ended = False
+        self._is_over = False  # the thread takes nothing any more
+        self.frame_max = FRAME_MAX  # bytes; of the current link
         self.live = threading.Event()  # has been live at least once, or has failed
         self.failure: RabbitKeeperError | None = None
         self.snapshot = self._snapshot()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     # -- from any thread
+
+    def answers_to(self, futures: Futures) -> None:
+        """Who is told what became of publishes; once, before the start."""
+        self._futures = self._publisher.answers = futures
 
     def start(self) -> None:
         self.thread.start()
@@ -142,8 +154,16 @@ class Engine:
         """The group has changed."""
         self.post(lambda: self._viewed(targets))
 
-    def publish(self, entry: Entry) -> None:
-        self.post(lambda: self._add(entry))
+    def publish(self, entry: PublishFuture) -> None:
+        """Hand a message over; its future ends in any case."""
+        self._handed_over.append(entry)
+        self._work.wake()
+        if self._is_over:
+            self._refuse_handed_over()
+
+    def withdraw(self, entry: PublishFuture) -> None:
+        """A future was cancelled before its message was sent."""
+        self.post(lambda: self._publisher.ledger.withdraw(entry))
 
     def declare(self, entity: Entity, timeout: float) -> Future[None]:
         """Declare ``entity`` within ``timeout`` seconds."""
@@ -227,14 +247,30 @@ class Engine:
     # -- the thread
 
     def _run(self) -> None:
+        self._futures.io_thread = threading.get_ident()
         try:
             self._loop.run()
-        except Exception as error:
+        except BaseException as error:
             log.exception("the client's I/O thread failed; the client is closed")
             self.failure = RabbitKeeperError(f"the client failed: {error!r}")
             self._abandon()
         finally:
+            self._is_over = True
+            self._refuse_handed_over()
             self.live.set()
+
+    def _take_over(self) -> None:
+        """What other threads have handed over until now, in its order."""
+        handed_over = self._handed_over
+        self._publisher.add([handed_over.popleft() for _ in range(len(handed_over))])
+        if self._ended:
+            self._publisher.close()
+
+    def _refuse_handed_over(self) -> None:
+        """What was handed over when the thread was at its end already. Called on any thread."""
+        while self._handed_over:
+            with suppress(IndexError):  # another thread does the same
+                self._futures.settle([Settled(self._handed_over.popleft(), Outcome.CLOSED)])
 
     def _worked(self) -> None:
         self._publisher.pump()
@@ -251,11 +287,6 @@ class Engine:
     @staticmethod
     def _leader_of(targets: Targets) -> str | None:
         return None if targets.leader is None else targets.leader.member
-
-    def _add(self, entry: Entry) -> None:
-        self._publisher.add(entry)
-        if self._ended:
-            self._publisher.close()
 
     # -- obeying the switch
 
@@ -315,6 +346,7 @@ class Engine:
         self._went_over_at = self._loop.now()
         self._lines.forget_renewals()
         self._publisher.blocked = None
+        self.frame_max = line.link.frame_max
         if line.publishing is not None:
             self._publisher.attach(line.publishing)
         for subscription in self._subscriptions:
@@ -397,6 +429,7 @@ class Engine:
             log.warning("the broker blocks publishers: %s", why) if why else log.info("publishers go on")
             self._emit(PublishersBlocked(member, why) if why else PublishersUnblocked(member))
             self._publisher.blocked = why
+            self._publisher.pump()
             self._schedule()
 
     # -- time
@@ -478,6 +511,7 @@ class Engine:
         """After the loop has failed: settle what can be settled without it."""
         self._ended = True
         self._switch.close()
+        self._take_over()
         self._work.finish()
         self._settle_all()
 

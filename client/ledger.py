@@ -17,7 +17,7 @@ and answers of an old one must not be handed in: the caller drops them.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -31,25 +31,33 @@ class Outcome(Enum):
     CLOSED = auto()  # still open when the ledger was closed
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
-    """A message on its way.
+    """A message on its way; what else it is, the caller knows.
 
-    ``content`` is the caller's: the ledger never looks into it.
+    A plain class with most of its state in the class: one is made for every message, and few are ever
+    returned, refused or sent twice.
+
+    Args:
+        message_id: as it is sent.
+        exchange: where to.
+        routing_key: and with which key.
+        size: bytes of the body.
+        deadline: seconds, monotonic.
     """
 
-    message_id: str
-    exchange: str
-    routing_key: str
-    content: object
-    size: int  # bytes of the body
-    deadline: float  # seconds, monotonic
-    sequence: int = -1  # given by the ledger: the order of handing over
-    attempts: int = 0  # times it was sent
-    tag: int = 0  # delivery tag on the present channel; 0 while pending
+    sequence = 0  # given by the ledger: the order of handing over
+    attempts = 0  # times it was sent
+    tag = 0  # delivery tag on the present channel; 0 while pending
     returned: str | None = None  # why it came back on the present channel
-    nacked: bool = False  # on the present channel
-    unanswered: int = 0  # times it was sent on a channel that was lost before the answer
+    nacked = False  # on the present channel
+    unanswered = 0  # times it was sent on a channel that was lost before the answer
+
+    def __init__(self, message_id: str, exchange: str, routing_key: str, size: int, deadline: float) -> None:
+        self.message_id = message_id
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.size = size
+        self.deadline = deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,8 @@ class Ledger:
     _pending: deque[Entry] = field(default_factory=deque)
     _in_flight: dict[int, Entry] = field(default_factory=dict)  # by tag, ascending
     _last_tag: int = 0
+    _lowest_tag: int = 1  # no lower one is in flight
+    _return_from: int = 1  # where to look first for the next message that comes back
     _last_sequence: int = 0
     _earliest: float = float("inf")  # no deadline is earlier; may be too early, never too late
 
@@ -91,43 +101,71 @@ class Ledger:
         yield from self._in_flight.values()
         yield from self._pending
 
-    def add(self, entry: Entry) -> None:
-        """Take a message over, behind all that came before it."""
-        self._last_sequence += 1
-        entry.sequence = self._last_sequence
-        self._earliest = min(self._earliest, entry.deadline)
-        self._pending.append(entry)
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take messages over, behind all that came before them."""
+        sequence, earliest = self._last_sequence, self._earliest
+        for entry in entries:
+            sequence += 1
+            entry.sequence = sequence
+            if entry.deadline < earliest:
+                earliest = entry.deadline
+            self._pending.append(entry)
+        self._last_sequence, self._earliest = sequence, earliest
 
-    def take(self, limit: int, start: Callable[[Entry], bool] = lambda _entry: True) -> list[Entry]:
-        """The next entries to send on the present channel, at most ``limit``, in order, with their tags.
+    def take(
+        self,
+        limit: int,
+        size: float = float("inf"),
+        start: Callable[[Sequence[Entry]], Sequence[Entry]] = lambda entries: entries,
+    ) -> Sequence[Entry]:
+        """The next entries to send on the present channel, in order, with their tags.
 
         The caller sends every one of them, in this order, before it calls anything else here.
 
         Args:
             limit: how many at the most.
-            start: asked once an entry, before it is sent for the first time; if it says no, the entry was
-                cancelled and is dropped.
+            size: stop when their bodies have as many bytes.
+            start: given what is about to be sent, returns it without what was cancelled before it was ever
+                sent, which is dropped.
         """
+        pending = self._pending
         taken: list[Entry] = []
-        while self._pending and len(taken) < limit:
-            entry = self._pending.popleft()
-            if not entry.attempts and not start(entry):
-                continue
-            self._last_tag += 1
-            entry.tag = self._last_tag
-            entry.attempts += 1
-            self._in_flight[entry.tag] = entry
+        while pending and len(taken) < limit and size > 0:
+            entry = pending.popleft()
             taken.append(entry)
-        return taken
+            size -= entry.size
+        started = start(taken)
+        tag, in_flight = self._last_tag, self._in_flight
+        for entry in started:
+            tag += 1
+            entry.tag = tag
+            entry.attempts += 1
+            in_flight[tag] = entry
+        self._last_tag = tag
+        return started
 
-    def confirmed(self, tag: int, *, multiple: bool) -> list[Settled]:
-        """``basic.ack`` of the present channel."""
-        return [
-            Settled(entry, Outcome.CONFIRMED)
-            if entry.returned is None
-            else Settled(entry, Outcome.RETURNED, entry.returned)
-            for entry in self._answered(tag, multiple=multiple)
-        ]
+    @property
+    def next_sequence(self) -> int | None:
+        """Of the entry that would be taken next."""
+        return self._pending[0].sequence if self._pending else None
+
+    def withdraw(self, entry: Entry) -> None:
+        """Drop an entry that was cancelled; one that is not pending stays."""
+        if not entry.tag and entry in self._pending:
+            self._pending.remove(entry)
+
+    def confirmed(self, tag: int, *, multiple: bool) -> list[Entry]:
+        """``basic.ack`` of the present channel: the entries that end with it.
+
+        Each is confirmed, unless it had come back: those that have ``returned`` set.
+        """
+        if not multiple:
+            entry = self._in_flight.pop(tag, None)
+            return [] if entry is None else [entry]
+        pop = self._in_flight.pop
+        tags = range(self._lowest_tag, min(tag or self._last_tag, self._last_tag) + 1)  # 0 is "all"
+        self._lowest_tag = max(self._lowest_tag, tags.stop)
+        return [entry for entry in [pop(known, None) for known in tags] if entry is not None]
 
     def nacked(self, tag: int, *, multiple: bool) -> list[Entry]:
         """``basic.nack`` of the present channel: the entries it names, which stay open.
@@ -149,21 +187,36 @@ class Ledger:
             if self._in_flight.pop(entry.tag, None) is entry
         ]
 
+    def refuse_exchange(self, exchange: str, detail: str) -> list[Settled]:
+        """End everything for ``exchange``, in flight or pending, as nacked."""
+        refused = [entry for entry in self if entry.exchange == exchange]
+        for entry in refused:
+            self._in_flight.pop(entry.tag, None)
+        self._pending = deque(entry for entry in self._pending if entry.exchange != exchange)
+        return [Settled(entry, Outcome.NACKED, detail) for entry in refused]
+
     def returned(self, message_id: str | None, exchange: str, routing_key: str, why: str) -> Entry | None:
         """``basic.return`` of the present channel: no queue took the message. Its ``ack`` follows.
 
         The broker names a returned message by its content alone, so it is found by its id, exchange and
         routing key; among equals the first not yet returned, for a channel returns in order.
         """
-        for entry in self._in_flight.values():
-            if (
-                entry.returned is None
-                and entry.message_id == message_id
-                and entry.exchange == exchange
-                and entry.routing_key == routing_key
-            ):
-                entry.returned = why
-                return entry
+        for tags in (
+            range(self._return_from, self._last_tag + 1),
+            range(self._lowest_tag, self._return_from),
+        ):
+            for tag in tags:
+                entry = self._in_flight.get(tag)
+                if (
+                    entry is not None
+                    and entry.returned is None
+                    and entry.message_id == message_id
+                    and entry.exchange == exchange
+                    and entry.routing_key == routing_key
+                ):
+                    entry.returned = why
+                    self._return_from = tag
+                    return entry
         return None
 
     def rewind(self) -> int:
@@ -178,7 +231,7 @@ class Ledger:
             entry.tag, entry.returned, entry.nacked = 0, None, False
         self._pending.extendleft(reversed(again))
         self._in_flight.clear()
-        self._last_tag = 0
+        self._last_tag, self._lowest_tag, self._return_from = 0, 1, 1
         return len(again)
 
     def expire(self, now: float) -> list[Settled]:
@@ -217,17 +270,6 @@ class Ledger:
         self._in_flight.clear()
         self._earliest = float("inf")
         return left
-
-    def _answered(self, tag: int, *, multiple: bool) -> list[Entry]:
-        if not multiple:
-            entry = self._in_flight.pop(tag, None)
-            return [] if entry is None else [entry]
-        answered = []
-        for known in self._in_flight:
-            if known > tag:
-                break
-            answered.append(known)
-        return [self._in_flight.pop(known) for known in answered]
 
 
 def _at_deadline(entry: Entry) -> Outcome:

@@ -4,27 +4,36 @@ It sends what the ledger has over the present publish channel, feeds the broker'
 every entry once. The channel comes and goes with links; what was unconfirmed on the old one is published
 again on the new one, in its original order and with the same message ids.
 
-Two rules come from how RabbitMQ behaves after a crash:
+Three rules come from how RabbitMQ behaves:
 
 * **A nack poisons the channel.** A channel whose first publish meets a quorum queue without a leader is
   nacked and goes on being nacked until the dead node is back, however well the queue is by then. So after a
   nack the channel is given up and a new one opened, again and again until the queue has a leader, for
-  ``NACK_PATIENCE`` seconds at most after a switch or a change in the group, else for ``CALM_PATIENCE``.
+  ``NACK_PATIENCE`` seconds at most after a switch or a change in the group, else for ``CALM_PATIENCE``. A
+  place that has been refusing for that long (a full queue that rejects) is believed from then on: its
+  messages end nacked at once and hold nobody else up, and only now and then is a new channel tried.
 * **A new channel starts with one message.** The rest follows when that one is confirmed. Otherwise a whole
-  window would be refused again and again, and when a broker closes the channel over a message (an exchange
-  that does not exist, a body too large), nobody would know which one it was.
+  window would be refused again and again.
+* **A broker that closes the channel does not say over which message.** If several were in flight, they are
+  sent again one at a time until it is found; the messages before it may then be there twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rabbitkeeper.client.frames import Outgoing
 from rabbitkeeper.client.ledger import Entry, Ledger, Outcome, Settled
 
 NACK_RETRY = 0.02  # seconds from a nack to the next channel
 NACK_PATIENCE = 15.0  # seconds of retrying after a switch or a change in the group
 CALM_PATIENCE = 1.0  # seconds of retrying when nothing has happened
-BURST = 256  # messages sent before the loop looks at anything else
+NACK_MEMORY = 10.0  # seconds without a nack after which a place is believed to be well again
+RENEW_PAUSE = 1.0  # seconds between new channels while only places are refused that are known to refuse
+BURST = 1024  # messages sent before the loop looks at anything else
+ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
+
+_NO_EXCHANGE = "no exchange '"
 
 
 class PublishChannel(Protocol):
@@ -32,21 +41,26 @@ class PublishChannel(Protocol):
 
     @property
     def is_open(self) -> bool: ...
-    def publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: Any, *, mandatory: bool
-    ) -> None: ...
+    @property
+    def room(self) -> int: ...
+    def publish(self, messages: Sequence[Outgoing]) -> None: ...
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What the ledger carries for the wire."""
+class Answers(Protocol):
+    """Who is told what became of entries; also says which of them may be sent."""
 
-    body: bytes
-    properties: Any
-    mandatory: bool
-    start: Callable[[], bool]  # about to be sent for the first time; False: the caller has cancelled it
-    settle: Callable[[Settled], None]
+    def begin(self, entries: Sequence[Entry]) -> Sequence[Any]: ...
+    def confirm(self, entries: Sequence[Entry]) -> None: ...
+    def settle(self, settled: Iterable[Settled]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Refusing:
+    """A place (exchange and routing key) whose messages are nacked."""
+
+    since: float
+    last: float
 
 
 class Publisher:
@@ -66,15 +80,19 @@ class Publisher:
         renew: Callable[[], None],
     ) -> None:
         self.ledger = Ledger()
-        self.blocked: str | None = None  # why the broker blocks publishers, while it does
+        self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
         self._now = now
         self._call_later = call_later
         self._renew = renew
+        self.answers: Answers  # told the outcomes; set before anything is added
         self._channel: PublishChannel | None = None
         self._generation = 0  # of the channel: timers of an earlier one are dropped
         self._probing = True  # one message in flight until the first confirm
+        self._careful_until = 0  # sequence up to which messages are sent one at a time
         self._frozen = False
-        self._nacked_since: float | None = None  # of an unbroken run of nacks
+        self._pump_due = False  # a timer is set
+        self._refusing: dict[tuple[str, str], _Refusing] = {}
+        self._renewed_at = float("-inf")
         self._troubled_at = float("-inf")  # the last switch or change in the group
         self._restoring = False  # the topology may be incomplete: what comes back is sent again
 
@@ -106,6 +124,7 @@ class Publisher:
     def trouble(self) -> None:
         """A switch, or a change in the group: nacks are to be expected for a while."""
         self._troubled_at = self._now()
+        self._refusing.clear()
 
     def restoring(self, *, active: bool) -> None:
         """Whether the topology is being declared again. When it is there, what came back is sent again."""
@@ -115,31 +134,38 @@ class Publisher:
 
     # -- sending
 
-    def add(self, entry: Entry) -> None:
-        self.ledger.add(entry)
+    def add(self, entries: Iterable[Entry]) -> None:
+        self.ledger.add(entries)
 
     def pump(self) -> None:
         """Send what may be sent."""
-        channel = self._channel
-        if channel is None or self._frozen or not channel.is_open or not self.ledger.pending:
+        channel, ledger = self._channel, self.ledger
+        if channel is None or self._frozen or self.blocked is not None or not ledger.pending:
             return
-        room = BURST
-        if self._probing:
-            room = 1 - self.ledger.in_flight
-            if room <= 0:
+        if not channel.is_open:
+            return
+        limit = BURST
+        if self._probing or (ledger.next_sequence or 0) <= self._careful_until:
+            limit = 1 - ledger.in_flight
+            if limit <= 0:
                 return
-        for entry in self.ledger.take(room, lambda entry: content_of(entry).start()):
-            content = content_of(entry)
-            channel.publish(
-                entry.exchange,
-                entry.routing_key,
-                content.body,
-                content.properties,
-                mandatory=content.mandatory,
-            )
-        if self.ledger.pending and not self._probing:
-            generation = self._generation
-            self._call_later(0.0, lambda: self.pump() if generation == self._generation else None)
+        room = channel.room
+        messages: Sequence[Any] = ledger.take(limit, room, self.answers.begin) if room else ()
+        if messages:
+            channel.publish(messages)
+        if ledger.pending and limit == BURST:
+            self._pump_later(0.0 if channel.room else ROOM_POLL)
+
+    def _pump_later(self, delay: float) -> None:
+        if self._pump_due:
+            return
+        self._pump_due = True
+
+        def due() -> None:
+            self._pump_due = False
+            self.pump()
+
+        self._call_later(delay, due)
 
     # -- the broker's answers
 
@@ -150,14 +176,14 @@ class Publisher:
         if not ack:
             self._nacked(tag, multiple=multiple)
             return
-        settled = self.ledger.confirmed(tag, multiple=multiple)
-        self._nacked_since = None
-        if self._restoring and any(one.outcome is Outcome.RETURNED for one in settled):
-            settled = self._send_again(settled)
-        for one in settled:
-            _settle(one)
-        if self._probing:
-            self._probing = False
+        confirmed = self.ledger.confirmed(tag, multiple=multiple)
+        if any(entry.returned is not None for entry in confirmed):
+            confirmed = self._sort_out_returned(confirmed)
+        if self._refusing:
+            for entry in confirmed:
+                self._refusing.pop((entry.exchange, entry.routing_key), None)
+        self._probing = False
+        self.answers.confirm(confirmed)
         self.pump()
 
     def returned(
@@ -170,47 +196,66 @@ class Publisher:
     def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
         """The broker closed the publish channel over a message.
 
-        When only one message was in flight, it is the one. Otherwise nobody knows, and the next channel
-        starts with one message at a time.
+        When only one message was in flight, it is the one. Otherwise nobody knows, and they are sent again
+        one at a time. An exchange that does not exist is named, so all its messages end at once. (If it was
+        deleted while messages for it were in flight, one that was routed just before ends nacked as well.)
 
         Args:
             final: publishing it again would not help.
         """
         if channel is not self._channel:
             return
-        culprits = list(self.ledger)[: self.ledger.in_flight]
-        if len(culprits) == 1 and final and not self._restoring:
-            for one in self.ledger.refuse(culprits, why):
-                _settle(one)
+        in_flight = list(self.ledger)[: self.ledger.in_flight]
+        if final and not self._restoring:
+            missing = _missing_exchange(why, in_flight)
+            if missing is not None:
+                self.answers.settle(self.ledger.refuse_exchange(missing, why))
+            elif len(in_flight) == 1:
+                self.answers.settle(self.ledger.refuse(in_flight, why))
+            elif in_flight:
+                self._careful_until = in_flight[-1].sequence
         self._ask_for_another()
 
     def _nacked(self, tag: int, *, multiple: bool) -> None:
         now = self._now()
         named = self.ledger.nacked(tag, multiple=multiple)
-        if self._nacked_since is None:
-            self._nacked_since = now
-        troubled = now - self._troubled_at < NACK_PATIENCE
-        patience = NACK_PATIENCE if troubled else CALM_PATIENCE
-        if now - self._nacked_since >= patience:
-            self._nacked_since = None
-            for one in self.ledger.refuse(
-                named, f"the broker refused the message (basic.nack) for {patience:g} s"
-            ):
-                _settle(one)
+        patience = NACK_PATIENCE if now - self._troubled_at < NACK_PATIENCE else CALM_PATIENCE
+        hopeless = [entry for entry in named if self._refuses_for(entry, now) >= patience]
+        self.answers.settle(
+            self.ledger.refuse(hopeless, f"the broker refused the message (basic.nack) for {patience:g} s")
+        )
+        if len(hopeless) == len(named) and now - self._renewed_at < RENEW_PAUSE:
+            self._probing = False
+            self.pump()
+            return
+        self._renewed_at = now
         if self._channel is not None:
             self._channel.close()
         self._ask_for_another()
 
-    def _send_again(self, settled: list[Settled]) -> list[Settled]:
-        """Messages that came back while the topology was not complete are no verdict: add them once more."""
-        final = []
-        for one in settled:
-            if one.outcome is Outcome.RETURNED:
-                self.ledger.put_back(one.entry)
-                self._frozen = True  # until the topology is there
-            else:
-                final.append(one)
-        return final
+    def _refuses_for(self, entry: Entry, now: float) -> float:
+        """Seconds for which the broker has been refusing messages for the same place."""
+        place = (entry.exchange, entry.routing_key)
+        known = self._refusing.get(place)
+        if known is None or now - known.last > NACK_MEMORY:
+            self._refusing[place] = known = _Refusing(now, now)
+        known.last = now
+        return now - known.since
+
+    def _sort_out_returned(self, entries: list[Entry]) -> list[Entry]:
+        """Settle those that came back; the rest is confirmed.
+
+        While the topology is not complete, to come back is no verdict: they are sent again when it is.
+        """
+        back = [entry for entry in entries if entry.returned is not None]
+        confirmed = [entry for entry in entries if entry.returned is None]
+        if self._restoring:
+            for entry in back:
+                self.ledger.put_back(entry)
+            self._frozen = True
+        else:
+            self.answers.settle(Settled(entry, Outcome.RETURNED, entry.returned or "") for entry in back)
+        return confirmed
 
     def _ask_for_another(self) -> None:
         """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
@@ -227,22 +272,15 @@ class Publisher:
 
     def expire(self) -> None:
         """Settle what is past its deadline."""
-        for one in self.ledger.expire(self._now()):
-            _settle(one)
+        self.answers.settle(self.ledger.expire(self._now()))
 
     def close(self) -> None:
         """Settle everything that is left as closed."""
         self._channel = None
         self._generation += 1
-        for one in self.ledger.close():
-            _settle(one)
+        self.answers.settle(self.ledger.close())
 
 
-def content_of(entry: Entry) -> Content:
-    """What an entry of the ledger carries."""
-    content: Content = entry.content  # type: ignore[assignment]  # the ledger does not look inside
-    return content
-
-
-def _settle(settled: Settled) -> None:
-    content_of(settled.entry).settle(settled)
+def _missing_exchange(why: str, in_flight: Iterable[Entry]) -> str | None:
+    """The exchange that the broker says is not there, if a message in flight is for it."""
+    return next((entry.exchange for entry in in_flight if f"{_NO_EXCHANGE}{entry.exchange}' " in why), None)

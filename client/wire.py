@@ -8,12 +8,13 @@ answer of a link that was given up cannot be taken for one of its successor.
 It decides nothing: what to open, what to send and what to send again is for the engine and what it holds.
 """
 
-import copy
 import logging
 import re
 import ssl
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +26,15 @@ from pika.spec import PERSISTENT_DELIVERY_MODE, Basic, BasicProperties
 
 from rabbitkeeper.client.decoding import Decoder, Delivery
 from rabbitkeeper.client.errors import InvalidArgument
+from rabbitkeeper.client.frames import Outgoing
+from rabbitkeeper.client.sender import Sender, sender_for
 from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
 
 # pika reports every lost connection as an error of its own; the engine's one line says it better.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 HEARTBEAT = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
+FRAME_MAX = 131_072  # bytes; what pika proposes, and a broker may lower
 CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
 
 
@@ -79,35 +83,133 @@ class Access:
         )
 
 
-def message_properties(given: Any, message_id: Callable[[], str]) -> BasicProperties:
-    """The properties to send: a copy of the caller's, persistent and with a message id unless he set them.
-
-    Raises:
-        InvalidArgument: they are no ``BasicProperties``, or hold a value that AMQP cannot carry.
+def check_properties(given: Any) -> None:
+    """Raises:
+    InvalidArgument: they are no ``BasicProperties``.
     """
-    if given is None:
-        return BasicProperties(delivery_mode=PERSISTENT_DELIVERY_MODE, message_id=message_id())
     if not isinstance(given, BasicProperties):
         raise InvalidArgument(
             f"properties of type {type(given).__name__} are not valid: use pika.BasicProperties or None"
         )
-    properties = copy.copy(given)
-    if properties.message_id is None:
-        properties.message_id = message_id()
-    if properties.delivery_mode is None:
-        properties.delivery_mode = PERSISTENT_DELIVERY_MODE
+
+
+def encode_properties(given: BasicProperties | None) -> tuple[int, bytes, bytes]:
+    """The flags, what stands before the message id, and what stands behind it, the message id left out.
+
+    Persistent unless the caller says otherwise.
+
+    Raises:
+        InvalidArgument: a value is none that AMQP can carry; says which.
+    """
+    before, after = BasicProperties(delivery_mode=PERSISTENT_DELIVERY_MODE), BasicProperties()
+    if given is not None:
+        for name in _BEFORE_ID:
+            value = getattr(given, name)
+            if value is not None:
+                setattr(before, name, value)
+        for name in _AFTER_ID:
+            setattr(after, name, getattr(given, name))
     try:
-        properties.encode()
-    except (
-        exceptions.AMQPError,
-        TypeError,
-        ValueError,
-        AssertionError,
-        OverflowError,
-        AttributeError,
-    ) as error:
-        raise InvalidArgument(f"properties cannot be sent: {error or type(error).__name__}") from None
-    return properties
+        first, *values = before.encode()
+        second, *more = after.encode()
+    except _UNENCODABLE as error:
+        raise InvalidArgument(f"{_culprit(before, after)} cannot be sent: {_reason(error)}") from None
+    flags = int.from_bytes(first, "big") | int.from_bytes(second, "big")
+    return flags, b"".join(values), b"".join(more)
+
+
+def message_id_of(given: BasicProperties) -> str | None:
+    """The caller's own message id.
+
+    Raises:
+        InvalidArgument: it cannot be sent.
+    """
+    message_id: Any = given.message_id
+    if message_id is None:
+        return None
+    try:
+        text = message_id.decode() if isinstance(message_id, bytes) else message_id
+        BasicProperties(message_id=text).encode()
+    except _UNENCODABLE as error:
+        raise InvalidArgument(f"properties.message_id cannot be sent: {_reason(error)}") from None
+    return str(text)
+
+
+_BEFORE_ID = (
+    "content_type",
+    "content_encoding",
+    "headers",
+    "delivery_mode",
+    "priority",
+    "correlation_id",
+    "reply_to",
+    "expiration",
+)
+_AFTER_ID = ("timestamp", "type", "user_id", "app_id", "cluster_id")
+_UNENCODABLE = (
+    exceptions.AMQPError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def _culprit(*parts: BasicProperties) -> str:
+    """The name of the first property, or the path of the first header, that cannot be encoded."""
+    for properties in parts:
+        for name, value in vars(properties).items():
+            if value is None or (name != "headers" and _encodes(**{name: value})):
+                continue
+            if name != "headers":
+                return f"properties.{name} {_shown(value)}"
+            if not isinstance(value, dict):
+                return f"properties.headers {_shown(value)}"
+            if not _encodes(headers=value):
+                return _bad_header("properties.headers", value)
+    return "a property"
+
+
+def _bad_header(path: str, value: Any, depth: int = 0) -> str:
+    inner: list[tuple[str, Any]] = []
+    if depth < 16 and isinstance(value, dict):
+        for key, item in value.items():
+            if not _encodes(headers={key: None}):
+                return f"the key {_shown(key)} of {path}"
+            inner.append((f"{path}[{key!r}]", item))
+    elif depth < 16 and isinstance(value, list):
+        inner = [(f"{path}[{number}]", item) for number, item in enumerate(value)]
+    for below, item in inner:
+        if not _encodes(headers={"": item}):
+            return _bad_header(below, item, depth + 1)
+    return f"{path} {_shown(value)}"
+
+
+def _encodes(**fields: Any) -> bool:
+    try:
+        BasicProperties(**fields).encode()
+    except _UNENCODABLE:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    """A value for an error: its type, since it may be large or a secret."""
+    return f"(of type {type(value).__name__})"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, exceptions.UnsupportedAMQPFieldException | AttributeError | TypeError):
+        return (
+            "use str, bytes, bool, int, Decimal, datetime, dict with string keys, list or None in headers, "
+            "strings and numbers elsewhere"
+        )
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply, or contains itself"
+    return str(error) or "its type or size is none that AMQP can carry"
 
 
 class Loop:
@@ -122,7 +224,9 @@ class Loop:
         return time.monotonic()
 
     def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
-        self._ioloop.add_callback_threadsafe(callback)
+        """Dropped when the loop has ended."""
+        with suppress(AttributeError, OSError):  # pika's, for a loop that has released its pipe just now
+            self._ioloop.add_callback_threadsafe(callback)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Any:
         return self._ioloop.call_later(max(0.0, delay), callback)
@@ -189,6 +293,11 @@ class Link:
     @property
     def is_open(self) -> bool:
         return self._is_open and bool(self._connection.is_open)
+
+    @property
+    def frame_max(self) -> int:
+        """Bytes of a frame at the most, as agreed with the broker."""
+        return int(self._connection.params.frame_max)
 
     def channel(
         self, on_open: Callable[["Channel"], None], on_lost: Callable[["Channel", ChannelLost], None]
@@ -283,6 +392,7 @@ class Channel:
         self._on_lost: Callable[[Channel, ChannelLost], None] | None = on_lost
         self._decoder = decoder
         self._unanswered: Callable[[], int] = lambda: 0
+        self._sender: Sender
         self._channel: PikaChannel = connection.channel(on_open_callback=self._opened)
         self._channel.add_on_close_callback(self._closed)
 
@@ -349,13 +459,18 @@ class Channel:
             if self._on_lost is not None:
                 on_ready()
 
+        self._sender = sender_for(self._channel, BasicProperties)
         self._channel.add_on_return_callback(returned)
         self._channel.confirm_delivery(answered, callback=selected)
 
-    def publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: BasicProperties, *, mandatory: bool
-    ) -> None:
-        self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=mandatory)
+    @property
+    def room(self) -> int:
+        """Bytes that may be published now; 0 while the socket takes less than it is given."""
+        return self._sender.room if self.is_open else 0
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Publish all of them, in order."""
+        self._sender.send(messages)
 
     # -- declaring
 

@@ -1,6 +1,5 @@
 """Work handed over to the I/O thread: a deque, and one wake-up a burst."""
 
-import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -10,29 +9,42 @@ class Work:
 
     Args:
         wake: has :meth:`do` called on the I/O thread, soon; may be called from any thread.
-        after: called after each burst, on the I/O thread.
+        before: called before each burst, on the I/O thread.
+        after: called after it.
     """
 
-    def __init__(self, wake: Callable[[Callable[[], None]], None], after: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wake: Callable[[Callable[[], None]], None],
+        *,
+        before: Callable[[], None],
+        after: Callable[[], None],
+    ) -> None:
         self._wake = wake
+        self._before = before
         self._after = after
         self._calls: deque[Callable[[], None]] = deque()
         self._woken = False
-        self._lock = threading.Lock()
 
     def post(self, call: Callable[[], None]) -> None:
         """Have ``call`` made soon. From any thread; dropped when the loop has ended."""
         self._calls.append(call)
-        with self._lock:
-            if self._woken:
-                return
+        self.wake()
+
+    def wake(self) -> None:
+        """Have a burst done soon. From any thread, after what it is for was put in its place.
+
+        No lock: who finds the flag set has put his work there before it is cleared, and so before the burst
+        looks. Two threads may both find it clear, and the loop is woken twice.
+        """
+        if not self._woken:
             self._woken = True
-        self._wake(self.do)
+            self._wake(self.do)
 
     def do(self) -> None:
         """What was posted until now. On the I/O thread."""
-        with self._lock:
-            self._woken = False
+        self._woken = False
+        self._before()
         for _ in range(len(self._calls)):
             self._calls.popleft()()
         self._after()

@@ -8,7 +8,7 @@ from rabbitkeeper.client.ledger import Entry, Ledger, Outcome, Settled
 
 
 def entry(name: str = "m", deadline: float = 10.0, *, exchange: str = "e", key: str = "k") -> Entry:
-    return Entry(name, exchange, key, None, 1, deadline)
+    return Entry(name, exchange, key, 1, deadline)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -33,7 +33,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(patience=st.floats(0.1, 5.0), name=st.sampled_from("abc"))
     def add(self, patience: float, name: str) -> None:
         new = entry(name, self.now + patience)
-        self.ledger.add(new)
+        self.ledger.add([new])
         self.added.append(new)
 
     @rule(limit=st.integers(1, 5))
@@ -51,13 +51,14 @@ class LedgerMachine(RuleBasedStateMachine):
         tag = data.draw(st.sampled_from(sorted(self.tags)))
         named = [known for known in self.tags if known == tag or (multiple and known < tag)]
         open_before = {self.tags[known].sequence for known in named} - set(self.outcomes)
-        settled = self.ledger.confirmed(tag, multiple=multiple)
-        assert {one.entry.sequence for one in settled} == open_before
-        assert all(
-            one.outcome is (Outcome.CONFIRMED if one.entry.returned is None else Outcome.RETURNED)
-            for one in settled
+        confirmed = self.ledger.confirmed(tag, multiple=multiple)
+        assert {one.sequence for one in confirmed} == open_before
+        self.settle(
+            [
+                Settled(one, Outcome.CONFIRMED if one.returned is None else Outcome.RETURNED)
+                for one in confirmed
+            ]
         )
-        self.settle(settled)
         for known in named:
             del self.tags[known]
 
@@ -78,6 +79,20 @@ class LedgerMachine(RuleBasedStateMachine):
         if found is not None:
             assert found.message_id == name
             assert found.sequence not in self.outcomes
+
+    @precondition(lambda self: self.added)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self.added))
+        if one.attempts == 0 and one.sequence not in self.outcomes:  # else its future would say no
+            self.ledger.withdraw(one)
+            self.outcomes[one.sequence] = Outcome.UNSENT
+
+    @rule(exchange=st.sampled_from(["e", "other"]))
+    def miss_exchange(self, exchange: str) -> None:
+        settled = self.ledger.refuse_exchange(exchange, "404")
+        assert not any(one.exchange == exchange for one in self.ledger)
+        self.settle(settled)
 
     @rule()
     def lose_channel(self) -> None:
@@ -124,7 +139,7 @@ TestLedger = LedgerMachine.TestCase
 
 def test_a_message_refused_on_every_channel_ends_nacked_not_unknown() -> None:
     ledger = Ledger()
-    ledger.add(entry(deadline=5.0))
+    ledger.add([entry(deadline=5.0)])
     for _ in range(3):
         (sent,) = ledger.take(10)
         assert ledger.nacked(sent.tag, multiple=False) == [sent]
@@ -134,7 +149,7 @@ def test_a_message_refused_on_every_channel_ends_nacked_not_unknown() -> None:
 
 def test_a_message_lost_once_with_its_channel_ends_unknown_even_if_refused_later() -> None:
     ledger = Ledger()
-    ledger.add(entry(deadline=5.0))
+    ledger.add([entry(deadline=5.0)])
     ledger.take(10)
     ledger.rewind()
     (sent,) = ledger.take(10)
@@ -145,18 +160,18 @@ def test_a_message_lost_once_with_its_channel_ends_unknown_even_if_refused_later
 
 def test_a_returned_message_is_unroutable_only_when_its_ack_follows_on_the_same_channel() -> None:
     ledger = Ledger()
-    ledger.add(entry("x"))
+    ledger.add([entry("x")])
     ledger.take(1)
     assert ledger.returned("x", "e", "k", "312 NO_ROUTE") is not None
     ledger.rewind()
     ledger.take(1)
-    assert [one.outcome for one in ledger.confirmed(1, multiple=False)] == [Outcome.CONFIRMED]
+    assert [one.returned for one in ledger.confirmed(1, multiple=False)] == [None]
 
 
 def test_equal_messages_come_back_in_the_order_they_were_sent() -> None:
     ledger = Ledger()
     for _ in range(3):
-        ledger.add(entry("same"))
+        ledger.add([entry("same")])
     ledger.take(3)
     first = ledger.returned("same", "e", "k", "312")
     second = ledger.returned("same", "e", "k", "312")
@@ -169,24 +184,32 @@ def test_equal_messages_come_back_in_the_order_they_were_sent() -> None:
 def test_a_cancelled_entry_is_dropped_before_it_is_sent_and_takes_no_tag() -> None:
     ledger = Ledger()
     for name in "abc":
-        ledger.add(entry(name))
-    taken = ledger.take(10, lambda one: one.message_id != "b")
+        ledger.add([entry(name)])
+    taken = ledger.take(10, start=lambda entries: [one for one in entries if one.message_id != "b"])
     assert [(one.message_id, one.tag) for one in taken] == [("a", 1), ("c", 2)]
     assert len(ledger) == 2
+
+
+def test_no_more_is_taken_than_there_is_room_for_but_always_something() -> None:
+    ledger = Ledger()
+    ledger.add([entry(name) for name in "abcd"])  # a byte each
+    assert [one.message_id for one in ledger.take(10, 2)] == ["a", "b"]
+    assert [one.message_id for one in ledger.take(10, 0.5)] == ["c"]
+    assert ledger.take(10, 0) == []
 
 
 @given(st.lists(st.integers(0, 9), unique=True, max_size=9))
 def test_what_is_put_back_is_sent_in_its_place(back: list[int]) -> None:
     ledger = Ledger()
     for number in range(10):
-        ledger.add(entry(str(number)))
+        ledger.add([entry(str(number))])
     ledger.take(9)
     put = []
     for number in back:
         if number < 9:
             ledger.returned(str(number), "e", "k", "312")
             (one,) = ledger.confirmed(number + 1, multiple=False)
-            put.append(one.entry)
+            put.append(one)
     for one in put:
         ledger.put_back(one)
     again = [one.sequence for one in ledger.take(20)]

@@ -1,0 +1,198 @@
+"""Publishing as the caller's thread does it: check, count, hand over, and wait for what became of it."""
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import TimeoutError as FutureTimeout
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any
+
+from rabbitkeeper.client.errors import (
+    Blocked,
+    Closed,
+    InvalidArgument,
+    Nacked,
+    NoLeader,
+    PublishUnknown,
+    RabbitKeeperError,
+    Unroutable,
+    WrongThread,
+)
+from rabbitkeeper.client.future import Futures, PublishFuture, Receipt
+from rabbitkeeper.client.ledger import Outcome, Settled
+from rabbitkeeper.client.templates import Templates
+from rabbitkeeper.client.window import Window
+from rabbitkeeper.client.wire import message_id_of
+
+if TYPE_CHECKING:
+    from rabbitkeeper.client.engine import Engine
+
+BURST = 256  # messages that publish_many takes from its iterable at once
+GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
+
+
+class Publishing:
+    """The publishing half of a client, for any number of threads.
+
+    Args:
+        engine: takes what is handed over.
+        window: counts what has no outcome.
+    """
+
+    def __init__(self, engine: "Engine", window: Window) -> None:
+        self._engine = engine
+        self._window = window
+        self._futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
+        self._templates = Templates()
+        self._id_prefix = uuid.uuid4().hex[:24]  # with a number behind it: an id that no other client makes
+        self._ids = count(1)
+        engine.answers_to(self._futures)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Messages without an outcome."""
+        return self._window.open_messages
+
+    def publish(
+        self, exchange: str, routing_key: str, body: bytes, properties: Any, mandatory: bool, timeout: float
+    ) -> PublishFuture:
+        """See ``Client.publish_nowait``."""
+        future = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
+        on_io_thread = threading.get_ident() == self._futures.io_thread
+        if not self._window.acquire((future.size,), 0.0 if on_io_thread else future.deadline):
+            if on_io_thread:
+                raise WrongThread(
+                    "the window is full, and waiting for it in a callback on the client's I/O thread would "
+                    "wait for itself; publish on another thread"
+                )
+            raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
+        self._engine.publish(future)
+        return future
+
+    def result(self, future: PublishFuture) -> Receipt:
+        """A publish's receipt, waited for until a little after its deadline.
+
+        Raises:
+            PublishError: it ended otherwise.
+        """
+        try:
+            return future.result(max(0.0, future.deadline - time.monotonic()) + GRACE)
+        except FutureTimeout:  # the I/O thread did not settle it: it must not be waited for in silence
+            raise PublishUnknown(
+                "no outcome by the deadline, and no word of the I/O thread", future.message_id
+            ) from None
+
+    def publish_many(
+        self,
+        messages: Iterable[tuple[Any, ...]],
+        mandatory: bool,
+        timeout: float,
+        check_usable: Callable[[], None],
+    ) -> list[Receipt | RabbitKeeperError]:
+        """See ``Client.publish_many``; ``check_usable`` is called before each burst."""
+        outcomes: list[Receipt | RabbitKeeperError] = []
+        under_way: deque[PublishFuture | RabbitKeeperError] = deque()
+        source = iter(messages)
+        while burst := list(islice(source, BURST)):
+            check_usable()
+            prepared = [self._prepared(message, mandatory, timeout) for message in burst]
+            self._hand_over([one for one in prepared if isinstance(one, PublishFuture)], timeout)
+            under_way.extend(prepared)
+            while under_way and (isinstance(under_way[0], RabbitKeeperError) or under_way[0].done()):
+                outcomes.append(self._outcome(under_way.popleft()))
+        outcomes += [self._outcome(one) for one in under_way]
+        return outcomes
+
+    def _prepare(
+        self, exchange: str, routing_key: str, body: bytes, properties: Any, mandatory: bool, timeout: float
+    ) -> PublishFuture:
+        """Check a message and make its future; nothing is handed over.
+
+        Raises:
+            InvalidArgument: it cannot be sent.
+        """
+        if type(body) is not bytes:
+            if not isinstance(body, bytes | bytearray | memoryview):
+                raise InvalidArgument(
+                    f"body of type {type(body).__name__} is not valid: use bytes, as in text.encode()"
+                )
+            body = bytes(body)
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+            raise InvalidArgument(f"timeout {timeout!r} is not valid: use seconds above 0")
+        template = self._templates.get(exchange, routing_key, properties, mandatory=mandatory)
+        if template.header_size > self._engine.frame_max:
+            raise InvalidArgument(
+                f"properties take {template.header_size} bytes, and the broker takes "
+                f"{self._engine.frame_max} (frame_max): make the headers smaller, or put "
+                "what they hold into the body"
+            )
+        message_id = None if properties is None else message_id_of(properties)
+        if message_id is None:
+            message_id = f"{self._id_prefix}{next(self._ids):08x}"
+        return PublishFuture(self._futures, message_id, template, body, time.monotonic() + timeout)
+
+    def _prepared(self, message: Any, mandatory: bool, timeout: float) -> PublishFuture | RabbitKeeperError:
+        """As :meth:`_prepare`, for one message of many: the error is returned."""
+        try:
+            exchange, routing_key, body, *rest = message
+            (properties,) = rest or (None,)
+        except (TypeError, ValueError):
+            return InvalidArgument(
+                f"a message of type {type(message).__name__} is not valid: use a tuple (exchange, routing "
+                "key, body) or (exchange, routing key, body, properties)"
+            )
+        try:
+            return self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
+        except InvalidArgument as error:
+            return error
+
+    def _hand_over(self, futures: list[PublishFuture], timeout: float) -> None:
+        """Hand over in order, as the window allows; what it keeps out until its deadline ends there."""
+        start = 0
+        sizes = [future.size for future in futures]
+        while start < len(futures):
+            counted = self._window.acquire(sizes[start:], futures[start].deadline)
+            if counted:
+                for future in futures[start : start + counted]:
+                    self._engine.publish(future)
+            else:
+                name = futures[start].message_id
+                self._futures.refuse(
+                    futures[start], self._never_sent(f"the window stayed full for {timeout:g} s", name)
+                )
+            start += counted or 1
+
+    def _never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
+        snapshot = self._engine.snapshot
+        if snapshot.blocked:
+            return Blocked(f"{what}: the broker blocks publishers ({snapshot.blocked})", message_id)
+        if snapshot.target is not None:
+            return Blocked(f"{what}: {snapshot.target.member} takes no more at the moment", message_id)
+        last = f"; last error: {snapshot.error}" if snapshot.error else ""
+        return NoLeader(f"{what}: no broker is reached{last}", message_id)
+
+    def _explain(self, settled: Settled) -> RabbitKeeperError:
+        """The error for a publish that was not confirmed."""
+        entry = settled.entry
+        name, where = entry.message_id, f"to exchange {entry.exchange!r} with key {entry.routing_key!r}"
+        match settled.outcome:
+            case Outcome.RETURNED:
+                return Unroutable(f"no queue took the message {where}: {settled.detail}", name)
+            case Outcome.NACKED:
+                return Nacked(f"message {where}: {settled.detail or 'refused until its deadline'}", name)
+            case Outcome.UNKNOWN:
+                return PublishUnknown(f"no answer by the deadline for the message {where}", name)
+            case Outcome.UNSENT:
+                return self._never_sent(f"the message {where} was not sent by its deadline", name)
+        sent = "it may or may not be there" if entry.attempts else "it was not sent"
+        return Closed(f"the client was closed before the message {where} was confirmed: {sent}", name)
+
+    def _outcome(self, one: PublishFuture | RabbitKeeperError) -> Receipt | RabbitKeeperError:
+        if isinstance(one, RabbitKeeperError):
+            return one
+        try:
+            return self.result(one)
+        except RabbitKeeperError as error:
+            return error
