@@ -4,7 +4,7 @@ import copy
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -20,6 +20,7 @@ from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
 from rabbitkeeper.agent.runner import LocalRunner
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Child, Guardian, last_lines
+from rabbitkeeper.compose.local.network import InNetwork
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH")
 _GONE_WITHIN = 10.0  # seconds from SIGKILL to the end
@@ -54,6 +55,7 @@ class AgentMember:
         settings: the node's.
         extra: sections of its agent's configuration that go before the group's.
         api: host and port of its HTTP API; None: it has none.
+        enter: put before commands, to run them in the member's own network.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class AgentMember:
         settings: NodeSettings,
         extra: Mapping[str, Any] = MappingProxyType({}),
         api: tuple[str, int] | None = None,
+        enter: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.settings = settings
@@ -72,8 +75,9 @@ class AgentMember:
         self.ctl = RabbitmqCtl(
             group.server.with_name("rabbitmqctl"),
             settings.node,
-            LocalRunner(node_files.environment(settings)),
+            InNetwork(LocalRunner(node_files.environment(settings)), enter),
         )
+        self._enter = enter
         self._guardian = guardian
         self._group = group
         self._extra = extra
@@ -103,7 +107,7 @@ class AgentMember:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         self._child = self._guardian.spawn(
             f"the agent of {self.name}",
-            [sys.executable, "-m", "rabbitkeeper.agent", config],
+            [*self._enter, sys.executable, "-m", "rabbitkeeper.agent", config],
             env={**environment, "PYTHONUNBUFFERED": "1"},
             log=self.log,
             cwd=self.settings.directory,

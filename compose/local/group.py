@@ -17,6 +17,7 @@ from rabbitkeeper.compose.local.erlang import ErlangHost
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Guardian
 from rabbitkeeper.compose.local.lean import lean_server
+from rabbitkeeper.compose.local.network import Network
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
 from rabbitkeeper.coordinator.view import GroupView
@@ -45,6 +46,7 @@ class Local:
             ``{"health": {"interval": 0.2}}``.
         member_settings: the same for single members, by name; they go before ``agent_settings``.
         api: whether the agents have an HTTP API; see :meth:`api` and :meth:`api_token`.
+        networks: give each member a network of its own, which can be cut off; needs root.
 
     Attributes:
         members: the members' names.
@@ -67,9 +69,12 @@ class Local:
         agent_settings: Mapping[str, Any] | None = None,
         member_settings: Mapping[str, Mapping[str, Any]] | None = None,
         api: bool = False,
+        networks: bool = False,
     ) -> None:
         if agents and members and not zookeepers:
             raise LocalError("agents need ZooKeeper: use zookeepers=1 or more, or agents=False")
+        if networks and not agents:
+            raise LocalError("brokers without agents share this host's network: use agents=True")
         self.members = tuple(f"node{number}" for number in range(1, members + 1))
         self.group = group
         self.credentials = ("app", secrets.token_urlsafe(18))
@@ -83,6 +88,8 @@ class Local:
         self._agent_settings = agent_settings or {}
         self._member_settings = member_settings or {}
         self._with_api = api
+        self._networks = networks
+        self._network: Network | None = None
         self._ports = Ports()
         self._guardian: Guardian | None = None
         self._zookeeper: LocalZooKeeper | None = None
@@ -112,8 +119,14 @@ class Local:
         try:
             # What is not kept needs no orderly end.
             self._guardian = Guardian(self._directory, keep=self._keep, grace=5.0 if self._keep else 0.0)
+            if self._networks:
+                self._network = Network(self._guardian, self.members)
+                self._network.start()
             if self._zookeepers:
-                self._zookeeper = LocalZooKeeper(self._guardian, self._ports, self._zookeepers)
+                address = LOOPBACK if self._network is None else self._network.host
+                self._zookeeper = LocalZooKeeper(
+                    self._guardian, self._ports, self._zookeepers, address=address
+                )
                 self._zookeeper.start(timeout=timeout)
             if self.members:
                 self._start_members(self._guardian, deadline)
@@ -137,6 +150,7 @@ class Local:
             self._guardian = None
         self._running.clear()
         self._zookeeper = None
+        self._network = None
         self._ports.close()
 
     @property
@@ -179,6 +193,15 @@ class Local:
     def kill_zookeeper(self, number: int = 0) -> None:
         """SIGKILL a ZooKeeper server."""
         self.zookeeper.kill(number)
+
+    # -- the members' networks
+
+    @property
+    def network(self) -> Network:
+        """The members' networks: cut them off and heal them."""
+        if self._network is None:
+            raise LocalError("the members share this host's network; use networks=True")
+        return self._network
 
     # -- members
 
@@ -274,19 +297,18 @@ class Local:
         return member
 
     def _start_members(self, guardian: Guardian, deadline: float) -> None:
-        host = ErlangHost(guardian, self._ports)
-        host.start()
+        hosts = self._erlang_hosts(guardian)
         server = lean_server(installed.rabbitmq_server(), guardian.folder / "rabbitmq")
         user = ("rabbitkeeper", secrets.token_urlsafe(18))
         settings = {
             name: NodeSettings(
-                node=f"rabbit{number}@localhost",
+                node=f"rabbit{number}@{self._address(name, 'localhost')}",
                 directory=guardian.folder / name,
-                listen=(LOOPBACK, self._ports.reserve()),
+                listen=(self._address(name), self._ports.reserve()),
                 user=user,
-                cookie=host.cookie,
+                cookie=hosts[name].cookie,
                 config=self._broker_config,
-                environment=host.environment(),
+                environment=hosts[name].environment(),
             )
             for number, name in enumerate(self.members, start=1)
         }
@@ -300,6 +322,23 @@ class Local:
                 bare.join(list(brokers.values()))
             self._add_application_user(self.members[0])
 
+    def _address(self, name: str, shared: str = LOOPBACK) -> str:
+        return shared if self._network is None else self._network.address(name)
+
+    def _erlang_hosts(self, guardian: Guardian) -> dict[str, ErlangHost]:
+        """Each member's: one for all, or one in each network."""
+        if self._network is None:
+            shared = ErlangHost(guardian, self._ports)
+            shared.start()
+            return dict.fromkeys(self.members, shared)
+        hosts: dict[str, ErlangHost] = {}
+        peer = None
+        for name in self.members:
+            enter, address = self._network.enter(name), self._network.address(name)
+            peer = hosts[name] = ErlangHost(guardian, self._ports, peer=peer, address=address, enter=enter)
+            peer.start()
+        return hosts
+
     def _start_agents(
         self, guardian: Guardian, settings: Mapping[str, NodeSettings], server: Path, deadline: float
     ) -> None:
@@ -312,8 +351,9 @@ class Local:
         )
         for name, its in settings.items():
             extra = self._member_settings.get(name, {})
-            api = (LOOPBACK, self._ports.reserve()) if self._with_api else None
-            agent = AgentMember(guardian, group, name, its, extra, api)
+            api = (self._address(name), self._ports.reserve()) if self._with_api else None
+            enter = () if self._network is None else self._network.enter(name)
+            agent = AgentMember(guardian, group, name, its, extra, api, enter)
             self._running[name] = agent
             agent.spawn()
         view = self._await_group(readiness.founded, deadline - time.monotonic())

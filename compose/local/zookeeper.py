@@ -1,4 +1,4 @@
-"""ZooKeeper servers on loopback: one alone, or several as an ensemble."""
+"""ZooKeeper servers on one address of this host: one alone, or several as an ensemble."""
 
 import logging
 import signal
@@ -38,14 +38,22 @@ class LocalZooKeeper:
         guardian: starts the servers; they live in ``zookeeper0``, … of its folder.
         ports: where their ports come from.
         servers: how many; more than one form an ensemble.
+        address: what they listen on.
         tls: a folder with ``ca.pem`` and ``server.pem`` (certificate and key): there is a secure client port
             too, and whoever comes there needs no certificate of his own.
     """
 
     def __init__(
-        self, guardian: Guardian, ports: Ports, servers: int = 1, *, tls: Path | None = None
+        self,
+        guardian: Guardian,
+        ports: Ports,
+        servers: int = 1,
+        *,
+        address: str = LOOPBACK,
+        tls: Path | None = None,
     ) -> None:
         self._guardian = guardian
+        self._address = address
         self._tls = tls
         self._secure_ports = [ports.reserve() for _ in range(servers)] if tls is not None else []
         self._ports = [_Ports(ports.reserve(), ports.reserve(), ports.reserve()) for _ in range(servers)]
@@ -58,7 +66,7 @@ class LocalZooKeeper:
 
     def address(self, number: int) -> str:
         """``host:port`` of one server."""
-        return f"{LOOPBACK}:{self._ports[number].client}"
+        return f"{self._address}:{self._ports[number].client}"
 
     def secure_address(self, number: int) -> str:
         """``localhost:port`` of one server's TLS port: its certificate has a name, not an address."""
@@ -152,7 +160,7 @@ class LocalZooKeeper:
             "syncLimit=10",
             f"minSessionTimeout={SESSION_TIMEOUTS[0]}",
             f"maxSessionTimeout={SESSION_TIMEOUTS[1]}",
-            f"clientPortAddress={LOOPBACK}",
+            f"clientPortAddress={self._address}",
             f"clientPort={self._ports[number].client}",
             "maxClientCnxns=0",
             "4lw.commands.whitelist=",
