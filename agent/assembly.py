@@ -15,6 +15,7 @@ from rabbitkeeper.agent.link import ProbeSettings
 from rabbitkeeper.agent.log import set_level
 from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.membership import Membership
+from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.settings import Settings
@@ -99,6 +100,7 @@ def assemble(settings: Settings) -> Agent:
         announcer=announcer,
         wakeup=wakeup,
         operations=operations,
+        nodedown=Nodedown(driver.ctl, wake=wakeup.ring),
         board=board,
         beat=beat,
         adopt=adopt,

@@ -19,10 +19,12 @@ from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.campaign import Campaign
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.doubts import Sight
 from rabbitkeeper.agent.errors import WrongCredentials
 from rabbitkeeper.agent.health import HealthPolicy, Verdict, judge
 from rabbitkeeper.agent.membership import TROUBLED_PAUSE, Membership
 from rabbitkeeper.agent.narrator import Narrator
+from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, Observation
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
@@ -31,7 +33,14 @@ from rabbitkeeper.agent.state import AgentState, Board, SessionFacts
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
 from rabbitkeeper.coordinator.ranking import rank
-from rabbitkeeper.coordinator.records import HistoryEntry, MaintenanceRecord, MemberRecord, utcnow
+from rabbitkeeper.coordinator.records import (
+    ClusterRecord,
+    HistoryEntry,
+    MaintenanceRecord,
+    MemberRecord,
+    MemberStatus,
+    utcnow,
+)
 from rabbitkeeper.coordinator.session import Session
 from rabbitkeeper.coordinator.view import GroupView
 
@@ -39,6 +48,9 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 
 LONGEST_WAIT = 0.5  # seconds between turns: a process that ends rings no bell
 RENEWALS = 6  # of the lease, in one session timeout
+_UP = frozenset(
+    {MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY, MemberStatus.DRAINING}
+)  # states in which a broker takes questions
 _IMPATIENT_RENEWAL = 0.1  # seconds between renewals while there is no lease
 
 
@@ -55,6 +67,7 @@ class Loop:
         wakeup: its bell.
         operations: what operators have asked for.
         board: where each turn's state is put up, for everybody else.
+        nodedown: its eye on the other nodes.
         beat: tells the watchdog that the loop comes round.
         adopt: called with the configuration whenever the group's has changed it, for the parts that go by it
             and are not the loop's.
@@ -74,6 +87,7 @@ class Loop:
         wakeup: Wakeup,
         operations: Operations,
         board: Board,
+        nodedown: Nodedown,
         beat: Callable[[], None],
         adopt: Callable[[AgentConfig], None] = lambda config: None,
         clock: Callable[[], float] = time.monotonic,
@@ -90,6 +104,7 @@ class Loop:
         self._wakeup = wakeup
         self._operations = operations
         self._board = board
+        self._nodedown = nodedown
         self._beat = beat
         self._adopt = adopt
         self._clock = clock
@@ -98,6 +113,7 @@ class Loop:
         self._narrator = Narrator()
         self._renewed_at = 0.0
         self._verdict: Verdict | None = None
+        self._cluster: ClusterRecord | None = None  # as it was read last
         self._cause: str | None = None  # of the campaign under way
         self._since = utcnow()  # of the verdict's status, for people
         self._draining: str | None = None
@@ -153,6 +169,8 @@ class Loop:
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
             due.append(self._tend(now, facts, verdict))
+            if self._config.health.fast_nodedown:
+                due.append(self._nodedown.turn(now, self._sight(verdict)))
         self._put_up(now, facts, verdict, decision, sentence)
         return min(moment for moment in due if moment is not None)
 
@@ -265,6 +283,21 @@ class Loop:
         if membership.view is not None:
             self._campaign.compare(now, me.status, others=bool(set(rank(membership.view, me)) - {me.name}))
         return replace(me, majority_elsewhere_since=self._campaign.elsewhere_since)
+
+    def _sight(self, verdict: Verdict) -> Sight:
+        session, membership = self._session, self._membership
+        if membership.view is not None and membership.view.cluster is not None:
+            self._cluster = membership.view.cluster.record
+        return Sight(
+            node=self._config.broker.node,
+            cluster=self._cluster,
+            view=membership.view,
+            broker_up=verdict.status in _UP,
+            registered=membership.registered,
+            connected_since=session.connected_since if session.connected else None,
+            disconnected_since=None if session.connected else session.disconnected_since,
+            session_timeout=session.timeout,
+        )
 
     # -- act
 

@@ -8,7 +8,8 @@ Written for RabbitMQ 3.10 to 4.3: only commands, options and JSON keys that all 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from rabbitkeeper.agent.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
+_NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
+_TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
@@ -52,6 +55,14 @@ class ClusterStatus:
     running: frozenset[str]
     versions: Mapping[str, str]
     partitions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedNodes:
+    """What became of nodes that were asked after; one in neither set was not connected."""
+
+    dropped: frozenset[str]
+    answering: frozenset[str]
 
 
 class RabbitmqCtl:
@@ -174,6 +185,38 @@ class RabbitmqCtl:
         """End maintenance mode."""
         self._run("revive", tool="rabbitmq-upgrade")
 
+    def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
+        """Have the node drop its connections to those of ``nodes`` that do not answer it over them.
+
+        Nodes that it is not connected to are not connected to by that.
+
+        Args:
+            nodes: Erlang node names.
+            timeout: seconds for each to answer, all at the same time.
+
+        Raises:
+            RabbitmqCtlError: one is no node name; or as every command.
+        """
+        names = sorted(nodes)
+        for name in names:
+            if not _NODE.fullmatch(name):  # it becomes part of a program
+                raise RabbitmqCtlError(f"{name!r} is not an Erlang node name: nothing is asked of it")
+        quoted = ",".join(f"'{name}'" for name in names)
+        program = (
+            f"Asked = [N || N <- [{quoted}], lists:member(N, nodes())], "
+            f"{{_, Silent}} = rpc:multicall(Asked, erlang, node, [], {round(timeout * 1000)}), "
+            "[erlang:disconnect_node(N) || N <- Silent], "
+            "{Silent, Asked -- Silent}."
+        )
+        output = self._run("eval", program)
+        found = _TWO_LISTS.search("".join(output.split()))
+        if found is None:
+            raise RabbitmqCtlError(
+                f"rabbitmqctl eval on {self.node} did not print two lists but {output[:200]!r}"
+            )
+        dropped, answering = (frozenset(_NODE.findall(each)) for each in found.groups())
+        return DroppedNodes(dropped, answering)
+
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"
         output = self._run(*arguments, option, "json", node=node)
@@ -189,7 +232,7 @@ class RabbitmqCtl:
     ) -> str:
         node = node or self.node
         command = self._command if tool is None else str(Path(self._command).with_name(tool))
-        said = f"{tool or 'rabbitmqctl'} {' '.join(arguments[:2])} on {node}"
+        said = f"{tool or 'rabbitmqctl'} {' '.join(arguments[:2])[:80]} on {node}"
         try:
             done = self._runner.run(
                 [command, "--quiet", "--node", node, *arguments], stdin=stdin or "", timeout=self._timeout

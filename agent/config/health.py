@@ -18,6 +18,7 @@ class HealthConfig(Section):
     start_grace: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 30.0
     majority_interval: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] = 5.0  # between canaries
     majority_timeout: Annotated[float, Field(ge=0.5, le=120, allow_inf_nan=False)] = 5.0  # of one of them
+    fast_nodedown: bool = True  # drop a node that is gone and does not answer before net_ticktime does
 
     @model_validator(mode="after")
     def _timings_agree(self) -> Self:

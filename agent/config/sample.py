@@ -67,6 +67,7 @@ broker:
 #   start_grace: 30.0        # a broker that was never up is "starting" for so long
 #   majority_interval: 5.0   # between canaries on a majority
 #   majority_timeout: 5.0    # for a majority to confirm one
+#   fast_nodedown: true      # have the broker drop nodes that are gone from ZooKeeper and do not answer
 
 # hooks:                     # commands as lists of arguments; docs/operations.md says what they are told
 #   leader_elected: null     # on the agent that has taken the lead; as in ["/usr/local/bin/tell", "--urgent"]

@@ -4,7 +4,7 @@ Simulated are ZooKeeper and the session (the coordinator's tests'), the broker w
 probe. What the loop would do beside itself is done on the spot.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -18,10 +18,11 @@ from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.majority_canary import MajorityResult
 from rabbitkeeper.agent.membership import Membership
+from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
-from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.rabbitmqctl import DroppedNodes, RabbitmqCtl
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.wakeup import Wakeup
@@ -147,6 +148,13 @@ class SimulatedBroker:
 
     def revive(self) -> None:
         self.group.note(self.member, "revive")
+
+    def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
+        brokers = {agent.config.broker.node: agent.broker for agent in self.group.agents.values()}
+        silent = {node for node in nodes if brokers[node].hung}
+        for node in silent:
+            self.group.note(self.member, f"drop {node}")
+        return DroppedNodes(frozenset(silent), frozenset(node for node in nodes if brokers[node].well))
 
     # what happens to it
 
@@ -295,6 +303,9 @@ class SimulatedAgent:
                 clock=clock,
                 launch=self._later,
             ),
+            nodedown=Nodedown(
+                cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._without_zookeeper
+            ),
             board=self.board,
             beat=lambda: None,
             clock=clock,
@@ -337,6 +348,10 @@ class SimulatedAgent:
         return Later(
             self.world, lambda: self.alive and run == self.runs and self.session.connected, work, wake
         )
+
+    def _without_zookeeper(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
+        run = self.runs
+        return Later(self.world, lambda: self.alive and run == self.runs, work, wake, takes=1.0)
 
     def _form(self) -> None:
         if not self.session.connected:
