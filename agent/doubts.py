@@ -15,9 +15,9 @@ Nodes in doubt:
 
 - those of members whose znode is gone, and those that their own agent says hang, for so long that it should
   have ended them, if it could;
-- all other nodes, when it is ourselves who have been without ZooKeeper for a session timeout: this may be
-  the side that is cut off. If it is, its broker should know as early as the others do, so that it pauses and
-  comes back in order; if only ZooKeeper is away, every node answers.
+- all other nodes, when it is ourselves who have lost ZooKeeper, and with it the lease: this may be the side
+  that is cut off. If it is, its broker had better know before the others drop it: it pauses then, and comes
+  back in order whenever the network does. If only ZooKeeper is away, every node answers.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,8 +45,7 @@ class Sight:
         broker_up: our broker takes questions.
         registered: in the session there is now.
         connected_since: the connection to ZooKeeper; None while there is none.
-        disconnected_since: of the last connection's end; None while there is one.
-        session_timeout: seconds.
+        lease_valid: our session is certain to live.
     """
 
     node: str
@@ -55,8 +54,7 @@ class Sight:
     broker_up: bool
     registered: bool
     connected_since: float | None
-    disconnected_since: float | None
-    session_timeout: float
+    lease_valid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +130,11 @@ def _doubtful(sight: Sight, now: float) -> dict[str, tuple[str, float]] | None:
     view = sight.view
     if view is not None and view.pause is not None:
         return {}
-    if sight.disconnected_since is not None:
-        if now < sight.disconnected_since + sight.session_timeout:
+    if sight.connected_since is None:
+        if sight.lease_valid:
             return None
         return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", 0.0))
-    if view is None or not sight.registered or sight.connected_since is None:
-        return None
-    if now < sight.connected_since + SETTLE:
+    if view is None or not sight.registered or now < sight.connected_since + SETTLE:
         return None
     found: dict[str, tuple[str, float]] = {}
     for node, name in others.items():

@@ -295,8 +295,7 @@ class Loop:
             broker_up=verdict.status in _UP,
             registered=membership.registered,
             connected_since=session.connected_since if session.connected else None,
-            disconnected_since=None if session.connected else session.disconnected_since,
-            session_timeout=session.timeout,
+            lease_valid=session.lease.valid(self._clock()),
         )
 
     # -- act

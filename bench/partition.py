@@ -20,6 +20,7 @@ import json
 import statistics
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -116,7 +117,7 @@ def run(local: Local, observer: Observer, load: Load, seconds: float) -> dict[st
 
     def declare() -> None:
         connection = connect(local, survivor)
-        connection.channel().queue_declare("", exclusive=False, durable=True, arguments=QUORUM)
+        connection.channel().queue_declare(f"{QUEUE}-{uuid.uuid4()}", durable=True, arguments=QUORUM)
 
     struck = time.monotonic()
     local.network.cut(led)
@@ -166,6 +167,7 @@ def main() -> None:
     parser.add_argument("--net-ticktime", type=int)
     parser.add_argument("--poll-interval", type=int)
     parser.add_argument("--no-fast-nodedown", action="store_true")
+    parser.add_argument("--directory", type=Path, help="keep data and logs there")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     lines = []
@@ -177,6 +179,8 @@ def main() -> None:
     with Local(
         zookeepers=1,
         networks=True,
+        directory=options.directory,
+        keep=options.directory is not None,
         broker_config="\n".join([*lines, ""]),
         agent_settings={"health": {"fast_nodedown": not options.no_fast_nodedown}},
     ) as local:

@@ -39,12 +39,12 @@ class ErlangHost:
         address: str = LOOPBACK,
         enter: Sequence[str] = (),
     ) -> None:
-        self.cookie = secrets.token_hex(16).upper() if peer is None else peer.cookie
+        self.cookie: str = secrets.token_hex(16).upper() if peer is None else peer.cookie
         self._guardian = guardian
         self._ports = ports
         self._address = address
         self._enter = enter
-        self._epmd_port = ports.reserve() if peer is None else peer._epmd_port
+        self._epmd_port: int = ports.reserve() if peer is None else peer._epmd_port
 
     def start(self, timeout: float = 10.0) -> None:
         """Start epmd; returns when it answers.
