@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rabbitkeeper.agent.rabbitmqctl import (
+    DroppedNodes,
     Inconsistent,
     NodeNotRunning,
     RabbitmqCtl,
@@ -136,3 +137,31 @@ def test_what_is_no_json_is_shown(make: Make) -> None:
 def test_a_tool_that_is_not_there_names_the_setting() -> None:
     with pytest.raises(RabbitmqCtlError, match=r"broker\.rabbitmqctl"):
         RabbitmqCtl("/no/such", "rabbit@a", LocalRunner({})).cluster_status()
+
+
+def test_silent_nodes_are_dropped_in_one_call(make: Make, tmp_path: Path) -> None:
+    ctl = make("printf \"{['rabbit2@10.0.0.2'],\\n [rabbit@c]}\\n\"")
+    found = ctl.drop_silent_nodes({"rabbit2@10.0.0.2", "rabbit@c"}, timeout=0.5)
+    assert found == DroppedNodes(frozenset({"rabbit2@10.0.0.2"}), frozenset({"rabbit@c"}))
+    (asked_for,) = asked(tmp_path)
+    assert "['rabbit2@10.0.0.2','rabbit@c']" in asked_for
+    assert ", 500)" in asked_for
+
+
+def test_nobody_silent_and_nobody_connected(make: Make) -> None:
+    nobody: frozenset[str] = frozenset()
+    assert make("echo '{[],[]}'").drop_silent_nodes({"rabbit@b"}, timeout=1) == DroppedNodes(nobody, nobody)
+
+
+@pytest.mark.parametrize(
+    "name", ["b'], halt(), ['x@y", "rabbit@b\n", "rabbit", "rabbit@b'", "rabbit@b c", "", "rabbit@\\b"]
+)
+def test_what_is_no_node_name_never_becomes_part_of_a_program(make: Make, tmp_path: Path, name: str) -> None:
+    with pytest.raises(RabbitmqCtlError, match="not an Erlang node name"):
+        make("echo '{[],[]}'").drop_silent_nodes({"rabbit@b", name}, timeout=1)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_an_answer_that_is_not_understood_is_an_error(make: Make) -> None:
+    with pytest.raises(RabbitmqCtlError, match="did not print two lists"):
+        make("echo '{badrpc,nodedown}'").drop_silent_nodes({"rabbit@b"}, timeout=1)
