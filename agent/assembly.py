@@ -75,6 +75,7 @@ def assemble(settings: Settings) -> Agent:
         driver,
         into_cluster,
         boot_timeout=config.broker.boot_timeout,
+        restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=probe.connect_now,
     )

@@ -8,12 +8,14 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.formation import FormationRefused
 from rabbitkeeper.agent.job import Job, Launch, Work
+from rabbitkeeper.agent.log_tail import telling
 from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts, ProcessFacts
-from rabbitkeeper.agent.restarts import Restarts
+from rabbitkeeper.agent.restarts import LONG_PAUSE, Restarts
 from rabbitkeeper.agent.state import BrokerFacts
 from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
 from rabbitkeeper.coordinator.errors import ConfigurationError, RabbitKeeperError
@@ -40,6 +42,7 @@ class Broker:
         driver: starts, stops and kills it, or only looks.
         form: brings it into the cluster; returns when it is in.
         boot_timeout: seconds that it may take until it answers.
+        restart_limit: restarts in a row, without a minute of good health, after which it is given up.
         wake: called when a job has ended.
         formed: called on the loop's thread when the broker has come into the cluster.
         clock: monotonic seconds.
@@ -53,6 +56,7 @@ class Broker:
         form: Callable[[], object],
         *,
         boot_timeout: float,
+        restart_limit: int,
         wake: Callable[[], None],
         formed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -62,6 +66,7 @@ class Broker:
         self._driver = driver
         self._form = form
         self._boot_timeout = boot_timeout
+        self._restart_limit = restart_limit
         self._wake = wake
         self._on_formed = formed
         self._draw = draw
@@ -78,6 +83,7 @@ class Broker:
         self._kill_due = 0.0
         self._restarts = Restarts()
         self._ends = 0
+        self._was_paused = False
         self._start_problem: str | None = None
         self._form_problem: str | None = None
         self.watched_since = clock()
@@ -147,6 +153,9 @@ class Broker:
         """
         if well_since is not None:
             self._restarts = self._restarts.well(well_since, now)
+        if self._was_paused and not paused:
+            self._restarts = Restarts()  # an operator was here
+        self._was_paused = paused
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:
             self._formed = False  # it may come back without what it had
@@ -196,8 +205,11 @@ class Broker:
         driver = self._driver
         if self._job is not None or not driver.can_start:
             return False
+        if self._process is not None and self._process.running is False:
+            self._restarts = Restarts()  # the next turn starts it
+            return True
+        self._asked_to_end = True
         if driver.can_stop:
-            self._asked_to_end = True
             self._run(Step.RESTART, lambda: driver.stop(timeout))
         else:
             self._run(Step.RESTART, lambda: driver.start("an operator has asked for a restart"))
@@ -277,25 +289,36 @@ class Broker:
                 LOG.info("the broker is running already, as process %s: it is adopted", process.pid)
             self._been_up = self._formed = False
             self._form_due, self._form_problem = 0.0, None
+            if was_there:
+                self._ended(now, process)
         elif process.running is False and (self._spawned or was_there):
             self._formed = False
-            self._ends += 1
-            if self._asked_to_end:
-                LOG.info("the broker has ended, as was asked for")
-                self._restarts, self._asked_to_end = Restarts(), False
-            else:
-                self._say_how_it_ended(process)
-                self._died(now)
+            self._ended(now, process)
         self._spawned = False
+
+    def _ended(self, now: float, process: BrokerProcess) -> None:
+        """The process that was there is gone; ``process`` is what is seen instead."""
+        self._ends += 1
+        if self._asked_to_end:
+            LOG.info("the broker has ended, as was asked for")
+            self._restarts, self._asked_to_end = Restarts(), False
+            return
+        if process.running is False:
+            self._say_how_it_ended(process)
+        elif process.running:
+            LOG.warning("the broker has ended, and something else has started it again")
+        self._died(now)
 
     def _say_how_it_ended(self, process: BrokerProcess) -> None:
         LOG.warning("the broker has ended: %s", process.exited or "it is not known how")
         if not self._been_up and process.log_tail:
-            LOG.warning("its last lines: %s", " | ".join(process.log_tail))
+            LOG.warning("its log: %s", " | ".join(telling(process.log_tail)))
 
     def _died(self, now: float) -> None:
-        self._restarts = self._restarts.died(now, self._draw())
-        if self._restarts.due > now:
+        self._restarts = self._restarts.died(now, self._draw(), self._restart_limit)
+        if self._restarts.given_up:
+            LOG.error("the broker is %s", self._given_up)
+        elif self._restarts.due > now:
             LOG.info("starting the broker again in %.1f s", self._restarts.due - now)
 
     def _phase(self, answered: bool) -> str | None:
@@ -310,7 +333,17 @@ class Broker:
         process = self._process
         if process is None:
             return ProcessFacts()
-        return ProcessFacts(process.running, process.since, process.exited, self._start_problem)
+        facts = ProcessFacts(process.running, process.since, process.exited, self._start_problem)
+        if process.running is False and self._restarts.given_up:
+            return replace(facts, given_up=self._given_up, last_lines=telling(process.log_tail))
+        return facts
+
+    @property
+    def _given_up(self) -> str:
+        return (
+            f"given up after {self._restart_limit} restarts in a row: it is started again once every "
+            f"{LONG_PAUSE / 60:g} minutes, or at once by 'rabbitkeeper restart' or the end of a pause"
+        )
 
 
 def _same(before: BrokerProcess | None, process: BrokerProcess) -> bool:

@@ -85,8 +85,10 @@ def _not_running(observation: Observation) -> tuple[MemberStatus, tuple[str, ...
     process, formation = observation.process, observation.formation
     if formation.phase is not None:
         return MemberStatus.STARTING, (formation.phase,)
-    known = tuple(reason for reason in (process.problem, process.exited) if reason is not None)
-    return MemberStatus.STOPPED, known[:1] or ("the broker is not running",)
+    reasons = [process.problem or process.exited or "the broker is not running"]
+    if process.given_up is not None:
+        reasons += [process.given_up, *(f"its log: {line}" for line in process.last_lines)]
+    return MemberStatus.STOPPED, tuple(reasons)
 
 
 def _connected(

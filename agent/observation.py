@@ -72,6 +72,8 @@ class ProcessFacts:
     since: float | None = None
     exited: str | None = None  # how it ended, a sentence
     problem: str | None = None  # why it could not be started, a sentence
+    given_up: str | None = None  # why it is not started again soon, a sentence
+    last_lines: tuple[str, ...] = ()  # of its log, with ``given_up``
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class Operations:
             case Do.BEGIN:
                 self._advance(pending, {"step": MaintenanceStep.DRAIN}, todo.reason)
             case Do.DRAIN:
-                self._drain(now, pending, leads=leads)
+                self._drain(now, pending, leads=leads, there=status is not MemberStatus.STOPPED)
             case Do.RESTART:
                 if self._broker.restart(STOP_TIMEOUT):
                     LOG.info("the broker is %s", todo.reason)
@@ -196,7 +196,7 @@ class Operations:
                 if record.members and record.members[0] == self._name and record.step is not None:
                     self.draining = None  # the new broker boots: what it is, is seen
 
-    def _drain(self, now: float, pending: MaintenanceView, *, leads: bool) -> None:
+    def _drain(self, now: float, pending: MaintenanceView, *, leads: bool, there: bool) -> None:
         if self._refused is not None:
             self._fail(pending, Todo(Do.FAIL, self._refused))
             return
@@ -208,12 +208,13 @@ class Operations:
         # that were here without its leading, to any other.
         if leads or now < max(self._led_at, self._draining_at) + HANDOVER:
             return
-        self._begin("drain", lambda: self._drained(pending))
+        self._begin("drain", lambda: self._drained(pending, there=there))
 
-    def _drained(self, pending: MaintenanceView) -> None:
+    def _drained(self, pending: MaintenanceView, *, there: bool) -> None:
         record = pending.record
-        drain(self._ctl, force=record.force)
-        self._closed = True
+        if there:
+            drain(self._ctl, force=record.force)
+            self._closed = True
         changed = record.model_copy(update={"step": MaintenanceStep.RESTART, "process": self._broker.process})
         advance_maintenance(self._store(), pending, changed, f"{self._name} is drained and restarts")
 

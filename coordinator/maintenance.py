@@ -162,7 +162,7 @@ def _own(record: MaintenanceRecord, view: GroupView, me: Worker) -> Todo:
             return Todo(Do.NOTHING, f"waiting to be drained: the group is paused by {view.pause.by}")
         return Todo(Do.DRAIN, f"being drained for {record.kind} {record.id}, asked for by {record.by}")
     same = me.process == record.process if record.process is not None else not me.restarted
-    if same and me.status is not MemberStatus.STOPPED:
+    if same:
         if view.pause is not None:
             return Todo(Do.HOLD, f"drained, waiting to be restarted: the group is paused by {view.pause.by}")
         return Todo(Do.RESTART, f"being restarted for {record.kind} {record.id}, asked for by {record.by}")

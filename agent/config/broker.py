@@ -110,6 +110,7 @@ class BrokerConfig(Section):
     vhost: Text = "rabbitkeeper"  # the agents' own, where canaries are published
     rabbitmqctl: Text | None = None  # None: the one that belongs to the driver's server, or that of PATH
     boot_timeout: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 120.0
+    restart_limit: Annotated[int, Field(ge=1, le=1000)] = 10  # in a row
     process: ProcessConfig | None = None
     systemd: SystemdConfig | None = None
     docker: DockerConfig | None = None

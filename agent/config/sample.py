@@ -30,6 +30,7 @@ broker:
   # vhost: rabbitkeeper      # the agents' own
   # rabbitmqctl: null        # path; default: the driver's
   # boot_timeout: 120.0      # a broker that does not answer by then is killed and started again
+  # restart_limit: 10        # restarts in a row until it is tried once every 10 minutes only
   process:                   # only with driver process
     directory: /var/lib/rabbitkeeper/node1      # home, etc, data and log are below it
     cookie_file: /etc/rabbitkeeper/cookie       # the same on every node of the cluster

@@ -2,8 +2,8 @@
 
 import signal
 
-TAIL = 10
-"""Lines of a log that are kept of what ended."""
+TAIL = 100
+"""Lines of a log that are kept of what ended: RabbitMQ's reason for a failed boot is followed by pages."""
 
 
 def how_it_ended(status: int) -> str:

@@ -248,5 +248,5 @@ def _tail(settings: NodeSettings) -> tuple[str, ...]:
     if not written:
         return ()
     with max(written)[1].open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 32768))
         return tuple(file.read().decode(errors="replace").splitlines()[-TAIL:])

@@ -106,6 +106,7 @@ class SimulatedBroker:
         self.facts = REFUSED
         self.exited: str | None = None
         self.critical: str | None = None
+        self.broken = False  # ends a second after its start
         self.wake: Callable[[], None] = lambda: None
         self._pids = 0
 
@@ -124,6 +125,8 @@ class SimulatedBroker:
         self._pids += 1
         self.pid = pid = self._pids
         self.hung = False
+        if self.broken:
+            self.world.after(1.0, lambda: self.die("ended with exit code 1"))
         self.world.after(BOOT, lambda: self._booted(pid))
 
     def kill(self, reason: str = "") -> None:
@@ -280,6 +283,7 @@ class SimulatedAgent:
             cast("BrokerDriver", self.broker),
             self._form,
             boot_timeout=60.0,
+            restart_limit=10,
             wake=ring,
             clock=clock,
             draw=draw,

@@ -6,9 +6,10 @@ import pytest
 from simulated_agents import Done
 
 from rabbitkeeper.agent.broker import FAILED_PAUSE, REFUSED_PAUSE, Broker
-from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed
+from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed, BrokerStopFailed
 from rabbitkeeper.agent.formation import FormationRefused
 from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts
+from rabbitkeeper.agent.restarts import LONG_PAUSE
 from rabbitkeeper.coordinator.errors import ConfigurationError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.records import MemberStatus
 
@@ -52,6 +53,7 @@ class Case:
             cast("BrokerDriver", driver),
             self._form,
             boot_timeout=60.0,
+            restart_limit=10,
             wake=lambda: None,
             formed=self._count,
             clock=lambda: self.now,
@@ -182,3 +184,101 @@ def test_a_broker_of_others_is_formed_again_when_it_was_away() -> None:
     assert (case.forms, case.formed) == (2, 2)
     case.keeper.stop(1.0)
     assert not case.driver.stopped
+
+
+def given_up(case: Case) -> None:
+    """Let the broker die after each start until it is given up."""
+    case.turn()
+    for _ in range(11):
+        case.driver.process = BrokerProcess(False, exited="ended with exit code 1", log_tail=("error: disk",))
+        case.turn()
+        case.now += 31
+        case.turn()
+
+
+def test_a_broker_that_does_not_stay_up_is_given_up_and_says_why() -> None:
+    case = Case(Driver())
+    given_up(case)
+    assert case.driver.starts == 11
+    process, _ = case.keeper.look(case.now, DOWN)
+    assert process.exited == "ended with exit code 1"
+    assert process.given_up is not None
+    assert "after 10 restarts" in process.given_up
+    assert process.last_lines == ("error: disk",)
+    case.now += LONG_PAUSE / 2
+    case.turn()
+    assert case.driver.starts == 11
+    case.now += LONG_PAUSE / 2
+    case.turn()
+    assert case.driver.starts == 12
+
+
+def test_an_operators_restart_or_the_end_of_a_pause_begins_anew() -> None:
+    case = Case(Driver())
+    given_up(case)
+    assert case.keeper.restart(60.0)
+    case.turn()
+    assert case.driver.starts == 12
+    case.driver.kill()
+    case.turn()
+    assert case.driver.starts == 13  # the pauses begin anew as well
+    case = Case(Driver())
+    given_up(case)
+    for paused in (True, False):
+        case.keeper.look(case.now, DOWN)
+        case.keeper.act(case.now, DOWN, MemberStatus.STOPPED, None, paused=paused, can_form=True)
+    assert case.driver.starts == 12
+
+
+def test_a_broker_that_others_restart_so_fast_that_its_end_is_not_seen_has_died_nevertheless() -> None:
+    case = Case(Driver())
+    case.turn()
+    case.turn(case.up())
+    for number in range(10, 21):
+        case.driver.process = BrokerProcess(True, pid=number, identity=f"{number}")
+        case.turn()
+    case.driver.process = BrokerProcess(False, exited="ended with exit code 1")
+    process, _ = case.keeper.look(case.now, DOWN)
+    assert process.given_up is not None
+
+
+def test_what_cannot_be_seen_for_a_while_is_the_same_broker_afterwards() -> None:
+    case = Case(Driver())
+    case.turn()
+    case.now += 8
+    case.turn(case.up())
+    case.turn(case.up())
+    there = case.driver.process
+    case.driver.process = BrokerProcess(running=None)
+    assert case.turn(case.up()).formed
+    case.driver.process = there
+    assert case.turn(case.up()).formed
+    assert (case.driver.starts, case.forms) == (1, 1)
+
+
+def test_the_first_broker_that_is_seen_is_adopted_however_late() -> None:
+    driver = Driver()
+    driver.process = BrokerProcess(running=None)
+    case = Case(driver)
+    case.turn()
+    driver.process = BrokerProcess(running=True, pid=7, identity="7")
+    assert case.turn().phase is None
+    assert driver.starts == 0
+
+
+def test_a_kill_that_fails_is_tried_again_later() -> None:
+    case = Case(Driver())
+    case.turn()
+    case.turn(case.up())
+    case.now += 60
+    kills = []
+
+    def fails(reason: str = "") -> None:
+        kills.append(reason)
+        raise BrokerStopFailed("Docker does not answer")
+
+    case.driver.kill = fails  # type: ignore[method-assign]
+    for _ in range(30):
+        case.turn(case.up(), MemberStatus.HUNG)
+        case.now += 0.5
+    assert kills == ["the broker hangs"] * 2

@@ -194,6 +194,25 @@ def test_a_restart_hands_over_drains_and_comes_back(group: Group) -> None:
     assert group.whole
 
 
+def test_a_broker_that_was_given_up_is_brought_back_by_an_operators_restart(group: Group) -> None:
+    name = next(name for name in group.names if name != led_by(group))
+    its = group.agents[name].broker
+    its.broken = True
+    its.die()
+    group.run(400)
+    member = group.member(name)
+    assert member is not None
+    assert member.state == "stopped"
+    assert member.reasons[0] == "ended with exit code 1"
+    assert "given up after 10 restarts" in member.reasons[1]
+    its.broken = False
+    operation = operator(group).restart(name, by="ann")
+    assert group.run_until(lambda: ended(group, operation.id), 60) is not None
+    assert outcome(group, operation.id).state is OperationState.DONE
+    assert group.whole
+    assert not group.noted(name, "drain")
+
+
 def test_a_rolling_restart_takes_one_after_the_other_and_the_leader_last(group: Group) -> None:
     led, began = led_by(group), group.world.now
     asked = operator(group).rolling_restart(by="ann")
