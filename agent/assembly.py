@@ -8,6 +8,7 @@ from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.audience import Audience
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.drivers import driver_for
 from rabbitkeeper.agent.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.hooks import Hooks
@@ -71,13 +72,20 @@ def assemble(settings: Settings) -> Agent:
         own = Store(session, config.group)
         return form(own, driver.ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
 
+    check = ConfigurationCheck(driver.ctl)
+
+    def formed() -> None:
+        probe.connect_now()
+        if config.broker.driver != "process":  # whose configuration the agent writes
+            check.begin()
+
     broker = Broker(
         driver,
         into_cluster,
         boot_timeout=config.broker.boot_timeout,
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
-        formed=probe.connect_now,
+        formed=formed,
     )
     operations = Operations(
         config.name,

@@ -9,7 +9,7 @@ Written for RabbitMQ 3.10 to 4.3: only commands, options and JSON keys that all 
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 _NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
 _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
@@ -176,6 +177,28 @@ class RabbitmqCtl:
             RabbitmqCtlError: not in time.
         """
         self._run("await_online_quorum_plus_one", "--timeout", str(round(timeout)), tool="rabbitmq-upgrade")
+
+    def parameters(self, names: Sequence[str]) -> tuple[str, dict[str, str]]:
+        """What the running node is configured with.
+
+        Args:
+            names: application and parameter, as in ``rabbit.default_queue_type``.
+
+        Returns:
+            RabbitMQ's version, and each parameter's value as Erlang prints it (``undefined`` if it has none).
+        """
+        asked = ", ".join("{" + name.replace(".", ", ") + "}" for name in names)
+        output = self._run(
+            "eval",
+            '["version=" ++ rabbit_misc:version() | [unicode:characters_to_list(io_lib:format('
+            '"~s.~s=~0p", [A, P, application:get_env(A, P, undefined)])) || {A, P} <- [' + asked + "]]].",
+        )
+        found = dict(line.split("=", 1) for line in _STRING.findall(output) if "=" in line)
+        if "version" not in found:
+            raise RabbitmqCtlError(
+                f"rabbitmqctl eval on {self.node} did not print strings but {output[:200]!r}"
+            )
+        return found.pop("version"), found
 
     def drain(self) -> None:
         """Maintenance mode: close the listeners and all clients, hand the queues' leaders to other nodes."""

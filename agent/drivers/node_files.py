@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rabbitkeeper.agent.recommended import Version, advanced_config, conf_lines
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
 # Taken from the agent's own environment; all else would let one node's settings leak into another's.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
+
+_OURS = "%% Written by RabbitKeeper at each start; take this line away to keep your own.\n"
 
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.$-]+)\s*=", re.MULTILINE)
 
@@ -32,6 +35,7 @@ class NodeSettings:
         listen: host and port that it listens on for AMQP; a host that is no IP address: all interfaces.
         user: the agents' user and password, made on the first boot of an empty node.
         cookie: the cluster's Erlang cookie; None: Erlang makes one.
+        version: of the server, which says what it is best configured with; None: not known.
         config: lines added to rabbitmq.conf; a key given here replaces the line that would be written.
         environment: added to the environment, and stronger than what would be set.
     """
@@ -41,6 +45,7 @@ class NodeSettings:
     listen: tuple[str, int]
     user: tuple[str, str] = field(repr=False)
     cookie: str | None = field(default=None, repr=False)
+    version: Version | None = None
     config: str = field(default="", repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,11 +119,14 @@ def rabbitmq_conf(settings: NodeSettings) -> str:
         ("default_pass", password),
         # "guest" is not made, so nothing needs to be kept to loopback
         ("loopback_users", "none"),
-        # RabbitMQ's recommendation for three nodes and more in one place. Quorum queues, which are what
-        # survives here, do not depend on it: they stop without a majority by themselves.
-        ("cluster_partition_handling", "pause_minority"),
         ("log.console", "false"),
+        # RabbitMQ never rotates its log by itself, and nobody else does for a node of ours.
+        ("log.file.rotation.size", str(10 * 1024 * 1024)),
+        ("log.file.rotation.count", "5"),
+        *conf_lines(settings.version),
     ]
+    if any(key.startswith("log.file.rotation") for key in given):
+        lines = [(key, value) for key, value in lines if not key.startswith("log.file.rotation")]
     if not any(key.startswith("listeners.tcp") for key in given):
         lines.append(_listener(host, port))
     written = [f"{key} = {value}" for key, value in lines if key not in given]
@@ -138,6 +146,7 @@ def write(settings: NodeSettings) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         write_private(settings.config_file, text, 0o600)
         (etc / "rabbitmq-env.conf").write_text("")
+        _write_advanced(etc / "advanced.config", advanced_config(settings.version))
         if not (etc / "enabled_plugins").exists():
             (etc / "enabled_plugins").write_text("[].\n")
         if settings.cookie is not None:
@@ -147,6 +156,16 @@ def write(settings: NodeSettings) -> None:
             f"broker.process.directory is {str(settings.directory)!r}, and {error.filename} in it cannot be "
             f"written: {error.strerror}; give a folder that this user can write to"
         ) from None
+
+
+def _write_advanced(path: Path, terms: str | None) -> None:
+    """Write advanced.config, or remove what we wrote before; one that an operator has put there stays."""
+    if path.exists() and not path.read_text().startswith(_OURS):
+        return
+    if terms is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(_OURS + terms)
 
 
 def _listener(host: str, port: int) -> tuple[str, str]:

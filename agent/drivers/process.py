@@ -24,6 +24,7 @@ from rabbitkeeper.agent.drivers.ending import TAIL, how_it_ended
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.drivers.process_id import RECORDING_SHELL, ProcessId
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.recommended import version_at
 from rabbitkeeper.agent.runner import LocalRunner
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
@@ -206,6 +207,7 @@ def settings_of(config: BrokerConfig, process: ProcessConfig) -> NodeSettings:
         listen=(host, config.amqp.port),
         user=(config.amqp.username, config.amqp.password.get_secret_value()),
         cookie=_cookie(process.cookie_file),
+        version=version_at(process.server),
         config=process.config,
         environment=process.environment,
     )

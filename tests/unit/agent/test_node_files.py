@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from rabbitkeeper.agent import recommended
 from rabbitkeeper.agent.drivers import node_files
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -91,6 +92,28 @@ def test_long_names_are_used_where_the_host_has_a_dot(tmp_path: Path) -> None:
 )
 def test_the_listener(tmp_path: Path, listen: tuple[str, int], line: str) -> None:
     assert line in node_files.rabbitmq_conf(settings(tmp_path, listen=listen)).splitlines()
+
+
+def test_an_operators_own_rotation_of_the_log_is_the_only_one(tmp_path: Path) -> None:
+    assert "log.file.rotation.size" in keys(node_files.rabbitmq_conf(settings(tmp_path)))
+    conf = node_files.rabbitmq_conf(settings(tmp_path, config="log.file.rotation.date = $D0\n"))
+    assert [key for key in keys(conf) if key.startswith("log.file.rotation")] == ["log.file.rotation.date"]
+
+
+def test_an_operators_advanced_config_stays_and_ours_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advanced = tmp_path / "etc/advanced.config"
+    monkeypatch.setattr(recommended, "POLL_INTERVAL", 250)
+    node_files.write(settings(tmp_path))
+    assert "{aten, [{poll_interval, 250}]}" in advanced.read_text()
+    monkeypatch.setattr(recommended, "POLL_INTERVAL", None)
+    node_files.write(settings(tmp_path))
+    assert not advanced.exists()
+    advanced.write_text("[].\n")
+    monkeypatch.setattr(recommended, "POLL_INTERVAL", 250)
+    node_files.write(settings(tmp_path))
+    assert advanced.read_text() == "[].\n"
 
 
 def test_a_key_that_the_operator_gives_is_written_once(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""How RabbitMQ should be configured in a group, by version. Pure; the one place for these values.
+
+With the driver ``process`` they are written into the broker's configuration, where the operator's own lines
+go before them; with the others they are compared with what the broker runs with (``configuration_check.py``).
+
+Which key each version's rabbitmq.conf knows was read from the schemas of 3.10.8, 4.0.5 and 4.3.6.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Version = tuple[int, int]
+
+NET_TICKTIME: int | None = None
+"""Seconds after which Erlang gives a silent node up; None leaves RabbitMQ's own 60."""
+
+POLL_INTERVAL: int | None = None
+"""Milliseconds between looks of the failure detector of quorum queues (aten); None leaves RabbitMQ's 1000."""
+
+_NEWEST: Version = (99, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One recommended setting.
+
+    Attributes:
+        key: in rabbitmq.conf.
+        value: there.
+        parameter: Erlang's application and parameter, as in ``rabbit.default_queue_type``.
+        term: the parameter's value as Erlang prints it.
+        why: half a sentence.
+        since, before: the versions for which it is recommended: from the first one on, and before the second.
+        key_since: the first version whose rabbitmq.conf knows the key.
+    """
+
+    key: str
+    value: str
+    parameter: str
+    term: str
+    why: str
+    since: Version = (3, 10)
+    before: Version = _NEWEST
+    key_since: Version = (3, 10)
+
+    def applies(self, version: Version) -> bool:
+        return self.since <= version < self.before
+
+
+def _settings() -> tuple[Setting, ...]:
+    settings = [
+        Setting(
+            "cluster_partition_handling",
+            "pause_minority",
+            "rabbit.cluster_partition_handling",
+            "pause_minority",
+            "a side that is cut off must not go on by itself",
+            before=(4, 3),  # whose schema says that it is not used any more
+        ),
+        Setting(
+            "default_queue_type",
+            "quorum",
+            "rabbit.default_queue_type",
+            "rabbit_quorum_queue",
+            "a durable queue of another type is lost with its one node",
+            since=(4, 0),  # 3.x has no such setting for a node: there a queue or its vhost must say so
+            key_since=(4, 0),
+        ),
+    ]
+    if NET_TICKTIME is not None:
+        settings.append(
+            Setting(
+                "net_ticktime",
+                str(NET_TICKTIME),
+                "kernel.net_ticktime",
+                str(NET_TICKTIME),
+                "until then queues wait for a node that is gone without a word",
+            )
+        )
+    if POLL_INTERVAL is not None:
+        settings.append(
+            Setting(
+                "raft.adaptive_failure_detector.poll_interval",
+                str(POLL_INTERVAL),
+                "aten.poll_interval",
+                str(POLL_INTERVAL),
+                "it is how soon quorum queues notice that their leader is gone",
+                key_since=(4, 0),
+            )
+        )
+    return tuple(settings)
+
+
+def recommended(version: Version) -> tuple[Setting, ...]:
+    """What is recommended for a version, 3.10 to 4.3."""
+    return tuple(setting for setting in _settings() if setting.applies(version))
+
+
+def conf_lines(version: Version | None) -> tuple[tuple[str, str], ...]:
+    """Keys and values for rabbitmq.conf.
+
+    Args:
+        version: of the server; None if it is not known: then only what each version accepts.
+    """
+    if version is None:
+        common = (each for each in _settings() if each.key_since <= (3, 10))
+        return tuple((each.key, each.value) for each in common)
+    return tuple((each.key, each.value) for each in recommended(version) if each.key_since <= version)
+
+
+def advanced_config(version: Version | None) -> str | None:
+    """What goes into advanced.config, since this version's rabbitmq.conf has no key for it; None: nothing."""
+    oldest = version or (3, 10)
+    rest = [each for each in recommended(oldest) if each.key_since > oldest]
+    if not rest:
+        return None
+    terms = ", ".join(
+        f"{{{application}, [{{{name}, {each.term}}}]}}"
+        for each in rest
+        for application, name in [each.parameter.split(".")]
+    )
+    return f"[{terms}].\n"
+
+
+def deviations(version: Version, found: Mapping[str, str]) -> tuple[str, ...]:
+    """What a broker runs with instead, a sentence each.
+
+    Args:
+        version: the broker's.
+        found: its parameters, as Erlang prints them.
+    """
+    return tuple(
+        f"{each.key} is {found[each.parameter]} and should be {each.value}: {each.why}"
+        for each in recommended(version)
+        if each.parameter in found and found[each.parameter] != each.term
+    )
+
+
+def parameters() -> tuple[str, ...]:
+    """All parameters that some version's recommendation is about."""
+    return tuple(each.parameter for each in _settings())
+
+
+def version_of(text: str) -> Version | None:
+    """The first two numbers of a version; None if it is none."""
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return None if match is None else (int(match[1]), int(match[2]))
+
+
+def version_at(server: Path) -> Version | None:
+    """The version of an installed server, by its script's real path: packages and archives have it there."""
+    for part in server.resolve().parts:
+        if part.startswith("rabbitmq_server-"):
+            return version_of(part.removeprefix("rabbitmq_server-"))
+    return None
