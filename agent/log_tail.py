@@ -48,7 +48,7 @@ def _why(lines: Sequence[str]) -> str:
 
 def _shown(lines: Sequence[str]) -> list[str]:
     """Without stamps, repetitions, empty lines and secrets, and cut to a length."""
-    said = (_STAMP.sub("", line).strip() for line in lines)
+    said = (" ".join(_STAMP.sub("", line).split()) for line in lines)
     kept = dict.fromkeys(
         line for line in said if any(map(str.isalpha, line)) and not _MAY_HOLD_A_SECRET.search(line)
     )
