@@ -354,7 +354,7 @@ class Client:
 
     def status(self) -> Status:
         """Where the client is, in one object."""
-        snapshot = self._engine.snapshot
+        snapshot, consuming = self._engine.snapshot, self._engine.consuming
         target = snapshot.target
         return Status(
             phase=snapshot.phase,
@@ -364,9 +364,9 @@ class Client:
             epoch=snapshot.epoch,
             leader=None if snapshot.leader is None else snapshot.leader.member,
             unconfirmed=self._publishing.unconfirmed,
-            consumers=snapshot.consumers,
-            consumers_wanted=snapshot.consumers_wanted,
-            in_hand=snapshot.in_hand,
+            consumers=consuming.active,
+            consumers_wanted=consuming.wanted,
+            in_hand=consuming.in_hand,
             last_switch=snapshot.last_switch,
             blocked=snapshot.blocked,
             zookeeper=self._discovery.connected,

@@ -62,11 +62,17 @@ class Snapshot:
     leader: Target | None
     unconfirmed: int
     blocked: str | None
-    consumers: int
-    consumers_wanted: int
-    in_hand: int
     last_switch: LastSwitch | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Consuming:
+    """How it is with the consumers, at one moment."""
+
+    active: int  # consumers that a broker has taken on
+    wanted: int  # consumers that should be
+    in_hand: int  # messages delivered and not answered
 
 
 class Engine:
@@ -216,6 +222,16 @@ class Engine:
         subscription.cancel()
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
+
+    @property
+    def consuming(self) -> Consuming:
+        """How it is with the consumers at this moment. From any thread."""
+        subscriptions = list(self._subscriptions)
+        return Consuming(
+            active=sum(subscription.active for subscription in subscriptions),
+            wanted=sum(subscription.is_wanted for subscription in subscriptions),
+            in_hand=sum(subscription.in_hand for subscription in subscriptions),
+        )
 
     def queue_name(self, queue: str) -> str:
         """The broker's name of ``queue``, as last declared."""
@@ -472,9 +488,6 @@ class Engine:
             leader=self._switch.targets.leader,
             unconfirmed=len(self._publisher.ledger),
             blocked=self._publisher.blocked,
-            consumers=sum(subscription.active for subscription in self._subscriptions),
-            consumers_wanted=sum(subscription.is_wanted for subscription in self._subscriptions),
-            in_hand=sum(subscription.in_hand for subscription in self._subscriptions),
             last_switch=self._last_switch,
             error=self._last_error or None,
         )

@@ -131,7 +131,8 @@ class Subscription:
     @property
     def in_hand(self) -> int:
         """Messages delivered and not answered, whether taken or not."""
-        current = self._answers.open if self._answers is not None else 0
+        answers = self._answers  # read once: asked from other threads too
+        current = 0 if answers is None else answers.open
         return current + sum(answers.open for answers in self._leaving)
 
     def flush(self) -> None:

@@ -5,6 +5,7 @@ that do that by themselves are in the tests of the whole.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -66,11 +67,11 @@ class Announcer:
         host, port = self.local.amqp(name)
         return f"{host}:{port}"
 
-    def client(self, **options: float) -> Client:
+    def client(self, **options: Any) -> Client:
         return Client(self.local.zookeeper_hosts, GROUP, self.local.credentials, **options)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def announcer() -> Iterator[Announcer]:
     with Local(zookeepers=1, members=3, agents=False) as local:
         announcer = Announcer(local)

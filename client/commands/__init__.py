@@ -1,0 +1,1 @@
+"""The client's subcommands of ``rabbitkeeper``: they need the extra ``cli``; the SDK does not import them."""
