@@ -17,13 +17,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from common import operate
+
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.operator import Operator, Submitted
-from rabbitkeeper.coordinator.records import OperationState
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
 
 WINDOW = 3.0  # seconds looked at around a switchover, and in quiet
 SETTLE = 2.0  # seconds between rounds
@@ -61,7 +60,7 @@ class Bench:
         before = time.monotonic()
         quiet = self._load.slowest_publish(before - WINDOW, before)
         published = self._load.totals().published
-        took = self._operate(ask)
+        took = operate(self._local, ask)
         time.sleep(WINDOW)
         end = time.monotonic()
         self._load.check()
@@ -78,25 +77,6 @@ class Bench:
             flush=True,
         )
         return result
-
-    def _operate(self, ask: Callable[[Operator], Submitted]) -> float:
-        started = time.monotonic()
-        session = Session(self._local.zookeeper_hosts, name="bench")
-        session.start(10)
-        try:
-            operator = Operator(Store(session, self._local.group))
-            asked = ask(operator)
-            while time.monotonic() < started + PATIENCE:
-                session.renew()
-                entry = operator.outcome(asked.id)
-                if entry is not None and entry.state is OperationState.DONE:
-                    return time.monotonic() - started
-                if entry is not None and entry.state is OperationState.FAILED:
-                    raise SystemExit(f"{entry.kind} {entry.id} has failed: {entry.outcome}")
-                time.sleep(0.05)
-        finally:
-            session.close()
-        raise SystemExit(f"{asked.kind} {asked.id} has not ended; see {self._local.folder}")
 
     def _wait_whole(self) -> None:
         deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,138 @@
+"""Shared by the benchmarks: one broker, clients in processes of their own, medians, tables."""
+
+import importlib
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.operator import Operator, Submitted
+from rabbitkeeper.coordinator.records import OperationState
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
+
+PREFETCH = 2000  # unacked messages
+ACK_EVERY = 500  # messages
+BODY = b"x" * 256
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A group of one broker."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    zookeeper: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one client did. ``cpu`` is its process's, user and system."""
+
+    messages: int
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+    @property
+    def cpu_each(self) -> float:
+        """Microseconds of CPU a message."""
+        return self.cpu / self.messages * 1e6
+
+
+class Stopwatch:
+    """Runs from the first message to the last: connecting is not what is compared."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._cpu = time.process_time()
+
+    def result(self, messages: int) -> Result:
+        return Result(messages, time.perf_counter() - self._start, time.process_time() - self._cpu)
+
+
+@contextmanager
+def one_broker() -> Iterator[Where]:
+    """A group of one broker with its agent, for as long as the block lasts."""
+    with Local(zookeepers=1, members=1) as local:
+        local.wait_ready(180)
+        host, port = local.amqp("node1")
+        yield Where(host, port, *local.credentials, local.zookeeper_hosts, local.group)
+
+
+def run(peer: str, function: str, where: Where, timeout: float = 300.0, **arguments: Any) -> Result:
+    """Call ``function`` of ``peers/<peer>.py`` in a process of its own.
+
+    The password goes over standard input: command lines are there for all to see.
+    """
+    done = subprocess.run(
+        [sys.executable, __file__, peer, function],
+        input=json.dumps({"where": asdict(where), **arguments}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{peer}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+    return Result(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def operate(local: Local, ask: Callable[[Operator], Submitted], patience: float = 300.0) -> float:
+    """Ask for an operation and wait until it is done; how many seconds it took."""
+    started = time.monotonic()
+    session = Session(local.zookeeper_hosts, name="bench")
+    session.start(10)
+    try:
+        operator = Operator(Store(session, local.group))
+        asked = ask(operator)
+        while time.monotonic() < started + patience:
+            session.renew()
+            entry = operator.outcome(asked.id)
+            if entry is not None and entry.state is OperationState.DONE:
+                return time.monotonic() - started
+            if entry is not None and entry.state is OperationState.FAILED:
+                raise SystemExit(f"{entry.kind} {entry.id} has failed: {entry.outcome}")
+            time.sleep(0.05)
+    finally:
+        session.close()
+    raise SystemExit(f"{asked.kind} {asked.id} has not ended; see {local.folder}")
+
+
+def median(results: list[Result], what: str) -> float:
+    """The median of ``rate`` or ``cpu_each``."""
+    return statistics.median(float(getattr(result, what)) for result in results)
+
+
+def save(path: Path | None, results: dict[str, list[Result]]) -> None:
+    """All single results, as JSON."""
+    if path is not None:
+        plain = {name: [asdict(one) for one in found] for name, found in results.items()}
+        path.write_text(json.dumps(plain, indent=2) + "\n")
+
+
+def main() -> None:
+    """The child's side of :func:`run`."""
+    peer, function = sys.argv[1:]
+    arguments = json.load(sys.stdin)
+    where = Where(**arguments.pop("where"))
+    result = getattr(importlib.import_module(f"peers.{peer}"), function)(where, **arguments)
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A hundred failovers in a row by random faults, under load: nothing lost, in order, and nothing grows.
+
+    ./dev bench endurance [--count 100] [--seed N] [--keep]
+
+Three brokers with agents; four publishers with a client and a quorum queue each, and a consumer of each queue
+with a client of its own. Each fault strikes the leader: its broker is killed, or stopped (SIGSTOP) until its
+agent ends it, or broker and agent are killed together, or the operator has it restarted. The next fault comes
+when every publisher has had a confirm since, and the group is whole again. What is looked for: nothing lost,
+nothing out of a publisher's order (duplicates aside), and threads, sockets and memory of this process as
+they were. Takes about 13 s a failover on a quiet machine with two cores.
+"""
+
+import argparse
+import gc
+import os
+import random
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common import operate
+
+from rabbitkeeper.client import Client, Queue, RabbitKeeperError
+from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.local import Local
+
+PUBLISHERS = 4
+PAUSE = 0.01  # seconds between a publisher's messages
+PATIENCE = 180.0  # seconds for any one wait
+SETTLED = 10  # rounds after which, and before whose end, a sample counts
+
+
+@dataclass(slots=True)
+class Account:
+    """One publisher's messages, numbered from 1. Of a size that does not grow with their count."""
+
+    published: int = 0  # the last number that was confirmed or has failed
+    failed: set[int] = field(default_factory=set)
+    confirmed_at: float = 0.0
+    highest: int = 0  # delivered
+    missing: set[int] = field(default_factory=set)  # below the highest, not delivered
+    late: int = 0  # delivered after a higher one: out of order
+    again: int = 0  # delivered before: a duplicate
+
+    def delivered(self, number: int) -> None:
+        if number > self.highest:
+            self.missing.update(range(self.highest + 1, number))
+            self.highest = number
+        elif number in self.missing:
+            self.missing.remove(number)
+            self.late += number not in self.failed
+        else:
+            self.again += 1
+
+    def lost(self) -> set[int]:
+        """Confirmed and not delivered."""
+        beyond = range(self.highest + 1, self.published + 1)
+        return (self.missing | set(beyond)) - self.failed
+
+
+class Stream:
+    """A publisher and a consumer of one queue, with a client and a thread each."""
+
+    def __init__(self, local: Local, number: int, stopping: threading.Event) -> None:
+        self.account = Account()
+        self._queue = f"endurance-{number}"
+        self._stopping = stopping
+        where = (local.zookeeper_hosts, local.group, local.credentials)
+        self.producer = Client(*where, name=f"publisher-{number}")
+        self.consumer = Client(*where, name=f"consumer-{number}")
+        self.producer.declare(Queue(self._queue))
+        self.consumer.declare(Queue(self._queue))
+        self._thread = threading.Thread(target=self._publish)
+        self._workers = self.consumer.on_message(
+            self._queue, lambda message: self.account.delivered(int(message.body))
+        )
+        self._thread.start()
+
+    def _publish(self) -> None:
+        account = self.account
+        while not self._stopping.wait(PAUSE):
+            number = account.published + 1
+            try:
+                self.producer.publish("", self._queue, b"%d" % number, timeout=60.0)
+                account.confirmed_at = time.monotonic()
+            except RabbitKeeperError as error:
+                account.failed.add(number)
+                print(f"  {self._queue}: message {number}: {type(error).__name__}: {error}", flush=True)
+            account.published = number
+
+    def finish(self) -> None:
+        """Everything that was confirmed has been delivered, or will never be."""
+        self._thread.join(70)
+        deadline = time.monotonic() + 60
+        while self.account.lost() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.producer.close(1)
+        self.consumer.close(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What this process holds."""
+
+    threads: int
+    files: int  # open: sockets, mostly
+    memory: int  # resident, kilobytes
+
+    @classmethod
+    def take(cls) -> "Sample":
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        return cls(threading.active_count(), files, pages * os.sysconf("SC_PAGE_SIZE") // 1024)
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not in {PATIENCE:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Endurance:
+    """The group, and what is done to it."""
+
+    def __init__(self, local: Local, seed: int) -> None:
+        self._local = local
+        self._random = random.Random(seed)
+        self._observer = Observer(local.zookeeper_hosts, local.group, local.members)
+        self._observer.start()
+        self._stopping = threading.Event()
+        self.streams = [Stream(local, number, self._stopping) for number in range(PUBLISHERS)]
+        self.samples: list[Sample] = []
+        self.gaps: list[float] = []
+
+    def strike(self, number: int) -> None:
+        """One failover."""
+        leader = self._observer.leader
+        assert leader is not None
+        local, pid = self._local, self._local.broker_pid(leader)
+        faults: dict[str, Callable[[], object]] = {
+            "broker killed": lambda: local.kill_broker(leader),
+            "broker stopped": lambda: local.stop_broker(leader),
+            "agent and broker killed": lambda: (local.kill_node(leader), local.start_agent(leader)),
+            "orderly restart": lambda: operate(local, lambda operator: operator.restart(leader, by="bench")),
+        }
+        name = self._random.choice(list(faults))
+        struck = time.monotonic()
+        faults[name]()
+        wait(
+            lambda: all(stream.account.confirmed_at > struck for stream in self.streams),
+            "every publisher has had a confirm since",
+        )
+        # a stopped broker's last confirms may come after the signal was sent: its process must be another
+        wait(lambda: local.broker_pid(leader) not in (pid, None), f"{leader} has another broker process")
+        wait(self._observer.is_whole, "the group is whole again")
+        whole = time.monotonic() - struck
+        wait(
+            lambda: all(stream.consumer.status().consumers == 1 for stream in self.streams),
+            "every consumer is there",
+        )
+        switches = [stream.producer.status().last_switch for stream in self.streams]
+        gap = max((switch.gap for switch in switches if switch is not None), default=0.0)
+        self.gaps.append(gap)
+        self.samples.append(Sample.take())
+        print(
+            f"{number:3}. {leader}: {name:24} connected again in {gap:.3f} s, whole in {whole:4.1f} s, "
+            f"{self.samples[-1]}",
+            flush=True,
+        )
+
+    def finish(self) -> None:
+        self._stopping.set()
+        for stream in self.streams:
+            stream.finish()
+        self._observer.stop()
+
+
+def report(endurance: Endurance) -> bool:
+    accounts = [stream.account for stream in endurance.streams]
+    total = Counter(
+        published=sum(account.published for account in accounts),
+        failed=sum(len(account.failed) for account in accounts),
+        lost=sum(len(account.lost()) for account in accounts),
+        out_of_order=sum(account.late for account in accounts),
+        duplicated=sum(account.again for account in accounts),
+    )
+    print(", ".join(f"{key.replace('_', ' ')} {total[key]}" for key in total))
+    well = not total["lost"] and not total["out_of_order"]
+    part = max(1, min(SETTLED, len(endurance.samples) // 3))
+    for what in ("threads", "files", "memory"):
+        found = [getattr(sample, what) for sample in endurance.samples]
+        first, last = statistics.median(found[:part]), statistics.median(found[-part:])
+        flat = last <= first * 1.1 + 3
+        well = well and flat
+        print(f"{what}: {first:g} in the first rounds, {last:g} in the last: {'flat' if flat else 'GROWS'}")
+    return well
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--keep", action="store_true", help="leave the folder with the logs")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    started = time.monotonic()
+    with Local(zookeepers=1, members=3, session_timeout=4.0, keep=options.keep) as local:
+        local.wait_ready(180)
+        endurance = Endurance(local, options.seed)
+        try:
+            for number in range(1, options.count + 1):
+                endurance.strike(number)
+        finally:
+            endurance.finish()
+    print(f"{len(endurance.gaps)} failovers in {(time.monotonic() - started) / 60:.1f} minutes")
+    sys.exit(0 if report(endurance) else 1)
+
+
+if __name__ == "__main__":
+    main()
