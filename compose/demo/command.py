@@ -1,25 +1,24 @@
-"""``rabbitkeeper demo``: the failover demo on this machine."""
+"""``rabbitkeeper demo``: the failover demo, in processes on this machine or in containers."""
 
 import logging
 import signal
 import sys
 import time
 from pathlib import Path
-from random import Random, SystemRandom
+from random import SystemRandom
 from types import FrameType
 
 import click
 from rich.console import Console
 
 from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_faults import FAULTS, LocalStage
 from rabbitkeeper.compose.demo.observer import Observer
-from rabbitkeeper.compose.demo.report import FaultResult, Report
-from rabbitkeeper.compose.demo.scenario import FAULTS, Scenario
+from rabbitkeeper.compose.demo.performance import perform
+from rabbitkeeper.compose.demo.report import Report
 from rabbitkeeper.compose.demo.screen import LiveScreen, PlainScreen, Screen, waiting
-from rabbitkeeper.compose.local import Local, LocalError
+from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
-
-DELIVERY_TIMEOUT = 60.0  # seconds for what was confirmed to be delivered in the end
 
 
 @click.command("demo")
@@ -36,44 +35,99 @@ DELIVERY_TIMEOUT = 60.0  # seconds for what was confirmed to be delivered in the
     help="Go on breaking things at random for so long.",
 )
 @click.option("--seed", type=int, help="For --minutes: break the same things in the same order again.")
-@click.option("--keep", is_flag=True, help="Leave the folder with logs and data.")
+@click.option("--keep", is_flag=True, help="Leave the folder with logs and data; not with --docker.")
+@click.option(
+    "--docker", is_flag=True, help="In containers: three ZooKeepers, and HAProxy for other clients."
+)
+@click.option(
+    "--fault", "chosen", multiple=True, metavar="NAME", help="With --docker: only this; repeatable."
+)
+@click.option("--watch", is_flag=True, help="With --docker: leave it running after the report, until Ctrl-C.")
+@click.option("--down", is_flag=True, help="With --docker: remove what is running or was left behind.")
+@click.option("--env-only", is_flag=True, help="With --docker: only write compose/.env, for use by hand.")
 def command(
-    *, plain: bool, json_file: Path | None, minutes: float | None, seed: int | None, keep: bool
+    *,
+    plain: bool,
+    json_file: Path | None,
+    minutes: float | None,
+    seed: int | None,
+    keep: bool,
+    docker: bool,
+    chosen: tuple[str, ...],
+    watch: bool,
+    down: bool,
+    env_only: bool,
 ) -> None:
     """Start three brokers with agents, publish and consume, and break things.
 
     Kills the leader's broker, then a whole node, then stops a broker in its tracks, and reports for each how
     long no message was confirmed, and whether any confirmed message was lost (then the exit status is 1).
     Everything runs in a temporary folder on loopback ports, and is gone afterwards.
+
+    With --docker it runs in containers, and more is broken: agents, ZooKeeper servers and the network too.
+    Afterwards everything is gone but the images.
     """
+    if not docker and (chosen or watch or down or env_only):
+        raise click.UsageError("--fault, --watch, --down and --env-only need --docker")
+    if docker and keep:
+        raise click.UsageError("--keep is of no use with --docker; --watch leaves everything running")
+    if json_file is not None and not json_file.parent.is_dir():
+        raise click.UsageError(f"--json {json_file}: the folder {json_file.parent} does not exist")
     # What the clients log about lost connections is what the demo shows; a second telling would spoil it.
     logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
     console = Console()
-    if json_file is not None and not json_file.parent.is_dir():
-        raise click.UsageError(f"--json {json_file}: the folder {json_file.parent} does not exist")
-    screen: Screen = PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console)
     if minutes is not None and seed is None:
         seed = SystemRandom().randrange(10**6)
     signal.signal(signal.SIGTERM, _interrupt)
+    screen: Screen | None = None
     try:
-        report = run(screen, minutes, seed, keep=keep)
+        if docker:
+            # The docker SDK belongs to an extra of its own, and the local demo does without it.
+            from rabbitkeeper.compose.containers import demo
+
+            if down or env_only:
+                click.echo(demo.take_down() if down else demo.write_settings())
+                return
+            faults = demo.chosen(chosen)
+            screen = _screen(console, plain=plain)
+            report = demo.run(
+                screen,
+                faults=faults,
+                minutes=minutes,
+                seed=seed,
+                watch=(lambda report: report.show(console)) if watch else None,
+            )
+        else:
+            screen = _screen(console, plain=plain)
+            report = _run_local(screen, minutes, seed, keep=keep)
     except KeyboardInterrupt:
-        screen.close()
+        if screen is not None:
+            screen.close()
         click.echo("interrupted; everything that was started has been ended", err=True)
         sys.exit(1)
-    except (LocalError, RabbitKeeperError) as error:
-        screen.close()
+    except (ImportError, RabbitKeeperError) as error:
+        if screen is not None:
+            screen.close()
+        if isinstance(error, ImportError):
+            if error.name != "docker":
+                raise
+            error = RabbitKeeperError("--docker needs the docker SDK; pip install 'rabbitkeeper[demo]'")
         click.echo(f"rabbitkeeper demo: {error}", err=True)
         sys.exit(1)
     screen.close()
-    report.show(console)
+    if not watch:
+        report.show(console)
     if json_file is not None:
         report.write_json(json_file)
     sys.exit(0 if report.passed else 1)
 
 
-def run(screen: Screen, minutes: float | None, seed: int | None, *, keep: bool) -> Report:
-    """Run the demo and return what it found.
+def _screen(console: Console, *, plain: bool) -> Screen:
+    return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console)
+
+
+def _run_local(screen: Screen, minutes: float | None, seed: int | None, *, keep: bool) -> Report:
+    """Run the demo in processes and return what it found.
 
     Raises:
         LocalError: a server could not be started.
@@ -92,30 +146,15 @@ def run(screen: Screen, minutes: float | None, seed: int | None, *, keep: bool) 
             load.start()
             screen.watch(load, observer)
             screen.say("a producer and a consumer are at work")
-            scenario = Scenario(local, load, observer, screen.say)
-            results: list[FaultResult] = scenario.run_all()
-            if minutes is not None and all(result.whole is not None for result in results):
-                screen.say(
-                    f"breaking {len(FAULTS)} kinds of things at random for {minutes:g} min, seed {seed}"
-                )
-                results += scenario.run_random(minutes * 60, Random(seed))
-            screen.say("stopping the producer, waiting for the last deliveries")
-            lost = load.finish(DELIVERY_TIMEOUT)
-            totals = load.totals()
+            return perform(
+                LocalStage(local), FAULTS, load, observer, screen, started=started, minutes=minutes, seed=seed
+            )
         finally:
+            if keep:
+                screen.say(f"logs and data are in {local.folder}")
             screen.close()
             load.close()
             observer.stop()
-        if keep:
-            screen.say(f"logs and data are in {local.folder}")
-        return Report(
-            faults=tuple(results),
-            totals=totals,
-            lost=tuple(sorted(lost)),
-            failures=load.failures,
-            seconds=time.monotonic() - started,
-            seed=seed,
-        )
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -4,10 +4,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rabbitkeeper.compose.demo.load import Totals
+from rabbitkeeper.compose.demo.account import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +16,13 @@ class FaultResult:
     """One fault and what came of it. Times in seconds."""
 
     fault: str
-    member: str
-    led: bool  # the member was the leader
+    target: str  # what was broken
+    role: str  # "leader" or "replica" if that is a member, else ""
     gap: float  # the longest time without a confirm, from the last one before the fault on
     new_leader: str | None  # None: the lead did not move
     elected: float | None  # from the fault to the new leader's znode
-    whole: float | None  # from the fault until every member ran again; None: not in time
+    absent: float  # from the fault until it was repaired, if it had to be; else 0
+    whole: float | None  # from the fault until everything ran again; None: not in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +48,25 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Two tables and a verdict."""
-        faults = Table(title="What was broken", title_justify="left", pad_edge=False)
-        for heading in ("fault", "member", "was"):
+        faults = Table(title="What was broken", title_justify="left", pad_edge=False, box=SIMPLE_HEAD)
+        for heading in ("fault", "of", "was"):
             faults.add_column(heading, no_wrap=True)
-        for heading in ("gap", "new leader", "elected in", "whole in"):
+        for heading in ("gap", "new leader", "elected", "whole"):
             faults.add_column(heading, justify="right", no_wrap=True)
         for one in self.faults:
             faults.add_row(
                 one.fault,
-                one.member,
-                "leader" if one.led else "replica",
+                one.target,
+                one.role,
                 f"{one.gap:.2f} s",
-                one.new_leader or "none needed",
+                one.new_leader or "none",
                 _seconds(one.elected) if one.elected is not None else "",
                 _seconds(one.whole) if one.whole is not None else "[red]not in time[/]",
             )
         console.print(faults)
         console.print(
             "[dim]gap: the longest time without a confirm; elected, whole: from the fault until a new leader "
-            "was announced, and until every member ran again[/]\n"
+            "was announced, and until everything ran again[/]\n"
         )
         account = Table(title="What became of the messages", title_justify="left", pad_edge=False)
         totals = self.totals

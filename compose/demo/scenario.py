@@ -1,65 +1,74 @@
-"""The demo's scenario: what is broken, in which order, and what is waited for. Shows nothing itself."""
+"""The demo's scenario: what is broken, in which order, and what is waited for. Shows nothing itself.
+
+How a fault is struck and repaired is the stage's: processes and containers have each their own faults, and
+share all that is here.
+"""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Generic, TypeVar
 
-from rabbitkeeper.compose.demo.load import Load
-from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.report import FaultResult
-from rabbitkeeper.compose.local import Local
+from rabbitkeeper.compose.demo.sightings import Sightings
+from rabbitkeeper.compose.demo.stage import Stage, Traffic
 
 CALM = 3.0  # seconds of undisturbed load before each fault
 SETTLE = 2.0  # seconds of load that must go through after the group is whole
-WHOLE_TIMEOUT = 120.0  # seconds for a broken member to be back
-ABSENCE = 8.0  # seconds for which a killed node stays away; longer than ZooKeeper's session timeout
+WHOLE_TIMEOUT = 120.0  # seconds for what was broken to be back
+ABSENCE = (
+    8.0  # seconds until a fault is repaired that does not end by itself; ZooKeeper's sessions are shorter
+)
+
+AnyStage = TypeVar("AnyStage", bound=Stage)
+
+
+def _the_member(_stage: Stage, member: str) -> str:
+    return member
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A way to break a member, and how it is repaired if it does not repair itself."""
+class Fault(Generic[AnyStage]):
+    """A way to break something, and how it is repaired if it does not repair itself.
+
+    Attributes:
+        name: for the report.
+        says: the sentence for people, with ``{target}``.
+        strike: breaks the target.
+        repair: what somebody has to do about it; None: nothing.
+        target: what is broken when a member is chosen: the member itself, as a rule.
+        repaired: the sentence for the repair, with ``{target}``.
+    """
 
     name: str
-    says: str  # with {member}
-    strike: Callable[[Local, str], None]
-    repair: Callable[[Local, str], None] | None = None
+    says: str
+    strike: Callable[[AnyStage, str], None]
+    repair: Callable[[AnyStage, str], None] | None = None
+    target: Callable[[AnyStage, str], str] = _the_member
+    repaired: str = "{target} is started again"
 
 
-def _repair_node(local: Local, member: str) -> None:
-    local.start_agent(member)  # as systemd or Docker would
-
-
-KILL_BROKER = Fault("broker killed", "SIGKILL to the broker of {member}", Local.kill_broker)
-KILL_NODE = Fault(
-    "node killed", "SIGKILL to broker and agent of {member}", Local.kill_node, repair=_repair_node
-)
-HANG_BROKER = Fault("broker hung", "SIGSTOP to the broker of {member}", Local.stop_broker)
-FAULTS = (KILL_BROKER, KILL_NODE, HANG_BROKER)
-
-
-class Scenario:
+class Scenario(Generic[AnyStage]):
     """Breaks things one after the other and measures.
 
     Args:
-        local: the group's processes.
-        load: running.
-        observer: running.
+        stage: what is broken.
+        traffic: running.
+        sightings: kept up to date by somebody else.
         say: takes a sentence for each thing that happens.
     """
 
-    def __init__(self, local: Local, load: Load, observer: Observer, say: Callable[[str], None]) -> None:
-        self._local = local
-        self._load = load
-        self._observer = observer
+    def __init__(
+        self, stage: AnyStage, traffic: Traffic, sightings: Sightings, say: Callable[[str], None]
+    ) -> None:
+        self._stage = stage
+        self._traffic = traffic
+        self._sightings = sightings
         self._say = say
 
-    def run_all(self) -> list[FaultResult]:
-        """Each fault once, always on the leader."""
-        return self.run(FAULTS)
-
-    def run(self, faults: Iterable[Fault]) -> list[FaultResult]:
-        """These faults, always on the leader; ends early when a member does not come back."""
+    def run(self, faults: Iterable[Fault[AnyStage]]) -> list[FaultResult]:
+        """These faults, always on the leader; ends early when something does not come back."""
         results: list[FaultResult] = []
         for fault in faults:
             results.append(self._run(fault, self._leader()))
@@ -67,64 +76,73 @@ class Scenario:
                 break
         return results
 
-    def run_random(self, seconds: float, random: Random) -> list[FaultResult]:
-        """Any fault on any member, until the time is over."""
+    def run_random(
+        self, faults: Sequence[Fault[AnyStage]], seconds: float, random: Random
+    ) -> list[FaultResult]:
+        """Any of these faults on any member, until the time is over."""
         results = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            member = random.choice(self._observer.members)
-            results.append(self._run(random.choice(FAULTS), member))
+            member = random.choice(self._sightings.members)
+            results.append(self._run(random.choice(faults), member))
             if results[-1].whole is None:
                 break
         return results
 
     def _leader(self) -> str:
         deadline = time.monotonic() + WHOLE_TIMEOUT
-        while (leader := self._observer.leader) is None and time.monotonic() < deadline:
+        while (leader := self._sightings.leader) is None and time.monotonic() < deadline:
             self._pause(0.1)
-        return leader or self._observer.members[0]
+        return leader or self._sightings.members[0]
 
-    def _run(self, fault: Fault, member: str) -> FaultResult:
+    def _run(self, fault: Fault[AnyStage], member: str) -> FaultResult:
         self._pause(CALM)
-        led = self._observer.leader == member
-        self._say(f"{fault.says.format(member=member)}{', the leader' if led else ''}")
+        target = fault.target(self._stage, member)
+        role = self._role(target)
+        self._say(f"{fault.says.format(target=target)}{', the leader' if role == 'leader' else ''}")
         struck = time.monotonic()
-        fault.strike(self._local, member)
+        fault.strike(self._stage, target)
+        absent = 0.0
         if fault.repair is not None:
             self._pause(ABSENCE)
-            self._say(f"{member} is started again")
-            fault.repair(self._local, member)
-        whole = self._await_whole(struck, member)
+            self._say(fault.repaired.format(target=target))
+            absent = time.monotonic() - struck
+            fault.repair(self._stage, target)
+        whole = self._await_whole(struck, target)
         self._pause(SETTLE)
         end = time.monotonic()
-        seen = self._observer.elected_since(struck)
+        seen = self._sightings.elected_since(struck)
         result = FaultResult(
             fault=fault.name,
-            member=member,
-            led=led,
-            gap=self._load.longest_pause(struck, end),
+            target=target,
+            role=role,
+            gap=self._traffic.longest_pause(struck, end),
             new_leader=None if seen is None else seen.member,
             elected=None if seen is None else seen.at - struck,
+            absent=absent,
             whole=whole,
         )
         if whole is None:
-            self._say(f"{member} is not back after {WHOLE_TIMEOUT:.0f} s: see {self._local.logs(member)}")
+            self._say(f"{target} is not back after {WHOLE_TIMEOUT:.0f} s: see {self._stage.logs(target)}")
         else:
             self._say(
                 f"the group is whole again after {whole:.1f} s; the gap in confirms was {result.gap:.2f} s"
             )
         return result
 
-    def _await_whole(self, struck: float, member: str) -> float | None:
-        """Seconds until every member runs again, after the broken one was seen not to."""
+    def _role(self, target: str) -> str:
+        if target not in self._sightings.members:
+            return ""
+        return "leader" if self._sightings.leader == target else "replica"
+
+    def _await_whole(self, struck: float, target: str) -> float | None:
+        """Seconds until everything is in its place again, after the target was seen not to be."""
         deadline = struck + WHOLE_TIMEOUT
         seen_broken = False
         while time.monotonic() < deadline:
-            view = self._observer.view
-            record = None if view is None else view.members.get(member)
-            seen_broken = seen_broken or record is None or record.record.state.value != "running"
-            seen_broken = seen_broken or time.monotonic() - struck > 2 * ABSENCE
-            if seen_broken and self._observer.is_whole():
+            back = self._stage.is_back(target, self._sightings)
+            seen_broken = seen_broken or not back or time.monotonic() - struck > 2 * ABSENCE
+            if seen_broken and back and self._sightings.is_whole():
                 return time.monotonic() - struck
             self._pause(0.05)
         return None
@@ -132,5 +150,5 @@ class Scenario:
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            self._load.check()
+            self._traffic.check()
             time.sleep(min(0.1, left))

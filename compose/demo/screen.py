@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rabbitkeeper.compose.demo.load import Load
-from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.demo.sightings import Sightings
+from rabbitkeeper.compose.demo.stage import Traffic
 from rabbitkeeper.coordinator.records import MemberStatus
 
 EVENTS = 8  # lines of what happened
@@ -35,7 +35,7 @@ class Screen(Protocol):
     def say(self, sentence: str) -> None:
         """Something happened."""
 
-    def watch(self, load: Load, observer: Observer) -> None:
+    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
         """From now on there is something to watch."""
 
     def close(self) -> None: ...
@@ -54,17 +54,17 @@ class PlainScreen:
         moment = time.monotonic() - self._started
         self._console.print(f"{moment:7.2f} s  {sentence}", highlight=False, markup=False, soft_wrap=True)
 
-    def watch(self, load: Load, observer: Observer) -> None:
+    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
         def tell() -> None:
             known = 0
             due = time.monotonic()
             while not self._stopping.wait(0.02):
-                for seen in observer.leaders[known:]:
+                for seen in sightings.leaders[known:]:
                     known += 1
                     self.say(f"{seen.member} leads (epoch {seen.epoch})")
                 if time.monotonic() >= due:
                     due = time.monotonic() + PLAIN_PERIOD
-                    totals = load.totals()
+                    totals = traffic.totals()
                     self.say(
                         f"confirmed {totals.confirmed:,}, delivered {totals.delivered:,}, "
                         f"duplicated {totals.duplicated:,}, not confirmed {totals.failed:,}"
@@ -85,8 +85,8 @@ class LiveScreen:
     def __init__(self, console: Console) -> None:
         self._started = time.monotonic()
         self._events: deque[tuple[float, str]] = deque(maxlen=EVENTS)
-        self._load: Load | None = None
-        self._observer: Observer | None = None
+        self._traffic: Traffic | None = None
+        self._sightings: Sightings | None = None
         self._graph = _Graph()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=8, transient=True)
         self._live.start()
@@ -94,16 +94,16 @@ class LiveScreen:
     def say(self, sentence: str) -> None:
         self._events.append((time.monotonic() - self._started, sentence))
 
-    def watch(self, load: Load, observer: Observer) -> None:
-        self._load, self._observer = load, observer
+    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
+        self._traffic, self._sightings = traffic, sightings
 
     def close(self) -> None:
         self._live.stop()
 
     def _draw(self) -> RenderableType:
         parts: list[RenderableType] = []
-        if self._observer is not None and self._load is not None:
-            parts += [self._members(self._observer, self._load), self._messages(self._load)]
+        if self._sightings is not None and self._traffic is not None:
+            parts += [self._members(self._sightings, self._traffic), self._messages(self._traffic)]
         events = Text()
         for moment, sentence in self._events:
             events.append(f"{moment:7.1f} s  ", style="dim")
@@ -113,30 +113,27 @@ class LiveScreen:
         return Panel(Group(*parts), title=title, title_align="left", border_style="blue", padding=(0, 1))
 
     @staticmethod
-    def _members(observer: Observer, load: Load) -> Table:
+    def _members(sightings: Sightings, traffic: Traffic) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("member", "broker", "role", "clients", "why"):
             table.add_column(heading, header_style="dim")
-        view = observer.view
-        connected = {"producer": load.producer.status().member, "consumer": load.consumer.status().member}
-        for name in observer.members:
+        now = sightings.now
+        connected = traffic.connected()
+        for name in sightings.members:
             clients = ", ".join(client for client, where in connected.items() if where == name)
-            member = None if view is None else view.members.get(name)
+            member = None if now is None else now.members.get(name)
             if member is None:
                 table.add_row(name, Text("gone", style="bold red"), "", clients, "its agent has no session")
                 continue
-            state = member.record.state
-            leads = view is not None and view.leader is not None and view.leader.record.name == name
+            leads = sightings.leader == name
             role = Text("★ leader", style="bold yellow") if leads else Text("replica", style="dim")
-            reason = member.record.reasons[0] if member.record.reasons else ""
-            style = STYLES.get(state, "bold red")
-            table.add_row(
-                name, Text(state.value, style=style), role, clients, Text(reason, overflow="ellipsis")
-            )
+            reason = Text(member.reasons[0] if member.reasons else "", overflow="ellipsis")
+            state = Text(member.state.value, style=STYLES.get(member.state, "bold red"))
+            table.add_row(name, state, role, clients, reason)
         return table
 
-    def _messages(self, load: Load) -> RenderableType:
-        totals = load.totals()
+    def _messages(self, traffic: Traffic) -> RenderableType:
+        totals = traffic.totals()
         line = Text("\nconfirms  ", style="dim")
         line.append(self._graph.draw(totals.confirmed), style="green")
         numbers = Text(

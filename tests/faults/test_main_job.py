@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_faults import HANG_BROKER, KILL_BROKER, KILL_NODE, LocalStage
 from rabbitkeeper.compose.demo.observer import Observer
-from rabbitkeeper.compose.demo.scenario import HANG_BROKER, KILL_BROKER, KILL_NODE, Fault, Scenario
+from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local import Local
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(600)]
@@ -59,16 +60,15 @@ def nothing_is_lost(load: Load) -> None:
 
 @pytest.mark.parametrize("fault", [KILL_BROKER, KILL_NODE, HANG_BROKER], ids=lambda fault: fault.name)
 def test_the_leader_is_broken_and_its_clients_go_on(
-    local: Local, observer: Observer, load: Load, fault: Fault
+    local: Local, observer: Observer, load: Load, fault: Fault[LocalStage]
 ) -> None:
     said: list[str] = []
     wait_for(observer.is_whole, "the group is whole")
     led = observer.leader
     epochs = len(observer.leaders)
-    scenario = Scenario(local, load, observer, said.append)
+    scenario = Scenario(LocalStage(local), load, observer, said.append)
     (result,) = scenario.run([fault])
-    assert result.led
-    assert result.member == led
+    assert (result.role, result.target) == ("leader", led)
     assert result.whole is not None, said
     new = observer.leaders[epochs:]
     assert new, "a new leader was announced"

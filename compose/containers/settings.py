@@ -1,0 +1,125 @@
+"""The file ``.env`` that compose.yaml is filled in from: made once, with new passwords."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rabbitkeeper.compose.containers.errors import DemoError
+
+AGENTS = ("separate", "inside")
+
+# What is made when the file is. Each can be changed there, or given in the environment, which is stronger.
+_DEFAULTS = {
+    "COMPOSE_PROFILES": "separate",
+    "RABBITKEEPER_SUITE": "trixie",
+    "RABBITKEEPER_BROKER_FROM": "broker-debian",
+    "RABBITKEEPER_BIND": "127.0.0.1",
+    "RABBITKEEPER_AMQP_PORT": "5672",
+    "RABBITKEEPER_MANAGEMENT_PORT": "15672",
+    "RABBITKEEPER_API_PORT": "8080",
+}
+_SECRETS = ("RABBITKEEPER_AGENT_PASSWORD", "RABBITKEEPER_APP_PASSWORD", "RABBITKEEPER_ERLANG_COOKIE")
+_PORTS = ("RABBITKEEPER_AMQP_PORT", "RABBITKEEPER_MANAGEMENT_PORT", "RABBITKEEPER_API_PORT")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings:
+    """What compose.yaml is filled in with.
+
+    Args:
+        file: where it is kept.
+        values: by name. Passwords are among them: not for a log.
+    """
+
+    file: Path
+    values: Mapping[str, str]
+
+    @classmethod
+    def load(cls, file: Path, given: Mapping[str, str] | None = None) -> "Settings":
+        """Read the file; make it, or what it lacks, first.
+
+        Args:
+            file: it is readable by its owner only from its first moment on.
+            given: stronger than the file, as the environment is for Compose. None: the environment.
+
+        Raises:
+            DemoError: it cannot be written, or holds what cannot be understood.
+        """
+        given = os.environ if given is None else given
+        try:
+            known = _read(file)
+            made = {name: value for name, value in _DEFAULTS.items() if name not in known}
+            made.update({name: secrets.token_hex(16).upper() for name in _SECRETS if name not in known})
+            if made:
+                _write(file, known, made)
+        except OSError as error:
+            raise DemoError(
+                f"{file} cannot be written: {error.strerror}; run the demo in a clone of your own"
+            ) from None
+        values = {**made, **known}
+        values.update({name: given[name] for name in values if name not in _SECRETS and given.get(name)})
+        settings = cls(file, values)
+        settings._check()
+        return settings
+
+    @property
+    def agents(self) -> str:
+        """Where the agents run: ``separate`` or ``inside``."""
+        return self.values["COMPOSE_PROFILES"]
+
+    @property
+    def suite(self) -> str:
+        """Debian's release."""
+        return self.values["RABBITKEEPER_SUITE"]
+
+    @property
+    def bind(self) -> str:
+        """The address that the published ports are bound to."""
+        return self.values["RABBITKEEPER_BIND"]
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The published ports by the name of their setting: AMQP, management, API."""
+        return {name: int(self.values[name]) for name in _PORTS}
+
+    @property
+    def application(self) -> tuple[str, str]:
+        """The application's user and password."""
+        return "app", self.values["RABBITKEEPER_APP_PASSWORD"]
+
+    def url(self, port: str) -> str:
+        """The address of one of the published pages: ``API`` or ``MANAGEMENT``."""
+        host = "localhost" if self.bind in ("0.0.0.0", "127.0.0.1", "::") else self.bind  # noqa: S104
+        return f"http://{host}:{self.values[f'RABBITKEEPER_{port}_PORT']}/"
+
+    def _check(self) -> None:
+        if self.agents not in AGENTS:
+            raise DemoError(
+                f"COMPOSE_PROFILES is {self.agents!r} in {self.file} or in the environment; "
+                f"set it to {' or '.join(AGENTS)}"
+            )
+        for name in _PORTS:
+            value = self.values[name]
+            if not value.isdecimal() or not 1 <= int(value) <= 65535:
+                raise DemoError(f"{name} is {value!r} in {self.file} or in the environment; give a port")
+
+
+def _read(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    lines = [line.strip() for line in file.read_text().splitlines()]
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _write(file: Path, known: Mapping[str, str], made: Mapping[str, str]) -> None:
+    new = file.with_name(file.name + ".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        output.write("# Made by `rabbitkeeper demo --docker`. Holds passwords: keep it to yourself.\n")
+        for name, value in {**made, **known}.items():
+            output.write(f"{name}={value}\n")
+    new.replace(file)

@@ -1,0 +1,80 @@
+"""What has been seen of a group in the course of the demo. Pure: who looks, and how, is not known here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.view import GroupView
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSeen:
+    """What a member's agent says of its broker."""
+
+    state: MemberStatus
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A group at one moment."""
+
+    leader: str | None = None
+    epoch: int = 0  # of the leader
+    members: Mapping[str, MemberSeen] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: GroupView) -> "Sighting":
+        members = {
+            name: MemberSeen(member.record.state, member.record.reasons)
+            for name, member in view.members.items()
+        }
+        if view.leader is None:
+            return cls(members=members)
+        return cls(view.leader.record.name, view.leader.epoch, members)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderSeen:
+    """A leader's znode, and when it was first seen (seconds, monotonic)."""
+
+    member: str
+    epoch: int
+    at: float
+
+
+class Sightings:
+    """What was seen last, and every leader so far.
+
+    Args:
+        members: the names of all members.
+    """
+
+    def __init__(self, members: tuple[str, ...]) -> None:
+        self.members = members
+        self.now: Sighting | None = None
+        self.leaders: list[LeaderSeen] = []
+
+    def saw(self, sighting: Sighting, at: float) -> None:
+        """Take down a sighting of the moment ``at``, seconds monotonic."""
+        self.now = sighting
+        if sighting.leader is not None and (not self.leaders or self.leaders[-1].epoch < sighting.epoch):
+            self.leaders.append(LeaderSeen(sighting.leader, sighting.epoch, at))
+
+    @property
+    def leader(self) -> str | None:
+        """Who leads now."""
+        return None if self.now is None else self.now.leader
+
+    def elected_since(self, moment: float) -> LeaderSeen | None:
+        """The first leader that was announced after ``moment``."""
+        return next((seen for seen in self.leaders if seen.at > moment), None)
+
+    def runs(self, member: str) -> bool:
+        """Whether a member runs."""
+        seen = None if self.now is None else self.now.members.get(member)
+        return seen is not None and seen.state is MemberStatus.RUNNING
+
+    def is_whole(self) -> bool:
+        """There is a leader, and every member runs."""
+        return self.leader is not None and all(map(self.runs, self.members))
