@@ -7,10 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_agents import BOOT, GROUP, Group
 
+from rabbitkeeper.agent.config import TagsConfig
 from rabbitkeeper.coordinator.operator import OperationRefused, Operator
 from rabbitkeeper.coordinator.records import (
     ClusterNode,
     ClusterRecord,
+    GroupConfig,
     History,
     OperationEntry,
     OperationState,
@@ -278,3 +280,48 @@ def test_a_rolling_restart_survives_the_death_of_any_agent(seed: int, dies: str,
     for name in group.names:
         assert len(group.noted(name, "stop", began)) == 1, f"{name} was restarted once"
     assert BOOT > 0
+
+
+def test_a_pause_is_not_forgotten_when_the_lead_is_given_up(group: Group) -> None:
+    led, (other, _) = led_by(group), others(group)
+    operator(group).pause(by="ann")
+    group.run(1)
+    group.agents[led].broker.die()
+    group.run(5)
+    asked = operator(group).failover(by="ann", to=other)
+    assert group.run_until(lambda: ended(group, asked.id), 10) is not None
+    assert group.leader == other
+    group.run(20)
+    assert group.agents[led].broker.pid is None, "nothing is started in a pause"
+    operator(group).resume(by="ann")
+    assert group.run_until(lambda: group.whole, 30) is not None
+
+
+def test_a_better_member_gets_the_lead_back_once_and_not_from_an_operator(group: Group) -> None:
+    led = led_by(group)
+    config = {"failback": {"after": 20.0}}
+    for name in group.names:  # as its file says from this run on
+        tags = {"priority": 200 if name == led else 100}
+        agent = group.agents[name]
+        agent.config = agent.config.model_copy(update={"tags": TagsConfig.model_validate(tags)})
+        agent.crash()
+        agent.start()
+    group.run(15)  # until the sessions of the earlier runs have ended
+    assert group.run_until(lambda: group.whole, 60) is not None
+    store(group).session.set(group.paths.config, GroupConfig.model_validate(config).to_bytes(), 0)
+    group.run(1)
+    group.agents[led].broker.die()
+    group.run(1)
+    assert group.run_until(lambda: group.leader not in (led, None), 20) is not None
+    assert group.run_until(lambda: group.whole, 60) is not None
+    back = group.run_until(lambda: group.leader == led, 60)
+    assert back is not None
+    assert back > 15.0, "not before it has been running for a while"
+    group.run(2)
+    entry = history(group).entries[-1]
+    assert (entry.cause, entry.by) == ("failback", f"agent {led} (failback)")
+    other = others(group)[0]
+    asked = operator(group).switchover(by="ann", to=other)
+    assert group.run_until(lambda: ended(group, asked.id), 10) is not None
+    group.run(120)
+    assert group.leader == other

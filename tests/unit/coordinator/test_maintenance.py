@@ -1,5 +1,7 @@
 """Restarts one at a time: who does what next, and when not."""
 
+from dataclasses import replace
+
 import pytest
 from test_election import MINE, OTHER, RUNNING, THIRD, leader, member, view
 
@@ -21,6 +23,7 @@ from rabbitkeeper.coordinator.records import (
     MaintenanceStep,
     MemberStatus,
     OperationKind,
+    PauseRecord,
 )
 from rabbitkeeper.coordinator.view import ClusterView, GroupView
 
@@ -128,3 +131,17 @@ def test_a_removal_is_the_leaders_to_do() -> None:
 
 def test_the_leader_is_restarted_last_and_who_leads_next_before_it() -> None:
     assert rolling_order(group()) == ("c", "b", "a")
+
+
+@pytest.mark.parametrize(
+    ("step", "do"), [(MaintenanceStep.DRAIN, Do.NOTHING), (MaintenanceStep.RESTART, Do.HOLD)]
+)
+def test_a_restart_under_way_waits_while_the_group_is_paused(step: MaintenanceStep, do: Do) -> None:
+    record = MaintenanceRecord(
+        id="op", kind=OperationKind.RESTART, members=("b",), step=step, process="7", by="ann", requested=""
+    )
+    me = Worker("b", MemberStatus.RUNNING, leads=False, process="7")
+    paused = replace(group(), pause=PauseRecord(by="bob", since=""))
+    assert next_step(record, paused, me, 0.0).do is do
+    assert "paused by bob" in next_step(record, paused, me, 0.0).reason
+    assert next_step(record, group(), me, 0.0).do in (Do.DRAIN, Do.RESTART)
