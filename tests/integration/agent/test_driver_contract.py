@@ -327,7 +327,7 @@ def test_tools_run_inside_the_container(container: DockerStage, tmp_path: Path) 
     docker("cp", str(tool), f"{container.name}:/usr/bin/rabbitmqctl")
     with pytest.raises(RabbitmqCtlError) as caught:
         driver.ctl.import_definitions({"users": "x" * 100_000})
-    assert "import_definitions --format json; read 9 more 100004" in str(caught.value)
+    assert "import_definitions /dev/stdin --format json; read 9 more 100004" in str(caught.value)
     assert "exit code 65" in str(caught.value)
 
 
