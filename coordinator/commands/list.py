@@ -25,12 +25,12 @@ def command(target: Target) -> None:
     """Show the members, their states and who leads."""
     with target.session() as (session, group):
         view = GroupReader(session, group, with_history=False).read(watch=False)
-    show(target.output, _content(group, view), _table(group, view), _notes(view))
+    show(target.output, content(group, view), members_table(group, view), notes(view))
     for problem in view.problems:
         click.echo(f"rabbitkeeper: {problem}", err=True)
 
 
-def _content(group: str, view: GroupView) -> dict[str, object]:
+def content(group: str, view: GroupView) -> dict[str, object]:
     leader = view.leader
     return {
         "group": group,
@@ -54,7 +54,7 @@ def _content(group: str, view: GroupView) -> dict[str, object]:
     }
 
 
-def _table(group: str, view: GroupView) -> Table:
+def members_table(group: str, view: GroupView) -> Table:
     leader = view.leader
     epoch = "no leader" if leader is None else f"epoch {leader.epoch}"
     made = table(
@@ -77,33 +77,33 @@ def _table(group: str, view: GroupView) -> Table:
     return made
 
 
-def _notes(view: GroupView) -> list[str]:
+def notes(view: GroupView) -> list[str]:
     """What does not fit into a row."""
-    notes = [
+    found = [
         f"{name} is {view.members[name].record.state}: {'; '.join(view.members[name].record.reasons)}"
         for name in sorted(view.members)
         if view.members[name].record.reasons
     ]
     if not view.members:
-        notes.append("No agent is registered.")
+        found.append("No agent is registered.")
     if view.pause is not None:
         why = f": {view.pause.reason}" if view.pause.reason else ""
-        notes.append(f"Paused by {view.pause.by}, nobody takes the lead by himself{why}")
+        found.append(f"Paused by {view.pause.by}, nobody takes the lead by himself{why}")
     if view.switchover is not None:
         move = view.switchover.record
         at = f", for {clock(move.at)}" if move.at is not None else ""
-        notes.append(f"Pending: {move.kind} {move.id} to {move.to or 'the best'} by {move.by}{at}")
+        found.append(f"Pending: {move.kind} {move.id} to {move.to or 'the best'} by {move.by}{at}")
     if view.maintenance is not None:
         under_way = view.maintenance.record
         first = f" ({under_way.step})" if under_way.step is not None else ""
         to_come = ", ".join(under_way.members)
-        notes.append(
+        found.append(
             f"Under way: {under_way.kind} {under_way.id} by {under_way.by}{first}: {to_come} to come"
         )
     for name in sorted(view.members):
         taken = view.members[name].record.config
         if taken is not None and taken.problem is not None:
-            notes.append(f"{name}, group configuration: {taken.problem}")
+            found.append(f"{name}, group configuration: {taken.problem}")
         if taken is not None and taken.restart_pending:
-            notes.append(f"{name}: restart pending for {', '.join(taken.restart_pending)}")
-    return notes
+            found.append(f"{name}: restart pending for {', '.join(taken.restart_pending)}")
+    return found

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -179,3 +180,47 @@ def test_the_console_script_starts_only_what_it_is_asked_for(
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_watch_shows_what_there_is_and_then_what_changes(run: Run, store: Store, led: int) -> None:
+    change = threading.Timer(0.5, lambda: store.update(member("node1", MemberStatus.ALARMED, "disk alarm")))
+    change.start()
+    shown = run("-o", "json", "watch", "--for", "3")
+    change.join()
+    assert shown.exit_code == 0, shown.output
+    first, second = (json.loads(line) for line in shown.stdout.splitlines())
+    assert (first["leader"], first["epoch"]) == ("node1", led)
+    assert first["changes"][0] == f"node1 leads (epoch {led}): broker unreachable"
+    assert second["changes"] == ["node1 is alarmed: disk alarm"]
+
+
+def test_watch_prints_lines_where_nobody_looks(run: Run, led: int) -> None:
+    shown = run("watch", "--for", "0")
+    assert shown.exit_code == 0
+    assert [line.split(" ", 1)[1] for line in shown.stdout.splitlines()] == [
+        f"node1 leads (epoch {led}): broker unreachable",
+        "node1 is running",
+        "node2 is unreachable: connection refused; it has been killed",
+    ]
+
+
+def test_watch_of_a_group_that_is_not_there_says_so(run: Run) -> None:
+    assert run("watch", "--for", "1").exit_code == 2
+
+
+def test_the_doctor_names_what_is_wrong_and_what_would_help(run: Run, led: int) -> None:
+    shown = run("doctor")
+    assert shown.exit_code == 1
+    assert "is unreachable: connection refused; it has been killed" in shown.stdout
+    assert "no RabbitMQ cluster has been formed yet" in shown.stdout
+    told = json.loads(run("-o", "json", "doctor").stdout)
+    assert [one["severity"] for one in told["findings"]] == ["problem", "problem", "warning"]
+    assert told["asked"]["members"] == ["node1", "node2"]
+    assert all(one["remedy"] for one in told["findings"])
+
+
+def test_the_doctor_says_when_zookeeper_is_not_there(group: str) -> None:
+    environment = {"RABBITKEEPER_ZOOKEEPER": "127.0.0.1:1", "RABBITKEEPER_GROUP": group}
+    done = CliRunner().invoke(root, ["doctor"], env=environment)
+    assert done.exit_code == 2
+    assert "no ZooKeeper server of 127.0.0.1:1 answered" in done.stderr
