@@ -119,7 +119,7 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
 
 def _add_group(app: FastAPI, sources: Sources, desk: Desk) -> None:
     board, clock = sources.board, sources.clock
-    history = Cache(desk, Store.history, clock)
+    history = Cache(desk, lambda store: store.history(), clock)
 
     @app.get("/group", summary="the group as this agent has read it last")
     async def show_group() -> Response:

@@ -1,6 +1,7 @@
 """What a request is refused with, and who may ask for operations."""
 
 import asyncio
+import contextlib
 import hmac
 
 from fastapi import Request
@@ -55,35 +56,37 @@ async def read_body(request: Request) -> bytes:
     Raises:
         Refusal: 413 or 408.
     """
-    body = bytearray()
+    body, declared = bytearray(), request.headers.get("content-length", "0")
+    large, more = declared.isdigit() and int(declared) > BODY_LIMIT, True
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            declared = request.headers.get("content-length", "0")
-            large = declared.isdigit() and int(declared) > BODY_LIMIT
-            async for chunk in request.stream():
-                if large or len(body) + len(chunk) > BODY_LIMIT:
-                    large = True
-                    break
+            while more and not large:
+                chunk, more = await _next(request)
                 body += chunk
+                large = len(body) > BODY_LIMIT
     except TimeoutError:
-        raise Refusal(
-            408, f"the body did not arrive within {BODY_TIMEOUT:g} s", {"Connection": "close"}
-        ) from None
+        late = f"the body did not arrive within {BODY_TIMEOUT:g} s"
+        raise Refusal(408, late, {"Connection": "close"}) from None
     if large:
-        await _throw_away(request)
+        if more:
+            await _throw_away(request)
         raise Refusal(413, f"the body is larger than {BODY_LIMIT // 1024} KiB", {"Connection": "close"})
     return bytes(body)
 
 
 async def _throw_away(request: Request) -> None:
     """Read on for a moment: closing with unread data would reset the connection before the answer is read."""
-    left = _DRAIN_LIMIT
-    try:
+    left, more = _DRAIN_LIMIT, True
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_TIMEOUT):
-            while left > 0:
-                message = await request.receive()
-                left -= len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-    except TimeoutError:
-        return
+            while more and left > 0:
+                chunk, more = await _next(request)
+                left -= len(chunk)
+
+
+async def _next(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether there is more."""
+    message = await request.receive()
+    if message["type"] != "http.request":
+        raise Refusal(400, "the connection was closed in the middle of the body")
+    return message.get("body", b""), message.get("more_body", False)

@@ -1,6 +1,7 @@
 """The HTTP API as the agent has it: put together, its port taken, run in a thread of its own, ended."""
 
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -146,9 +147,10 @@ def _listen(config: HttpConfig) -> socket.socket:
         family, _, _, _, address = found[0]
         listening = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
         raise ConfigurationError(
             f"http.listen is {config.listen!r}, and there the agent cannot listen: "
-            f"{error.strerror or error}; give an address of this host and a port that is free"
+            f"{why}; give an address of this host and a port that is free"
         ) from None
     # Taken over by each connection: one that is dropped because it does not read is not kept by its buffers.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
