@@ -28,6 +28,7 @@ from rabbitkeeper.client.wire import Channel, ChannelLost, Link
 log = logging.getLogger(__name__)
 
 MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
+STOP_PATIENCE = 1.0  # seconds for the old link's word that nothing more comes
 START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
 
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
@@ -91,23 +92,38 @@ class Subscription:
     # -- on the I/O thread
 
     def attach(self, link: Link, member: str, since: float) -> None:
-        """Consume over ``link``, which everything goes over since then (seconds, monotonic)."""
-        self.detach()
+        """Consume over ``link``, which everything goes over since then (seconds, monotonic).
+
+        When the link before still works, its consumer is ended first: two at once would be dealt the queue's
+        messages in turn, and those in transit on the old link would come behind later ones on the new.
+        """
+        before = self._channel
+        self.detach(stopping=False)
         self._link, self._member = link, member
         self._retry.worked()
         self._patient_until = since + MISSING_GRACE
         if self._missing_since is None:
             self._missing_since = self._around.now()
-        self._start()
+        expected = self._generation
+
+        def begin() -> None:
+            if expected == self._generation:
+                self._start()
+
+        if before is None:
+            begin()
+        else:
+            before.stop_consuming(begin)
+            self._around.call_later(STOP_PATIENCE, begin)
 
     def hurry(self) -> None:
         """What it waits for may be there now: do not wait out the pause."""
         if self._waits_until is not None:
             self._start()
 
-    def detach(self) -> None:
+    def detach(self, *, stopping: bool = True) -> None:
         """The link is gone or is being left. While it lives, what it brought can be taken and answered."""
-        if self._channel is not None:
+        if stopping and self._channel is not None:
             self._channel.stop_consuming(lambda: None)
         if self._answers is not None:
             self._leaving = [answers for answers in self._leaving if answers.open] + [self._answers]
