@@ -54,7 +54,8 @@ class Client:
         group: the group's name.
         credentials: user name and password at the brokers.
         virtual_host: at the brokers.
-        tls: connect to the brokers with TLS, at the addresses that they announce for it (``amqps``).
+        tls: connect to the brokers with TLS, at the addresses that they announce for it (``amqps``); True
+            for the standard settings of Python, which trust the system's authorities.
         zookeeper_auth: user and password of ZooKeeper's ``digest`` scheme, for groups that not everybody may
             read.
         zookeeper_tls: for ZooKeeper's secure client port.
@@ -82,7 +83,7 @@ class Client:
         credentials: tuple[str, str],
         *,
         virtual_host: str = "/",
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | bool | None = None,
         zookeeper_auth: tuple[str, str] | None = None,
         zookeeper_tls: ssl.SSLContext | None = None,
         timeout: float = 10.0,
@@ -99,6 +100,7 @@ class Client:
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise InvalidArgument(f"{key} {value!r} is not valid: use a number above 0")
         _check_spread(spread, site)
+        context = _tls_context(tls)
         self.group = group
         self._name = name
         self._dispatch = Dispatch(f"{name}-events")
@@ -106,7 +108,7 @@ class Client:
         self._pid = os.getpid()
         self._closing = False
         self._close_lock = threading.Lock()
-        self._access = Access(username, password, virtual_host, tls, name)
+        self._access = Access(username, password, virtual_host, context, name)
         random = Random()
         self._engine = Engine(
             self._access,
@@ -129,7 +131,7 @@ class Client:
                 identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth),
                 tls=zookeeper_tls,
             ),
-            secure=tls is not None,
+            secure=context is not None,
         )
         deadline = time.monotonic() + timeout
         self._discovery.start(timeout)
@@ -465,6 +467,16 @@ def _check_credentials(credentials: object) -> tuple[str, str]:
         case (str(username), str(password)):
             return username, password
     raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
+
+
+def _tls_context(tls: object) -> ssl.SSLContext | None:
+    if tls is True:
+        return ssl.create_default_context()
+    if tls is None or tls is False:
+        return None
+    if not isinstance(tls, ssl.SSLContext):
+        raise InvalidArgument(f"tls of type {type(tls).__name__} is not valid: use an ssl.SSLContext or True")
+    return tls
 
 
 def _check_number(key: str, value: object, least: int, most: int) -> None:

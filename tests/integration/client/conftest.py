@@ -21,9 +21,10 @@ GROUP = "announced"
 class Announcer:
     """Says in ZooKeeper what agents would say."""
 
-    def __init__(self, local: Local) -> None:
+    def __init__(self, local: Local, amqps: str | None = None) -> None:
         self.local = local
-        self.members = ("node1", "node2", "node3")
+        self.amqps = amqps  # of the only member, if there is one only
+        self.members = local.members
         self.paths = GroupPaths(GROUP)
         self.session = Session(local.zookeeper_hosts, timeout=20, name="announcer")
         self.session.start()
@@ -40,6 +41,7 @@ class Announcer:
             node=self.local.node(name),
             versions=Versions(agent="test"),
             amqp=self.address(name),
+            amqps=self.amqps,
             state=status,
             since=utcnow(),
         )
@@ -58,6 +60,7 @@ class Announcer:
             instance="1",
             node=self.local.node(name),
             amqp=self.address(name),
+            amqps=self.amqps,
             since=utcnow(),
             cause="test",
         )
