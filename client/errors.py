@@ -36,7 +36,8 @@ class PublishUnknown(PublishError):
 
 
 class Blocked(PublishError):
-    """The deadline passed while the broker blocked publishers (a memory or disk alarm); it was never sent."""
+    """The deadline passed before the message was sent, while the client was connected: the broker blocked
+    publishers (a memory or disk alarm), or answered nothing and so left the window full."""
 
 
 class NoLeader(PublishError):
@@ -56,7 +57,8 @@ class TopologyError(RabbitKeeperError):
 
 
 class WrongThread(RabbitKeeperError):
-    """A blocking call from the client's own I/O thread, or from a forked child: it would never return."""
+    """A call that waits, in a callback on the client's own I/O thread, or any call in a forked child: it would
+    never return."""
 
 
 class InvalidArgument(ConfigurationError, TypeError, ValueError):
