@@ -57,8 +57,8 @@ class TopologyError(RabbitKeeperError):
 
 
 class WrongThread(RabbitKeeperError):
-    """A call that waits, in a callback on the client's own I/O thread, or any call in a forked child: it would
-    never return."""
+    """A call that waits, in a callback on the client's own I/O thread, or any call in a forked child: it
+    would never return."""
 
 
 class InvalidArgument(ConfigurationError, TypeError, ValueError):
