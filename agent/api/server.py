@@ -116,6 +116,8 @@ class ApiServer:
             timeout_graceful_shutdown=_GRACE,
             ssl_certfile=config.certificate,
             ssl_keyfile=config.key,
+            # Without one OpenSSL would ask for it at the terminal, and a daemon would wait for ever.
+            ssl_keyfile_password="the key must have no passphrase",  # noqa: S106 - it is none
             ssl_ca_certs=None if config.client_ca is None else str(config.client_ca),
             ssl_cert_reqs=ssl.CERT_NONE if config.client_ca is None else ssl.CERT_REQUIRED,
         )
