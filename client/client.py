@@ -1,7 +1,6 @@
 """The client: what users of the SDK call. It checks, hands over to the engine, and waits."""
 
 import logging
-import os
 import ssl
 import threading
 import time
@@ -28,6 +27,7 @@ from rabbitkeeper.client.events import Event
 from rabbitkeeper.client.future import Receipt
 from rabbitkeeper.client.message import Message
 from rabbitkeeper.client.placement import Spread
+from rabbitkeeper.client.process import this as process
 from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.status import Leader, Status, Unconfirmed
 from rabbitkeeper.client.subscription import Subscription
@@ -105,7 +105,7 @@ class Client:
         self._name = name
         self._dispatch = Dispatch(f"{name}-events")
         self._workers: WeakSet[Workers] = WeakSet()
-        self._pid = os.getpid()
+        self._pid = process.pid
         self._closing = False
         self._close_lock = threading.Lock()
         self._access = Access(username, password, virtual_host, context, name)
@@ -294,7 +294,7 @@ class Client:
         return running
 
     def _finish(self, subscription: Subscription, timeout: float) -> int:
-        if os.getpid() != self._pid or not self._engine.thread.is_alive():
+        if process.pid != self._pid or not self._engine.thread.is_alive():
             return subscription.in_hand
         self._refuse_own_threads()
         return self._engine.finish(subscription, time.monotonic() + timeout)
@@ -389,7 +389,7 @@ class Client:
         Returns:
             What was handed over and is still unconfirmed; its futures end with :class:`Closed`.
         """
-        if os.getpid() != self._pid:
+        if process.pid != self._pid:
             return ()
         with self._close_lock:
             already, self._closing = self._closing, True
@@ -443,7 +443,7 @@ class Client:
 
     def _check_usable(self, *, callback: bool = False) -> None:
         """``callback``: the call is allowed in a callback on the I/O thread."""
-        if os.getpid() != self._pid:
+        if process.pid != self._pid:
             raise WrongThread(
                 "this client belongs to the process that made it; make another one after the fork"
             )

@@ -152,6 +152,7 @@ class Engine:
     def answers_to(self, futures: Futures) -> None:
         """Who is told what became of publishes; once, before the start."""
         self._futures = self._publisher.answers = futures
+        futures.call_later = self._loop.call_later
 
     def start(self) -> None:
         self.thread.start()
@@ -272,6 +273,7 @@ class Engine:
             self._abandon()
         finally:
             self._is_over = True
+            self._futures.loop_is_over()
             self._refuse_handed_over()
             self.live.set()
 

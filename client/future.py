@@ -14,17 +14,17 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures._base import FINISHED, PENDING, RUNNING
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rabbitkeeper.client.errors import RabbitKeeperError, WrongThread
 from rabbitkeeper.client.frames import Template
 from rabbitkeeper.client.ledger import Entry, Settled
 from rabbitkeeper.client.window import Window
 
+LINGER = 0.002  # seconds for which who waits for the window is left to wait for more of it
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+
+class Receipt(NamedTuple):
     """A confirmed publish: the broker has the message, on a majority of the nodes if its queues are quorum
     queues."""
 
@@ -129,6 +129,8 @@ class Futures:
     ) -> None:
         self.lock = threading.RLock()
         self.io_thread: int | None = None  # ident
+        self.call_later: Callable[[float, Callable[[], None]], Any]  # the loop's timer; set with the thread
+        self._waking = False  # a timer is set
         self._window = window
         self._explain = explain
         self._withdraw = withdraw
@@ -157,7 +159,7 @@ class Futures:
                 if future._waiting is not None:
                     watched.append(future)
                     _notify(future)
-        self._window.release(len(entries), size)
+        self._release(len(entries), size)
         for future in watched:
             future._invoke_callbacks()  # type: ignore[attr-defined]
 
@@ -173,7 +175,7 @@ class Futures:
                 watched = future._waiting is not None
                 if watched:
                     _notify(future)
-            self._window.release(1, future.size)
+            self._release(1, future.size)
             if watched:
                 future._invoke_callbacks()  # type: ignore[attr-defined]
 
@@ -185,7 +187,23 @@ class Futures:
     def withdrawn(self, future: PublishFuture) -> None:
         """A future was cancelled before its message was sent: that counts no more."""
         self._window.release(1, future.size)
+        self._window.wake()  # this is any thread, which has no timer
         self._withdraw(future)
+
+    def loop_is_over(self) -> None:
+        """There are no timers any more."""
+        self.call_later = lambda _delay, call: call()
+        self._wake()
+
+    def _release(self, messages: int, size: int) -> None:
+        """Give the window back; who waits for it goes on when it is worth it, or :data:`LINGER` later."""
+        if self._window.release(messages, size) and not self._waking:
+            self._waking = True
+            self.call_later(LINGER, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._window.wake()
 
     def check_waiting(self, future: PublishFuture) -> None:
         """Refuse to wait where waiting would keep the answer from coming."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rabbitkeeper.client.engine import Engine
 
 BURST = 256  # messages that publish_many takes from its iterable at once
+_NUMBERS = frozenset({int, float})
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
@@ -119,7 +120,7 @@ class Publishing:
                     f"body of type {type(body).__name__} is not valid: use bytes, as in text.encode()"
                 )
             body = bytes(body)
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        if type(timeout) not in _NUMBERS or not timeout > 0:
             raise InvalidArgument(f"timeout {timeout!r} is not valid: use seconds above 0")
         template = self._templates.get(exchange, routing_key, properties, mandatory=mandatory)
         if template.header_size > self._engine.frame_max:

@@ -1,4 +1,9 @@
-"""The window: how much may be handed over and have no outcome yet. It is what pushes back on publishers."""
+"""The window: how much may be handed over and have no outcome yet. It is what pushes back on publishers.
+
+Who waits is woken when a good part of the window is free, because waking a thread for each message costs more
+than all else about the message. The one who gives back is told that somebody still waits, and sees to it that
+he is woken soon in any case.
+"""
 
 import threading
 import time
@@ -18,8 +23,10 @@ class Window:
         self._size = size
         self._open_messages = 0
         self._open_size = 0
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._waiting = 0
+        self._worth_waking = (messages - messages // 4, size - size // 4)
 
     @property
     def open_messages(self) -> int:
@@ -41,7 +48,7 @@ class Window:
         Returns:
             How many messages, from the first on, are counted from now on; 0 when the deadline has passed.
         """
-        with self._changed:
+        with self._lock:
             while not self._has_room(sizes[0]):
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -60,13 +67,26 @@ class Window:
                 taken += 1
             return taken
 
-    def release(self, messages: int, size: int) -> None:
-        """So many messages, of so many bytes together, have their outcome."""
-        with self._changed:
+    def release(self, messages: int, size: int) -> bool:
+        """So many messages, of so many bytes together, have their outcome.
+
+        Returns:
+            Whether somebody waits who was not woken: call :meth:`wake` soon.
+        """
+        with self._lock:
             self._open_messages -= messages
             self._open_size -= size
-            if self._waiting:
-                self._changed.notify_all()
+            if not self._waiting:
+                return False
+            if self._open_messages > self._worth_waking[0] or self._open_size > self._worth_waking[1]:
+                return True
+            self._changed.notify_all()
+            return False
+
+    def wake(self) -> None:
+        """Whoever waits looks again."""
+        with self._lock:
+            self._changed.notify_all()
 
     def _has_room(self, size: int) -> bool:
         if self._open_messages == 0:

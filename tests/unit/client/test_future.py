@@ -23,6 +23,7 @@ class Scene:
         self.window = Window(1000, 10_000)
         self.withdrawn: list[PublishFuture] = []
         self.futures = Futures(self.window, explain=self.explain, withdraw=self.withdrawn.append)
+        self.futures.call_later = lambda _delay, call: call()
 
     @staticmethod
     def explain(settled: Settled) -> PublishError:

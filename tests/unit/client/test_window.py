@@ -28,6 +28,29 @@ def test_a_message_larger_than_the_window_passes_alone() -> None:
     assert window.acquire([1000], 0.0) == 0
 
 
+def test_who_waits_is_woken_for_a_quarter_of_the_window_or_when_told() -> None:
+    window = Window(messages=8, size=100)
+    window.acquire([1] * 8, 0.0)
+    taken: list[int] = []
+    thread = threading.Thread(target=lambda: taken.append(window.acquire([1] * 8, time.monotonic() + LATER)))
+    assert not window.release(0, 0), "nobody waits"
+    thread.start()
+    while not window.release(0, 0):
+        time.sleep(0)
+    assert window.release(1, 1), "he waits, and was not woken"
+    assert not window.release(1, 1), "he was woken"
+    thread.join(LATER)
+    assert taken == [2]
+    thread = threading.Thread(target=lambda: taken.append(window.acquire([1], time.monotonic() + LATER)))
+    thread.start()
+    while not window.release(0, 0):
+        time.sleep(0)
+    assert window.release(1, 1)
+    window.wake()
+    thread.join(LATER)
+    assert taken == [2, 1]
+
+
 def test_who_waits_goes_on_when_there_is_room() -> None:
     window = Window(messages=1, size=10)
     window.acquire([1], 0.0)
