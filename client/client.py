@@ -196,7 +196,8 @@ class Client:
             WrongThread: in a forked child; or on the I/O thread while the window is full.
             NoLeader, Blocked: the window stayed full until the deadline; nothing was handed over.
         """
-        self._check_usable(callback=True)
+        if self._closing or self._engine.failure is not None or process.pid != self._pid:
+            self._check_usable(callback=True)
         return self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
 
     def publish_many(

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -161,9 +161,9 @@ class Engine:
         """The group has changed."""
         self.post(lambda: self._viewed(targets))
 
-    def publish(self, entry: PublishFuture) -> None:
-        """Hand a message over; its future ends in any case."""
-        self._handed_over.append(entry)
+    def publish(self, entries: Iterable[PublishFuture]) -> None:
+        """Hand messages over; their futures end in any case."""
+        self._handed_over.extend(entries)
         self._work.wake()
         if self._is_over:
             self._refuse_handed_over()

@@ -103,6 +103,10 @@ class PublishFuture(Entry, Future[Receipt]):
         self._futures.check_waiting(self)
         return super().result(timeout)
 
+    def outcome(self) -> Receipt | BaseException:
+        """How it ended, when it has: the receipt, or the error as a value."""
+        return self._result if self._exception is None else self._exception
+
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """As :meth:`result`, but the error is returned; None for a confirmed publish."""
         if self._state == FINISHED:

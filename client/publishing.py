@@ -47,8 +47,9 @@ class Publishing:
         self._window = window
         self._futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
         self._templates = Templates()
-        self._id_prefix = uuid.uuid4().hex[:24]  # with a number behind it: an id that no other client makes
-        self._ids = count(1)
+        # With a number behind it, an id that no other client makes; of one length, for the templates.
+        self._id_prefix = uuid.uuid4().hex[:22]
+        self._ids = count(1_000_000_000)
         engine.answers_to(self._futures)
 
     @property
@@ -61,16 +62,19 @@ class Publishing:
     ) -> PublishFuture:
         """See ``Client.publish_nowait``."""
         future = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
-        on_io_thread = threading.get_ident() == self._futures.io_thread
-        if not self._window.acquire((future.size,), 0.0 if on_io_thread else future.deadline):
-            if on_io_thread:
-                raise WrongThread(
-                    "the window is full, and waiting for it in a callback on the client's I/O thread would "
-                    "wait for itself; publish on another thread"
-                )
-            raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
-        self._engine.publish(future)
+        if not self._window.acquire_now(future.size):
+            self._await_room(future, timeout)
+        self._engine.publish((future,))
         return future
+
+    def _await_room(self, future: PublishFuture, timeout: float) -> None:
+        if threading.get_ident() == self._futures.io_thread:
+            raise WrongThread(
+                "the window is full, and waiting for it in a callback on the client's I/O thread would "
+                "wait for itself; publish on another thread"
+            )
+        if not self._window.acquire((future.size,), future.deadline):
+            raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
 
     def result(self, future: PublishFuture) -> Receipt:
         """A publish's receipt, waited for until a little after its deadline.
@@ -94,16 +98,20 @@ class Publishing:
     ) -> list[Receipt | RabbitKeeperError]:
         """See ``Client.publish_many``; ``check_usable`` is called before each burst."""
         outcomes: list[Receipt | RabbitKeeperError] = []
-        under_way: deque[PublishFuture | RabbitKeeperError] = deque()
+        under_way: deque[PublishFuture | _Refused] = deque()
         source = iter(messages)
         while burst := list(islice(source, BURST)):
             check_usable()
             prepared = [self._prepared(message, mandatory, timeout) for message in burst]
-            self._hand_over([one for one in prepared if isinstance(one, PublishFuture)], timeout)
+            self._hand_over([one for one in prepared if type(one) is PublishFuture], timeout)
             under_way.extend(prepared)
-            while under_way and (isinstance(under_way[0], RabbitKeeperError) or under_way[0].done()):
-                outcomes.append(self._outcome(under_way.popleft()))
-        outcomes += [self._outcome(one) for one in under_way]
+            while under_way and under_way[0].done():
+                outcomes.append(under_way.popleft().outcome())  # type: ignore[arg-type]  # never cancelled
+        for one in under_way:
+            try:
+                outcomes.append(one.outcome() if isinstance(one, _Refused) else self.result(one))
+            except RabbitKeeperError as error:
+                outcomes.append(error)
         return outcomes
 
     def _prepare(
@@ -131,39 +139,39 @@ class Publishing:
             )
         message_id = None if properties is None else message_id_of(properties)
         if message_id is None:
-            message_id = f"{self._id_prefix}{next(self._ids):08x}"
+            message_id = self._id_prefix + str(next(self._ids))
         return PublishFuture(self._futures, message_id, template, body, time.monotonic() + timeout)
 
-    def _prepared(self, message: Any, mandatory: bool, timeout: float) -> PublishFuture | RabbitKeeperError:
+    def _prepared(self, message: Any, mandatory: bool, timeout: float) -> "PublishFuture | _Refused":
         """As :meth:`_prepare`, for one message of many: the error is returned."""
+        properties = None
         try:
-            exchange, routing_key, body, *rest = message
-            (properties,) = rest or (None,)
+            if len(message) == 3:
+                exchange, routing_key, body = message
+            else:
+                exchange, routing_key, body, properties = message
         except (TypeError, ValueError):
-            return InvalidArgument(
-                f"a message of type {type(message).__name__} is not valid: use a tuple (exchange, routing "
-                "key, body) or (exchange, routing key, body, properties)"
+            return _Refused(
+                InvalidArgument(
+                    f"a message of type {type(message).__name__} is not valid: use a tuple (exchange, "
+                    "routing key, body) or (exchange, routing key, body, properties)"
+                )
             )
         try:
             return self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
         except InvalidArgument as error:
-            return error
+            return _Refused(error)
 
     def _hand_over(self, futures: list[PublishFuture], timeout: float) -> None:
         """Hand over in order, as the window allows; what it keeps out until its deadline ends there."""
-        start = 0
-        sizes = [future.size for future in futures]
-        while start < len(futures):
-            counted = self._window.acquire(sizes[start:], futures[start].deadline)
+        while futures:
+            counted = self._window.acquire([future.size for future in futures], futures[0].deadline)
             if counted:
-                for future in futures[start : start + counted]:
-                    self._engine.publish(future)
+                self._engine.publish(futures[:counted])
             else:
-                name = futures[start].message_id
-                self._futures.refuse(
-                    futures[start], self._never_sent(f"the window stayed full for {timeout:g} s", name)
-                )
-            start += counted or 1
+                error = self._never_sent(f"the window stayed full for {timeout:g} s", futures[0].message_id)
+                self._futures.refuse(futures[0], error)
+            futures = futures[counted or 1 :]
 
     def _never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
         snapshot = self._engine.snapshot
@@ -190,10 +198,15 @@ class Publishing:
         sent = "it may or may not be there" if entry.attempts else "it was not sent"
         return Closed(f"the client was closed before the message {where} was confirmed: {sent}", name)
 
-    def _outcome(self, one: PublishFuture | RabbitKeeperError) -> Receipt | RabbitKeeperError:
-        if isinstance(one, RabbitKeeperError):
-            return one
-        try:
-            return self.result(one)
-        except RabbitKeeperError as error:
-            return error
+
+class _Refused:
+    """The place of a message that cannot be sent, among those that can."""
+
+    def __init__(self, error: RabbitKeeperError) -> None:
+        self._error = error
+
+    def done(self) -> bool:
+        return True
+
+    def outcome(self) -> RabbitKeeperError:
+        return self._error

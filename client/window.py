@@ -67,6 +67,15 @@ class Window:
                 taken += 1
             return taken
 
+    def acquire_now(self, size: int) -> bool:
+        """Take room for one message, if there is any at this moment."""
+        with self._lock:
+            if not self._has_room(size):
+                return False
+            self._open_messages += 1
+            self._open_size += size
+            return True
+
     def release(self, messages: int, size: int) -> bool:
         """So many messages, of so many bytes together, have their outcome.
 
@@ -89,6 +98,5 @@ class Window:
             self._changed.notify_all()
 
     def _has_room(self, size: int) -> bool:
-        if self._open_messages == 0:
-            return True
-        return self._open_messages < self._messages and self._open_size + size <= self._size
+        fits = self._open_messages < self._messages and self._open_size + size <= self._size
+        return fits or self._open_messages == 0
