@@ -32,6 +32,7 @@ CLIENTS = (
 )
 KINDS = ("classic", "quorum")
 GROUP = "bench"
+ROOM = "vm_memory_high_watermark.absolute = 2GB\n"  # an alarm in the middle would be measured, not the client
 
 
 def announce(local: Local) -> Session:
@@ -110,7 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     clients = [client for client in CLIENTS if client in options.only]
     results: dict[tuple[str, str], list[dict[str, float]]] = {}
-    with Local(zookeepers=1, members=1, agents=False) as local:
+    with Local(zookeepers=1, members=1, agents=False, broker_config=ROOM) as local:
         session = announce(local)
         for number in range(options.rounds):
             turn = number % len(clients)  # nobody is always the first
