@@ -7,8 +7,13 @@ names (groups, queues) of your own.
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from rabbitkeeper.compose.local import Local
+
+# An example may be slow because the machine is busy: that says nothing about the code.
+settings.register_profile("rabbitkeeper", deadline=None)
+settings.load_profile("rabbitkeeper")
 
 
 @pytest.fixture(scope="session")
