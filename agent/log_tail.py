@@ -28,11 +28,13 @@ def telling(lines: Sequence[str]) -> tuple[str, ...]:
     Args:
         lines: the end of a log.
     """
-    failed = next((at for at, line in enumerate(lines) if _BOOT_FAILED in line), None)
+    # The last time: what precedes may be of an earlier boot. Each says it twice, logged and printed.
+    failed = max((at for at, line in enumerate(lines) if _BOOT_FAILED in line), default=None)
     if failed is None:
         shown = _shown(lines)
         return tuple(([line for line in shown if _TELLS.search(line)] or shown)[-LINES:])
-    before = _shown([line for line in lines[:failed] if _ERROR.search(line)])
+    errors = (line for line in lines[:failed] if _ERROR.search(line))
+    before = _shown([line for line in errors if _BOOT_FAILED not in line and _WHY not in line])
     return (*before[-(LINES - 1) :], *_shown([_why(lines[failed:])]))
 
 

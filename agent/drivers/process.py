@@ -14,11 +14,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rabbitkeeper.agent.config import BrokerConfig, ProcessConfig
-from rabbitkeeper.agent.drivers import node_files
+from rabbitkeeper.agent.drivers import node_files, output
 from rabbitkeeper.agent.drivers.base import BrokerProcess, BrokerStartFailed, BrokerStopFailed
 from rabbitkeeper.agent.drivers.ending import TAIL, how_it_ended
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
@@ -31,6 +31,7 @@ from rabbitkeeper.coordinator.errors import ConfigurationError
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 _GONE_WITHIN = 10.0  # seconds from SIGKILL to the end; milliseconds unless the disk hangs
+_TRIM_EVERY = 10.0  # seconds between looks at the size of its output
 _STARTED_WITHIN = 5.0  # seconds from a child's first instruction to the record of who it is
 
 
@@ -62,10 +63,13 @@ class ProcessDriver:
         self._process: ProcessId | None = None
         self._exited: str | None = None
         self._tail: tuple[str, ...] = ()
+        self._trimmed_at = float("-inf")
+        self._older: dict[Path, int] = {}  # bytes of its logs that are not of the child of ours
 
     def observe(self) -> BrokerProcess:
         with self._state:
             self._look()
+            self._trim()
             if self._process is None:
                 return BrokerProcess(running=False, exited=self._exited, log_tail=self._tail)
             since = time.monotonic() - self._process.age
@@ -124,6 +128,13 @@ class ProcessDriver:
         elif not self._process.alive:
             self._ended()
 
+    def _trim(self) -> None:
+        now = time.monotonic()
+        if now >= self._trimmed_at + _TRIM_EVERY:
+            self._trimmed_at = now
+            with contextlib.suppress(OSError):  # a full disk: the broker has said so itself by then
+                output.trim(self._settings.output)
+
     def _ended(self) -> None:
         child, process = self._child, self._process
         self._child = self._process = None
@@ -132,7 +143,7 @@ class ProcessDriver:
             self._exited = f"process {number} has ended; how is not known, since it was adopted"
         else:
             self._exited = f"process {child.pid} {how_it_ended(child.wait())}"
-        self._tail = _tail(self._settings)
+        self._tail = _tail(_logs(self._settings), self._older)
 
     @contextlib.contextmanager
     def _starting(self) -> Iterator[int]:
@@ -157,15 +168,16 @@ class ProcessDriver:
             os.close(descriptor)
 
     def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
+        self._older = {log: log.stat().st_size for log in _logs(self._settings) if log.exists()}
         try:
-            with self._settings.output.open("ab") as output:
+            with self._settings.output.open("ab") as file:
                 return subprocess.Popen(
                     ["/bin/sh", "-c", RECORDING_SHELL, "sh", self._settings.pid_file, self._server],
                     env=node_files.environment(self._settings),
                     cwd=self._settings.directory,
                     stdin=lock,
-                    stdout=output,
-                    stderr=output,
+                    stdout=file,
+                    stderr=file,
                     start_new_session=True,
                 )
         except OSError as error:
@@ -243,12 +255,23 @@ def _cookie(file: Path | None) -> str | None:
     return cookie
 
 
-def _tail(settings: NodeSettings) -> tuple[str, ...]:
-    """The last lines of whichever the server wrote to last: its log, or its output when it had no log yet."""
-    files = [settings.output, settings.logs / f"{settings.node}.log"]
-    written = [(file.stat().st_mtime, file) for file in files if file.exists()]
+def _logs(settings: NodeSettings) -> tuple[Path, Path]:
+    return settings.output, settings.logs / f"{settings.node}.log"
+
+
+def _tail(logs: Sequence[Path], older: Mapping[Path, int]) -> tuple[str, ...]:
+    """The last lines of whichever the server wrote to last: its log, or its output when it had no log yet.
+
+    Args:
+        logs: both.
+        older: bytes at the beginning of each that an earlier server wrote.
+    """
+    written = [(log.stat().st_mtime, log) for log in logs if log.exists()]
     if not written:
         return ()
-    with max(written)[1].open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 32768))
+    last = max(written)[1]
+    with last.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        begin = older.get(last, 0)
+        file.seek(max(begin if begin <= size else 0, size - 32768))  # smaller than it was: emptied since
         return tuple(file.read().decode(errors="replace").splitlines()[-TAIL:])

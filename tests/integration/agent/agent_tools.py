@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ def run_agent(path: Path, config: dict[str, Any], timeout: float = 60.0) -> subp
         check=False,
         env=os.environ,
     )
+
+
+@contextmanager
+def running_agent(path: Path, config: dict[str, Any]) -> Iterator[None]:
+    """Run an agent, and tell it to stop at the end."""
+    path.write_text(yaml.safe_dump(config))
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "rabbitkeeper.agent", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    try:
+        yield
+    finally:
+        agent.terminate()
+        agent.wait(60)
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:

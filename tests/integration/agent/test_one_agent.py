@@ -4,10 +4,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from agent_tools import Watch, agent_config, epoch, leader_of, refusal, run_agent, states
+from agent_tools import Watch, agent_config, epoch, leader_of, refusal, run_agent, running_agent, states
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.records import MemberStatus
@@ -156,6 +157,38 @@ def test_wrong_credentials_for_a_broker_that_is_not_ours_leave_no_trace(
     )
     assert "wrong" not in said
     assert "elsewhere" not in watch.groups()
+
+
+def test_a_broker_that_cannot_boot_is_given_up_and_says_why(local: Local, tmp_path: Path) -> None:
+    lines = agent_config(local, NODE)["broker"]["process"].get("config", "")
+    config = agent_config(
+        local,
+        NODE,
+        group="never-boots",
+        broker={
+            "node": "never@localhost",
+            "restart_limit": 1,
+            "amqp": {"port": local.reserve_port()},
+            "process": {"directory": str(tmp_path / "never"), "config": f"{lines}\nno_such_key = 1\n"},
+        },
+    )
+    with (
+        closing(Watch(local.zookeeper_hosts, "never-boots")) as watch,
+        running_agent(tmp_path / "agent.yml", config),
+    ):
+        view, _ = watch.until(
+            lambda view: NODE in view.members and len(view.members[NODE].record.reasons) > 1, "it is given up"
+        )
+        member = view.members[NODE].record
+        assert member.state is MemberStatus.STOPPED
+        assert "exit code 1" in member.reasons[0]
+        assert "given up after 1 restarts" in member.reasons[1]
+        assert "its log: - Conf file attempted to set unknown variable: no_such_key" in member.reasons
+        version = view.members[NODE].version
+        time.sleep(3)  # nothing should happen for so long
+        view, _ = watch.until(lambda view: NODE in view.members, "it is there")
+        assert view.members[NODE].version == version
+    assert view.leader is None
 
 
 def test_told_to_stop_it_leaves_and_stops_the_broker(local: Local, watch: Watch) -> None:

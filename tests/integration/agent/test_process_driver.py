@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ProcessConfig
+from rabbitkeeper.agent.drivers import output
 from rabbitkeeper.agent.drivers.process import ProcessDriver
 from rabbitkeeper.agent.drivers.process_id import ProcessId
 from rabbitkeeper.compose.local import Local
@@ -138,6 +139,16 @@ def test_how_it_ended_is_told_with_its_last_lines(make: Callable[..., ProcessDri
     assert process.log_tail == ("one", "port is taken")
 
 
+def test_the_last_lines_are_of_the_last_server(make: Callable[..., ProcessDriver]) -> None:
+    driver = make("echo started once; exit 1")
+    driver.start()
+    ended(driver)
+    make("echo started twice; exit 1")  # the same server file
+    driver.start()
+    ended(driver)
+    assert driver.observe().log_tail == ("started twice",)
+
+
 def test_a_killed_broker_is_told_by_its_signal(make: Callable[..., ProcessDriver]) -> None:
     driver = make()
     driver.start()
@@ -193,6 +204,27 @@ def test_a_start_after_an_end_is_a_new_process(make: Callable[..., ProcessDriver
     assert second.running
     assert second.pid != first
     assert second.exited is None
+
+
+def test_what_it_writes_without_end_is_kept_to_a_size(
+    make: Callable[..., ProcessDriver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "MOST", 20_000)
+    monkeypatch.setattr(output, "KEPT", 5_000)
+    monkeypatch.setattr("rabbitkeeper.agent.drivers.process._TRIM_EVERY", 0.0)
+    driver = make("i=0; while :; do i=$((i+1)); echo line $i; done")
+    driver.start()
+    file = tmp_path / "node 1" / "log" / "output.log"
+    emptied, last = 0, 0
+    deadline = time.monotonic() + 30
+    while emptied < 3:
+        assert time.monotonic() < deadline
+        assert driver.observe().running
+        kept = file.with_name("output.log.1")
+        newest = int(kept.read_text().split()[-1]) if kept.exists() else 0
+        emptied, last = emptied + (newest > last), newest
+    assert kept.stat().st_size == 5_000
+    assert file.read_bytes()[:4] in (b"", b"line")  # no hole where the writer was
 
 
 def test_a_missing_server_names_the_key(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_a_wrong_setting_is_named() -> None:
     )
 
 
+def test_it_is_the_last_boot_that_counts() -> None:
+    lines = [*UNKNOWN_KEY.splitlines(), *UNKNOWN_KEY.replace("no_such_key", "other_key").splitlines()]
+    assert telling(lines[8:])[1] == "- Conf file attempted to set unknown variable: other_key"
+
+
 def test_an_erlang_term_is_put_on_one_line() -> None:
     assert telling(PORT_TAKEN.splitlines()) == (
         'Error during startup: {error, {could_not_start_listener,"127.0.0.1",40945, {{shutdown, '
