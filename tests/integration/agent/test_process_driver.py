@@ -14,6 +14,7 @@ import pika
 import pytest
 from pydantic import SecretStr
 
+from rabbitkeeper.agent import recommended
 from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ProcessConfig
 from rabbitkeeper.agent.drivers import output
 from rabbitkeeper.agent.drivers.process import ProcessDriver
@@ -286,6 +287,11 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         successor = ProcessDriver(its)
         assert successor.observe().pid == pid
         assert successor.ctl.cluster_status().running == {"other@localhost"}
+        version, found = successor.ctl.parameters(recommended.parameters())
+        known = recommended.version_of(version)
+        assert known is not None
+        assert set(found) == set(recommended.parameters())
+        assert recommended.deviations(known, found) == (), "it runs with what is recommended"
         os.kill(pid or 0, signal.SIGSTOP)
         successor.kill()
         assert not successor.observe().running
