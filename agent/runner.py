@@ -67,11 +67,15 @@ class LocalRunner:
         self._environment = dict(environment)
 
     def run(self, command: Sequence[str], *, stdin: str = "", timeout: float) -> Finished:
+        source, sink = os.pipe()
+        # RabbitMQ's tools open /dev/stdin by its name, and Debian's wrapper has them do so as another user. It
+        # can be reached only through the process, by those who may look into that.
+        os.fchmod(source, 0o644)
         try:
             child = subprocess.Popen(
                 command,
                 env=self._environment,
-                stdin=subprocess.PIPE,
+                stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -80,7 +84,11 @@ class LocalRunner:
                 start_new_session=True,
             )
         except OSError as error:
+            os.close(sink)
             raise CommandNotRunnable(error.strerror or str(error)) from None
+        finally:
+            os.close(source)
+        child.stdin = os.fdopen(sink, "w")
         with child:
             try:
                 output, errors = child.communicate(stdin, timeout)

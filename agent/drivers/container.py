@@ -24,7 +24,8 @@ _GRACE = 2.0  # seconds beyond a command's time until its end is not waited for 
 # timeout kill its whole process group.
 _WITH_DEADLINE = ("timeout", "-s", "KILL")
 # Takes exactly as many bytes as there are: the end of a stream does not come through TLS and some proxies.
-_FED = ("sh", "-c", 'n=$1; shift; head -c "$n" | "$@"', "sh")
+# Others may read it for the reason that ``runner.py`` gives.
+_FED = ("sh", "-c", 'n=$1; shift; head -c "$n" | { chmod a+r /dev/stdin; exec "$@"; }', "sh")
 
 
 class DockerUnavailable(RabbitKeeperError):

@@ -5,6 +5,7 @@ The file is copied into a folder of the test's, beside ``unit``, the program tha
 prints is what systemctl(1) and org.freedesktop.systemd1(5) say of a service with ``Type=exec``.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -39,6 +40,13 @@ def supervise() -> None:
 
 def alive() -> int:
     return state().get("pid", 0)
+
+
+def send(*signals: signal.Signals) -> None:
+    group = alive()
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        for number in signals:
+            os.killpg(group, number)
 
 
 def show() -> None:
@@ -86,10 +94,9 @@ def main() -> int:
         while state().get("started") == before:
             time.sleep(0.01)
     elif verb == "stop" and alive():
-        os.killpg(alive(), signal.SIGTERM)
-        os.killpg(alive(), signal.SIGCONT)
+        send(signal.SIGTERM, signal.SIGCONT)
     elif verb == "kill" and alive():
-        os.killpg(alive(), signal.SIGKILL)
+        send(signal.SIGKILL)
     return 0
 
 

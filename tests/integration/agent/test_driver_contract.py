@@ -322,12 +322,13 @@ def test_tools_run_inside_the_container(container: DockerStage, tmp_path: Path) 
     driver.start()
     with pytest.raises(RabbitmqCtlError, match=rf"{container.name}.*broker\.rabbitmqctl"):
         driver.ctl.cluster_status()
-    # A tool that says how it was called: its output is the error's reason.
-    tool = script(tmp_path / "rabbitmqctl", 'echo "$*; read $(head -c 9 | wc -c) more $(wc -c)" >&2; exit 65')
+    # A tool that says what it was given: its output is the error's reason.
+    says = 'echo "mode $(stat -Lc %a /dev/stdin), read $(head -c 9 | wc -c) more $(wc -c)" >&2'
+    tool = script(tmp_path / "rabbitmqctl", f"{says}; exit 65")
     docker("cp", str(tool), f"{container.name}:/usr/bin/rabbitmqctl")
     with pytest.raises(RabbitmqCtlError) as caught:
         driver.ctl.import_definitions({"users": "x" * 100_000})
-    assert "import_definitions /dev/stdin --format json; read 9 more 100004" in str(caught.value)
+    assert "mode 644, read 9 more 100004" in str(caught.value)
     assert "exit code 65" in str(caught.value)
 
 

@@ -92,6 +92,11 @@ def test_a_node_that_is_critical_is_told_from_one_that_does_not_answer(make: Mak
         away.quorum_critical()
 
 
+def test_a_tool_that_runs_as_another_user_can_open_what_it_is_given(make: Make, tmp_path: Path) -> None:
+    make(f"stat -Lc %a /dev/stdin > {tmp_path}/mode").import_definitions({})
+    assert (tmp_path / "mode").read_text() == "644\n"
+
+
 def test_growing_asks_the_tool_beside_it(make: Make, tmp_path: Path) -> None:
     make("").grow("rabbit@b")
     assert asked(tmp_path) == ["rabbitmq-queues --quiet --node rabbit@a grow rabbit@b all --errors-only"]
