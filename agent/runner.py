@@ -68,8 +68,8 @@ class LocalRunner:
 
     def run(self, command: Sequence[str], *, stdin: str = "", timeout: float) -> Finished:
         source, sink = os.pipe()
-        # RabbitMQ's tools open /dev/stdin by its name, and Debian's wrapper has them do so as another user. It
-        # can be reached only through the process, by those who may look into that.
+        # RabbitMQ's tools open /dev/stdin by its name, and Debian's wrapper has them do so as another user.
+        # It can be reached only through the process, by those who may look into that.
         os.fchmod(source, 0o644)
         try:
             child = subprocess.Popen(
