@@ -13,11 +13,11 @@ from pathlib import Path
 
 Version = tuple[int, int]
 
-NET_TICKTIME: int | None = None
-"""Seconds after which Erlang gives a silent node up; None leaves RabbitMQ's own 60."""
+POLL_INTERVAL = 250
+"""Milliseconds between looks of the failure detector of quorum queues (aten), where RabbitMQ has 1000.
 
-POLL_INTERVAL: int | None = None
-"""Milliseconds between looks of the failure detector of quorum queues (aten); None leaves RabbitMQ's 1000."""
+Measured in ``docs/decisions/0012-fast-nodedown.md``.
+"""
 
 _NEWEST: Version = (99, 0)
 
@@ -49,53 +49,38 @@ class Setting:
         return self.since <= version < self.before
 
 
-def _settings() -> tuple[Setting, ...]:
-    settings = [
-        Setting(
-            "cluster_partition_handling",
-            "pause_minority",
-            "rabbit.cluster_partition_handling",
-            "pause_minority",
-            "a side that is cut off must not go on by itself",
-            before=(4, 3),  # whose schema says that it is not used any more
-        ),
-        Setting(
-            "default_queue_type",
-            "quorum",
-            "rabbit.default_queue_type",
-            "rabbit_quorum_queue",
-            "a durable queue of another type is lost with its one node",
-            since=(4, 0),  # 3.x has no such setting for a node: there a queue or its vhost must say so
-            key_since=(4, 0),
-        ),
-    ]
-    if NET_TICKTIME is not None:
-        settings.append(
-            Setting(
-                "net_ticktime",
-                str(NET_TICKTIME),
-                "kernel.net_ticktime",
-                str(NET_TICKTIME),
-                "until then queues wait for a node that is gone without a word",
-            )
-        )
-    if POLL_INTERVAL is not None:
-        settings.append(
-            Setting(
-                "raft.adaptive_failure_detector.poll_interval",
-                str(POLL_INTERVAL),
-                "aten.poll_interval",
-                str(POLL_INTERVAL),
-                "it is how soon quorum queues notice that their leader is gone",
-                key_since=(4, 0),
-            )
-        )
-    return tuple(settings)
+_SETTINGS = (
+    Setting(
+        "cluster_partition_handling",
+        "pause_minority",
+        "rabbit.cluster_partition_handling",
+        "pause_minority",
+        "a side that is cut off must not go on by itself",
+        before=(4, 3),  # whose schema says that it is not used any more
+    ),
+    Setting(
+        "default_queue_type",
+        "quorum",
+        "rabbit.default_queue_type",
+        "rabbit_quorum_queue",
+        "a durable queue of another type is lost with its one node",
+        since=(4, 0),  # 3.x has no such setting for a node: there a queue or its vhost must say so
+        key_since=(4, 0),
+    ),
+    Setting(
+        "raft.adaptive_failure_detector.poll_interval",
+        str(POLL_INTERVAL),
+        "aten.poll_interval",
+        str(POLL_INTERVAL),
+        "it is how soon quorum queues notice that their leader is gone",
+        key_since=(4, 0),
+    ),
+)
 
 
 def recommended(version: Version) -> tuple[Setting, ...]:
     """What is recommended for a version, 3.10 to 4.3."""
-    return tuple(setting for setting in _settings() if setting.applies(version))
+    return tuple(setting for setting in _SETTINGS if setting.applies(version))
 
 
 def conf_lines(version: Version | None) -> tuple[tuple[str, str], ...]:
@@ -105,7 +90,7 @@ def conf_lines(version: Version | None) -> tuple[tuple[str, str], ...]:
         version: of the server; None if it is not known: then only what each version accepts.
     """
     if version is None:
-        common = (each for each in _settings() if each.key_since <= (3, 10))
+        common = (each for each in _SETTINGS if each.key_since <= (3, 10))
         return tuple((each.key, each.value) for each in common)
     return tuple((each.key, each.value) for each in recommended(version) if each.key_since <= version)
 
@@ -140,7 +125,7 @@ def deviations(version: Version, found: Mapping[str, str]) -> tuple[str, ...]:
 
 def parameters() -> tuple[str, ...]:
     """All parameters that some version's recommendation is about."""
-    return tuple(each.parameter for each in _settings())
+    return tuple(each.parameter for each in _SETTINGS)
 
 
 def version_of(text: str) -> Version | None:

@@ -16,6 +16,8 @@ mv -f "$HOME/.erlang.cookie.new" "$HOME/.erlang.cookie"
 loopback_users = none
 listeners.tcp.default = 5672
 cluster_partition_handling = pause_minority
+default_queue_type = quorum
+raft.adaptive_failure_detector.poll_interval = 250
 log.console = true
 log.file = false
 vm_memory_high_watermark.absolute = 512MB

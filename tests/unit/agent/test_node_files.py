@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from rabbitkeeper.agent import recommended
 from rabbitkeeper.agent.drivers import node_files
 from rabbitkeeper.agent.drivers.node_files import NodeSettings
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -104,14 +103,13 @@ def test_an_operators_advanced_config_stays_and_ours_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     advanced = tmp_path / "etc/advanced.config"
-    monkeypatch.setattr(recommended, "POLL_INTERVAL", 250)
     node_files.write(settings(tmp_path))
     assert "{aten, [{poll_interval, 250}]}" in advanced.read_text()
-    monkeypatch.setattr(recommended, "POLL_INTERVAL", None)
+    monkeypatch.setattr(node_files, "advanced_config", lambda _: None)
     node_files.write(settings(tmp_path))
     assert not advanced.exists()
     advanced.write_text("[].\n")
-    monkeypatch.setattr(recommended, "POLL_INTERVAL", 250)
+    monkeypatch.undo()
     node_files.write(settings(tmp_path))
     assert advanced.read_text() == "[].\n"
 

@@ -6,7 +6,6 @@ from typing import cast
 
 import pytest
 
-from rabbitkeeper.agent import recommended
 from rabbitkeeper.agent.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.job import Work
 from rabbitkeeper.agent.rabbitmqctl import NodeNotRunning, RabbitmqCtl
@@ -22,36 +21,31 @@ from rabbitkeeper.agent.recommended import (
 PAUSE, QUORUM = ("cluster_partition_handling", "pause_minority"), ("default_queue_type", "quorum")
 
 
-@pytest.fixture
-def tuned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recommended, "NET_TICKTIME", 15)
-    monkeypatch.setattr(recommended, "POLL_INTERVAL", 250)
+POLL = ("raft.adaptive_failure_detector.poll_interval", "250")
 
 
 @pytest.mark.parametrize(
     ("version", "lines"),
-    [((3, 10), [PAUSE]), ((3, 13), [PAUSE]), ((4, 0), [PAUSE, QUORUM]), ((4, 3), [QUORUM]), (None, [PAUSE])],
+    [
+        ((3, 10), [PAUSE]),
+        ((3, 13), [PAUSE]),
+        ((4, 0), [PAUSE, QUORUM, POLL]),
+        ((4, 3), [QUORUM, POLL]),
+        (None, [PAUSE]),
+    ],
 )
 def test_each_version_is_told_what_it_knows(version: tuple[int, int] | None, lines: list[object]) -> None:
     assert list(conf_lines(version)) == lines
-    assert advanced_config(version) is None
 
 
-@pytest.mark.usefixtures("tuned")
 def test_what_an_old_rabbitmq_conf_has_no_key_for_goes_into_advanced_config() -> None:
-    tick = ("net_ticktime", "15")
-    poll = ("raft.adaptive_failure_detector.poll_interval", "250")
-    assert conf_lines((3, 10)) == (PAUSE, tick)
     assert advanced_config((3, 10)) == advanced_config(None) == "[{aten, [{poll_interval, 250}]}].\n"
-    assert conf_lines((4, 3)) == (QUORUM, tick, poll)
-    assert advanced_config((4, 3)) is None
+    assert advanced_config((4, 0)) is None
 
 
-@pytest.mark.usefixtures("tuned")
 def test_what_differs_is_said_with_both_values() -> None:
     found = dict.fromkeys(parameters(), "undefined") | {
         "rabbit.cluster_partition_handling": "ignore",
-        "kernel.net_ticktime": "15",
         "aten.poll_interval": "1000",
     }
     said = deviations((3, 10), found)
