@@ -17,7 +17,7 @@ from rabbitkeeper.agent.connect_failure import classify
 from rabbitkeeper.agent.local_canary import LocalCanary
 from rabbitkeeper.agent.observation import ConnectFailure
 
-_HEARTBEAT = 20  # seconds; closes what no canary watches: a connection given up, one blocked by an alarm
+_HEARTBEAT = 20  # seconds; closes what no canary watches, such as a connection that was given up
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pika
 from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.agent.link import Link, ProbeSettings
+from rabbitkeeper.agent.lookout import Lookout
 from rabbitkeeper.agent.majority_canary import CanaryChannel, MajorityCanary, MajorityResult
 from rabbitkeeper.agent.observation import ANSWERED, ConnectFailure, ConnectionFacts
 from rabbitkeeper.agent.silence import STEP, Silence
@@ -65,6 +66,7 @@ class Probe:
         self._silence = Silence()
         self._loop = IOLoop()
         self._link: Link | None = None
+        self._lookout: Lookout | None = None  # while the link is blocked by an alarm
         self._reconnecting: Any = None  # the timer of the next attempt
         self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
         self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
@@ -128,6 +130,7 @@ class Probe:
 
     def _begin_stop(self) -> None:
         self._stopping = True
+        self._close_lookout()
         link, self._link = self._link, None
         if link is not None and link.connection is not None:
             self._loop.call_later(_CLOSE_TIMEOUT, self._loop.stop)
@@ -136,6 +139,7 @@ class Probe:
             self._loop.stop()
 
     def _drop(self, error: str) -> None:
+        self._close_lookout()
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -229,6 +233,7 @@ class Probe:
         if link is not self._link:
             return
         self._link = None
+        self._close_lookout()
         self._answered()
         facts = self._facts
         self._report(ConnectionFacts(error=error, heard_at=facts.heard_at, version=facts.version))
@@ -257,6 +262,26 @@ class Probe:
             return
         self._answered()
         self._report(replace(self._facts, silent=0.0, blocked=reason))
+        if reason is None:
+            self._close_lookout()
+        elif self._lookout is None:
+            settings = self._settings
+            self._lookout = Lookout(settings.parameters(), self._loop, self, interval=settings.interval)
+
+    # While an alarm blocks the link.
+
+    def lookout_asked(self) -> None:
+        self._ask()
+
+    def lookout_answered(self) -> None:
+        self._answered()
+        if self._facts.silent:
+            self._report(replace(self._facts, silent=0.0))
+
+    def _close_lookout(self) -> None:
+        lookout, self._lookout = self._lookout, None
+        if lookout is not None:
+            lookout.close()
 
     # The majority canary.
 

@@ -117,3 +117,28 @@ def test_a_vhost_that_is_deleted_under_it_breaks_the_connection(
     ctl._run("delete_vhost", "passing")
     facts = one.until(lambda facts: facts.failures > 0)
     assert facts.failure is ConnectFailure.NO_VHOST
+
+
+def test_a_broker_that_hangs_during_an_alarm_is_noticed_all_the_same(
+    broker: Local, settings: ProbeSettings, probed: Start
+) -> None:
+    one = probed(replace(settings, connect_timeout=5.0))
+    one.until(lambda facts: facts.confirmed > 0)
+    ctl = broker.ctl("node1")
+    ctl._run("set_vm_memory_high_watermark", "0.00001")
+    try:
+        facts = one.until(lambda facts: facts.blocked is not None)
+        assert "low on memory" in (facts.blocked or "")
+        # It is asked and answers, though it takes no message.
+        time.sleep(0.5)
+        assert one.probe.facts.silent < 0.5
+        broker.stop_broker("node1")
+        try:
+            facts = one.until(lambda facts: facts.silent >= settings.hung_after)
+            assert facts.blocked is not None
+        finally:
+            broker.continue_broker("node1")
+        one.until(lambda facts: facts.silent == 0.0)
+    finally:
+        ctl._run("set_vm_memory_high_watermark", "absolute", "512MiB")
+    one.until(lambda facts: facts.blocked is None and facts.confirmed > 1)
