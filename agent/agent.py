@@ -16,6 +16,7 @@ from rabbitkeeper.agent.loop import Loop, wrong_credentials
 from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.observation import ConnectFailure
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.upkeep import Upkeep
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
 from rabbitkeeper.coordinator.errors import ConfigurationError, RabbitKeeperError
@@ -39,7 +40,7 @@ class Agent:
         session: not started yet.
         store: of the group, through ``session``.
         membership, broker, loop: see there.
-        probe: not started yet.
+        probe, upkeep: not started yet.
         wakeup: the loop's bell.
         watchdog: not started yet.
         audience: who is told of the agent's states; not started yet.
@@ -56,6 +57,7 @@ class Agent:
         broker: Broker,
         loop: Loop,
         probe: Probe,
+        upkeep: Upkeep,
         wakeup: Wakeup,
         watchdog: Watchdog,
         audience: Audience,
@@ -68,6 +70,7 @@ class Agent:
         self._broker = broker
         self._loop = loop
         self._probe = probe
+        self._upkeep = upkeep
         self._wakeup = wakeup
         self._watchdog = watchdog
         self._audience = audience
@@ -93,6 +96,7 @@ class Agent:
         try:
             self._session.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
+            self._upkeep.start()
             if self._config.broker.driver != "process":
                 self._try_credentials()
             self._store.create_group(GroupConfig())
@@ -111,6 +115,7 @@ class Agent:
             raise
         finally:
             self._audience.stop()
+            self._upkeep.stop()
             self._probe.stop()
             self._session.close()
 

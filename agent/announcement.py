@@ -1,7 +1,9 @@
 """What an agent writes about itself: its member's record, the leader's, the history's entry. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from types import MappingProxyType
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.health import Verdict
@@ -31,7 +33,12 @@ class Announcer:
     version: str = metadata.version("rabbitkeeper")
 
     def member(
-        self, verdict: Verdict, since: str, rabbitmq: str | None, taken: TakenConfig | None = None
+        self,
+        verdict: Verdict,
+        since: str,
+        rabbitmq: str | None,
+        taken: TakenConfig | None = None,
+        load: Mapping[str, int] = MappingProxyType({}),
     ) -> MemberRecord:
         """The member's record.
 
@@ -40,6 +47,7 @@ class Announcer:
             since: of that state, for people.
             rabbitmq: the broker's version, when it is known.
             taken: the group configuration that the agent goes by.
+            load: what the broker carries.
         """
         broker = self.config.broker
         return MemberRecord(
@@ -52,6 +60,8 @@ class Announcer:
             api=self.config.http.url,
             state=verdict.status,
             reasons=verdict.reasons,
+            warnings=verdict.warnings,
+            load=dict(load),
             since=since,
             tags=self.config.tags.record,
             config=taken,

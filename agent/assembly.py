@@ -12,6 +12,7 @@ from rabbitkeeper.agent.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.drivers import driver_for
 from rabbitkeeper.agent.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.hooks import Hooks
+from rabbitkeeper.agent.inspection import Inspection
 from rabbitkeeper.agent.link import ProbeSettings
 from rabbitkeeper.agent.log import set_level
 from rabbitkeeper.agent.loop import Loop
@@ -19,9 +20,11 @@ from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.replicas import Replicas
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
 from rabbitkeeper.agent.systemd_notify import SystemdNotify
+from rabbitkeeper.agent.upkeep import Management, Upkeep
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.agent.watchdog import Watchdog
 from rabbitkeeper.coordinator.session import Session
@@ -95,6 +98,13 @@ def assemble(settings: Settings) -> Agent:
         wake=wakeup.ring_group,
     )
 
+    upkeep = Upkeep(
+        Inspection(driver.ctl.node_state, wake=wakeup.ring),
+        Replicas(lambda: driver.ctl.grow(config.broker.node), wake=wakeup.ring),
+        node=config.broker.node,
+        management=_management(config, probe, wakeup),
+    )
+
     def adopt(changed: AgentConfig) -> None:
         probe.adapt(_probe_settings(changed))
         watchdog.adapt(changed.watchdog_timeout)
@@ -110,6 +120,7 @@ def assemble(settings: Settings) -> Agent:
         wakeup=wakeup,
         operations=operations,
         nodedown=Nodedown(driver.ctl, wake=wakeup.ring),
+        upkeep=upkeep,
         board=board,
         beat=beat,
         adopt=adopt,
@@ -122,6 +133,7 @@ def assemble(settings: Settings) -> Agent:
         broker=broker,
         loop=loop,
         probe=probe,
+        upkeep=upkeep,
         wakeup=wakeup,
         watchdog=watchdog,
         audience=_audience(config, board, session, announcer, systemd),
@@ -143,6 +155,29 @@ def _audience(
             hooks=hooks.outcomes,
         )
     return Audience(board, hooks, systemd, server)
+
+
+def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> Management | None:
+    broker = config.broker
+    if broker.management is None:
+        return None
+    from rabbitkeeper.agent.management.client import ManagementSettings  # only now: httpx costs memory
+    from rabbitkeeper.agent.management.poller import Poller
+
+    offered = {"amqp": broker.advertised_amqp, "amqps": broker.advertised_amqps}
+    return Poller(
+        ManagementSettings(
+            broker.management.address,
+            (broker.amqp.username, broker.amqp.password.get_secret_value()),
+            timeout=broker.management.timeout,
+            ca_file=None if broker.management.ca_file is None else str(broker.management.ca_file),
+        ),
+        broker.node,
+        protocols=[protocol for protocol, address in offered.items() if address is not None],
+        version=lambda: probe.facts.version if probe.facts.up_since is not None else None,
+        wake=wakeup.ring,
+        interval=broker.management.poll_interval,
+    )
 
 
 def _probe_settings(config: AgentConfig) -> ProbeSettings:

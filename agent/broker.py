@@ -137,6 +137,7 @@ class Broker:
         *,
         paused: bool,
         can_form: bool,
+        app_stopped_since: float | None = None,
     ) -> float | None:
         """Begin the next step, if there is one to begin.
 
@@ -147,6 +148,7 @@ class Broker:
             well_since: since when it has been well; None while it is not.
             paused: the group is.
             can_form: ZooKeeper is there.
+            app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.
@@ -172,6 +174,7 @@ class Broker:
                 formed=self._formed,
                 can_form=can_form,
                 watched_since=self.watched_since,
+                app_stopped_since=app_stopped_since,
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
                 form_due=self._form_due,

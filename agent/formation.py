@@ -214,7 +214,9 @@ def _grant_access(ctl: RabbitmqCtl, me: Identity, there: Mapping[str, Any]) -> N
         "permissions": [definitions.full_access(name, me.vhost)],
     }
     if not definitions.has_user(there, name):
-        missing["users"] = [definitions.user(name, password, salt=secrets.token_bytes(4))]
+        missing["users"] = [
+            definitions.user(name, password, salt=secrets.token_bytes(4), tags=("monitoring",))
+        ]
     ctl.import_definitions(missing)
 
 

@@ -7,10 +7,37 @@ grows, because a member's znode is written whenever its status or reasons change
 
 from dataclasses import dataclass
 
-from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, MajorityFacts, Observation
+from rabbitkeeper.agent.observation import (
+    ConnectFailure,
+    ConnectionFacts,
+    MajorityFacts,
+    NodeState,
+    Observation,
+)
 from rabbitkeeper.coordinator.records import MemberStatus
 
 WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
+
+_TWO = 2
+TWO_BROKERS = (
+    "the cluster has two brokers and tolerates the loss of neither: without one of them no queue has a "
+    "majority; add a third"
+)
+_SAYS_WHY = {
+    NodeState.DRAINED: (
+        MemberStatus.DRAINING,
+        "its listeners are suspended by an operator (rabbitmq-upgrade drain); revive opens them",
+    ),
+    NodeState.PAUSED: (
+        MemberStatus.UNREACHABLE,
+        "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does",
+    ),
+    NodeState.BOOTING: (MemberStatus.STARTING, "the broker boots inside its Erlang machine"),
+    NodeState.STOPPED: (
+        MemberStatus.STOPPED,
+        "the broker is stopped inside its living Erlang machine: by stop_app, or a start that failed",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +63,7 @@ class Verdict:
     status: MemberStatus
     reasons: tuple[str, ...]
     since: float  # of this status, seconds monotonic
+    warnings: tuple[str, ...] = ()  # what a person should see to, whatever the status
 
     @property
     def well(self) -> bool:
@@ -61,7 +89,45 @@ def judge(
     """
     status, reasons = _status(observation, now, policy, previous)
     since = previous.since if previous is not None and previous.status is status else now
-    return Verdict(status, reasons, since)
+    return Verdict(status, reasons, since, _warnings(observation))
+
+
+def _alarms(observation: Observation) -> tuple[str, ...]:
+    """Whose alarm it is, as far as that is known: it blocks publishers on every node of the cluster."""
+    return tuple(
+        f"{alarm.what} alarm on "
+        + (f"this node, {alarm.node}" if alarm.node == observation.node_name else alarm.node)
+        for alarm in observation.management.alarms
+    )
+
+
+def _warnings(observation: Observation) -> tuple[str, ...]:
+    management = observation.management
+    warnings = [TWO_BROKERS] if observation.cluster_size == _TWO else []
+    if observation.connection.up_since is not None:  # otherwise what was said is of the past
+        warnings += management.failed
+        if observation.connection.blocked is None:
+            warnings += _alarms(observation)
+    if management.problem is not None:
+        warnings.append(management.problem)
+    return tuple(warnings)
+
+
+def worth_asking(observation: Observation, now: float, policy: HealthPolicy) -> bool:
+    """Whether a broker that runs refuses connections, nothing is being done to it, and it has had its time.
+
+    Args:
+        observation, now, policy: as in :func:`judge`.
+    """
+    connection = observation.connection
+    return (
+        connection.up_since is None
+        and connection.failure is ConnectFailure.REFUSED
+        and observation.process.running is not False
+        and observation.draining is None
+        and observation.formation.phase is None
+        and (observation.been_up or now >= observation.watched_since + policy.start_grace)
+    )
 
 
 def _status(
@@ -98,7 +164,7 @@ def _connected(
     if connection.silent >= policy.hung_after:
         return MemberStatus.HUNG, (f"no answer to a canary within {policy.hung_after:g} s",)
     if connection.blocked is not None:
-        return MemberStatus.ALARMED, (f"publishers are blocked: {connection.blocked}",)
+        return MemberStatus.ALARMED, (f"publishers are blocked: {connection.blocked}", *_alarms(observation))
     if connection.confirmed < policy.rise and not (previous is not None and previous.well):
         canaries = "a canary" if policy.rise == 1 else f"{policy.rise} canaries in a row"
         return MemberStatus.STARTING, (f"connected, waiting for {canaries} to be confirmed",)
@@ -120,6 +186,9 @@ def _not_connected(
     observation: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
 ) -> tuple[MemberStatus, tuple[str, ...]]:
     connection = observation.connection
+    if observation.node is not None and observation.node.state in _SAYS_WHY:
+        status, reason = _SAYS_WHY[observation.node.state]
+        return status, (reason,)
     if not observation.been_up and now < observation.watched_since + policy.start_grace:
         return MemberStatus.STARTING, (_why(connection, "connecting for the first time"),)
     if connection.silent >= policy.hung_after:

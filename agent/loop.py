@@ -30,6 +30,7 @@ from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import AgentState, Board, SessionFacts
+from rabbitkeeper.agent.upkeep import Upkeep
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.election import Action, Decision, MemberState, decide
 from rabbitkeeper.coordinator.ranking import rank
@@ -66,6 +67,7 @@ class Loop:
         announcer: who it is.
         wakeup: its bell.
         operations: what operators have asked for.
+        upkeep: what is done beside it and not often.
         board: where each turn's state is put up, for everybody else.
         nodedown: its eye on the other nodes.
         beat: tells the watchdog that the loop comes round.
@@ -86,6 +88,7 @@ class Loop:
         announcer: Announcer,
         wakeup: Wakeup,
         operations: Operations,
+        upkeep: Upkeep,
         board: Board,
         nodedown: Nodedown,
         beat: Callable[[], None],
@@ -103,6 +106,7 @@ class Loop:
         self._announcer = announcer
         self._wakeup = wakeup
         self._operations = operations
+        self._upkeep = upkeep
         self._board = board
         self._nodedown = nodedown
         self._beat = beat
@@ -202,11 +206,17 @@ class Loop:
             majority=self._campaign.facts,
             draining=self._draining or self._operations.draining,
         )
+        observation = self._upkeep.look(
+            now, observation, self._policy, self._broker.process, self._membership.view
+        )
         verdict = judge(observation, now, self._policy, self._verdict)
+        self._upkeep.tend(now, verdict, self._membership.view, formed=formation.formed)
         if self._verdict is None or verdict.status is not self._verdict.status:
             self._since = utcnow()
         self._verdict = verdict
-        return verdict, self._announcer.member(verdict, self._since, facts.version, self._settings.taken)
+        return verdict, self._announcer.member(
+            verdict, self._since, facts.version, self._settings.taken, self._upkeep.load
+        )
 
     def _refuse_wrong_credentials(self, facts: ConnectionFacts) -> None:
         """Credentials that have never worked are a mistake; later on they are a state like any other.
@@ -366,6 +376,7 @@ class Loop:
             verdict.since if verdict.well else None,
             paused=self._membership.paused,
             can_form=self._session.connected,
+            app_stopped_since=self._upkeep.app_stopped_since,
         )
 
 

@@ -26,6 +26,7 @@ class Narrator:
     _status: tuple[MemberStatus, tuple[str, ...]] | None = None
     _decision: tuple[Action, str] | None = None
     _problems: tuple[str, ...] = ()
+    _warnings: tuple[str, ...] = ()
 
     def tell(self, verdict: Verdict, decision: Decision, problems: tuple[str, ...] = ()) -> str:
         """The sentence of this turn; logged as far as it is new.
@@ -36,6 +37,10 @@ class Narrator:
             problems: of the group's znodes.
         """
         self._tell_status(verdict)
+        for warning in verdict.warnings:
+            if warning not in self._warnings:
+                LOG.warning("%s", warning)
+        self._warnings = verdict.warnings
         said = (decision.action, _SECONDS.sub("… s", decision.reason))
         if said != self._decision:
             LOG.log(self._level(decision), "%s", decision.reason)

@@ -76,6 +76,50 @@ class ProcessFacts:
     last_lines: tuple[str, ...] = ()  # of its log, with ``given_up``
 
 
+class NodeState(StrEnum):
+    """How a node is that runs and refuses connections, as it says itself."""
+
+    SERVING = "serving"  # by its own account; then it boots, or a firewall is in the way
+    DRAINED = "drained"  # in maintenance mode: its listeners are suspended
+    PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
+    BOOTING = "booting"
+    STOPPED = "stopped"  # the broker is, inside a living Erlang machine
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a node that refuses connections has said of itself."""
+
+    state: NodeState
+    since: float  # when that was first seen
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A resource alarm: on which node, and of what, ``memory`` or ``disk``."""
+
+    node: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a node carries."""
+
+    connections: int
+    classic_queues: int
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementFacts:
+    """What RabbitMQ's management API has said last; nothing of it makes a broker ill or well."""
+
+    failed: tuple[str, ...] = ()  # of RabbitMQ's health checks: a sentence each
+    alarms: tuple[Alarm, ...] = ()  # of all nodes
+    load: Load | None = None
+    problem: str | None = None  # why it cannot be asked, when it has not answered for a while: a sentence
+
+
 @dataclass(frozen=True, slots=True)
 class FormationFacts:
     """Where the broker stands in the RabbitMQ cluster."""
@@ -95,4 +139,8 @@ class Observation:
     formation: FormationFacts = field(default_factory=FormationFacts)
     been_up: bool = False  # a connection has stood since ``watched_since``
     majority: MajorityFacts = field(default_factory=MajorityFacts)
+    node: NodeFacts | None = None  # None: not asked, or no answer
+    management: ManagementFacts = field(default_factory=ManagementFacts)
+    node_name: str = ""  # this node's, as alarms name it
+    cluster_size: int | None = None  # nodes that are recorded; None: not known, or not for long enough
     draining: str | None = None  # why this member is being taken out of service

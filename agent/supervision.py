@@ -3,14 +3,17 @@
 A broker is started when it is not there, brought into the cluster when it answers, and killed when it
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
 minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
-that an operator can stop a broker by hand. What the driver has no means for is left to whatever runs the
-broker.
+that an operator can stop a broker by hand. One that is stopped inside a living Erlang machine is started anew
+after a grace; one that RabbitMQ has paused comes back by itself and is left alone. What the driver has no
+means for is left to whatever runs the broker.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from rabbitkeeper.coordinator.records import MemberStatus
+
+APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
 
 
 class Step(StrEnum):
@@ -36,6 +39,7 @@ class Supervised:
     formed: bool = False  # it is in the cluster since it was started
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
+    app_stopped_since: float | None = None  # its Erlang machine runs, and the broker in it is stopped
     start_due: float = 0.0
     kill_due: float = 0.0
     form_due: float = 0.0
@@ -77,6 +81,10 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         return _when(now, broker.kill_due, Plan(Step.KILL, "the broker hangs"))
     if broker.status is MemberStatus.HUNG and broker.can_start:
         return _when(now, max(broker.start_due, broker.kill_due), Plan(Step.START, "the broker hangs"))
+    if broker.app_stopped_since is not None and broker.can_kill and broker.can_start:
+        due = max(broker.app_stopped_since + APP_STOPPED_GRACE, broker.kill_due)
+        why = f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s"
+        return _when(now, due, Plan(Step.KILL, why))
     if broker.running and broker.can_kill and not broker.been_up and not broker.answers:
         slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
         return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)

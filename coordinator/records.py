@@ -110,6 +110,7 @@ class MemberRecord(ZnodeRecord):
     api: str | None = None  # the agent's HTTP API
     state: MemberStatus
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what a person should see to, whatever the state
     since: str  # of this state
     tags: Tags = Tags()
     load: dict[str, int] = Field(default_factory=dict)

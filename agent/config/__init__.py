@@ -8,6 +8,7 @@ from rabbitkeeper.agent.config.broker import (
     DockerConfig,
     ExternalConfig,
     HookConfig,
+    ManagementConfig,
     ProcessConfig,
     SystemdConfig,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "FailbackConfig",
     "HealthConfig",
     "HookConfig",
+    "ManagementConfig",
     "HooksConfig",
     "HttpConfig",
     "ProcessConfig",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
@@ -86,6 +87,13 @@ class DockerConfig(Section):
     stop_with_agent: bool = False
 
 
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        raise problem("", "is not a URL like https://host:15671; credentials and /api do not belong to it")
+    return value
+
+
 class HookConfig(Section):
     """A command of the operator's: a list, which no shell looks at, and how long it may take."""
 
@@ -100,6 +108,30 @@ class ExternalConfig(Section):
     restart: HookConfig | None = None  # has it started again
 
 
+class ManagementConfig(Section):
+    """``broker.management``: RabbitMQ's management API, asked with the agents' credentials.
+
+    ``port`` is one on this host, which the driver ``process`` also has the broker listen on; ``url`` is for
+    all else.
+    """
+
+    port: Port | None = None
+    url: Annotated[str, AfterValidator(_http_url)] | None = None
+    ca_file: FilePath | None = None  # certificates to trust, for https
+    poll_interval: Annotated[float, Field(ge=1, le=3600, allow_inf_nan=False)] = 12.0
+    timeout: Annotated[float, Field(ge=0.1, le=60, allow_inf_nan=False)] = 5.0  # for one answer
+
+    @property
+    def address(self) -> str:
+        return self.url or f"http://127.0.0.1:{self.port}"
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.port is None) == (self.url is None):
+            raise problem("", "needs either port (on this host) or url, and not both")
+        return self
+
+
 class BrokerConfig(Section):
     """``broker``: the one broker that this agent looks after."""
 
@@ -111,6 +143,7 @@ class BrokerConfig(Section):
     rabbitmqctl: Text | None = None  # None: the one that belongs to the driver's server, or that of PATH
     boot_timeout: Annotated[float, Field(ge=5, le=3600, allow_inf_nan=False)] = 120.0
     restart_limit: Annotated[int, Field(ge=1, le=1000)] = 10  # in a row
+    management: ManagementConfig | None = None
     process: ProcessConfig | None = None
     systemd: SystemdConfig | None = None
     docker: DockerConfig | None = None

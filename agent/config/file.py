@@ -19,7 +19,7 @@ from rabbitkeeper.coordinator.errors import ConfigurationError
 Model = TypeVar("Model", bound=BaseModel)
 
 # Keys below which a value may be a secret, so that it is never shown.
-_SECRET_KEYS = frozenset({"password", "token", "webhook", "config", "environment", "readers"})
+_SECRET_KEYS = frozenset({"password", "token", "webhook", "management", "config", "environment", "readers"})
 _LONGEST_VALUE = 60  # characters of a wrong value that are shown
 
 _SENTENCES = {

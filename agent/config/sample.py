@@ -27,6 +27,11 @@ broker:
   advertise:
     amqp: "10.0.0.1:5672"    # what clients connect to; default: amqp's host and port
     # amqps: null
+  # management:              # RabbitMQ's management API: warnings, whose alarm it is, and the load
+  #   port: 15672            # on this host; driver process enables the plugin there. Or url: https://host:15671
+  #   ca_file: null
+  #   poll_interval: 12.0
+  #   timeout: 5.0           # for one answer
   # vhost: rabbitkeeper      # the agents' own
   # rabbitmqctl: null        # path; default: the driver's
   # boot_timeout: 120.0      # a broker that does not answer by then is killed and started again

@@ -38,6 +38,7 @@ class NodeSettings:
         version: of the server, which says what it is best configured with; None: not known.
         config: lines added to rabbitmq.conf; a key given here replaces the line that would be written.
         environment: added to the environment, and stronger than what would be set.
+        management_port: of the management API, on loopback; None: its plugin is left as it is.
     """
 
     node: str
@@ -48,6 +49,7 @@ class NodeSettings:
     version: Version | None = None
     config: str = field(default="", repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
+    management_port: int | None = None
 
     @property
     def home(self) -> Path:
@@ -129,6 +131,8 @@ def rabbitmq_conf(settings: NodeSettings) -> str:
         lines = [(key, value) for key, value in lines if not key.startswith("log.file.rotation")]
     if not any(key.startswith("listeners.tcp") for key in given):
         lines.append(_listener(host, port))
+    if settings.management_port is not None and not any(key.startswith("management.") for key in given):
+        lines += [("management.tcp.ip", "127.0.0.1"), ("management.tcp.port", str(settings.management_port))]
     written = [f"{key} = {value}" for key, value in lines if key not in given]
     return "\n".join([*written, *settings.config.splitlines(), ""])
 
@@ -149,6 +153,8 @@ def write(settings: NodeSettings) -> None:
         _write_advanced(etc / "advanced.config", advanced_config(settings.version))
         if not (etc / "enabled_plugins").exists():
             (etc / "enabled_plugins").write_text("[].\n")
+        if settings.management_port is not None:
+            _enable(etc / "enabled_plugins", "rabbitmq_management")
         if settings.cookie is not None:
             write_private(settings.home / ".erlang.cookie", settings.cookie, 0o400)
     except OSError as error:
@@ -166,6 +172,13 @@ def _write_advanced(path: Path, terms: str | None) -> None:
         path.unlink(missing_ok=True)
     else:
         path.write_text(_OURS + terms)
+
+
+def _enable(file: Path, plugin: str) -> None:
+    """Add a plugin to those that are enabled, which are one Erlang list of atoms."""
+    enabled = re.findall(r"[a-z][a-z0-9_]*", file.read_text())
+    if plugin not in enabled:
+        file.write_text(f"[{','.join([*enabled, plugin])}].\n")
 
 
 def _listener(host: str, port: int) -> tuple[str, str]:

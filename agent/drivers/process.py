@@ -222,6 +222,7 @@ def settings_of(config: BrokerConfig, process: ProcessConfig) -> NodeSettings:
         version=version_at(process.server),
         config=process.config,
         environment=process.environment,
+        management_port=config.management.port if config.management is not None else None,
     )
 
 

@@ -84,6 +84,11 @@ def notes(view: GroupView) -> list[str]:
         for name in sorted(view.members)
         if view.members[name].record.reasons
     ]
+    warned: dict[str, list[str]] = {}
+    for name in sorted(view.members):
+        for warning in view.members[name].record.warnings:
+            warned.setdefault(warning, []).append(name)
+    found += [f"Warning of {', '.join(names)}: {warning}" for warning, names in warned.items()]
     if not view.members:
         found.append("No agent is registered.")
     if view.pause is not None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pika
 import pytest
 
-from rabbitkeeper.agent.formation import FormationRefused, Identity, form
+from rabbitkeeper.agent.formation import FormationFailed, FormationRefused, Identity, form
 from rabbitkeeper.agent.formation_plan import FormationStep
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.records import GroupConfig
@@ -51,6 +51,14 @@ def delete(local: Local, name: str, queue: str) -> None:
         opened.queue_delete(queue)
 
 
+def use_cookie(local: Local, name: str, other: str, cookie: str) -> None:
+    """Have a node use another cookie towards one other node, as if its own were that."""
+    node = local.node(other)
+    local.ctl(name)._run(
+        "eval", f"erlang:set_cookie('{node}', '{cookie}'), erlang:disconnect_node('{node}')."
+    )
+
+
 def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """One story, because a broker takes seconds to boot."""
     # One of two nodes alone would pause itself; what is tested here is not that.
@@ -74,8 +82,16 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
             join(store, local, joiner)
         assert local.ctl(joiner).cluster_status().nodes == {local.node(joiner)}
 
-        # Emptied, it joins, gets a replica of each quorum queue, and is recorded.
+        # Emptied, but with another Erlang cookie for the founder, it cannot join, says so, and is as it was.
         delete(local, joiner, "precious")
+        use_cookie(local, joiner, founder, "another")
+        with pytest.raises(FormationFailed, match="could join none of the recorded nodes"):
+            join(store, local, joiner)
+        assert local.ctl(joiner).cluster_status().running == {local.node(joiner)}
+        assert store.cluster() is not None
+        use_cookie(local, joiner, founder, local.settings(founder).cookie or "")
+
+        # With the right one it joins, gets a replica of each quorum queue, and is recorded.
         assert join(store, local, joiner) is FormationStep.JOIN
         both = {local.node(founder), local.node(joiner)}
         assert local.ctl(joiner).cluster_status().running == both

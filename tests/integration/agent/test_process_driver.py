@@ -15,11 +15,15 @@ import pytest
 from pydantic import SecretStr
 
 from rabbitkeeper.agent import recommended
-from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ProcessConfig
+from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ManagementConfig, ProcessConfig
 from rabbitkeeper.agent.drivers import output
 from rabbitkeeper.agent.drivers.process import ProcessDriver
 from rabbitkeeper.agent.drivers.process_id import ProcessId
-from rabbitkeeper.compose.local import Local
+from rabbitkeeper.agent.management.client import ManagementClient, ManagementSettings
+from rabbitkeeper.agent.management.poller import Poller
+from rabbitkeeper.agent.observation import Load, ManagementFacts, NodeState
+from rabbitkeeper.compose.local import Local, installed
+from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.coordinator.errors import ConfigurationError
 
 SERVES = "echo booted; exec sleep 600"
@@ -251,6 +255,24 @@ def test_a_cookie_that_is_not_there_names_the_key(tmp_path: Path, content: str |
         ProcessDriver(config(tmp_path, Path("/bin/true"), cookie_file=tmp_path / "cookie"))
 
 
+def polled(broker: BrokerConfig) -> ManagementFacts:
+    """What the management API says, which the driver has had the broker open; its plugin comes up last."""
+    assert broker.management is not None
+    settings = ManagementSettings(broker.management.address, ("keeper", "s3cret"))
+    client = ManagementClient(settings)
+    poller = Poller(
+        settings, broker.node, protocols=("amqp",), version=lambda: "3.10.8", wake=lambda: None, interval=1.0
+    )
+    deadline = time.monotonic() + 30
+    try:
+        while (facts := poller.poll(client)).load is None:
+            assert time.monotonic() < deadline, facts
+            time.sleep(0.2)
+        return facts
+    finally:
+        client.close()
+
+
 @pytest.mark.rabbitmq
 def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path: Path) -> None:
     """Boots a broker of its own beside the shared one, in the shared one's Erlang surroundings."""
@@ -262,8 +284,12 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         node="other@localhost",
         amqp=AmqpConfig(port=port, username="keeper", password=SecretStr("s3cret")),
         process=ProcessConfig(
-            server=broker.server, directory=tmp_path, environment=environment, config=shared.config
+            server=lean_server(installed.rabbitmq_server(), tmp_path / "rabbitmq", ["rabbitmq_management"]),
+            directory=tmp_path,
+            environment=environment,
+            config=shared.config,
         ),
+        management=ManagementConfig(port=broker.reserve_port()),
     )
     driver = ProcessDriver(its)
     try:
@@ -292,6 +318,9 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         assert known is not None
         assert set(found) == set(recommended.parameters())
         assert recommended.deviations(known, found) == (), "it runs with what is recommended"
+        assert successor.ctl.node_state() is NodeState.SERVING
+        with_load = polled(its)
+        assert with_load == ManagementFacts(load=Load(connections=0, classic_queues=0))
         os.kill(pid or 0, signal.SIGSTOP)
         successor.kill()
         assert not successor.observe().running

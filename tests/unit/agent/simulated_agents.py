@@ -15,16 +15,19 @@ from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.broker import Broker
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
+from rabbitkeeper.agent.inspection import Inspection
 from rabbitkeeper.agent.loop import Loop
 from rabbitkeeper.agent.majority_canary import MajorityResult
 from rabbitkeeper.agent.membership import Membership
 from rabbitkeeper.agent.nodedown import Nodedown
-from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, NodeState
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
 from rabbitkeeper.agent.rabbitmqctl import DroppedNodes, RabbitmqCtl
+from rabbitkeeper.agent.replicas import Replicas
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
+from rabbitkeeper.agent.upkeep import Upkeep
 from rabbitkeeper.agent.wakeup import Wakeup
 from rabbitkeeper.coordinator.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.paths import GroupPaths
@@ -102,6 +105,7 @@ class SimulatedBroker:
         self.pid: int | None = None
         self.hung = False
         self.up = False
+        self.refuses: NodeState | None = None
         self.cut_off = False  # from the other brokers, not from clients or ZooKeeper
         self.facts = REFUSED
         self.exited: str | None = None
@@ -112,7 +116,7 @@ class SimulatedBroker:
 
     @property
     def well(self) -> bool:
-        return self.up and not self.hung
+        return self.up and not self.hung and self.refuses is None
 
     # the driver
 
@@ -131,7 +135,7 @@ class SimulatedBroker:
 
     def kill(self, reason: str = "") -> None:
         self.group.note(self.member, "kill")
-        assert self.hung, "a broker that answers was killed"
+        assert self.hung or self.refuses is NodeState.STOPPED, "a broker that answers was killed"
         self.die("was ended by SIGKILL")
 
     def stop(self, timeout: float) -> None:
@@ -159,11 +163,22 @@ class SimulatedBroker:
             self.group.note(self.member, f"drop {node}")
         return DroppedNodes(frozenset(silent), frozenset(node for node in nodes if brokers[node].well))
 
+    def node_state(self) -> NodeState:
+        return self.refuses or NodeState.SERVING
+
     # what happens to it
+
+    def refuse(self, state: NodeState | None) -> None:
+        """Close the listeners, the broker's process going on; None: open them again."""
+        self.refuses, pid = state, self.pid
+        if state is not None:
+            self.world.after(0.03, lambda: self._see(REFUSED))
+        elif pid is not None:
+            self.world.after(0.3, lambda: self._connected(pid))
 
     def die(self, how: str = "was ended by SIGKILL") -> None:
         if self.pid is not None:
-            self.pid, self.up, self.hung = None, False, False
+            self.pid, self.up, self.hung, self.refuses = None, False, False, None
             self.exited = how
             self.world.after(0.03, lambda: self._see(REFUSED))
 
@@ -307,8 +322,11 @@ class SimulatedAgent:
                 clock=clock,
                 launch=self._later,
             ),
-            nodedown=Nodedown(
-                cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._without_zookeeper
+            nodedown=Nodedown(cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._beside),
+            upkeep=Upkeep(
+                Inspection(self.broker.node_state, wake=ring, launch=self._beside),
+                Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
+                node=self.config.broker.node,
             ),
             board=self.board,
             beat=lambda: None,
@@ -353,7 +371,7 @@ class SimulatedAgent:
             self.world, lambda: self.alive and run == self.runs and self.session.connected, work, wake
         )
 
-    def _without_zookeeper(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
+    def _beside(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
         run = self.runs
         return Later(self.world, lambda: self.alive and run == self.runs, work, wake, takes=1.0)
 

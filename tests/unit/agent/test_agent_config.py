@@ -1,10 +1,18 @@
 """The agent's configuration: what is taken, and the one line for each thing that is not."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from rabbitkeeper.agent.config import AgentConfig, DockerConfig, HookConfig, SystemdConfig, load
+from rabbitkeeper.agent.config import (
+    AgentConfig,
+    DockerConfig,
+    HookConfig,
+    ManagementConfig,
+    SystemdConfig,
+    load,
+)
 from rabbitkeeper.agent.config.file import all_keys
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.coordinator.errors import ConfigurationError
@@ -302,8 +310,27 @@ def test_the_samples_comments_show_the_defaults(path: Path) -> None:
     (path.parent / "password").write_text("x")
     sample = SAMPLE_CONFIG.replace("/etc/rabbitkeeper/password", "password")
     shown, default = load(written(path, as_shown("process"))), load(written(path, sample))
-    assert shown.model_copy(update={"watchdog": default.watchdog}) == default
+    assert shown.broker.management == ManagementConfig(port=15672)
+    without = shown.broker.model_copy(update={"management": None})
+    assert shown.model_copy(update={"watchdog": default.watchdog, "broker": without}) == default
     assert shown.watchdog_timeout == default.watchdog_timeout
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{}", "needs either port (on this host) or url"),
+        ("{port: 15672, url: 'http://host:15672'}", "needs either port (on this host) or url"),
+        ("{url: 'host:15672'}", "is not a URL"),
+        ("{url: 'http://me:secret@host'}", "is not a URL"),
+    ],
+)
+def test_where_the_management_api_is_must_be_said_once(path: Path, section: str, said: str) -> None:
+    text = GOOD.replace("broker:\n", f"broker:\n  management: {section}\n")
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        load(written(path, text))
+    assert "broker.management" in str(caught.value)
+    assert "secret@" not in str(caught.value)
 
 
 def test_the_samples_other_drivers_show_theirs(path: Path) -> None:

@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.agent.health import WELL, HealthPolicy, Verdict, judge
+from rabbitkeeper.agent.health import TWO_BROKERS, WELL, HealthPolicy, Verdict, judge, worth_asking
 from rabbitkeeper.agent.observation import (
+    Alarm,
     ConnectFailure,
     ConnectionFacts,
     FormationFacts,
     MajorityFacts,
+    ManagementFacts,
+    NodeFacts,
+    NodeState,
     Observation,
     ProcessFacts,
 )
@@ -166,6 +170,70 @@ def test_draining_is_said_of_a_broker_that_runs() -> None:
     assert judge(stopped, 20.0, POLICY, RUNNING).status is Status.STOPPED
 
 
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [
+        (NodeState.DRAINED, Status.DRAINING, "rabbitmq-upgrade drain"),
+        (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
+        (NodeState.BOOTING, Status.STARTING, "boots"),
+        (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),
+        (NodeState.SERVING, Status.UNREACHABLE, "cannot connect"),
+    ],
+)
+def test_what_a_node_that_refuses_says_of_itself_is_its_state(
+    state: NodeState, status: Status, said: str
+) -> None:
+    refusing = replace(WELL_OBSERVED, connection=down(3), node=NodeFacts(state, 15.0))
+    verdict = judge(refusing, 20.0, POLICY, RUNNING)
+    assert verdict.status is status
+    assert said in verdict.reasons[0]
+    assert not verdict.well
+    answering = replace(refusing, connection=UP)
+    assert judge(answering, 20.0, POLICY, RUNNING).status is Status.RUNNING
+
+
+def test_a_node_is_asked_only_when_it_runs_refuses_and_nothing_is_being_done_to_it() -> None:
+    refusing = replace(WELL_OBSERVED, connection=down(1))
+    assert worth_asking(refusing, 20.0, POLICY)
+    for other in (
+        WELL_OBSERVED,
+        replace(refusing, connection=down(1, ConnectFailure.SILENT)),
+        replace(refusing, process=ProcessFacts(running=False)),
+        replace(refusing, formation=FormationFacts(phase="seeing to its place in the cluster")),
+        replace(refusing, draining="restarts"),
+        replace(refusing, been_up=False),
+    ):
+        assert not worth_asking(other, 20.0, POLICY)
+    assert worth_asking(replace(refusing, been_up=False), 30.0, POLICY), "one that is adopted drained"
+
+
+def test_an_alarm_says_whose_it_is_when_that_is_known() -> None:
+    found = ManagementFacts(alarms=(Alarm("rabbit@a", "memory"), Alarm("rabbit@b", "disk")))
+    observed = replace(
+        WELL_OBSERVED,
+        connection=replace(UP, blocked="low on memory & disk"),
+        management=found,
+        node_name="rabbit@a",
+    )
+    verdict = judge(observed, 20.0, POLICY, RUNNING)
+    assert verdict.reasons == (
+        "publishers are blocked: low on memory & disk",
+        "memory alarm on this node, rabbit@a",
+        "disk alarm on rabbit@b",
+    )
+    assert verdict.warnings == ()
+
+
+def test_what_the_management_api_says_warns_and_makes_nobody_ill() -> None:
+    said = ManagementFacts(failed=("quorum queues have no leader: orders",), problem="it does not answer")
+    observed = replace(WELL_OBSERVED, management=said, cluster_size=2)
+    verdict = judge(observed, 20.0, POLICY, RUNNING)
+    assert verdict.status is Status.RUNNING
+    assert verdict.warnings == (TWO_BROKERS, "quorum queues have no leader: orders", "it does not answer")
+    away = judge(replace(observed, connection=down(1)), 20.0, POLICY, RUNNING)
+    assert "quorum queues have no leader: orders" not in away.warnings, "that was before it went"
+
+
 def test_facts_of_a_broker_that_ended_are_dropped() -> None:
     assert UP.since(10.0) is UP
     assert UP.since(10.1).up_since is None
@@ -198,6 +266,7 @@ observations = st.builds(
     majority=st.builds(
         MajorityFacts, confirmed=st.integers(0, 4), failed=st.integers(0, 4), error=texts
     ).filter(lambda facts: not (facts.confirmed and facts.failed)),
+    node=st.one_of(st.none(), st.builds(NodeFacts, st.sampled_from(NodeState), moments)),
     draining=texts,
 )
 policies = st.builds(
@@ -210,6 +279,26 @@ policies = st.builds(
 verdicts = st.one_of(
     st.none(), st.builds(Verdict, st.sampled_from(Status), st.just(("before",)), st.floats(0.0, 50.0))
 )
+
+
+managements = st.builds(
+    ManagementFacts,
+    failed=st.just(("a check failed",)),
+    alarms=st.just((Alarm("rabbit@b", "disk"),)),
+    problem=texts,
+)
+
+
+@given(observations, moments, policies, verdicts, managements)
+def test_the_management_api_never_changes_a_status(
+    observed: Observation,
+    now: float,
+    policy: HealthPolicy,
+    previous: Verdict | None,
+    management: ManagementFacts,
+) -> None:
+    without = judge(observed, now, policy, previous)
+    assert judge(replace(observed, management=management), now, policy, previous).status is without.status
 
 
 @given(observations, moments, policies, verdicts)

@@ -1,11 +1,17 @@
 """The loop in virtual time: what happens at each fault, in which order, and how soon."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_agents import BOOT, Group, SimulatedAgent
+from simulated_agents import BOOT, GROUP, Group, SimulatedAgent
+
+from rabbitkeeper.agent.observation import NodeState
+from rabbitkeeper.coordinator.records import ClusterNode, ClusterRecord
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
 
 BOOTED = BOOT + 5.0
 
@@ -178,6 +184,59 @@ def test_when_nobody_has_a_majority_all_say_so_and_the_leader_stays(group: Group
         agent.broker.cut_off = False
     assert group.run_until(lambda: group.whole, 10) is not None
     assert group.leader == led
+
+
+def test_a_broker_drained_by_an_operator_says_so_and_is_left_alone(group: Group) -> None:
+    led, began = led_by(group), group.world.now
+    agent = group.agents[led]
+    pid = agent.broker.pid
+    agent.broker.refuse(NodeState.DRAINED)
+    assert group.run_until(lambda: group.leader not in (None, led), 5) is not None
+    assert group.run_until(lambda: state_of(group, led) == "draining", 10) is not None
+    group.run(300)
+    assert state_of(group, led) == "draining"
+    assert agent.broker.pid == pid
+    assert not group.noted(led, "kill", began)
+    agent.broker.refuse(None)
+    assert group.run_until(lambda: group.whole, 10) is not None
+
+
+def test_a_broker_that_rabbitmq_has_paused_is_left_alone_for_as_long_as_it_takes(group: Group) -> None:
+    led, began = led_by(group), group.world.now
+    group.agents[led].broker.refuse(NodeState.PAUSED)
+    group.run(600)
+    member = group.member(led)
+    assert member is not None
+    assert member.state == "unreachable"
+    assert "no majority of its cluster" in member.reasons[0]
+    assert not group.noted(led, "kill", began)
+    group.agents[led].broker.refuse(None)
+    assert group.run_until(lambda: group.whole, 10) is not None
+
+
+def test_a_broker_that_is_stopped_in_a_living_erlang_machine_is_started_anew(group: Group) -> None:
+    led, began = led_by(group), group.world.now
+    group.agents[led].broker.refuse(NodeState.STOPPED)
+    assert group.run_until(lambda: state_of(group, led) == "stopped", 10) is not None
+    group.run(50)
+    assert not group.noted(led, "kill", began), "whoever has stopped it has a minute"
+    assert group.run_until(lambda: group.whole, 30 + BOOTED) is not None
+    assert len(group.noted(led, "kill", began)) == 1
+
+
+def test_a_member_that_comes_back_is_given_replicas_once(group: Group) -> None:
+    nodes = {f"rabbit@{name}": ClusterNode(member=name, joined="") for name in group.names}
+    led, began = led_by(group), group.world.now
+    store = Store(cast("Session", group.agents[led].session), GROUP)
+    store.write_cluster(ClusterRecord(founder="rabbit@node1", formed="", nodes=nodes), None)
+    group.run(60)
+    assert all(len(group.noted(name, "grow")) == 1 for name in group.names)
+    began = group.world.now
+    group.agents[led].broker.die()
+    assert group.run_until(lambda: group.whole, BOOTED) is not None
+    group.run(120)
+    grown = {name: len(group.noted(name, "grow", began)) for name in group.names}
+    assert grown == {name: int(name == led) for name in group.names}
 
 
 def test_draining_gives_up_the_lead_and_says_why(group: Group) -> None:

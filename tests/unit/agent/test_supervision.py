@@ -52,6 +52,15 @@ def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
     assert step(replace(WELL, status=Status.UNREACHABLE, answers=False), 10_000.0) is Step.NOTHING
 
 
+def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grace() -> None:
+    stopped = replace(WELL, status=Status.STOPPED, answers=False, app_stopped_since=150.0)
+    assert plan(stopped, 200.0, boot_timeout=BOOT).look_again == 210.0
+    assert step(stopped, 209.9) is Step.NOTHING
+    assert step(stopped, 210.0) is Step.KILL
+    assert step(replace(stopped, paused=True), 10_000.0) is Step.NOTHING
+    assert step(replace(stopped, can_start=False), 10_000.0) is Step.NOTHING
+
+
 def test_a_broker_that_answers_is_brought_into_the_cluster_when_it_is_due() -> None:
     outside = replace(WELL, formed=False, form_due=250.0)
     assert step(outside, 249.0) is Step.NOTHING

@@ -1,0 +1,114 @@
+"""Two agents with a broker each: what is said of a broker that runs and refuses connections.
+
+Two, so that the one that is left can be paused by RabbitMQ: with three nothing would pause it.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pika
+import pytest
+from agent_tools import Watch, states
+
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.view import GroupView
+
+pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(400)]
+
+BOTH = ("node1", "node2")
+LONG = 90.0
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Local]:
+    with Local(zookeepers=1, members=2, group="standstill") as local:
+        local.wait_ready(180)
+        yield local
+
+
+@pytest.fixture
+def watch(local: Local, watching: Callable[[Local], Watch]) -> Watch:
+    return watching(local)
+
+
+def whole(watch: Watch) -> GroupView:
+    running = dict.fromkeys(BOTH, MemberStatus.RUNNING)
+    return watch.until(
+        lambda view: states(view) == running and view.leader is not None, "both run and one leads", LONG
+    )[0]
+
+
+def says(view: GroupView, name: str) -> str:
+    return "; ".join(view.members[name].record.reasons)
+
+
+def test_a_cluster_of_two_is_warned_of(watch: Watch) -> None:
+    view, _ = watch.until(
+        lambda view: all(member.record.warnings for member in view.members.values()), "both warn", LONG
+    )
+    assert "two brokers" in view.members["node1"].record.warnings[0]
+
+
+def test_a_broker_stopped_inside_its_erlang_machine_says_so(local: Local, watch: Watch) -> None:
+    whole(watch)
+    with local.ctl("node2").app_stopped():
+        view, _ = watch.until(
+            lambda view: states(view)["node2"] is MemberStatus.STOPPED, "node2 says that it is stopped", LONG
+        )
+        assert "living Erlang machine" in says(view, "node2")
+    whole(watch)
+
+
+def test_a_broker_that_rabbitmq_has_paused_says_so_and_a_lone_queue_is_grown_when_the_other_is_back(
+    local: Local, watch: Watch
+) -> None:
+    whole(watch)
+    pid = local.broker_pid("node1")
+    local.kill_node("node2")
+    view, _ = watch.until(
+        lambda view: "node1" in view.members and "paused it" in says(view, "node1"),
+        "node1 says that RabbitMQ has paused it",
+        LONG,
+    )
+    assert states(view)["node1"] is MemberStatus.UNREACHABLE
+    local.start_agent("node2")
+    whole(watch)
+    assert local.broker_pid("node1") == pid
+
+
+def test_a_queue_declared_while_a_member_was_away_gets_a_replica_there(local: Local, watch: Watch) -> None:
+    whole(watch)
+    parameters = pika.ConnectionParameters(
+        *local.amqp("node1"), credentials=pika.PlainCredentials(*local.credentials)
+    )
+    connection = pika.BlockingConnection(parameters)
+    # One that has a replica on this node only, as if the other had been away.
+    alone = {"x-queue-type": "quorum", "x-quorum-initial-group-size": 1}
+    connection.channel().queue_declare("alone", durable=True, arguments=alone)
+    connection.close()
+    assert local.node("node2") not in replicas(local)
+    local.kill_broker("node2")
+    whole(watch)
+    watch.until(lambda _: local.node("node2") in replicas(local), "the queue has a replica on node2", LONG)
+
+
+def test_a_drained_broker_says_so_and_is_left_alone(local: Local, watch: Watch) -> None:
+    # The last one, because two nodes have no majority while one is drained, and need not find it at once.
+    whole(watch)
+    pid = local.broker_pid("node1")
+    local.ctl("node1").drain()
+    view, _ = watch.until(
+        lambda view: states(view)["node1"] is MemberStatus.DRAINING, "node1 says that it is drained", LONG
+    )
+    assert "rabbitmq-upgrade drain" in says(view, "node1")
+    local.ctl("node1").revive()
+    watch.until(
+        lambda view: states(view)["node1"] in (MemberStatus.RUNNING, MemberStatus.MINORITY),
+        "node1 takes connections again",
+        LONG,
+    )
+    assert local.broker_pid("node1") == pid
+
+
+def replicas(local: Local) -> str:
+    return local.ctl("node1")._run("quorum_status", "alone", tool="rabbitmq-queues")
