@@ -148,8 +148,9 @@ class Endurance:
 
     def strike(self, number: int) -> None:
         """One failover."""
-        leader = self._observer.leader
-        assert leader is not None
+        # A dead agent's session outlasts its successor's boot: the lead may become vacant only now.
+        wait(lambda: self._observer.leader is not None, "somebody leads")
+        leader = self._observer.leader or self._local.members[0]
         local, pid = self._local, self._local.broker_pid(leader)
         faults: dict[str, Callable[[], object]] = {
             "broker killed": lambda: local.kill_broker(leader),
