@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common import ROOM
+
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.paths import GroupPaths
 from rabbitkeeper.coordinator.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
@@ -32,7 +34,6 @@ CLIENTS = (
 )
 KINDS = ("classic", "quorum")
 GROUP = "bench"
-ROOM = "vm_memory_high_watermark.absolute = 2GB\n"  # an alarm in the middle would be measured, not the client
 
 
 def announce(local: Local) -> Session:
