@@ -222,7 +222,11 @@ def main() -> None:
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     started = time.monotonic()
-    with Local(zookeepers=1, members=3, session_timeout=4.0, keep=options.keep) as local:
+    # A broker that dies all the time is given up: here that is what is wanted of it.
+    patient = {"broker": {"restart_limit": 1000}}
+    with Local(
+        zookeepers=1, members=3, session_timeout=4.0, keep=options.keep, agent_settings=patient
+    ) as local:
         local.wait_ready(180)
         endurance = Endurance(local, options.seed)
         try:
