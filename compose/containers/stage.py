@@ -4,6 +4,7 @@ A kill is SIGKILL from inside, to everything in the container: that is a crash, 
 policy or the agent is there for. ``docker kill`` would be an operator's wish, which Docker does not undo.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,9 +19,10 @@ from rabbitkeeper.compose.demo.sightings import Sightings
 MEMBERS = ("node1", "node2", "node3")
 ZOOKEEPERS = ("zookeeper1", "zookeeper2", "zookeeper3")
 EVERYTHING = "everything"
+GONE_WITHIN = 10.0  # seconds from SIGKILL to the end of a container
 STOP_TIMEOUT = 40  # seconds for a container to end in order
 
-_ALL_PROCESSES = ("kill", "-KILL", "-1")  # but the container's init, which then ends by itself
+_ALL_PROCESSES = ("sh", "-c", "kill -KILL -1")  # but the container's init, which then ends by itself
 _BROKER_PROCESS = ("sh", "-c", "read -r pid _ < /var/lib/rabbitmq/node/run/broker && kill -{signal} $pid")
 
 
@@ -65,7 +67,7 @@ class ContainerStage:
         if self._inside:
             self._signal_broker(member, "KILL")
         else:
-            self._run(self._broker(member), _ALL_PROCESSES)
+            self.kill(self._broker(member))
 
     def pause_broker(self, member: str) -> None:
         if self._inside:
@@ -85,7 +87,7 @@ class ContainerStage:
     # -- the agent of a member; together with the broker if they are in one container
 
     def kill_agent(self, member: str) -> None:
-        self._run(self._agent(member), _ALL_PROCESSES)
+        self.kill(self._agent(member))
 
     def pause_agent(self, member: str) -> None:
         self._project.container(self._agent(member)).pause()
@@ -103,7 +105,16 @@ class ContainerStage:
     # -- a ZooKeeper server
 
     def kill(self, service: str) -> None:
-        self._run(service, _ALL_PROCESSES)
+        """SIGKILL to everything in a container."""
+        container = self._project.container(service)
+        since = container.attrs["State"]["StartedAt"]
+        container.exec_run(list(_ALL_PROCESSES))
+        deadline = time.monotonic() + GONE_WITHIN
+        while container.status == "running" and container.attrs["State"]["StartedAt"] == since:
+            if time.monotonic() > deadline:
+                raise DemoError(f"the container of {service} is still there {GONE_WITHIN:g} s after SIGKILL")
+            time.sleep(0.02)
+            container.reload()
 
     def pause(self, service: str) -> None:
         self._project.container(service).pause()
@@ -152,10 +163,6 @@ class ContainerStage:
         container = self._project.container(service)
         health = container.attrs["State"].get("Health", {})
         return bool(container.status == "running" and health.get("Status") == "healthy")
-
-    def _run(self, service: str, command: Iterable[str]) -> None:
-        # What kills its own container may not live to tell its exit code.
-        self._project.container(service).exec_run(list(command), detach=True)
 
     def _signal_broker(self, member: str, signal: str) -> None:
         command = [part.format(signal=signal) for part in _BROKER_PROCESS]

@@ -48,7 +48,9 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Two tables and a verdict."""
-        faults = Table(title="What was broken", title_justify="left", pad_edge=False, box=SIMPLE_HEAD)
+        faults = Table(
+            title="What was broken", title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False
+        )
         for heading in ("fault", "of", "was"):
             faults.add_column(heading, no_wrap=True)
         for heading in ("gap", "new leader", "elected", "whole"):
