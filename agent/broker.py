@@ -136,6 +136,7 @@ class Broker:
         well_since: float | None,
         *,
         paused: bool,
+        cut_off: bool,
         can_form: bool,
         app_stopped_since: float | None = None,
     ) -> float | None:
@@ -147,6 +148,7 @@ class Broker:
             status: the verdict's.
             well_since: since when it has been well; None while it is not.
             paused: the group is.
+            cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
             app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
 
@@ -169,6 +171,7 @@ class Broker:
                 status=status,
                 busy=self._job is not None,
                 paused=paused,
+                cut_off=cut_off,
                 answers=connection.since(self.watched_since).answers,
                 been_up=self._been_up,
                 formed=self._formed,

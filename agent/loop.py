@@ -375,6 +375,7 @@ class Loop:
             verdict.status,
             verdict.since if verdict.well else None,
             paused=self._membership.paused,
+            cut_off=self._nodedown.cut_off,
             can_form=self._session.connected,
             app_stopped_since=self._upkeep.app_stopped_since,
         )

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from rabbitkeeper.agent.doubts import Doubts, Sight
+from rabbitkeeper.agent.doubts import SETTLE, Doubts, Sight
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.rabbitmqctl import DroppedNodes, RabbitmqCtl
 
@@ -42,6 +42,17 @@ class Nodedown:
         self._doubts = Doubts()
         self._job: tuple[frozenset[str], Work] | None = None
         self._found: DroppedNodes | None = None
+        self._asked_because_away = False
+        self._nodes = 1  # of the cluster
+        self._cut_off = False
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether our broker is the one that is cut off, with too few others for a majority, or may be.
+
+        From the question until ZooKeeper has been back for a moment.
+        """
+        return self._cut_off or (self._asked_because_away and self._job is not None)
 
     def turn(self, now: float, sight: Sight) -> float | None:
         """Ask after the nodes that have come into doubt, if there are any.
@@ -55,11 +66,16 @@ class Nodedown:
         """
         self._collect(now)
         self._doubts = self._doubts.seen(sight, now)
+        self._nodes = 1 if sight.cluster is None else len(sight.cluster.nodes)
+        if self._cut_off and sight.registered and now >= (sight.connected_since or now) + SETTLE:
+            LOG.info("ZooKeeper is there again: the broker is looked after as ever")
+            self._cut_off = False
         if self._job is not None:
             return None
         nodes = self._doubts.due(now)
         if nodes:
             self._found = None
+            self._asked_because_away = sight.connected_since is None
             job = self._launch("nodedown", lambda: self._ask(nodes), self._wake)
             self._job = (frozenset(nodes), job)
             return None
@@ -85,4 +101,10 @@ class Nodedown:
                 LOG.warning("%s does not answer, and the broker has dropped it: %s", node, reason)
             elif node in found.answering:
                 LOG.info("%s still answers the broker, and is left alone: %s", node, reason)
+        if self._asked_because_away and 2 * (len(found.answering) + 1) <= self._nodes:
+            LOG.warning(
+                "this side is cut off: the broker pauses until the network is back, "
+                "and is neither ended nor started until ZooKeeper is"
+            )
+            self._cut_off = True
         self._doubts = self._doubts.answered(found.answering, now).settled(nodes - found.answering)

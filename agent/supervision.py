@@ -34,6 +34,7 @@ class Supervised:
     status: MemberStatus  # by the last verdict
     busy: bool = False  # a step is under way
     paused: bool = False  # the group is
+    cut_off: bool = False  # from most of the others
     answers: bool = False  # a live broker is there now
     been_up: bool = False  # it has answered since it was started
     formed: bool = False  # it is in the cluster since it was started
@@ -62,7 +63,9 @@ def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
     """
     if broker.busy:
         return Plan(Step.NOTHING)
-    if not broker.paused:
+    # A broker that is cut off pauses until it is not, which takes it a while and looks like hanging. Started
+    # anew among none, it could take itself for the last of its cluster, and go its own way.
+    if not broker.paused and not broker.cut_off:
         planned = _of_the_process(broker, now, boot_timeout)
         if planned is not None:
             return planned

@@ -76,7 +76,7 @@ class Case:
         self, connection: ConnectionFacts = DOWN, status: MemberStatus = MemberStatus.STARTING
     ) -> FormationFacts:
         _, formation = self.keeper.look(self.now, connection)
-        self.keeper.act(self.now, connection, status, None, paused=False, can_form=True)
+        self.keeper.act(self.now, connection, status, None, paused=False, cut_off=False, can_form=True)
         return formation
 
 
@@ -226,7 +226,9 @@ def test_an_operators_restart_or_the_end_of_a_pause_begins_anew() -> None:
     given_up(case)
     for paused in (True, False):
         case.keeper.look(case.now, DOWN)
-        case.keeper.act(case.now, DOWN, MemberStatus.STOPPED, None, paused=paused, can_form=True)
+        case.keeper.act(
+            case.now, DOWN, MemberStatus.STOPPED, None, paused=paused, cut_off=False, can_form=True
+        )
     assert case.driver.starts == 12
 
 

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import cast
 
 import pytest
-from test_doubts import ALL, B_GONE, CUT_OFF
+from test_doubts import ALL, B_GONE, CUT_OFF, member, view
 
-from rabbitkeeper.agent.doubts import AGAIN, FAILED
+from rabbitkeeper.agent.doubts import AGAIN, FAILED, SETTLE
 from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.rabbitmqctl import DroppedNodes, NodeNotRunning, RabbitmqCtl
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
@@ -130,3 +131,32 @@ def test_a_member_that_is_back_when_the_answer_comes_is_not_spoken_of(
     broker.calls[0].end()
     assert nodedown.turn(101.0, ALL) is None
     assert caplog.text == ""
+
+
+def test_a_broker_that_is_cut_off_is_let_alone_until_zookeeper_is_back(
+    broker: Broker, nodedown: Nodedown
+) -> None:
+    broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
+    nodedown.turn(100.0, CUT_OFF)
+    assert nodedown.cut_off, "it may be, while it is asked"
+    broker.calls[0].end()
+    nodedown.turn(101.0, CUT_OFF)
+    nodedown.turn(150.0, replace(CUT_OFF, broker_up=False))
+    assert nodedown.cut_off
+    nodedown.turn(200.1, replace(ALL, connected_since=200.0))
+    assert nodedown.cut_off, "its broker may yet need a moment"
+    nodedown.turn(200.0 + SETTLE, replace(ALL, connected_since=200.0))
+    assert not nodedown.cut_off
+
+
+def test_who_has_a_majority_or_zookeeper_is_not_cut_off(broker: Broker, nodedown: Nodedown) -> None:
+    broker.answer = DroppedNodes(B, frozenset({"rabbit@c"}))
+    nodedown.turn(100.0, CUT_OFF)
+    broker.calls[0].end()
+    nodedown.turn(101.0, CUT_OFF)
+    assert not nodedown.cut_off
+    broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
+    nodedown.turn(300.0, replace(ALL, view=view(member("a")), connected_since=290.0))
+    broker.calls[1].end()
+    nodedown.turn(301.0, replace(ALL, view=view(member("a")), connected_since=290.0))
+    assert not nodedown.cut_off

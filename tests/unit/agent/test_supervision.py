@@ -73,6 +73,12 @@ def test_a_pause_leaves_the_process_alone() -> None:
     assert step(replace(WELL, running=False, answers=False, paused=True)) is Step.NOTHING
 
 
+def test_a_broker_that_is_cut_off_is_neither_ended_nor_started() -> None:
+    """It is seen in ``tests/faults``: killed while it paused, it booted alone and made a partition."""
+    assert step(replace(WELL, status=Status.HUNG, cut_off=True)) is Step.NOTHING
+    assert step(replace(WELL, running=False, answers=False, cut_off=True)) is Step.NOTHING
+
+
 def test_one_thing_at_a_time() -> None:
     assert step(replace(WELL, running=False, answers=False, busy=True)) is Step.NOTHING
 
