@@ -17,6 +17,11 @@ from rabbitkeeper.agent.connect_failure import classify
 from rabbitkeeper.agent.local_canary import LocalCanary
 from rabbitkeeper.agent.observation import ConnectFailure
 
+# pika waits for as long as the system does to look a name up: most of a minute while a network is cut off.
+# The steps after that have connect_timeout each: TCP, and TLS and AMQP together.
+_STEPS = 2.0
+_MARGIN = 0.5  # seconds until pika has told that a step took too long
+
 _HEARTBEAT = 20  # seconds; closes what no canary watches, such as a connection that was given up
 
 
@@ -29,7 +34,7 @@ class ProbeSettings:
         hung_after: seconds of silence that matter to the judge: it is woken then.
         fall: failed attempts, and
         rise: confirmed canaries, that matter to the judge.
-        connect_timeout: seconds for one connection, from TCP to the open vhost.
+        connect_timeout: seconds for TCP, and as many again until the vhost is open.
     """
 
     host: str
@@ -117,6 +122,7 @@ class Link:
             on_close_callback=self._broken,
             custom_ioloop=loop,
         )
+        self._patience = loop.call_later(settings.connect_timeout * _STEPS + _MARGIN, self._give_up)
 
     @property
     def version(self) -> str | None:
@@ -140,6 +146,7 @@ class Link:
     def _opened(self, connection: pika.SelectConnection) -> None:
         if self._closing:
             return
+        self._loop.remove_timeout(self._patience)
         self.connection = connection
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
@@ -154,6 +161,15 @@ class Link:
         if not self._closing:
             self._events.link_failed(self, *classify(error))
 
+    def _give_up(self) -> None:
+        if not self._closing:
+            self.close()
+            self._events.link_failed(
+                self,
+                ConnectFailure.REFUSED,
+                f"the host {self.settings.host} is not found: looking it up takes too long",
+            )
+
     def _broken(self, _connection: Any, error: BaseException) -> None:
         self.connection = None
         self._ended()
@@ -161,6 +177,7 @@ class Link:
             self._events.link_broken(self, classify(error)[1])
 
     def _ended(self) -> None:
+        self._loop.remove_timeout(self._patience)
         if self._on_closed is not None:
             self._on_closed()
 

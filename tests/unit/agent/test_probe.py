@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,31 @@ def test_silence_at_the_door_is_told_from_refusal_and_adds_up(
     assert facts.failure is ConnectFailure.SILENT
     facts = one.until(lambda facts: facts.silent >= 0.4)
     assert facts.up_since is None
+
+
+def test_a_name_that_takes_too_long_to_look_up_is_looked_up_again(
+    probed: Callable[..., Probed], mute: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A mock: a resolver that does not answer, as while the network is cut off, cannot be made for one test.
+    asked: list[object] = []
+    network_is_back = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def unanswered(*arguments: Any, **options: Any) -> Any:
+        asked.append(options)
+        if len(asked) == 1:
+            network_is_back.wait(LONG * 3)
+        return look_up(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unanswered)
+    try:
+        one = probed(mute, connect_timeout=0.1)
+        facts = one.until(lambda facts: facts.failures > 0)
+        assert facts.failure is ConnectFailure.REFUSED
+        assert facts.error == "the host 127.0.0.1 is not found: looking it up takes too long"
+        one.until(lambda facts: facts.failure is ConnectFailure.SILENT)  # it has got there
+    finally:
+        network_is_back.set()
 
 
 def test_a_peer_that_hangs_up_is_no_broker(probed: Callable[..., Probed]) -> None:
