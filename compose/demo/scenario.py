@@ -39,6 +39,7 @@ class Fault(Generic[AnyStage]):
         repair: what somebody has to do about it; None: nothing.
         target: what is broken when a member is chosen: the member itself, as a rule.
         repaired: the sentence for the repair, with ``{target}``.
+        absence: seconds until it is repaired.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Fault(Generic[AnyStage]):
     repair: Callable[[AnyStage, str], None] | None = None
     target: Callable[[AnyStage, str], str] = _the_member
     repaired: str = "{target} is started again"
+    absence: float = ABSENCE
 
 
 class Scenario(Generic[AnyStage]):
@@ -104,7 +106,7 @@ class Scenario(Generic[AnyStage]):
         fault.strike(self._stage, target)
         absent = 0.0
         if fault.repair is not None:
-            self._pause(ABSENCE)
+            self._pause(fault.absence)
             self._say(fault.repaired.format(target=target))
             absent = time.monotonic() - struck
             fault.repair(self._stage, target)
