@@ -1,0 +1,61 @@
+"""What the fault tests look at: the group, its leaders in their order, and the account of all messages."""
+
+import time
+from collections.abc import Callable
+
+from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.observer import LeaderSeen, Observer
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.store import Store
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
+        time.sleep(0.02)
+
+
+def nothing_is_lost(load: Load) -> None:
+    """Every message was confirmed and delivered."""
+    assert load.finish(60) == frozenset()
+    load.check()
+    totals = load.totals()
+    assert load.failures == ()
+    assert totals.confirmed == totals.published == totals.delivered
+
+
+def whole(observer: Observer) -> LeaderSeen:
+    """The leader, once the group is whole."""
+    wait_for(observer.is_whole, "the group is whole", 120)
+    return observer.leaders[-1]
+
+
+def state(observer: Observer, member: str) -> MemberStatus | None:
+    """What is known of a member; None if it is not registered."""
+    view = observer.view
+    seen = None if view is None else view.members.get(member)
+    return None if seen is None else seen.record.state
+
+
+def reasons(observer: Observer, member: str) -> str:
+    view = observer.view
+    seen = None if view is None else view.members.get(member)
+    return "" if seen is None else "; ".join(seen.record.reasons)
+
+
+def the_history_agrees(local: Local, observer: Observer) -> None:
+    """Each epoch once and in order, and all that were seen to lead are in the history as they were seen."""
+    session = Session(local.zookeeper_hosts, name="test-history")
+    session.start(10)
+    try:
+        written = {entry.epoch: entry.to for entry in Store(session, local.group).history()}
+    finally:
+        session.close()
+    epochs = list(written)
+    assert epochs == sorted(set(epochs))
+    seen = {each.epoch: each.member for each in observer.leaders}
+    assert list(seen) == sorted(seen)
+    assert {epoch: written.get(epoch) for epoch in seen} == seen
