@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from rabbitkeeper.compose.demo.load import Load
-from rabbitkeeper.compose.demo.observer import LeaderSeen, Observer
+from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.demo.sightings import LeaderSeen
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.records import MemberStatus
 from rabbitkeeper.coordinator.session import Session
