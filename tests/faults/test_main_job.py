@@ -82,7 +82,7 @@ def test_the_leader_is_broken_and_its_clients_go_on(
     ("alarm", "clear"),
     [
         (("set_vm_memory_high_watermark", "0.00001"), ("set_vm_memory_high_watermark", "absolute", "512MiB")),
-        (("set_disk_free_limit", "900TB"), ("set_disk_free_limit", "50MB")),
+        (("set_disk_free_limit", "900000GB"), ("set_disk_free_limit", "50MB")),
     ],
     ids=["memory", "disk"],
 )
