@@ -71,9 +71,9 @@ def show() -> None:
 
 def main() -> int:
     verb = next(argument for argument in sys.argv[1:] if not argument.startswith("--"))
-    if (HERE / "hang").exists():
+    while (HERE / "hang").exists():
         (HERE / "hanging").touch()
-        time.sleep(3600)
+        time.sleep(0.1)
     if verb == "supervise":
         supervise()
     elif verb == "show":

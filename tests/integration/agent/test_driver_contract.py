@@ -269,9 +269,12 @@ def test_a_systemctl_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> None:
     stage = SystemdStage(tmp_path)
     driver = stage.driver(SERVES)
     (tmp_path / "hang").touch()
-    assert driver.observe() == BrokerProcess(running=None)
-    until((tmp_path / "hanging").exists, "systemctl is asked")
-    assert driver.observe() == BrokerProcess(running=None)
+    try:
+        assert driver.observe() == BrokerProcess(running=None)
+        until((tmp_path / "hanging").exists, "systemctl is asked")
+        assert driver.observe() == BrokerProcess(running=None)
+    finally:
+        (tmp_path / "hang").unlink()  # and so it ends
 
 
 def test_an_engine_that_does_not_answer_keeps_nobody_waiting(tmp_path: Path) -> None:
