@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rabbitkeeper.agent.node_name import NODE_NAME
 from rabbitkeeper.agent.observation import NodeState
 from rabbitkeeper.agent.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
-_NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
 _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
@@ -229,7 +229,7 @@ class RabbitmqCtl:
         """
         names = sorted(nodes)
         for name in names:
-            if not _NODE.fullmatch(name):  # it becomes part of a program
+            if not NODE_NAME.fullmatch(name):  # it becomes part of a program
                 raise RabbitmqCtlError(f"{name!r} is not an Erlang node name: nothing is asked of it")
         quoted = ",".join(f"'{name}'" for name in names)
         program = (
@@ -244,7 +244,7 @@ class RabbitmqCtl:
             raise RabbitmqCtlError(
                 f"rabbitmqctl eval on {self.node} did not print two lists but {output[:200]!r}"
             )
-        dropped, answering = (frozenset(_NODE.findall(each)) for each in found.groups())
+        dropped, answering = (frozenset(NODE_NAME.findall(each)) for each in found.groups())
         return DroppedNodes(dropped, answering)
 
     def node_state(self) -> NodeState:
