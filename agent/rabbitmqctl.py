@@ -162,6 +162,20 @@ class RabbitmqCtl:
             if "node_not_running" not in str(error):
                 raise
 
+    def replicas(self, vhost: str, queue: str) -> frozenset[str] | None:
+        """The nodes with a replica of a quorum queue, also of one without a leader; None: no such queue."""
+        for found in self._json("list_queues", "--vhost", vhost, "name", "members"):
+            if found["name"] == queue and found["members"]:
+                return frozenset(found["members"])
+        return None
+
+    def delete_queue(self, vhost: str, queue: str) -> None:
+        """Delete a queue and what is in it.
+
+        RabbitMQ asks its leader first, and deletes a quorum queue without one by force after five seconds.
+        """
+        self._run("delete_queue", queue, "--vhost", vhost)
+
     def quorum_critical(self) -> str | None:
         """What would be without a majority if this node ended: the tool's words; None if nothing would."""
         try:
