@@ -95,8 +95,8 @@ class Project:
     def down(self) -> None:
         """Remove containers, networks and volumes, whatever state they are in. Images stay. Idempotent.
 
-        If ``up`` was called and somebody has meanwhile taken down what it started and begun another demo of the
-        same name, that one is left alone.
+        If ``up`` was called and somebody has meanwhile taken down what it started and begun another demo of
+        the same name, that one is left alone.
         """
         containers, networks, volumes = self._everything()
         if self._own and containers and self._own.isdisjoint(one.id for one in containers):
