@@ -1,5 +1,7 @@
 """The SDK: producers and consumers that move to a healthy broker by themselves."""
 
+import logging
+
 from rabbitkeeper.client import events
 from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consumer import Consumer
@@ -50,3 +52,7 @@ __all__ = [
     "WrongThread",
     "events",
 ]
+
+# Whether and where something is logged is the application's to say; without any handler Python would print
+# warnings to stderr. At the top, for the client's ZooKeeper session logs below "rabbitkeeper.coordinator".
+logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
