@@ -13,6 +13,9 @@ With ``"members"`` a client also moves while nothing is broken, so that a member
 now and then, at a time of its own, it compares what its member carries with the mean, and moves with a
 chance that lets half of the excess go in one round. Where members do not say what they carry, one that has
 newly come is given its share once, one in so many clients, within one round.
+
+A member that is being drained is left before it ends: ``"members"`` and ``"site"`` do so at once, in the time
+that its agent leaves them. With ``"leader"`` it is the lead that moves, and the clients with it.
 """
 
 from collections.abc import Mapping
@@ -31,6 +34,7 @@ DEAD = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHA
 ROUND = 30.0  # seconds in which each client compares once
 TOLERANCE = 1.1  # times the mean, or the mean through it: what any member may carry and nobody moves
 EXCESS = 0.5  # of what it carries above the mean leaves it in one round
+LEAVING = 0.5  # seconds over which clients leave a draining member; its agent gives them 1 s before it closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,13 @@ class Targets:
         member = self.members.get(target.member)
         return member is not None and member.address == target.address and member.status in DEAD
 
+    def drains(self, target: Target) -> bool:
+        """Whether its agent says that it is being taken out of service. It still works for the moment."""
+        member = self.members.get(target.member)
+        return (
+            member is not None and member.address == target.address and member.status is MemberStatus.DRAINING
+        )
+
 
 class Placement:
     """One client's choice.
@@ -78,6 +89,7 @@ class Placement:
         self._site = site
         self._random = random
         self._compare_at = now + ROUND * random.uniform(0.5, 1.5)
+        self._leave_at = float("inf")  # when it leaves a member that drains
         self._newcomers: frozenset[str] = frozenset()  # that came in this round
         self._wish: Target | None = None
 
@@ -103,7 +115,9 @@ class Placement:
         elif leader is not None and all(target.member != leader.member for target in others):
             others.append(leader)
         if self._spread == "site":
-            others.sort(key=lambda target: target.site != self._site)
+            others.sort(
+                key=lambda target: (not self._is_near(target), target.status is MemberStatus.DRAINING)
+            )
         return others
 
     def view(self, before: Targets, targets: Targets, now: float) -> None:
@@ -122,6 +136,14 @@ class Placement:
 
     def wish(self, targets: Targets, current: Target, now: float) -> Target | None:
         """Where a client whose connection works would rather be; None: it is well where it is."""
+        if self._spread == "members" and now >= self._compare_at:
+            self._compare_at = now + ROUND * self._random.uniform(0.5, 1.5)
+            self._wish = self._compared(targets, current)
+            self._newcomers = frozenset()
+        if self._spread != "leader" and targets.drains(current):
+            return self._way_out(targets, current, now)
+        if self._leave_at < float("inf"):  # it drains no longer
+            self._leave_at, self._wish = float("inf"), None
         match self._spread:
             case "leader":
                 leader = targets.leader
@@ -132,12 +154,8 @@ class Placement:
                 if current.site == self._site:
                     return None
                 best = next(iter(self.candidates(targets)), None)
-                return None if best is None or best.site != self._site else best
+                return best if best is not None and self._is_near(best) else None
             case "members":
-                if now >= self._compare_at:
-                    self._compare_at = now + ROUND * self._random.uniform(0.5, 1.5)
-                    self._wish = self._compared(targets, current)
-                    self._newcomers = frozenset()
                 return self._wish
 
     def refused(self) -> None:
@@ -147,11 +165,31 @@ class Placement:
     def fulfilled(self) -> None:
         """The client is somewhere else now, by its wish or not."""
         self._wish = None
+        self._leave_at = float("inf")
 
     @property
     def compare_at(self) -> float:
         """When :meth:`wish` may have another answer by itself; seconds, monotonic."""
-        return self._compare_at if self._spread == "members" else float("inf")
+        return min(self._leave_at, self._compare_at if self._spread == "members" else float("inf"))
+
+    def _is_near(self, target: Target) -> bool:
+        """Of the client's own site, and there to stay."""
+        return target.site == self._site and target.status is not MemberStatus.DRAINING
+
+    def _way_out(self, targets: Targets, current: Target, now: float) -> Target | None:
+        others = [
+            target
+            for target in self.candidates(targets)
+            if target.status is MemberStatus.RUNNING and target.address != current.address
+        ]
+        if not others:
+            self._leave_at = float("inf")  # until the group changes
+            return None
+        if self._leave_at == float("inf"):
+            self._leave_at = now + LEAVING * self._random.random()
+        if self._wish is None and now >= self._leave_at:
+            self._wish = others[0]
+        return self._wish
 
     def _compared(self, targets: Targets, current: Target) -> Target | None:
         well = [target for target in targets.members.values() if target.status is MemberStatus.RUNNING]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rabbitkeeper.client.placement import ROUND, Placement, Spread, Target, Targets
+from rabbitkeeper.client.placement import LEAVING, ROUND, Placement, Spread, Target, Targets
 from rabbitkeeper.coordinator.records import MemberStatus
 
 CLIENTS = 1000
@@ -82,6 +82,62 @@ def test_a_refused_wish_is_dropped_until_the_next_round() -> None:
     assert place.wish(targets, A, now) is None
 
 
+# -- a member that drains
+
+
+def leaves(place: Placement, targets: Targets, current: Target) -> Target | None:
+    """Where the client goes in the time that a draining member leaves it."""
+    place.wish(targets, current, 0.0)
+    return place.wish(targets, current, place.compare_at)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_client_that_spreads_leaves_a_draining_member_for_a_running_one(seed: int) -> None:
+    place = Placement("members", None, Random(seed), 0.0)
+    targets = group(member("a", MemberStatus.DRAINING), member("b", MemberStatus.ALARMED), C)
+    assert place.wish(targets, A, 0.0) is None, "at a time of its own"
+    assert 0 < place.compare_at <= LEAVING
+    assert place.wish(targets, A, place.compare_at) == C
+    place.refused()
+    assert place.wish(targets, A, LEAVING) == C, "it does not wait for the next round"
+    place.fulfilled()
+    assert place.wish(targets, C, LEAVING) is None
+
+
+def test_a_client_stays_on_a_draining_member_when_there_is_no_better_one() -> None:
+    place = placement("members")
+    targets = group(member("a", MemberStatus.DRAINING), member("b", MemberStatus.ALARMED))
+    for _ in range(5):
+        now = place.compare_at
+        assert place.wish(targets, A, now) is None
+        assert place.compare_at > now, "it looks again later, not all the time"
+
+
+def test_a_member_that_drains_no_longer_is_not_left() -> None:
+    place = placement("members")
+    assert leaves(place, group(member("a", MemberStatus.DRAINING), B), A) == B
+    assert place.wish(group(A, B), A, 1.0) is None
+
+
+def test_a_client_of_a_site_leaves_its_draining_member_and_does_not_come_back_to_it() -> None:
+    near, far = member("near", site="x"), member("far", site="y")
+    draining = member("near", MemberStatus.DRAINING, site="x")
+    second = member("second", site="x")
+    assert leaves(placement("site", "x"), group(draining, second, far, leader="far"), near) == second
+    place, targets = placement("site", "x"), group(draining, far, leader="near")
+    assert leaves(place, targets, near) == far
+    place.fulfilled()
+    assert place.wish(targets, far, 2.0) is None
+    assert place.candidates(targets)[0] == far
+    assert place.wish(group(near, far), far, 3.0) == near, "it is back"
+
+
+def test_by_default_clients_leave_a_draining_member_with_the_lead() -> None:
+    place, draining = placement("leader"), member("a", MemberStatus.DRAINING)
+    assert leaves(place, group(draining, B, leader="a"), A) is None
+    assert place.wish(group(draining, B, leader="b"), A, 0.0) == B
+
+
 # -- a thousand clients
 
 
@@ -123,6 +179,10 @@ class Crowd:
         self.look()
         for number in gone:
             self.at[number] = self.first(self.places[number])
+
+    def drain(self, name: str) -> None:
+        self.members[name] = member(name, MemberStatus.DRAINING)
+        self.look()
 
     def come(self, name: str) -> None:
         self.members[name] = member(name, instance="2")
@@ -180,3 +240,15 @@ def test_all_clients_at_once_do_not_fall_upon_the_one_empty_node(loads: bool) ->
     assert crowd.share["c"] < 0.5, (
         "half of all are those that have lost their node, and not all of them go there"
     )
+
+
+@pytest.mark.parametrize("loads", [False, True])
+def test_a_draining_node_is_left_in_time_and_has_its_share_again_when_it_is_back(loads: bool) -> None:
+    crowd = Crowd("abc", loads=loads, seed=7)
+    crowd.drain("a")
+    crowd.run(1.0)
+    assert crowd.share["a"] == 0
+    assert max(crowd.share.values()) < 0.65
+    crowd.come("a")
+    crowd.run(8 * ROUND)
+    assert 0.5 / 3 < crowd.share["a"] < 1.7 / 3
