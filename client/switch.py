@@ -28,6 +28,7 @@ from rabbitkeeper.client.retry import Retry
 from rabbitkeeper.coordinator.records import MemberStatus
 
 MOVE_RETRY = 1.0  # seconds between attempts to move while the current link works
+SETTLED = 1.0  # seconds after which the loss of a link counts as the first failure of its broker again
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
 
 
@@ -97,6 +98,7 @@ class Switch:
         self._placement = placement or Placement("leader", None, random, now)
         self._links = 0
         self._failures: dict[str, _Failures] = {}  # by address
+        self._ready_at = now  # since when the current link is that
         self._retry_at = now  # when the next attempt is due, whatever its target
 
     def view(self, targets: Targets, now: float) -> list[Order]:
@@ -119,10 +121,12 @@ class Switch:
         """Link ``link`` is open and takes publishes."""
         if self.next is None or self.next[0] != link:
             return []
-        retire = self.current[0] if self.current is not None else None
-        urgent = self.current is not None and self._gone(self.current[1])
+        retire, urgent = None, False
+        if self.current is not None:
+            retire, urgent = self.current[0], self._gone(self.current[1])
+            self._failures.pop(self.current[1].address, None)
         self.current, self.next = self.next, None
-        self._failures.pop(self.current[1].address, None)
+        self._ready_at = now
         self._placement.fulfilled()
         self._enter(Phase.LIVE, now)
         return [Promote(link, self.current[1], retire, urgent), *self.tick(now)]
@@ -138,10 +142,7 @@ class Switch:
                 self._retry_at = now + self._random.uniform(0, MOVE_RETRY)
             return self.tick(now)
         if self.current is not None and self.current[0] == link:
-            self._penalize(self.current[1].address, now)
-            self.current = None
-            self.lost_at = now
-            self._enter(Phase.SWITCHING, now)
+            self._leave(self.current[1].address, now)
             return self.tick(now)
         return []
 
@@ -243,11 +244,17 @@ class Switch:
     def _lose(self, why: str, now: float) -> list[Order]:
         assert self.current is not None  # noqa: S101
         link, target = self.current
-        self._penalize(target.address, now)
+        self._leave(target.address, now)
+        return [Abort(link, why)]
+
+    def _leave(self, address: str, now: float) -> None:
+        """The current link, to ``address``, is none any more, and there is no other."""
+        if now - self._ready_at >= SETTLED:  # a broker that ends each link at once is not tried all the time
+            self._failures.pop(address, None)
+        self._penalize(address, now)
         self.current = None
         self.lost_at = now
         self._enter(Phase.SWITCHING, now)
-        return [Abort(link, why)]
 
     def _enter(self, phase: Phase, now: float) -> None:
         if phase is not self.phase:

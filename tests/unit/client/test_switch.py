@@ -10,6 +10,7 @@ from rabbitkeeper.client.placement import Target, Targets
 from rabbitkeeper.client.retry import MAXIMUM
 from rabbitkeeper.client.switch import (
     LEADERLESS_GRACE,
+    SETTLED,
     Abort,
     Open,
     Order,
@@ -129,6 +130,27 @@ def test_when_all_are_away_each_is_tried_again_within_the_longest_pause() -> Non
             now = max(due, now + 0.001)
             orders = switch.tick(now)
     assert {name for _, name in tried if _ > 15.0} == {"a", "b", "c"}
+
+
+def test_a_broker_that_ends_each_link_at_once_is_not_tried_all_the_time() -> None:
+    switch, now, losses = live_on_a(), 1.2, 0
+    switch.view(group("a", 1, A), now)
+    orders = switch.failed(1, now)
+    while now < 20.0:
+        for order in orders:
+            assert isinstance(order, Open)
+            switch.ready(order.link, now)
+            orders = switch.failed(order.link, now + 0.01)
+            losses += 1
+            break
+        else:
+            now = max(now + 0.01, switch.wake_at(now))
+            orders = switch.tick(now)
+    assert losses < 100, "pauses grow to a second"
+    (order,) = orders or switch.tick(now + MAXIMUM)
+    assert isinstance(order, Open)
+    switch.ready(order.link, 30.0)
+    assert switch.failed(order.link, 30.0 + SETTLED), "a link that has lasted is replaced at once"
 
 
 def test_a_member_that_is_well_again_is_tried_without_waiting_out_the_pause() -> None:
