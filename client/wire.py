@@ -326,11 +326,13 @@ class Link:
             connection.close()
 
     def close(self) -> None:
-        """Close in an orderly way, for :data:`CLOSE_TIMEOUT` seconds at the most."""
+        """Close in an orderly way, for :data:`CLOSE_TIMEOUT` seconds at the most; one that is not open yet,
+        at once (pika 1.4 fails over a ``close`` during the opening handshake)."""
+        if not self.is_open:
+            self.abort()
+            return
         self._forget()
         connection = self._connection
-        if connection.is_closed or connection.is_closing:
-            return
         connection.close()
 
         def drop() -> None:
