@@ -83,7 +83,7 @@ class Subscription:
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
-        self._patient_until = 0.0  # a queue that is not found may yet be declared
+        self._patient_until = 0.0  # a queue that is not found may yet be declared (again)
         self._missing_since: float | None = None
         self._why = "it was never started"
         self._wanted = True
@@ -275,6 +275,7 @@ class Subscription:
             return
         if self._missing_since is None:
             self._missing_since = now
+        if was_active or lost.code != NOT_FOUND:  # it was there a moment ago
             self._patient_until = now + MISSING_GRACE
         error = self._final(lost, was_active)
         if error is not None or was_active:

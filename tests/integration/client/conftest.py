@@ -5,9 +5,12 @@ that do that by themselves are in the tests of the whole.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
 
 from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
@@ -33,7 +36,7 @@ class Announcer:
             self.status(name, MemberStatus.RUNNING)
         self.lead("node1")
 
-    def status(self, name: str, status: MemberStatus) -> None:
+    def status(self, name: str, status: MemberStatus, connections: int | None = None) -> None:
         path = self.paths.member(name)
         record = MemberRecord(
             name=name,
@@ -44,6 +47,7 @@ class Announcer:
             amqps=self.amqps,
             state=status,
             since=utcnow(),
+            load={} if connections is None else {"connections": connections},
         )
         znode = self.session.stat(path)
         if znode is None:
@@ -69,6 +73,32 @@ class Announcer:
     def address(self, name: str) -> str:
         host, port = self.local.amqp(name)
         return f"{host}:{port}"
+
+    @contextmanager
+    def nobody_there(self) -> Iterator[None]:
+        """All agents say that their brokers have stopped: clients leave, and are back afterwards."""
+        for name in self.members:
+            self.status(name, MemberStatus.STOPPED)
+        try:
+            yield
+        finally:
+            for name in self.members:
+                self.status(name, MemberStatus.RUNNING)
+
+    @contextmanager
+    def stranger(self, name: str = "node1") -> Iterator[BlockingChannel]:
+        """A channel of somebody who uses pika alone; closed at the end, if he has not done it himself."""
+        host, port = self.local.amqp(name)
+        connection = pika.BlockingConnection(
+            pika.ConnectionParameters(
+                host, port, credentials=pika.PlainCredentials(*self.local.credentials), heartbeat=0
+            )
+        )
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
 
     def client(self, **options: Any) -> Client:
         return Client(self.local.zookeeper_hosts, GROUP, self.local.credentials, **options)

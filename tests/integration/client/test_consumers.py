@@ -34,15 +34,9 @@ def publish(client: Client, name: str, count: int) -> None:
 
 def depth(announcer: Announcer, name: str) -> int:
     """Messages that are ready or unacked, as the broker counts them."""
-    host, port = announcer.local.amqp("node2")
-    connection = pika.BlockingConnection(
-        pika.ConnectionParameters(host, port, credentials=pika.PlainCredentials(*announcer.local.credentials))
-    )
-    try:
-        found: int = connection.channel().queue_declare(name, passive=True).method.message_count
+    with announcer.stranger("node2") as channel:
+        found: int = channel.queue_declare(name, passive=True).method.message_count
         return found
-    finally:
-        connection.close()
 
 
 def empties(client: Client, announcer: Announcer, name: str) -> None:
@@ -222,16 +216,14 @@ def test_arguments_that_mean_nothing_are_refused_at_once(
 # -- what brokers do to consumers
 
 
-def test_a_deleted_queue_is_told_and_ends_its_consumer(client: Client) -> None:
+def test_a_deleted_queue_is_told_and_ends_its_consumer(client: Client, announcer: Announcer) -> None:
     client.declare(Queue("doomed"), Queue("spared"))
     events: list[Event] = []
     client.on_event(events.append)
     doomed, spared = client.consume("doomed"), client.consume("spared")
     wait_for(lambda: client.status().consumers == 2, "both consume")
-    parameters = client.leader.parameters()
-    connection = pika.BlockingConnection(parameters)
-    connection.channel().queue_delete("doomed")
-    connection.close()
+    with announcer.stranger() as stranger:
+        stranger.queue_delete("doomed")
     with pytest.raises(TopologyError, match="doomed"):
         doomed.get(30)
     wait_for(
