@@ -108,9 +108,8 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
         warnings += management.failed
         if observation.connection.blocked is None:
             warnings += _alarms(observation)
-    for more in (management.problem, observation.canary):
-        if more is not None:
-            warnings.append(more)
+    if management.problem is not None:
+        warnings.append(management.problem)
     return tuple(warnings)
 
 

@@ -9,9 +9,11 @@ The layout is AMQP 0-9-1's, sections 2.3.5 (frames), 4.2.6 (content) and ``basic
 
 from collections.abc import Callable
 from struct import Struct
+from typing import Any
 
-Delivery = tuple[int, bool, bytes, bytes, bytes]
-"""Delivery tag; whether it is redelivered; exchange and routing key, encoded; properties, encoded; body."""
+Delivery = tuple[int, bool, bytes, Any, bytes]
+"""Delivery tag; whether it is redelivered; exchange and routing key, encoded; properties, encoded, or as pika
+has decoded them; body."""
 
 _FRAME: Callable[[bytes, int], tuple[int, int, int]] = Struct(
     ">BHI"

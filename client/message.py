@@ -28,8 +28,8 @@ class Message:
 
     __slots__ = (
         "_answers",
-        "_encoded",
         "_envelope",
+        "_found",
         "_on_ack",
         "_properties",
         "answered",
@@ -46,7 +46,7 @@ class Message:
         answers: Answers,
         on_ack: Callable[["Message"], None] | None = None,
     ) -> None:
-        self.delivery_tag, self.redelivered, self._envelope, self._encoded, self.body = delivery
+        self.delivery_tag, self.redelivered, self._envelope, self._found, self.body = delivery
         self.queue = queue
         self.answered = False
         self._answers = answers
@@ -67,7 +67,7 @@ class Message:
     def properties(self) -> Any:
         """The publisher's: ``pika.BasicProperties``."""
         if self._properties is None:
-            self._properties = decode_properties(self._encoded)
+            self._properties = decode_properties(self._found)
         return self._properties
 
     @property

@@ -593,18 +593,24 @@ class Channel:
             self._channel.basic_nack(tag, requeue=requeue)
 
 
-def decode_properties(encoded: bytes) -> BasicProperties:
-    """Properties as a content header has them."""
+def decode_properties(found: Any) -> BasicProperties:
+    """Properties as a content header has them, or as pika has decoded them already."""
+    if isinstance(found, BasicProperties):
+        return found
     properties: BasicProperties = BasicProperties()
-    properties.decode(encoded)
+    properties.decode(found)
     return properties
 
 
 def _delivery(method: Any, properties: BasicProperties, body: bytes) -> Delivery:
-    """What pika has decoded, as :mod:`decoding` would have."""
+    """What pika has decoded, as :mod:`decoding` would have it.
+
+    The properties stay as they are: what could not be encoded again would end the connection, and each later
+    one that the message is delivered over.
+    """
     exchange, key = method.exchange.encode(), method.routing_key.encode()
     envelope = bytes([len(exchange)]) + exchange + bytes([len(key)]) + key
-    return method.delivery_tag, bool(method.redelivered), envelope, b"".join(properties.encode()), body
+    return method.delivery_tag, bool(method.redelivered), envelope, properties, body
 
 
 RECEIVE = 65536  # octets a read; pika's 4,096 are ten messages of a usual size

@@ -101,11 +101,10 @@ def run(
             seed=seed,
         )
         if watch is not None:
-            traffic.resume()
             screen.say(f"left running until Ctrl-C: {addresses}")
             screen.close()
             watch(report)
-            _wait_for_end(project)
+            _wait_for_interrupt()
         return report
     finally:
         screen.close()
@@ -128,10 +127,9 @@ def await_whole(sightings: RemoteSightings, timeout: float) -> None:
         time.sleep(0.1)
 
 
-def _wait_for_end(project: Project) -> None:
-    """Until an interrupt, or until somebody else has taken the demo down."""
+def _wait_for_interrupt() -> None:
     try:
-        while project.is_ours():
+        while True:
             time.sleep(1)
     except KeyboardInterrupt:
         pass

@@ -8,14 +8,18 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pika
 import pytest
+from pika.adapters.select_connection import SelectConnection
 
 from rabbitkeeper.client import (
+    Binding,
     Blocked,
     Client,
     Closed,
@@ -28,8 +32,9 @@ from rabbitkeeper.client import (
     Receipt,
     Unroutable,
     WrongThread,
+    wire,
 )
-from rabbitkeeper.client import sender as senders
+from rabbitkeeper.client.sender import FastSender, PlainSender
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.records import MemberStatus
@@ -68,6 +73,29 @@ ssl_options.keyfile = {certificates / "127.0.0.1.key"}
         announcer.session.close()
 
 
+class OtherTransport:
+    """pika's, but it does not say how much waits for the socket."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "get_write_buffer_size":
+            raise AttributeError(name)
+        return getattr(self._transport, name)
+
+
+class OtherPika(SelectConnection):
+    """As a later pika might be: the private parts that publishing and consuming are fast by are not there."""
+
+    def _init_connection_state(self) -> None:
+        super()._init_connection_state()
+        self.bytes_received = 0.0  # type: ignore[assignment]
+
+    def _proto_connection_made(self, transport: Any) -> None:
+        super()._proto_connection_made(OtherTransport(transport))
+
+
 @pytest.fixture(params=["plain", "tls", "without pika's private parts"])
 def client(
     announcer: Announcer, certificates: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -77,9 +105,19 @@ def client(
     if request.param == "tls":
         options["tls"] = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     if request.param.startswith("without"):
-        monkeypatch.setattr(senders, "_missing", lambda _channel: "is another")
+        monkeypatch.setattr(wire, "SelectConnection", OtherPika)
     with announcer.client(**options) as client:
+        assert uses_private_parts(client) is not request.param.startswith("without")
         yield client
+
+
+def uses_private_parts(client: Client) -> bool:
+    line = client._engine._lines.get(client._engine._current)
+    assert line is not None
+    assert line.publishing is not None
+    fast = line.link._decoder is not None
+    assert type(line.publishing._sender) is (FastSender if fast else PlainSender)
+    return fast
 
 
 @pytest.fixture
@@ -183,6 +221,58 @@ def test_a_full_window_on_the_io_thread_is_an_error_not_a_deadlock(announcer: An
         client.publish_nowait("", "full-window", b"first").add_done_callback(two_more)
         assert done.wait(20)
         assert "window is full" in str(caught[0])
+
+
+def test_properties_and_headers_of_all_types_arrive_as_pika_sends_them(
+    client: Client, announcer: Announcer
+) -> None:
+    headers = {
+        "text": "gr\u00fcn",
+        "bytes": b"\x00\xff",
+        "yes": True,
+        "small": -1,
+        "large": 2**40,
+        "price": Decimal("1.25"),
+        "when": datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
+        "nothing": None,
+        "list": [1, "x", None, {"deep": False}],
+        "table": {"inner": {"a": [b"b"]}},
+        "": "",
+    }
+    properties = pika.BasicProperties(
+        content_type="text/plain",
+        content_encoding="utf-8",
+        headers=headers,
+        delivery_mode=1,
+        priority=3,
+        correlation_id="c",
+        reply_to="r",
+        expiration="600000",
+        message_id="m",
+        timestamp=1_800_000_000,
+        type="t",
+        user_id=announcer.local.credentials[0],
+        app_id="a",
+        cluster_id="k",
+    )
+    client.declare(Exchange("types", "topic"), Queue("types", type="classic"), Binding("types", "types", "#"))
+    with announcer.stranger() as stranger:
+        for _ in range(2):
+            stranger.basic_publish("types", "a.b", b"body", properties)
+            client.publish("types", "a.b", b"body", properties)
+        as_pika_reads = [stranger.basic_get("types", auto_ack=True) for _ in range(2)]
+    as_we_read = list(islice(client.consume("types"), 2))
+    for message in as_we_read:
+        message.ack()
+    places = [(method.exchange, method.routing_key) for method, _properties, _body in as_pika_reads]
+    assert (
+        places + [(message.exchange, message.routing_key) for message in as_we_read] == [("types", "a.b")] * 4
+    )
+    found = [properties for _method, properties, _body in as_pika_reads]
+    found += [message.properties for message in as_we_read]
+    assert [vars(one) for one in found] == [vars(found[0])] * 4
+    assert found[0].headers.keys() == headers.keys()
+    assert as_we_read[1].body == as_pika_reads[1][2] == b"body"
 
 
 # -- refused
