@@ -7,6 +7,7 @@ from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.audience import Audience
 from rabbitkeeper.agent.broker import Broker
+from rabbitkeeper.agent.canary_renewal import CanaryRenewal
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.drivers import driver_for
@@ -101,6 +102,7 @@ def assemble(settings: Settings) -> Agent:
     upkeep = Upkeep(
         Inspection(driver.ctl.node_state, wake=wakeup.ring),
         Replicas(lambda: driver.ctl.grow(config.broker.node), wake=wakeup.ring),
+        CanaryRenewal(config.name, config.broker.vhost, driver.ctl, wake=wakeup.ring),
         node=config.broker.node,
         management=_management(config, probe, wakeup),
     )

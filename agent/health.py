@@ -108,8 +108,9 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
         warnings += management.failed
         if observation.connection.blocked is None:
             warnings += _alarms(observation)
-    if management.problem is not None:
-        warnings.append(management.problem)
+    for more in (management.problem, observation.canary):
+        if more is not None:
+            warnings.append(more)
     return tuple(warnings)
 
 

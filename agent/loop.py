@@ -210,7 +210,8 @@ class Loop:
             now, observation, self._policy, self._broker.process, self._membership.view
         )
         verdict = judge(observation, now, self._policy, self._verdict)
-        self._upkeep.tend(now, verdict, self._membership.view, formed=formation.formed)
+        current = self._session.connected and self._session.lease.valid(now)
+        self._upkeep.tend(now, verdict, self._membership.view, formed=formation.formed, current=current)
         if self._verdict is None or verdict.status is not self._verdict.status:
             self._since = utcnow()
         self._verdict = verdict

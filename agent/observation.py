@@ -143,4 +143,5 @@ class Observation:
     management: ManagementFacts = field(default_factory=ManagementFacts)
     node_name: str = ""  # this node's, as alarms name it
     cluster_size: int | None = None  # nodes that are recorded; None: not known, or not for long enough
+    canary: str | None = None  # what is done about a canary's queue without a leader: a sentence
     draining: str | None = None  # why this member is being taken out of service

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rabbitkeeper.agent.node_name import NODE_NAME
 from rabbitkeeper.agent.observation import NodeState
 from rabbitkeeper.agent.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
-_NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
 _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
@@ -162,6 +162,20 @@ class RabbitmqCtl:
             if "node_not_running" not in str(error):
                 raise
 
+    def replicas(self, vhost: str, queue: str) -> frozenset[str] | None:
+        """The nodes with a replica of a quorum queue, also of one without a leader; None: no such queue."""
+        for found in self._json("list_queues", "--vhost", vhost, "name", "members"):
+            if found["name"] == queue and found["members"]:
+                return frozenset(found["members"])
+        return None
+
+    def delete_queue(self, vhost: str, queue: str) -> None:
+        """Delete a queue and what is in it.
+
+        RabbitMQ asks its leader first, and deletes a quorum queue without one by force after five seconds.
+        """
+        self._run("delete_queue", queue, "--vhost", vhost)
+
     def quorum_critical(self) -> str | None:
         """What would be without a majority if this node ended: the tool's words; None if nothing would."""
         try:
@@ -229,7 +243,7 @@ class RabbitmqCtl:
         """
         names = sorted(nodes)
         for name in names:
-            if not _NODE.fullmatch(name):  # it becomes part of a program
+            if not NODE_NAME.fullmatch(name):  # it becomes part of a program
                 raise RabbitmqCtlError(f"{name!r} is not an Erlang node name: nothing is asked of it")
         quoted = ",".join(f"'{name}'" for name in names)
         program = (
@@ -244,7 +258,7 @@ class RabbitmqCtl:
             raise RabbitmqCtlError(
                 f"rabbitmqctl eval on {self.node} did not print two lists but {output[:200]!r}"
             )
-        dropped, answering = (frozenset(_NODE.findall(each)) for each in found.groups())
+        dropped, answering = (frozenset(NODE_NAME.findall(each)) for each in found.groups())
         return DroppedNodes(dropped, answering)
 
     def node_state(self) -> NodeState:

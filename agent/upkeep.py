@@ -1,11 +1,12 @@
-"""What the loop has done beside itself and not often: asking a node why it refuses, growing replicas, asking
-RabbitMQ's management API.
+"""What the loop has done beside itself and not often: asking a node why it refuses, growing replicas,
+declaring the canary's queue anew, asking the management API.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from rabbitkeeper.agent.canary_renewal import CanaryRenewal
 from rabbitkeeper.agent.health import HealthPolicy, Verdict, worth_asking
 from rabbitkeeper.agent.inspection import Inspection
 from rabbitkeeper.agent.management.load import Published
@@ -32,19 +33,26 @@ class Upkeep:
     """Belongs to the loop's thread; each part begins its own jobs.
 
     Args:
-        inspection, replicas: see there.
+        inspection, replicas, renewal: see there.
         node: the broker's Erlang node.
         management: polls the management API; None if it is not to be asked.
     """
 
     def __init__(
-        self, inspection: Inspection, replicas: Replicas, *, node: str, management: Management | None = None
+        self,
+        inspection: Inspection,
+        replicas: Replicas,
+        renewal: CanaryRenewal,
+        *,
+        node: str,
+        management: Management | None = None,
     ) -> None:
         self._node = node
         self._management = management
         self._published = Published()
         self._inspection = inspection
         self._replicas = replicas
+        self._renewal = renewal
         self._size: int | None = None
         self._size_since = 0.0
 
@@ -94,6 +102,7 @@ class Upkeep:
             cluster_size=self._size if lasts else None,
             management=facts,
             node_name=self._node,
+            canary=self._renewal.said,
         )
 
     @property
@@ -102,7 +111,9 @@ class Upkeep:
         facts = self._inspection.facts
         return facts.since if facts is not None and facts.state is NodeState.STOPPED else None
 
-    def tend(self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool) -> None:
+    def tend(
+        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool
+    ) -> None:
         """Do what is due.
 
         Args:
@@ -110,9 +121,11 @@ class Upkeep:
             verdict: of this turn.
             view: the last snapshot.
             formed: the node is in the cluster since its boot.
+            current: the snapshot is not out of date.
         """
         well = verdict.status is MemberStatus.RUNNING
         self._replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
+        self._renewal.turn(now, verdict, view if current else None)
 
 
 def _nodes(view: GroupView | None) -> Mapping[str, ClusterNode]:

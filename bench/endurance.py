@@ -148,10 +148,9 @@ class Endurance:
 
     def strike(self, number: int) -> None:
         """One failover."""
-        # A dead agent's session outlasts its successor's boot: the lead may become vacant only now.
         wait(lambda: self._observer.leader is not None, "somebody leads")
         leader = self._observer.leader or self._local.members[0]
-        local, pid = self._local, self._local.broker_pid(leader)
+        local, pid, instance = self._local, self._local.broker_pid(leader), self._instance(leader)
         faults: dict[str, Callable[[], object]] = {
             "broker killed": lambda: local.kill_broker(leader),
             "broker stopped": lambda: local.stop_broker(leader),
@@ -167,6 +166,11 @@ class Endurance:
         )
         # a stopped broker's last confirms may come after the signal was sent: its process must be another
         wait(lambda: local.broker_pid(leader) not in (pid, None), f"{leader} has another broker process")
+        if name == "agent and broker killed":
+            # What the dead agent said last stands there until its session ends, and its lead does too.
+            wait(
+                lambda: self._instance(leader) not in (instance, None), f"the new agent of {leader} is there"
+            )
         wait(self._observer.is_whole, "the group is whole again")
         whole = time.monotonic() - struck
         wait(
@@ -182,6 +186,11 @@ class Endurance:
             f"{self.samples[-1]}",
             flush=True,
         )
+
+    def _instance(self, member: str) -> str | None:
+        """Which run of a member's agent ZooKeeper knows."""
+        view = self._observer.view
+        return view.members[member].record.instance if view and member in view.members else None
 
     def finish(self) -> None:
         self._stopping.set()

@@ -5,6 +5,7 @@ from typing import Any
 
 from rabbitkeeper.agent.config.agent import OPERATION_TIMEOUT, WATCHDOG_MARGIN
 from rabbitkeeper.agent.state import AgentState
+from rabbitkeeper.coordinator.shown import shown, shown_members
 from rabbitkeeper.coordinator.view import GroupView
 
 STALLED = OPERATION_TIMEOUT + WATCHDOG_MARGIN  # seconds that a healthy loop may need to come round
@@ -125,27 +126,15 @@ def group(state: AgentState | None, now: float, silent: float) -> Answer:
 def _seen(view: GroupView) -> dict[str, Any]:
     lead = view.leader
     return {
-        "leader": None if lead is None else lead.record.model_dump(mode="json", exclude={"v"}),
+        "leader": None if lead is None else shown(lead.record),
         "leader_unreadable": view.leader_unreadable,
         "epoch": None if lead is None else lead.epoch,
-        "members": [
-            {
-                **member.record.model_dump(mode="json", exclude={"v"}),
-                "leader": lead is not None and lead.owner == member.owner,
-            }
-            for _, member in sorted(view.members.items())
-        ],
-        "cluster": None
-        if view.cluster is None
-        else view.cluster.record.model_dump(mode="json", exclude={"v"}),
+        "members": shown_members(view),
+        "cluster": None if view.cluster is None else shown(view.cluster.record),
         "config": None if view.config is None else view.config.record.settings,
-        "pause": None if view.pause is None else view.pause.model_dump(mode="json", exclude={"v"}),
-        "switchover": None
-        if view.switchover is None
-        else view.switchover.record.model_dump(mode="json", by_alias=True, exclude={"v"}),
-        "maintenance": None
-        if view.maintenance is None
-        else view.maintenance.record.model_dump(mode="json", exclude={"v"}),
+        "pause": None if view.pause is None else shown(view.pause),
+        "switchover": None if view.switchover is None else shown(view.switchover.record),
+        "maintenance": None if view.maintenance is None else shown(view.maintenance.record),
         "last_change": None
         if view.last_change is None
         else view.last_change.model_dump(mode="json", by_alias=True),

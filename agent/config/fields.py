@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from rabbitkeeper.agent.node_name import NODE_NAME
 from rabbitkeeper.coordinator.errors import InvalidName
 from rabbitkeeper.coordinator.paths import check_name
 
-_NODE = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9_.-]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 
@@ -41,7 +41,7 @@ def named(kind: str) -> AfterValidator:
 
 
 def node_name(value: str) -> str:
-    if not _NODE.fullmatch(value):
+    if not NODE_NAME.fullmatch(value):
         raise problem("", "is not an Erlang node name; give it as name@host, as in rabbit@host1")
     return value
 

@@ -101,10 +101,11 @@ def run(
             seed=seed,
         )
         if watch is not None:
+            traffic.resume()
             screen.say(f"left running until Ctrl-C: {addresses}")
             screen.close()
             watch(report)
-            _wait_for_interrupt()
+            _wait_for_end(project)
         return report
     finally:
         screen.close()
@@ -127,9 +128,10 @@ def await_whole(sightings: RemoteSightings, timeout: float) -> None:
         time.sleep(0.1)
 
 
-def _wait_for_interrupt() -> None:
+def _wait_for_end(project: Project) -> None:
+    """Until an interrupt, or until somebody else has taken the demo down."""
     try:
-        while True:
+        while project.is_ours():
             time.sleep(1)
     except KeyboardInterrupt:
         pass

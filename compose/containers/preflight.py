@@ -13,7 +13,7 @@ from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.settings import Settings
 
 OLDEST_COMPOSE = (2, 20)
-LEAST_MEMORY = 2.5  # GB that the engine must have; see docs/deployment.md for what was measured
+LEAST_MEMORY = 2.0  # GB that the engine must have; see docs/deployment.md for what was measured
 
 
 def connect() -> Any:

@@ -40,6 +40,7 @@ class Project:
     def __init__(self, name: str = NAME, client: Any = None) -> None:
         self.name = name
         self.client = preflight.connect() if client is None else client
+        self._own: frozenset[str] = frozenset()  # ids of the containers that `up` has started
 
     def check(self, settings: Settings) -> None:
         """Everything that can be known to go wrong, before anything is started.
@@ -85,10 +86,21 @@ class Project:
             DemoError: it failed, with what was said last.
         """
         self._compose(settings, "up", "--detach", "--no-build", remedy="nothing of it is left running")
+        self._own = frozenset(one.id for one in self.containers().values())
+
+    def is_ours(self) -> bool:
+        """Whether what ``up`` has started is there, not taken down, nor another of the same name."""
+        return bool(self._own) and self._own == {one.id for one in self.containers().values()}
 
     def down(self) -> None:
-        """Remove containers, networks and volumes, whatever state they are in. Images stay. Idempotent."""
+        """Remove containers, networks and volumes, whatever state they are in. Images stay. Idempotent.
+
+        If ``up`` was called and somebody has meanwhile taken down what it started and begun another demo of
+        the same name, that one is left alone.
+        """
         containers, networks, volumes = self._everything()
+        if self._own and containers and self._own.isdisjoint(one.id for one in containers):
+            return
         with ThreadPoolExecutor(max_workers=16) as pool:
             list(pool.map(lambda one: _gone(lambda: one.remove(force=True, v=True)), containers))
             list(pool.map(lambda one: _gone(one.remove), [*networks, *volumes]))

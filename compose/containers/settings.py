@@ -70,11 +70,6 @@ class Settings:
         return self.values["COMPOSE_PROFILES"]
 
     @property
-    def suite(self) -> str:
-        """Debian's release."""
-        return self.values["RABBITKEEPER_SUITE"]
-
-    @property
     def bind(self) -> str:
         """The address that the published ports are bound to."""
         return self.values["RABBITKEEPER_BIND"]

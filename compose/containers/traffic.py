@@ -160,6 +160,10 @@ class ContainerTraffic:
             time.sleep(0.05)
         return self._account.missing()
 
+    def resume(self) -> None:
+        """Start the producer again after :meth:`finish`; nobody keeps account of what it does then."""
+        self._producer.start()
+
     # -- inside
 
     def _take_produced(self, told: Mapping[str, Any], clock: Clock) -> None:

@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from rabbitkeeper.client import Client, NotAuthorized
+from rabbitkeeper.client import Client, NoLeader, NotAuthorized
 from rabbitkeeper.coordinator.errors import UnknownGroup, ZooKeeperUnreachable
 
 SECRETS = Path("/run/secrets")
@@ -47,7 +47,7 @@ def connect(name: str) -> Client:
     while True:
         try:
             return Client(zookeeper(), group(), application(), name=name)
-        except (NotAuthorized, UnknownGroup, ZooKeeperUnreachable) as error:
+        except (NoLeader, NotAuthorized, UnknownGroup, ZooKeeperUnreachable) as error:
             if time.monotonic() > deadline:
                 raise
             wait_because(error)

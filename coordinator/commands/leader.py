@@ -7,6 +7,7 @@ from rich.table import Table
 
 from rabbitkeeper.coordinator.cli import Target
 from rabbitkeeper.coordinator.output import age, clock, show
+from rabbitkeeper.coordinator.shown import shown
 from rabbitkeeper.coordinator.snapshot import GroupReader
 
 
@@ -31,4 +32,4 @@ def command(target: Target) -> None:
         ("cause", record.cause),
     ):
         table.add_row(key, value)
-    show(target.output, {**record.model_dump(mode="json", exclude={"v"}), "epoch": epoch}, table)
+    show(target.output, {**shown(record), "epoch": epoch}, table)

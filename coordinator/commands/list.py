@@ -7,6 +7,7 @@ from rich.text import Text
 from rabbitkeeper.coordinator.cli import Target
 from rabbitkeeper.coordinator.output import age, clock, show, table
 from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.shown import shown, shown_members
 from rabbitkeeper.coordinator.snapshot import GroupReader
 from rabbitkeeper.coordinator.view import GroupView
 
@@ -37,19 +38,9 @@ def content(group: str, view: GroupView) -> dict[str, object]:
         "leader": None if leader is None else leader.record.name,
         "epoch": None if leader is None else leader.epoch,
         "paused": view.pause is not None,
-        "switchover": None
-        if view.switchover is None
-        else view.switchover.record.model_dump(mode="json", by_alias=True, exclude={"v"}),
-        "maintenance": None
-        if view.maintenance is None
-        else view.maintenance.record.model_dump(mode="json", exclude={"v"}),
-        "members": [
-            {
-                **view.members[name].record.model_dump(mode="json", exclude={"v"}),
-                "leader": leader is not None and leader.owner == view.members[name].owner,
-            }
-            for name in sorted(view.members)
-        ],
+        "switchover": None if view.switchover is None else shown(view.switchover.record),
+        "maintenance": None if view.maintenance is None else shown(view.maintenance.record),
+        "members": shown_members(view),
         "problems": [*view.problems],
     }
 

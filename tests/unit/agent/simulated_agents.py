@@ -13,6 +13,7 @@ from simulated_zookeeper import Crashed, SimulatedSession, SimulatedZooKeeper, T
 
 from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.broker import Broker
+from rabbitkeeper.agent.canary_renewal import CanaryRenewal
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.inspection import Inspection
@@ -23,7 +24,7 @@ from rabbitkeeper.agent.nodedown import Nodedown
 from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, NodeState
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import MajorityRequest, Probe
-from rabbitkeeper.agent.rabbitmqctl import DroppedNodes, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmqctl import ClusterStatus, DroppedNodes, RabbitmqCtl
 from rabbitkeeper.agent.replicas import Replicas
 from rabbitkeeper.agent.settings import Settings
 from rabbitkeeper.agent.state import Board
@@ -165,6 +166,18 @@ class SimulatedBroker:
 
     def node_state(self) -> NodeState:
         return self.refuses or NodeState.SERVING
+
+    def cluster_status(self) -> ClusterStatus:
+        brokers = {agent.config.broker.node: agent.broker for agent in self.group.agents.values()}
+        seen = {node for node, broker in brokers.items() if broker.well and not broker.cut_off}
+        return ClusterStatus(frozenset(brokers), frozenset(seen), {})
+
+    def replicas(self, vhost: str, queue: str) -> frozenset[str] | None:
+        return frozenset(self.group.agents[name].config.broker.node for name in self.group.replicas)
+
+    def delete_queue(self, vhost: str, queue: str) -> None:
+        self.group.note(self.member, f"delete {queue}")
+        self.group.leaderless = False  # the next canary declares it
 
     # what happens to it
 
@@ -326,6 +339,7 @@ class SimulatedAgent:
             upkeep=Upkeep(
                 Inspection(self.broker.node_state, wake=ring, launch=self._beside),
                 Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
+                CanaryRenewal(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
                 node=self.config.broker.node,
             ),
             board=self.board,
@@ -424,6 +438,8 @@ class Group:
     seed: int
     names: tuple[str, ...] = ("node1", "node2", "node3")
     agents: dict[str, SimulatedAgent] = field(default_factory=dict)
+    leaderless: bool = False  # the canary's queue has no leader, and never will
+    replicas: tuple[str, ...] = ("node1", "node2", "node3")  # who has one of the canary's queue
     log: list[tuple[float, str, str]] = field(default_factory=list)  # time, member, what
 
     def __post_init__(self) -> None:
@@ -444,7 +460,7 @@ class Group:
     @property
     def majority(self) -> bool:
         well = sum(agent.broker.well and not agent.broker.cut_off for agent in self.agents.values())
-        return well > len(self.agents) // 2
+        return well > len(self.agents) // 2 and not self.leaderless
 
     @property
     def leader(self) -> str | None:

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated_agents import BOOT, GROUP, Group, SimulatedAgent
 
+from rabbitkeeper.agent.canary_renewal import PATIENCE
 from rabbitkeeper.agent.observation import NodeState
 from rabbitkeeper.coordinator.records import ClusterNode, ClusterRecord
 from rabbitkeeper.coordinator.session import Session
@@ -175,7 +176,7 @@ def test_when_nobody_has_a_majority_all_say_so_and_the_leader_stays(group: Group
     assert (
         group.run_until(lambda: [state_of(group, name) for name in group.names] == everybody, 15) is not None
     )
-    group.run(1)
+    group.run(PATIENCE + 10)  # by then it is said as well why the canary's queue is left as it is
     zxid = group.zookeeper.zxid
     group.run(60)
     assert group.leader == led

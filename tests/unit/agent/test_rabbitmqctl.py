@@ -69,6 +69,20 @@ def test_another_node_can_be_asked(make: Make, tmp_path: Path) -> None:
     assert asked(tmp_path) == ["rabbitmqctl --quiet --node rabbit@b cluster_status --formatter json"]
 
 
+def test_the_replicas_of_a_queue(make: Make, tmp_path: Path) -> None:
+    listed = [
+        {"name": "rabbitkeeper.canary", "members": ["rabbit@a", "rabbit@b"]},
+        {"name": "rabbitkeeper.local.1", "members": ""},  # a classic queue has none
+    ]
+    ctl = make(printing(listed))
+    assert ctl.replicas("ours", "rabbitkeeper.canary") == {"rabbit@a", "rabbit@b"}
+    assert ctl.replicas("ours", "rabbitkeeper.local.1") is None
+    assert ctl.replicas("ours", "another") is None
+    ctl.delete_queue("ours", "rabbitkeeper.canary")
+    assert asked(tmp_path)[0].endswith(" list_queues --vhost ours name members --formatter json")
+    assert asked(tmp_path)[-1].endswith(" delete_queue rabbitkeeper.canary --vhost ours")
+
+
 def test_definitions_go_in_by_the_standard_input_and_not_as_arguments(make: Make, tmp_path: Path) -> None:
     make(f"cat > {tmp_path}/stdin").import_definitions({"users": [{"password_hash": "secret"}]})
     assert json.loads((tmp_path / "stdin").read_text()) == {"users": [{"password_hash": "secret"}]}
