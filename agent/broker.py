@@ -138,6 +138,7 @@ class Broker:
         paused: bool,
         cut_off: bool,
         can_form: bool,
+        waits: bool = False,
         app_stopped_since: float | None = None,
     ) -> float | None:
         """Begin the next step, if there is one to begin.
@@ -150,6 +151,7 @@ class Broker:
             paused: the group is.
             cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
+            waits: it says itself that it is drained or paused.
             app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
 
         Returns:
@@ -174,6 +176,7 @@ class Broker:
                 cut_off=cut_off,
                 answers=connection.since(self.watched_since).answers,
                 been_up=self._been_up,
+                waits=waits,
                 formed=self._formed,
                 can_form=can_form,
                 watched_since=self.watched_since,

@@ -27,6 +27,8 @@ class Tools(Protocol):
 
     def quorum_critical(self) -> str | None: ...
 
+    def claim_drain(self) -> None: ...
+
     def drain(self) -> None: ...
 
 
@@ -58,4 +60,5 @@ def drain(
         sleep(_RETRY)
     if not force:
         tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
+    tools.claim_drain()
     tools.drain()

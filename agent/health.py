@@ -28,6 +28,10 @@ _SAYS_WHY = {
         MemberStatus.DRAINING,
         "its listeners are suspended by an operator (rabbitmq-upgrade drain); revive opens them",
     ),
+    NodeState.DRAINED_BY_AGENT: (
+        MemberStatus.DRAINING,
+        "an agent has suspended its listeners for a restart that is not asked for any more: they are opened",
+    ),
     NodeState.PAUSED: (
         MemberStatus.UNREACHABLE,
         "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does",

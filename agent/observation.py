@@ -80,10 +80,15 @@ class NodeState(StrEnum):
     """How a node is that runs and refuses connections, as it says itself."""
 
     SERVING = "serving"  # by its own account; then it boots, or a firewall is in the way
-    DRAINED = "drained"  # in maintenance mode: its listeners are suspended
+    DRAINED = "drained"  # in maintenance mode, by an operator: its listeners are suspended
+    DRAINED_BY_AGENT = "drained by an agent"  # the same, for a restart that an agent was to carry out
     PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
     BOOTING = "booting"
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
+
+
+WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED})
+"""States of a broker that has booted and is well by itself, though nobody can connect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from rabbitkeeper.agent.draining import drain
+from rabbitkeeper.agent.draining import DrainRefused, drain
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
 from rabbitkeeper.agent.removal import remove
@@ -31,6 +31,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 HANDOVER = 1.0  # seconds that clients have to move elsewhere before the broker drains
 RETRY = 1.0  # seconds after a job that failed
 STOP_TIMEOUT = 60.0  # seconds for an orderly end of the broker
+REVIVE_PAUSE = 10.0  # seconds for a broker to be seen to be open again
 FAILBACK_PAUSE = 60.0  # seconds at least between two requests for the lead
 
 
@@ -87,6 +88,7 @@ class Operations:
         self._led_at = 0.0  # when the lead was last seen to be ours, or to be taken
         self._draining_at = 0.0  # since when it has been known that this member is being drained
         self._ask_at = 0.0  # not before is the lead asked for
+        self._revive_at = 0.0  # not before are listeners opened again that are said to be closed still
         self._closed = False  # the listeners are, by us, of the process that is there now
         self._restarted: str | None = None  # the maintenance for which this run has restarted the broker
         self._refused: str | None = None  # why our broker could not be drained
@@ -99,6 +101,7 @@ class Operations:
         me: MemberState,
         *,
         leads: bool,
+        left_drained: bool = False,
         failback: float | None = None,
     ) -> None:
         """Do what is next, if anything is.
@@ -108,6 +111,7 @@ class Operations:
             view: the last snapshot. None as well while it may be out of date: nothing is begun then.
             me: the agent itself, in this turn.
             leads: whether it leads, with a valid lease.
+            left_drained: our broker says that an agent, by now a dead one, has drained it.
             failback: seconds for which our broker must have been running before the lead is asked for, if
                 this member should have it; None: it is not asked for.
         """
@@ -121,7 +125,7 @@ class Operations:
             self._ask_back(now, view, me, failback)
         pending = view.maintenance
         if pending is None or not pending.record.members or pending.record.members[0] != self._name:
-            self._not_ours(now)
+            self._not_ours(now, left_drained)
         if pending is not None:
             self._maintain(now, pending, view, me.status, leads=leads)
         else:
@@ -213,8 +217,12 @@ class Operations:
     def _drained(self, pending: MaintenanceView, *, there: bool) -> None:
         record = pending.record
         if there:
-            drain(self._ctl, force=record.force)
-            self._closed = True
+            self._closed = True  # as it may be as well when draining it fails
+            try:
+                drain(self._ctl, force=record.force)
+            except DrainRefused:
+                self._closed = False
+                raise
         changed = record.model_copy(update={"step": MaintenanceStep.RESTART, "process": self._broker.process})
         advance_maintenance(self._store(), pending, changed, f"{self._name} is drained and restarts")
 
@@ -260,11 +268,12 @@ class Operations:
         record = pending.record.model_copy(update=changes)
         self._begin("maintenance", lambda: advance_maintenance(self._store(), pending, record, outcome))
 
-    def _not_ours(self, now: float) -> None:
+    def _not_ours(self, now: float, left_drained: bool) -> None:
         """No maintenance is about this member (any more): one that was given up must not leave it drained."""
         self.draining = None
-        if self._closed and now >= self._retry_at:
-            self._begin("revive", self._revive)
+        shut = self._closed or (left_drained and now >= self._revive_at)
+        if shut and self._begin("revive", self._revive):
+            self._revive_at = now + REVIVE_PAUSE
 
     def _revive(self) -> None:
         self._ctl.revive()

@@ -23,7 +23,8 @@ from rabbitkeeper.coordinator.errors import RabbitKeeperError
 _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
-_NODE_FLAGS = 4
+_NODE_FLAGS = 5
+_CLAIM = "rabbitkeeper_drains"  # a key in the environment of the application rabbit: an agent has drained it
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
 
@@ -225,9 +226,14 @@ class RabbitmqCtl:
         """Maintenance mode: close the listeners and all clients, hand the queues' leaders to other nodes."""
         self._run("drain", tool="rabbitmq-upgrade")
 
+    def claim_drain(self) -> None:
+        """Note in the node that whoever drains it now is an agent; it forgets that when it ends."""
+        self._run("eval", f"application:set_env(rabbit, {_CLAIM}, true).")
+
     def revive(self) -> None:
-        """End maintenance mode."""
+        """End maintenance mode, and what :meth:`claim_drain` has noted."""
         self._run("revive", tool="rabbitmq-upgrade")
+        self._run("eval", f"application:unset_env(rabbit, {_CLAIM}).")
 
     def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
         """Have the node drop its connections to those of ``nodes`` that do not answer it over them.
@@ -271,14 +277,17 @@ class RabbitmqCtl:
         said = self._run(
             "eval",
             "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
-            "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true}.",
+            "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true, "
+            f"application:get_env(rabbit, {_CLAIM}, false)}}.",
         )
         flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
         if len(flags) != _NODE_FLAGS:
-            raise RabbitmqCtlError(f"rabbitmqctl eval on {self.node} did not print four flags but {said!r}")
-        running, booting, waiting, drained = flags
+            raise RabbitmqCtlError(f"rabbitmqctl eval on {self.node} did not print five flags but {said!r}")
+        running, booting, waiting, drained, claimed = flags
+        if running and drained:
+            return NodeState.DRAINED_BY_AGENT if claimed else NodeState.DRAINED
         if running:
-            return NodeState.DRAINED if drained else NodeState.SERVING
+            return NodeState.SERVING
         if waiting:
             return NodeState.PAUSED
         return NodeState.BOOTING if booting else NodeState.STOPPED

@@ -37,6 +37,7 @@ class Supervised:
     cut_off: bool = False  # from most of the others
     answers: bool = False  # a live broker is there now
     been_up: bool = False  # it has answered since it was started
+    waits: bool = False  # drained, or paused by RabbitMQ, by its own word: it has booted, and answers nobody
     formed: bool = False  # it is in the cluster since it was started
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
@@ -88,7 +89,7 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         due = max(broker.app_stopped_since + APP_STOPPED_GRACE, broker.kill_due)
         why = f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s"
         return _when(now, due, Plan(Step.KILL, why))
-    if broker.running and broker.can_kill and not broker.been_up and not broker.answers:
+    if broker.running and broker.can_kill and not (broker.been_up or broker.answers or broker.waits):
         slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
         return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)
     return None

@@ -106,6 +106,12 @@ class Upkeep:
         )
 
     @property
+    def node_state(self) -> NodeState | None:
+        """How a node that refuses connections is by its own word; None: it does not, or is not asked yet."""
+        facts = self._inspection.facts
+        return None if facts is None else facts.state
+
+    @property
     def app_stopped_since(self) -> float | None:
         """Since when the broker has been seen to be stopped inside a living Erlang machine."""
         facts = self._inspection.facts

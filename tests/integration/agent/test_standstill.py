@@ -9,6 +9,7 @@ import pika
 import pytest
 from agent_tools import Watch, states
 
+from rabbitkeeper.agent.observation import NodeState
 from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtlError
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.records import MemberStatus
@@ -101,7 +102,7 @@ def test_a_queue_declared_while_a_member_was_away_gets_a_replica_there(local: Lo
 
 
 def test_a_drained_broker_says_so_and_is_left_alone(local: Local, watch: Watch) -> None:
-    # The last one, because two nodes have no majority while one is drained, and need not find it at once.
+    # From here on two nodes have no majority now and then, and need not find it again at once.
     whole(watch)
     pid = local.broker_pid("node1")
     local.ctl("node1").drain()
@@ -109,13 +110,46 @@ def test_a_drained_broker_says_so_and_is_left_alone(local: Local, watch: Watch) 
         lambda view: states(view)["node1"] is MemberStatus.DRAINING, "node1 says that it is drained", LONG
     )
     assert "rabbitmq-upgrade drain" in says(view, "node1")
-    local.ctl("node1").revive()
-    watch.until(
-        lambda view: states(view)["node1"] in (MemberStatus.RUNNING, MemberStatus.MINORITY),
-        "node1 takes connections again",
+    before = run_of(view)
+    local.kill_agent("node1")
+    local.start_agent("node1")
+    view, _ = watch.until(
+        lambda view: run_of(view) not in (None, before) and states(view)["node1"] is MemberStatus.DRAINING,
+        "the next run of its agent says so too",
         LONG,
     )
+    assert "rabbitmq-upgrade drain" in says(view, "node1")
+    local.ctl("node1").revive()
+    assert run_of(open_again(watch)) == run_of(view)
     assert local.broker_pid("node1") == pid
+
+
+def test_a_broker_that_an_agent_has_drained_and_left_so_is_opened_by_the_next(
+    local: Local, watch: Watch
+) -> None:
+    view, pid = open_again(watch), local.broker_pid("node1")
+    local.kill_agent("node1")
+    local.ctl("node1").claim_drain()  # as agents do before they drain
+    local.ctl("node1").drain()
+    before = run_of(view)
+    local.start_agent("node1")
+    watch.until(lambda view: run_of(view) not in (None, before), "the next run has begun", LONG)
+    open_again(watch)
+    assert local.broker_pid("node1") == pid
+    assert local.ctl("node1").node_state() is NodeState.SERVING
+
+
+def run_of(view: GroupView) -> str | None:
+    """Which run of node1's agent is registered."""
+    return view.members["node1"].record.instance if "node1" in view.members else None
+
+
+def open_again(watch: Watch) -> GroupView:
+    return watch.until(
+        lambda view: states(view).get("node1") in (MemberStatus.RUNNING, MemberStatus.MINORITY),
+        "node1 takes connections again",
+        LONG,
+    )[0]
 
 
 def replicas(local: Local) -> str:

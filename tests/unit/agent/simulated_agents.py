@@ -151,11 +151,16 @@ class SimulatedBroker:
     def await_quorum_plus_one(self, timeout: float) -> None:
         pass
 
+    def claim_drain(self) -> None:
+        self.group.note(self.member, "claim")
+
     def drain(self) -> None:
         self.group.note(self.member, "drain")
+        self.refuse(NodeState.DRAINED_BY_AGENT)
 
     def revive(self) -> None:
         self.group.note(self.member, "revive")
+        self.refuse(None)
 
     def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
         brokers = {agent.config.broker.node: agent.broker for agent in self.group.agents.values()}
@@ -211,7 +216,7 @@ class SimulatedBroker:
         """A new agent's probe looks at it."""
         self.wake = wake
         self.facts = REFUSED
-        if self.up and self.pid is not None and not self.hung:
+        if self.well and self.pid is not None:
             pid = self.pid
             self.world.after(0.02, lambda: self._connected(pid))
 

@@ -174,6 +174,7 @@ def test_draining_is_said_of_a_broker_that_runs() -> None:
     ("state", "status", "said"),
     [
         (NodeState.DRAINED, Status.DRAINING, "rabbitmq-upgrade drain"),
+        (NodeState.DRAINED_BY_AGENT, Status.DRAINING, "they are opened"),
         (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
         (NodeState.BOOTING, Status.STARTING, "boots"),
         (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),

@@ -304,3 +304,29 @@ def test_whatever_happens_the_group_is_whole_again_when_it_is_over(
     led, epochs = group.leader, list(group.epochs)
     group.run(30)
     assert (group.leader, group.epochs) == (led, epochs)
+
+
+@pytest.mark.parametrize("state", [NodeState.DRAINED, NodeState.PAUSED])
+def test_a_new_agent_leaves_a_broker_alone_that_is_drained_or_paused(group: Group, state: NodeState) -> None:
+    name, began = led_by(group), group.world.now
+    agent = group.agents[name]
+    agent.broker.refuse(state)
+    agent.crash()
+    agent.start()
+    group.run(300)  # longer than a broker may take to boot
+    assert not group.noted(name, "kill", began)
+    agent.broker.refuse(None)
+    assert group.run_until(lambda: group.whole, 10) is not None
+
+
+def test_a_new_agent_opens_listeners_that_one_before_it_has_closed(group: Group) -> None:
+    name, began = led_by(group), group.world.now
+    agent = group.agents[name]
+    agent.broker.refuse(NodeState.DRAINED_BY_AGENT)
+    agent.crash()
+    agent.start()
+    assert group.run_until(lambda: bool(group.noted(name, "revive", began)), 60) is not None
+    assert group.run_until(lambda: group.whole, 10) is not None
+    group.run(60)
+    assert len(group.noted(name, "revive", began)) == 1
+    assert not group.noted(name, "kill", began)

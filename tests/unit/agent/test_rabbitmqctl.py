@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rabbitkeeper.agent.observation import NodeState
 from rabbitkeeper.agent.rabbitmqctl import (
     DroppedNodes,
     Inconsistent,
@@ -156,6 +157,22 @@ def test_what_is_no_json_is_shown(make: Make) -> None:
 def test_a_tool_that_is_not_there_names_the_setting() -> None:
     with pytest.raises(RabbitmqCtlError, match=r"broker\.rabbitmqctl"):
         RabbitmqCtl("/no/such", "rabbit@a", LocalRunner({})).cluster_status()
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"),
+    [
+        ("true,false,false,false,false", NodeState.SERVING),
+        ("true,false,false,false,true", NodeState.SERVING),
+        ("true,false,false,true,false", NodeState.DRAINED),
+        ("true,false,false,true,true", NodeState.DRAINED_BY_AGENT),
+        ("false,true,false,false,false", NodeState.BOOTING),
+        ("false,false,true,false,false", NodeState.PAUSED),
+        ("false,false,false,false,false", NodeState.STOPPED),
+    ],
+)
+def test_how_a_node_is_by_its_own_word(make: Make, flags: str, state: NodeState) -> None:
+    assert make(f"echo '{{{flags}}}'").node_state() is state
 
 
 def test_silent_nodes_are_dropped_in_one_call(make: Make, tmp_path: Path) -> None:

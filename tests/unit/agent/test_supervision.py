@@ -47,6 +47,11 @@ def test_a_broker_that_does_not_come_up_is_killed() -> None:
     assert step(booting, 220.0) is Step.KILL
 
 
+def test_a_broker_that_says_that_it_waits_is_not_killed_for_not_coming_up() -> None:
+    adopted = replace(WELL, status=Status.DRAINING, answers=False, been_up=False, formed=False, waits=True)
+    assert step(adopted, 10_000.0) is Step.NOTHING
+
+
 def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
     # Its listeners may be suspended, or it may be paused in a minority: it is alive and knows why.
     assert step(replace(WELL, status=Status.UNREACHABLE, answers=False), 10_000.0) is Step.NOTHING
