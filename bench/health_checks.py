@@ -10,14 +10,13 @@ from ``/proc``.
 
 import argparse
 import json
-import os
 import statistics
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
+from common import usage
 
 from rabbitkeeper.compose.local import Local
 
@@ -76,17 +75,8 @@ def _ask(url: str, pause: float, number: int, stop: threading.Event, latencies: 
 
 
 def _usage(pid: int, seconds: float) -> dict[str, Any]:
-    """Per cent of one core over ``seconds``, and the resident memory at their end."""
-    before = _ticks(pid)
-    time.sleep(seconds)
-    cpu = (_ticks(pid) - before) / os.sysconf("SC_CLK_TCK") / seconds * 100
-    status = Path(f"/proc/{pid}/status").read_text()
-    (rss,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-    return {"cpu_percent_of_a_core": round(cpu, 2), "rss_mb": round(rss / 1024, 1)}
-
-
-def _ticks(pid: int) -> int:
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    used = usage({NODE: pid}, seconds)[NODE]
+    return {"cpu_percent_of_a_core": round(used.cpu, 2), "rss_mb": round(used.rss, 1)}
 
 
 def _turns(url: str) -> dict[str, float]:
