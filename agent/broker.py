@@ -14,7 +14,7 @@ from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.formation import FormationRefused
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.log_tail import telling
-from rabbitkeeper.agent.observation import ConnectionFacts, FormationFacts, ProcessFacts
+from rabbitkeeper.agent.observation import BOOTING, ConnectionFacts, FormationFacts, ProcessFacts
 from rabbitkeeper.agent.restarts import LONG_PAUSE, Restarts
 from rabbitkeeper.agent.state import BrokerFacts
 from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
@@ -140,6 +140,7 @@ class Broker:
         can_form: bool,
         waits: bool = False,
         app_stopped_since: float | None = None,
+        apart_since: float | None = None,
     ) -> float | None:
         """Begin the next step, if there is one to begin.
 
@@ -153,6 +154,7 @@ class Broker:
             can_form: ZooKeeper is there.
             waits: it says itself that it is drained or paused.
             app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
+            apart_since: since when it boots apart from nodes that it is connected to; None if it does not.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.
@@ -181,6 +183,7 @@ class Broker:
                 can_form=can_form,
                 watched_since=self.watched_since,
                 app_stopped_since=app_stopped_since,
+                apart_since=apart_since,
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
                 form_due=self._form_due,
@@ -335,7 +338,7 @@ class Broker:
             return _PHASES.get(self._job[0])
         running = self._process is not None and self._process.running
         if running and not (self._been_up or answered or self._adopted):
-            return "booting"
+            return BOOTING
         return None
 
     def _process_facts(self) -> ProcessFacts:

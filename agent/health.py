@@ -8,6 +8,7 @@ grows, because a member's znode is written whenever its status or reasons change
 from dataclasses import dataclass
 
 from rabbitkeeper.agent.observation import (
+    BOOTING,
     ConnectFailure,
     ConnectionFacts,
     MajorityFacts,
@@ -18,6 +19,7 @@ from rabbitkeeper.coordinator.records import MemberStatus
 
 WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
 
+BOOT_PATIENCE = 15.0  # seconds until a broker that boots is asked how far it is; most are up in 10
 _TWO = 2
 TWO_BROKERS = (
     "the cluster has two brokers and tolerates the loss of neither: without one of them no queue has a "
@@ -37,6 +39,10 @@ _SAYS_WHY = {
         "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does",
     ),
     NodeState.BOOTING: (MemberStatus.STARTING, "the broker boots inside its Erlang machine"),
+    NodeState.APART: (
+        MemberStatus.STARTING,
+        "it was cut off when it began to boot, and waits for its cluster in vain: it is started anew",
+    ),
     NodeState.STOPPED: (
         MemberStatus.STOPPED,
         "the broker is stopped inside its living Erlang machine: by stop_app, or a start that failed",
@@ -125,13 +131,14 @@ def worth_asking(observation: Observation, now: float, policy: HealthPolicy) -> 
         observation, now, policy: as in :func:`judge`.
     """
     connection = observation.connection
+    patience = BOOT_PATIENCE if observation.formation.phase == BOOTING else policy.start_grace
     return (
         connection.up_since is None
         and connection.failure is ConnectFailure.REFUSED
         and observation.process.running is not False
         and observation.draining is None
-        and observation.formation.phase is None
-        and (observation.been_up or now >= observation.watched_since + policy.start_grace)
+        and observation.formation.phase in (None, BOOTING)
+        and (observation.been_up or now >= observation.watched_since + patience)
     )
 
 
@@ -143,7 +150,8 @@ def _status(
         return _not_running(observation)
     if observation.draining is not None:
         return MemberStatus.DRAINING, (observation.draining,)
-    if formation.phase is not None:
+    apart = observation.node is not None and observation.node.state is NodeState.APART
+    if formation.phase is not None and not apart:
         return MemberStatus.STARTING, (formation.phase,)
     if observation.connection.up_since is None:
         return _not_connected(observation, now, policy, previous)

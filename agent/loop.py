@@ -381,6 +381,7 @@ class Loop:
             can_form=self._session.connected,
             waits=self._upkeep.node_state in WAITING,
             app_stopped_since=self._upkeep.app_stopped_since,
+            apart_since=self._upkeep.apart_since,
         )
 
 

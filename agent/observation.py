@@ -84,6 +84,7 @@ class NodeState(StrEnum):
     DRAINED_BY_AGENT = "drained by an agent"  # the same, for a restart that an agent was to carry out
     PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
     BOOTING = "booting"
+    APART = "booting apart"  # from nodes that it is connected to, and whose database it has not found
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
 
 
@@ -123,6 +124,9 @@ class ManagementFacts:
     alarms: tuple[Alarm, ...] = ()  # of all nodes
     load: Load | None = None
     problem: str | None = None  # why it cannot be asked, when it has not answered for a while: a sentence
+
+
+BOOTING = "booting"  # the phase of a broker that was started and has not answered yet
 
 
 @dataclass(frozen=True, slots=True)

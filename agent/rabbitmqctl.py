@@ -23,7 +23,7 @@ from rabbitkeeper.coordinator.errors import RabbitKeeperError
 _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
-_NODE_FLAGS = 5
+_NODE_FLAGS = 6
 _CLAIM = "rabbitkeeper_drains"  # a key in the environment of the application rabbit: an agent has drained it
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
@@ -273,24 +273,32 @@ class RabbitmqCtl:
         Raises:
             NodeNotRunning: not even its Erlang machine answers.
         """
-        # rabbit_outside_app_process is what waits, in a paused node, for the others to come back.
+        # rabbit_outside_app_process is what waits, in a paused node, for the others to come back. Mnesia, the
+        # database up to 4.x, looks for the other nodes once, when it starts: if it was cut off then, it waits
+        # for their tables although Erlang has connected the nodes since.
         said = self._run(
             "eval",
             "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
             "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true, "
-            f"application:get_env(rabbit, {_CLAIM}, false)}}.",
+            f"application:get_env(rabbit, {_CLAIM}, false), "
+            "(catch mnesia:system_info(is_running)) =:= yes andalso lists:any("
+            "fun(N) -> rpc:call(N, mnesia, system_info, [is_running], 1000) =:= yes end, "
+            "[N || N <- mnesia:system_info(db_nodes), lists:member(N, nodes()), "
+            "not lists:member(N, mnesia:system_info(running_db_nodes))])}.",
         )
         flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
         if len(flags) != _NODE_FLAGS:
-            raise RabbitmqCtlError(f"rabbitmqctl eval on {self.node} did not print five flags but {said!r}")
-        running, booting, waiting, drained, claimed = flags
+            raise RabbitmqCtlError(f"rabbitmqctl eval on {self.node} did not print six flags but {said!r}")
+        running, booting, waiting, drained, claimed, apart = flags
         if running and drained:
             return NodeState.DRAINED_BY_AGENT if claimed else NodeState.DRAINED
         if running:
             return NodeState.SERVING
         if waiting:
             return NodeState.PAUSED
-        return NodeState.BOOTING if booting else NodeState.STOPPED
+        if booting:
+            return NodeState.APART if apart else NodeState.BOOTING
+        return NodeState.STOPPED
 
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"

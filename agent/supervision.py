@@ -4,8 +4,9 @@ A broker is started when it is not there, brought into the cluster when it answe
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
 minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
 that an operator can stop a broker by hand. One that is stopped inside a living Erlang machine is started anew
-after a grace; one that RabbitMQ has paused comes back by itself and is left alone. What the driver has no
-means for is left to whatever runs the broker.
+after a grace, and so is one that was cut off when it began to boot: it would wait for its cluster for ever.
+One that RabbitMQ has paused comes back by itself and is left alone. What the driver has no means for is left
+to whatever runs the broker.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from enum import StrEnum
 from rabbitkeeper.coordinator.records import MemberStatus
 
 APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
+APART_GRACE = 5.0  # seconds; a boot that is well has the others' database in a moment once it is connected
 
 
 class Step(StrEnum):
@@ -42,6 +44,7 @@ class Supervised:
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
     app_stopped_since: float | None = None  # its Erlang machine runs, and the broker in it is stopped
+    apart_since: float | None = None  # it boots, connected to nodes whose database it has not found
     start_due: float = 0.0
     kill_due: float = 0.0
     form_due: float = 0.0
@@ -89,6 +92,11 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         due = max(broker.app_stopped_since + APP_STOPPED_GRACE, broker.kill_due)
         why = f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s"
         return _when(now, due, Plan(Step.KILL, why))
+    if broker.apart_since is not None and broker.can_kill and broker.can_start:
+        lost = Plan(
+            Step.KILL, "the broker was cut off when it began to boot, and waits for its cluster in vain"
+        )
+        return _when(now, max(broker.apart_since + APART_GRACE, broker.kill_due), lost)
     if broker.running and broker.can_kill and not (broker.been_up or broker.answers or broker.waits):
         slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
         return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)

@@ -117,6 +117,12 @@ class Upkeep:
         facts = self._inspection.facts
         return facts.since if facts is not None and facts.state is NodeState.STOPPED else None
 
+    @property
+    def apart_since(self) -> float | None:
+        """Since when the broker has been seen to boot apart from nodes that it is connected to."""
+        facts = self._inspection.facts
+        return facts.since if facts is not None and facts.state is NodeState.APART else None
+
     def tend(
         self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool
     ) -> None:

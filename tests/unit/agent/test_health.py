@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rabbitkeeper.agent.health import TWO_BROKERS, WELL, HealthPolicy, Verdict, judge, worth_asking
 from rabbitkeeper.agent.observation import (
+    BOOTING,
     Alarm,
     ConnectFailure,
     ConnectionFacts,
@@ -177,6 +178,7 @@ def test_draining_is_said_of_a_broker_that_runs() -> None:
         (NodeState.DRAINED_BY_AGENT, Status.DRAINING, "they are opened"),
         (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
         (NodeState.BOOTING, Status.STARTING, "boots"),
+        (NodeState.APART, Status.STARTING, "started anew"),
         (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),
         (NodeState.SERVING, Status.UNREACHABLE, "cannot connect"),
     ],
@@ -191,6 +193,21 @@ def test_what_a_node_that_refuses_says_of_itself_is_its_state(
     assert not verdict.well
     answering = replace(refusing, connection=UP)
     assert judge(answering, 20.0, POLICY, RUNNING).status is Status.RUNNING
+
+
+def test_a_broker_that_boots_is_asked_after_a_while_and_says_that_it_boots_apart() -> None:
+    booting = replace(
+        WELL_OBSERVED,
+        connection=down(1),
+        been_up=False,
+        watched_since=100.0,
+        formation=FormationFacts(phase=BOOTING),
+    )
+    assert not worth_asking(booting, 114.9, POLICY)
+    assert worth_asking(booting, 115.0, POLICY)
+    assert judge(booting, 120.0, POLICY, None).reasons == (BOOTING,)
+    apart = replace(booting, node=NodeFacts(NodeState.APART, 116.0))
+    assert "cut off when it began to boot" in judge(apart, 120.0, POLICY, None).reasons[0]
 
 
 def test_a_node_is_asked_only_when_it_runs_refuses_and_nothing_is_being_done_to_it() -> None:

@@ -162,13 +162,14 @@ def test_a_tool_that_is_not_there_names_the_setting() -> None:
 @pytest.mark.parametrize(
     ("flags", "state"),
     [
-        ("true,false,false,false,false", NodeState.SERVING),
-        ("true,false,false,false,true", NodeState.SERVING),
-        ("true,false,false,true,false", NodeState.DRAINED),
-        ("true,false,false,true,true", NodeState.DRAINED_BY_AGENT),
-        ("false,true,false,false,false", NodeState.BOOTING),
-        ("false,false,true,false,false", NodeState.PAUSED),
-        ("false,false,false,false,false", NodeState.STOPPED),
+        ("true,false,false,false,false,false", NodeState.SERVING),
+        ("true,false,false,false,true,false", NodeState.SERVING),
+        ("true,false,false,true,false,false", NodeState.DRAINED),
+        ("true,false,false,true,true,false", NodeState.DRAINED_BY_AGENT),
+        ("false,true,false,false,false,false", NodeState.BOOTING),
+        ("false,false,true,false,false,false", NodeState.PAUSED),
+        ("false,false,false,false,false,false", NodeState.STOPPED),
+        ("false,true,false,false,false,true", NodeState.APART),
     ],
 )
 def test_how_a_node_is_by_its_own_word(make: Make, flags: str, state: NodeState) -> None:

@@ -66,6 +66,18 @@ def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grac
     assert step(replace(stopped, can_start=False), 10_000.0) is Step.NOTHING
 
 
+def test_a_broker_that_boots_apart_from_its_cluster_is_started_anew_after_a_grace() -> None:
+    """It is seen in ``tests/compose``: a broker that was cut off when it booted never found its cluster."""
+    booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
+    apart = replace(booting, watched_since=190.0, apart_since=200.0)
+    assert plan(apart, 200.0, boot_timeout=BOOT).look_again == 205.0
+    assert step(apart, 204.9) is Step.NOTHING
+    assert step(apart, 205.0) is Step.KILL
+    assert step(replace(apart, paused=True), 300.0) is Step.NOTHING
+    assert step(replace(apart, cut_off=True), 300.0) is Step.NOTHING
+    assert step(replace(apart, can_start=False), 300.0) is Step.NOTHING
+
+
 def test_a_broker_that_answers_is_brought_into_the_cluster_when_it_is_due() -> None:
     outside = replace(WELL, formed=False, form_due=250.0)
     assert step(outside, 249.0) is Step.NOTHING
