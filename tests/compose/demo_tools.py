@@ -1,0 +1,92 @@
+"""The demo in containers for tests: under a name and on ports of its own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from rabbitkeeper.compose.containers import (
+    ContainerStage,
+    ContainerTraffic,
+    Project,
+    RemoteSightings,
+    Settings,
+)
+from rabbitkeeper.compose.containers.demo import READY_TIMEOUT, await_whole
+from rabbitkeeper.compose.containers.stage import MEMBERS
+from rabbitkeeper.compose.demo.report import FaultResult
+from rabbitkeeper.compose.demo.scenario import Fault, Scenario
+from rabbitkeeper.compose.local.ports import Ports
+
+PORTS = ("RABBITKEEPER_AMQP_PORT", "RABBITKEEPER_MANAGEMENT_PORT", "RABBITKEEPER_API_PORT")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A demo that runs."""
+
+    project: Project
+    settings: Settings
+    stage: ContainerStage
+    traffic: ContainerTraffic
+    sightings: RemoteSightings
+
+    @property
+    def leader(self) -> str:
+        """Who leads; waits for a group that is whole."""
+        await_whole(self.sightings, READY_TIMEOUT)
+        assert self.sightings.leader is not None
+        return self.sightings.leader
+
+    def strike(self, *faults: Fault[ContainerStage]) -> list[FaultResult]:
+        """Each of these faults on the leader, with the demo's own scenario."""
+        said: list[str] = []
+        results = Scenario(self.stage, self.traffic, self.sightings, said.append).run(faults)
+        assert [result.fault for result in results if result.whole is None] == [], said
+        return results
+
+
+def free_ports() -> dict[str, str]:
+    """Ports that nobody listens on. Docker's proxy does not share one, so they are let go."""
+    ports = Ports()
+    try:
+        return {name: str(ports.reserve()) for name in PORTS}
+    finally:
+        ports.close()
+
+
+@contextmanager
+def running(agents: str, folder: Path) -> Iterator[Running]:
+    """The demo in one of its variants, built if it has to be, and taken down in the end."""
+    project = Project(f"rabbitkeeper-test-{uuid4().hex[:8]}")
+    settings = Settings.load(folder / ".env", {"COMPOSE_PROFILES": agents, **free_ports()})
+    project.check(settings)
+    project.build(settings)
+    try:
+        project.up(settings)
+        sightings = RemoteSightings(project, MEMBERS)
+        await_whole(sightings, READY_TIMEOUT)
+        traffic = ContainerTraffic(project)
+        traffic.wait()
+        yield Running(project, settings, ContainerStage(project, agents), traffic, sightings)
+    finally:
+        project.down()
+    assert not project.exists()
+
+
+def until_delivered(traffic: ContainerTraffic) -> frozenset[int]:
+    """Stop the producer; what was confirmed and is not delivered in the end."""
+    return traffic.finish(60.0)
+
+
+def wait(seconds: float) -> Iterator[None]:
+    """Tries until ``seconds`` have passed, then the test fails."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.2)
+    pytest.fail(f"not within {seconds:g} s")

@@ -1,0 +1,26 @@
+"""The other variant: each agent in its broker's container, which it runs as its child."""
+
+from collections.abc import Iterator
+
+import pytest
+from demo_tools import Running, running, until_delivered
+
+from rabbitkeeper.compose.containers.stage import AGENT_KILLED, BROKER_KILLED, BROKER_PAUSED
+
+
+@pytest.fixture(scope="module")
+def demo(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running("inside", tmp_path_factory.mktemp("inside")) as demo:
+        yield demo
+
+
+def test_each_fault_ends_with_the_group_whole_and_nothing_lost(demo: Running) -> None:
+    results = demo.strike(BROKER_KILLED, BROKER_PAUSED, AGENT_KILLED)
+    assert all(result.new_leader is not None for result in results)
+    assert until_delivered(demo.traffic) == frozenset()
+    assert demo.traffic.failures == ()
+
+
+def test_an_agents_container_has_no_part_of_the_engines_socket(demo: Running) -> None:
+    for container in demo.project.containers().values():
+        assert not [mount for mount in container.attrs["Mounts"] if "docker" in mount["Destination"]]
