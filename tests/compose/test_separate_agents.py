@@ -117,7 +117,7 @@ def test_nothing_that_was_confirmed_is_lost(demo: Running) -> None:
 
 
 def _where_plain_is(demo: Running) -> str:
-    """The member whose broker has the plain client's connection, as the management API has it, a little late."""
+    """The member whose broker has the plain client's connection, as the management API knows it later."""
     with httpx.Client(base_url=demo.settings.url("MANAGEMENT"), auth=demo.settings.application) as management:
         for _ in wait(30):
             answer = management.get("api/connections", timeout=10)
