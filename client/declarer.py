@@ -51,7 +51,11 @@ class Job:
 
 
 class Declarer:
-    """Everything is called on the I/O thread; times are seconds, monotonic."""
+    """Everything is called on the I/O thread; times are seconds, monotonic.
+
+    Args:
+        on_queue: called with the name of each queue that was declared again.
+    """
 
     def __init__(
         self,
@@ -61,8 +65,10 @@ class Declarer:
         call_later: Callable[[float, Callable[[], None]], Any],
         random: Random,
         emit: Callable[[Event], None],
+        on_queue: Callable[[str], None],
     ) -> None:
         self._topology = topology
+        self._on_queue = on_queue
         self._emit = emit
         self._now = now
         self._call_later = call_later
@@ -107,6 +113,13 @@ class Declarer:
         self._next()
         assert job.future is not None  # noqa: S101
         return job.future
+
+    def hurry(self) -> None:
+        """A connection has ended: what it has locked is free now, or in a moment."""
+        for job in self._jobs:
+            job.not_before = 0.0
+            job.retry.worked()
+        self._next()
 
     def is_pending(self, queue: str) -> bool:
         """Whether ``queue`` is yet to be declared (again)."""
@@ -170,6 +183,8 @@ class Declarer:
                 job.future.set_result(None)
         else:
             self._count(job)
+            if isinstance(job.entity, Queue):
+                self._on_queue(job.entity.name)
         self._next()
 
     def _lost(self, channel: Channel, lost: ChannelLost) -> None:

@@ -116,10 +116,16 @@ class Engine:
             self._publisher,
             on_ready=lambda number: self._obey(self._switch.ready(number, self._loop.now())),
             on_lost=self._link_lost,
+            on_left=lambda: self._declarer.hurry(),
             on_blocked=self._blocked,
         )
         self._declarer = Declarer(
-            self._topology, now=self._loop.now, call_later=self._loop.call_later, random=random, emit=emit
+            self._topology,
+            now=self._loop.now,
+            call_later=self._loop.call_later,
+            random=random,
+            emit=emit,
+            on_queue=self._hurry_consumers,
         )
         self._around = Surroundings(
             post=self.post,
@@ -354,8 +360,13 @@ class Engine:
 
     def _restored(self) -> None:
         self._publisher.restoring(active=False)
+        self._hurry_consumers()
+
+    def _hurry_consumers(self, queue: str | None = None) -> None:
+        """What they wait for may be there now. ``queue``: those of this one alone."""
         for subscription in self._subscriptions:
-            subscription.hurry()
+            if queue in (None, subscription.queue_name):
+                subscription.hurry()
 
     def _go_over(self, number: int) -> None:
         line = self._lines[number]

@@ -36,6 +36,7 @@ class Lines:
     Args:
         on_ready: with the number of a line that takes publishes.
         on_lost: with the line, which is no longer here, and its number.
+        on_left: a line that was not needed any more has been closed.
         on_blocked: with the number, and why the broker blocks publishers (None: it does so no longer).
     """
 
@@ -47,6 +48,7 @@ class Lines:
         *,
         on_ready: Callable[[int], None],
         on_lost: Callable[[int, Line, LinkLost], None],
+        on_left: Callable[[], None],
         on_blocked: Callable[[int, str | None], None],
     ) -> None:
         self._loop = loop
@@ -54,6 +56,7 @@ class Lines:
         self._publisher = publisher
         self._on_ready = on_ready
         self._on_lost = on_lost
+        self._on_left = on_left
         self._on_blocked = on_blocked
         self._lines: dict[int, Line] = {}
         self._renewal = 0
@@ -116,6 +119,7 @@ class Lines:
                 return
             del self._lines[number]
             line.link.close()
+            self._on_left()
 
         look()
 
