@@ -217,7 +217,9 @@ def test_arguments_that_mean_nothing_are_refused_at_once(
 
 
 def test_a_deleted_queue_is_told_and_ends_its_consumer(client: Client, announcer: Announcer) -> None:
-    client.declare(Queue("doomed"), Queue("spared"))
+    # a classic queue: over the end of a quorum queue RabbitMQ 3.10 closes the connection (541) in one case of
+    # ten, and everything declared is declared again
+    client.declare(Queue("doomed", type="classic"), Queue("spared"))
     events: list[Event] = []
     client.on_event(events.append)
     doomed, spared = client.consume("doomed"), client.consume("spared")
