@@ -154,7 +154,7 @@ class Broker:
             can_form: ZooKeeper is there.
             waits: it says itself that it is drained or paused.
             app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
-            apart_since: since when it boots apart from nodes that it is connected to; None if it does not.
+            apart_since: since when it boots apart from nodes that it can reach; None if it does not.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.

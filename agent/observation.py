@@ -84,7 +84,7 @@ class NodeState(StrEnum):
     DRAINED_BY_AGENT = "drained by an agent"  # the same, for a restart that an agent was to carry out
     PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
     BOOTING = "booting"
-    APART = "booting apart"  # from nodes that it is connected to, and whose database it has not found
+    APART = "booting apart"  # from nodes that it can reach by now, and whose database it has not found
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
 
 

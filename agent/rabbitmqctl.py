@@ -275,16 +275,15 @@ class RabbitmqCtl:
         """
         # rabbit_outside_app_process is what waits, in a paused node, for the others to come back. Mnesia, the
         # database up to 4.x, looks for the other nodes once, when it starts: if it was cut off then, it waits
-        # for their tables although Erlang has connected the nodes since.
+        # for their tables although Erlang could connect, or has connected, the nodes since.
         said = self._run(
             "eval",
             "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
             "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true, "
             f"application:get_env(rabbit, {_CLAIM}, false), "
-            "(catch mnesia:system_info(is_running)) =:= yes andalso lists:any("
-            "fun(N) -> rpc:call(N, mnesia, system_info, [is_running], 1000) =:= yes end, "
-            "[N || N <- mnesia:system_info(db_nodes), lists:member(N, nodes()), "
-            "not lists:member(N, mnesia:system_info(running_db_nodes))])}.",
+            "(catch mnesia:system_info(is_running)) =:= yes andalso lists:member(yes, element(1, rpc:multicall("
+            "mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes), "
+            "mnesia, system_info, [is_running], 2000)))}.",
         )
         flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
         if len(flags) != _NODE_FLAGS:

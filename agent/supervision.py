@@ -44,7 +44,7 @@ class Supervised:
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
     app_stopped_since: float | None = None  # its Erlang machine runs, and the broker in it is stopped
-    apart_since: float | None = None  # it boots, connected to nodes whose database it has not found
+    apart_since: float | None = None  # it boots, and can reach nodes whose database it has not found
     start_due: float = 0.0
     kill_due: float = 0.0
     form_due: float = 0.0

@@ -119,7 +119,7 @@ class Upkeep:
 
     @property
     def apart_since(self) -> float | None:
-        """Since when the broker has been seen to boot apart from nodes that it is connected to."""
+        """Since when the broker has been seen to boot apart from nodes that it can reach."""
         facts = self._inspection.facts
         return facts.since if facts is not None and facts.state is NodeState.APART else None
 
