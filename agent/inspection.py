@@ -15,7 +15,7 @@ from rabbitkeeper.agent.observation import NodeFacts, NodeState
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 FIRST = 1.0  # seconds of refusal before the first look: a process that has just died is seen by then
-PAUSE = 5.0  # seconds between looks, each of which starts an Erlang machine; doubled each time
+PAUSE = 5.0  # seconds between looks, each of which starts an Erlang machine; doubled each time but in a boot
 LONGEST_PAUSE = 30.0  # seconds
 
 
@@ -73,7 +73,8 @@ class Inspection:
         if this != self._of:
             return  # it says nothing of what is there now
         self._due = now + self._pause
-        self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        # One that boots is on its way: how it goes on is of interest soon.
+        self._pause = PAUSE if self._found is NodeState.BOOTING else min(LONGEST_PAUSE, 2 * self._pause)
         if failure is not None:
             LOG.debug("the node cannot be asked why it refuses connections: %s", failure)
             self.facts = None

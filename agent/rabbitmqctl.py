@@ -283,7 +283,7 @@ class RabbitmqCtl:
             f"application:get_env(rabbit, {_CLAIM}, false), "
             "(catch mnesia:system_info(is_running)) =:= yes andalso lists:member(yes, element(1, rpc:multicall("
             "mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes), "
-            "mnesia, system_info, [is_running], 2000)))}.",
+            "mnesia, system_info, [is_running], 5000)))}.",
         )
         flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
         if len(flags) != _NODE_FLAGS:

@@ -73,10 +73,10 @@ def test_too_little_memory() -> None:
 def test_a_port_that_is_taken_is_named_with_the_setting_that_changes_it(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        taken = Settings.load(settings.file, {"RABBITKEEPER_API_PORT": str(port)})
+        taken = Settings.load(settings.file, {"RABBITKEEPER_AMQP_PORT": str(port)})
         with pytest.raises(DemoError, match=f"port {port} of 127.0.0.1") as error:
             preflight.check_ports(taken)
-    assert "choose another: RABBITKEEPER_API_PORT in" in sentence(error)
+    assert "choose another: RABBITKEEPER_AMQP_PORT in" in sentence(error)
 
 
 def test_a_build_that_breaks_off_says_what_was_said_last_and_that_it_goes_on_from_there(
