@@ -5,7 +5,6 @@
 
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -87,8 +86,7 @@ def test_a_build_that_breaks_off_says_what_was_said_last_and_that_it_goes_on_fro
         "echo 'E: Unable to fetch some archives'; echo 'exit code: 100'; exit 17",
         monkeypatch,
     )
-    no_engine: Any = None
-    project = Project("rabbitkeeper-test", client=no_engine or object())
+    project = Project("rabbitkeeper-test", client=object())  # the engine is not asked for this
     with pytest.raises(
         DemoError, match=r"docker compose build failed; run it again \(what was built is kept\)"
     ) as error:
