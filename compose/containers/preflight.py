@@ -13,7 +13,7 @@ from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.settings import Settings
 
 OLDEST_COMPOSE = (2, 20)
-LEAST_MEMORY = 2.0  # GB that the engine must have; all of it was seen to take 0.8 GB, and Erlang and Java keep some for later
+LEAST_MEMORY = 2.0  # GB that the engine must have: 0.8 were seen to be used, and what runs takes more in time
 
 
 def connect() -> Any:
