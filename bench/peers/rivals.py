@@ -47,7 +47,7 @@ class Rival:
 
     def longest_pause(self, start: float, end: float) -> float:
         """Seconds between two confirms at the most; infinity if there was none from ``start`` + 0.5 s on."""
-        times = [moment for moment in self._confirmed.values() if moment <= end]
+        times = [moment for moment in list(self._confirmed.values()) if moment <= end]
         if not times or times[-1] < start + 0.5:
             return float("inf")
         before = [moment for moment in times if moment <= start][-1:]
