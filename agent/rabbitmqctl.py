@@ -281,7 +281,7 @@ class RabbitmqCtl:
             "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
             "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true, "
             f"application:get_env(rabbit, {_CLAIM}, false), "
-            "(catch mnesia:system_info(is_running)) =:= yes andalso "
+            "rabbit:is_booting() andalso (catch mnesia:system_info(is_running)) =:= yes andalso "
             "lists:member(yes, element(1, rpc:multicall("
             "mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes), "
             "mnesia, system_info, [is_running], 5000)))}.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from rabbitkeeper.compose.containers.errors import DemoError
 
 AGENTS = ("separate", "inside")
+PROMETHEUS = "prometheus"  # the profile that adds one
 
 # What is made when the file is. Each can be changed there, or given in the environment, which is stronger.
 _DEFAULTS = {
@@ -67,7 +68,11 @@ class Settings:
     @property
     def agents(self) -> str:
         """Where the agents run: ``separate`` or ``inside``."""
-        return self.values["COMPOSE_PROFILES"]
+        return next(profile for profile in self._profiles if profile in AGENTS)
+
+    @property
+    def _profiles(self) -> list[str]:
+        return [profile.strip() for profile in self.values["COMPOSE_PROFILES"].split(",")]
 
     @property
     def bind(self) -> str:
@@ -90,10 +95,11 @@ class Settings:
         return f"http://{host}:{self.values[f'RABBITKEEPER_{port}_PORT']}/"
 
     def _check(self) -> None:
-        if self.agents not in AGENTS:
+        chosen = [profile for profile in self._profiles if profile in AGENTS]
+        if len(chosen) != 1 or not {*self._profiles} <= {*chosen, PROMETHEUS}:
             raise DemoError(
-                f"COMPOSE_PROFILES is {self.agents!r} in {self.file} or in the environment; "
-                f"set it to {' or '.join(AGENTS)}"
+                f"COMPOSE_PROFILES is {self.values['COMPOSE_PROFILES']!r} in {self.file} or in the "
+                f"environment; set it to {' or '.join(AGENTS)}, with ,{PROMETHEUS} behind it for a Prometheus"
             )
         for name in _PORTS:
             value = self.values[name]

@@ -60,10 +60,10 @@ def free_ports() -> dict[str, str]:
 
 
 @contextmanager
-def running(agents: str, folder: Path) -> Iterator[Running]:
+def running(profiles: str, folder: Path) -> Iterator[Running]:
     """The demo in one of its variants, built if it has to be, and taken down in the end."""
     project = Project(f"rabbitkeeper-test-{uuid4().hex[:8]}")
-    settings = Settings.load(folder / ".env", {"COMPOSE_PROFILES": agents, **free_ports()})
+    settings = Settings.load(folder / ".env", {"COMPOSE_PROFILES": profiles, **free_ports()})
     project.check(settings)
     project.build(settings)
     try:
@@ -72,7 +72,7 @@ def running(agents: str, folder: Path) -> Iterator[Running]:
         await_whole(sightings, READY_TIMEOUT)
         traffic = ContainerTraffic(project)
         traffic.wait()
-        yield Running(project, settings, ContainerStage(project, agents), traffic, sightings)
+        yield Running(project, settings, ContainerStage(project, settings.agents), traffic, sightings)
     finally:
         project.down()
     assert not project.exists()

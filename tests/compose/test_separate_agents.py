@@ -46,7 +46,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def demo(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running("separate", tmp_path_factory.mktemp("separate")) as demo:
+    with running("separate,prometheus", tmp_path_factory.mktemp("separate")) as demo:
         yield demo
 
 
@@ -62,6 +62,15 @@ def test_the_published_pages_answer(demo: Running) -> None:
     group = httpx.get(demo.settings.url("API") + "group", timeout=10).json()
     assert {member["name"] for member in group["members"]} == set(MEMBERS)
     assert "RabbitMQ" in httpx.get(demo.settings.url("MANAGEMENT"), timeout=10).text
+
+
+def test_prometheus_has_what_the_agents_tell(demo: Running) -> None:
+    query = {"query": 'sum(rabbitkeeper_state{state="running"})'}
+    for _ in wait(60):
+        answer = httpx.get(demo.settings.url("API") + "prometheus/api/v1/query", params=query, timeout=10)
+        found = answer.json()["data"]["result"] if answer.is_success else []
+        if found and found[0]["value"][1] == "3":
+            break
 
 
 def test_a_second_demo_of_the_same_name_is_refused_in_a_sentence(demo: Running) -> None:

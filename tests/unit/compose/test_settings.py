@@ -39,6 +39,8 @@ def test_the_environment_is_stronger_but_gives_no_password(tmp_path: Path) -> No
     ("name", "value", "remedy"),
     [
         ("COMPOSE_PROFILES", "both", "separate or inside"),
+        ("COMPOSE_PROFILES", "separate,inside", "separate or inside"),
+        ("COMPOSE_PROFILES", "prometheus", "separate or inside"),
         ("RABBITKEEPER_API_PORT", "http", "give a port"),
         ("RABBITKEEPER_AMQP_PORT", "70000", "give a port"),
     ],
@@ -48,6 +50,11 @@ def test_what_cannot_be_understood_is_named_with_what_would_do(
 ) -> None:
     with pytest.raises(DemoError, match=f"{name} is '{value}'.*{remedy}"):
         Settings.load(tmp_path / ".env", {name: value})
+
+
+def test_a_prometheus_can_be_added(tmp_path: Path) -> None:
+    settings = Settings.load(tmp_path / ".env", {"COMPOSE_PROFILES": "inside,prometheus"})
+    assert settings.agents == "inside"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
