@@ -4,6 +4,7 @@ A test that breaks a server starts its own; these are shared, so leave them as t
 names (groups, queues) of your own.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,9 @@ from rabbitkeeper.compose.local import Local
 # An example may be slow because the machine is busy: that says nothing about the code.
 settings.register_profile("rabbitkeeper", deadline=None)
 settings.load_profile("rabbitkeeper")
+
+# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
