@@ -8,6 +8,9 @@ from demo_tools import Running, running, until_delivered
 from rabbitkeeper.compose.containers.stage import AGENT_KILLED, BROKER_KILLED, BROKER_PAUSED
 
 
+pytestmark = pytest.mark.timeout(900)  # the first test has the images built, if they are not there
+
+
 @pytest.fixture(scope="module")
 def demo(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running("inside", tmp_path_factory.mktemp("inside")) as demo:

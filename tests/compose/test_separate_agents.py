@@ -20,6 +20,8 @@ from rabbitkeeper.compose.containers.stage import (
     ZOOKEEPER_KILLED,
 )
 
+pytestmark = pytest.mark.timeout(900)  # the first test has the images built, if they are not there
+
 ASK_ENGINE = """
 import json, docker, docker.errors, sys
 api = docker.APIClient(base_url="unix:///run/docker/docker.sock", version="auto", timeout=10)
