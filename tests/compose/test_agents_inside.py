@@ -7,7 +7,6 @@ from demo_tools import Running, running, until_delivered
 
 from rabbitkeeper.compose.containers.stage import AGENT_KILLED, BROKER_KILLED, BROKER_PAUSED
 
-
 pytestmark = pytest.mark.timeout(900)  # the first test has the images built, if they are not there
 
 
