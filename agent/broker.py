@@ -14,7 +14,7 @@ from rabbitkeeper.agent.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.formation import FormationRefused
 from rabbitkeeper.agent.job import Job, Launch, Work
 from rabbitkeeper.agent.log_tail import telling
-from rabbitkeeper.agent.observation import BOOTING, ConnectionFacts, FormationFacts, ProcessFacts
+from rabbitkeeper.agent.observation import BOOTING, ConnectionFacts, FormationFacts, NodeFacts, ProcessFacts
 from rabbitkeeper.agent.restarts import LONG_PAUSE, Restarts
 from rabbitkeeper.agent.state import BrokerFacts
 from rabbitkeeper.agent.supervision import Plan, Step, Supervised, plan
@@ -138,9 +138,7 @@ class Broker:
         paused: bool,
         cut_off: bool,
         can_form: bool,
-        waits: bool = False,
-        app_stopped_since: float | None = None,
-        apart_since: float | None = None,
+        node: NodeFacts | None = None,
     ) -> float | None:
         """Begin the next step, if there is one to begin.
 
@@ -152,9 +150,7 @@ class Broker:
             paused: the group is.
             cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
-            waits: it says itself that it is drained or paused.
-            app_stopped_since: since when it is stopped inside a living Erlang machine; None if it is not.
-            apart_since: since when it boots apart from nodes that it can reach; None if it does not.
+            node: what it says of itself while it refuses connections.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.
@@ -178,12 +174,10 @@ class Broker:
                 cut_off=cut_off,
                 answers=connection.since(self.watched_since).answers,
                 been_up=self._been_up,
-                waits=waits,
                 formed=self._formed,
                 can_form=can_form,
                 watched_since=self.watched_since,
-                app_stopped_since=app_stopped_since,
-                apart_since=apart_since,
+                node=node,
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
                 form_due=self._form_due,

@@ -25,7 +25,7 @@ from rabbitkeeper.agent.health import HealthPolicy, Verdict, judge
 from rabbitkeeper.agent.membership import TROUBLED_PAUSE, Membership
 from rabbitkeeper.agent.narrator import Narrator
 from rabbitkeeper.agent.nodedown import Nodedown
-from rabbitkeeper.agent.observation import WAITING, ConnectFailure, ConnectionFacts, NodeState, Observation
+from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts, NodeState, Observation
 from rabbitkeeper.agent.operations import Operations
 from rabbitkeeper.agent.probe import Probe
 from rabbitkeeper.agent.settings import Settings
@@ -379,9 +379,7 @@ class Loop:
             paused=self._membership.paused,
             cut_off=self._nodedown.cut_off,
             can_form=self._session.connected,
-            waits=self._upkeep.node_state in WAITING,
-            app_stopped_since=self._upkeep.app_stopped_since,
-            apart_since=self._upkeep.apart_since,
+            node=self._upkeep.node_facts,
         )
 
 

@@ -12,10 +12,22 @@ to whatever runs the broker.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rabbitkeeper.agent.observation import WAITING, NodeFacts, NodeState
 from rabbitkeeper.coordinator.records import MemberStatus
 
 APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
 APART_GRACE = 5.0  # seconds; a boot that is well has the others' database in a moment once it is connected
+_STANDSTILLS = {
+    NodeState.STOPPED: (
+        APP_STOPPED_GRACE,
+        f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s",
+    ),
+    NodeState.APART: (
+        APART_GRACE,
+        "the broker was cut off when it began to boot, and waits for its cluster in vain",
+    ),
+}
+"""States that last until the process is started anew: the grace that each has, and why it is ended then."""
 
 
 class Step(StrEnum):
@@ -39,12 +51,10 @@ class Supervised:
     cut_off: bool = False  # from most of the others
     answers: bool = False  # a live broker is there now
     been_up: bool = False  # it has answered since it was started
-    waits: bool = False  # drained, or paused by RabbitMQ, by its own word: it has booted, and answers nobody
     formed: bool = False  # it is in the cluster since it was started
     can_form: bool = True  # ZooKeeper is there
     watched_since: float = 0.0  # when it was started, or found running
-    app_stopped_since: float | None = None  # its Erlang machine runs, and the broker in it is stopped
-    apart_since: float | None = None  # it boots, and can reach nodes whose database it has not found
+    node: NodeFacts | None = None  # what it says of itself while it refuses connections
     start_due: float = 0.0
     kill_due: float = 0.0
     form_due: float = 0.0
@@ -88,16 +98,12 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         return _when(now, broker.kill_due, Plan(Step.KILL, "the broker hangs"))
     if broker.status is MemberStatus.HUNG and broker.can_start:
         return _when(now, max(broker.start_due, broker.kill_due), Plan(Step.START, "the broker hangs"))
-    if broker.app_stopped_since is not None and broker.can_kill and broker.can_start:
-        due = max(broker.app_stopped_since + APP_STOPPED_GRACE, broker.kill_due)
-        why = f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s"
-        return _when(now, due, Plan(Step.KILL, why))
-    if broker.apart_since is not None and broker.can_kill and broker.can_start:
-        lost = Plan(
-            Step.KILL, "the broker was cut off when it began to boot, and waits for its cluster in vain"
-        )
-        return _when(now, max(broker.apart_since + APART_GRACE, broker.kill_due), lost)
-    if broker.running and broker.can_kill and not (broker.been_up or broker.answers or broker.waits):
+    node = broker.node
+    if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
+        grace, why = _STANDSTILLS[node.state]
+        return _when(now, max(node.since + grace, broker.kill_due), Plan(Step.KILL, why))
+    waits = node is not None and node.state in WAITING
+    if broker.running and broker.can_kill and not (broker.been_up or broker.answers or waits):
         slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
         return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)
     return None

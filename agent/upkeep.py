@@ -10,7 +10,7 @@ from rabbitkeeper.agent.canary_renewal import CanaryRenewal
 from rabbitkeeper.agent.health import HealthPolicy, Verdict, worth_asking
 from rabbitkeeper.agent.inspection import Inspection
 from rabbitkeeper.agent.management.load import Published
-from rabbitkeeper.agent.observation import ManagementFacts, NodeState, Observation
+from rabbitkeeper.agent.observation import ManagementFacts, NodeFacts, NodeState, Observation
 from rabbitkeeper.agent.replicas import Replicas
 from rabbitkeeper.coordinator.records import ClusterNode, MemberStatus
 from rabbitkeeper.coordinator.view import GroupView
@@ -106,22 +106,14 @@ class Upkeep:
         )
 
     @property
+    def node_facts(self) -> NodeFacts | None:
+        """What a node that refuses connections says of itself; None: it does not, or is not asked yet."""
+        return self._inspection.facts
+
+    @property
     def node_state(self) -> NodeState | None:
-        """How a node that refuses connections is by its own word; None: it does not, or is not asked yet."""
-        facts = self._inspection.facts
-        return None if facts is None else facts.state
-
-    @property
-    def app_stopped_since(self) -> float | None:
-        """Since when the broker has been seen to be stopped inside a living Erlang machine."""
-        facts = self._inspection.facts
-        return facts.since if facts is not None and facts.state is NodeState.STOPPED else None
-
-    @property
-    def apart_since(self) -> float | None:
-        """Since when the broker has been seen to boot apart from nodes that it can reach."""
-        facts = self._inspection.facts
-        return facts.since if facts is not None and facts.state is NodeState.APART else None
+        """The state of :attr:`node_facts`."""
+        return None if self.node_facts is None else self.node_facts.state
 
     def tend(
         self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rabbitkeeper.agent.observation import NodeFacts, NodeState
 from rabbitkeeper.agent.supervision import Step, Supervised, plan
 from rabbitkeeper.coordinator.records import MemberStatus as Status
 
@@ -48,7 +49,14 @@ def test_a_broker_that_does_not_come_up_is_killed() -> None:
 
 
 def test_a_broker_that_says_that_it_waits_is_not_killed_for_not_coming_up() -> None:
-    adopted = replace(WELL, status=Status.DRAINING, answers=False, been_up=False, formed=False, waits=True)
+    adopted = replace(
+        WELL,
+        status=Status.DRAINING,
+        answers=False,
+        been_up=False,
+        formed=False,
+        node=NodeFacts(NodeState.DRAINED, 110.0),
+    )
     assert step(adopted, 10_000.0) is Step.NOTHING
 
 
@@ -58,7 +66,7 @@ def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
 
 
 def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grace() -> None:
-    stopped = replace(WELL, status=Status.STOPPED, answers=False, app_stopped_since=150.0)
+    stopped = replace(WELL, status=Status.STOPPED, answers=False, node=NodeFacts(NodeState.STOPPED, 150.0))
     assert plan(stopped, 200.0, boot_timeout=BOOT).look_again == 210.0
     assert step(stopped, 209.9) is Step.NOTHING
     assert step(stopped, 210.0) is Step.KILL
@@ -69,7 +77,7 @@ def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grac
 def test_a_broker_that_boots_apart_from_its_cluster_is_started_anew_after_a_grace() -> None:
     """It is seen in ``tests/compose``: a broker that was cut off when it booted never found its cluster."""
     booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
-    apart = replace(booting, watched_since=190.0, apart_since=200.0)
+    apart = replace(booting, watched_since=190.0, node=NodeFacts(NodeState.APART, 200.0))
     assert plan(apart, 200.0, boot_timeout=BOOT).look_again == 205.0
     assert step(apart, 204.9) is Step.NOTHING
     assert step(apart, 205.0) is Step.KILL
