@@ -63,15 +63,16 @@ class Targets:
 
     def declares_dead(self, target: Target) -> bool:
         """Whether its agent says that the broker takes nothing."""
-        member = self.members.get(target.member)
-        return member is not None and member.address == target.address and member.status in DEAD
+        return self._status(target) in DEAD
 
     def drains(self, target: Target) -> bool:
         """Whether its agent says that it is being taken out of service. It still works for the moment."""
+        return self._status(target) is MemberStatus.DRAINING
+
+    def _status(self, target: Target) -> MemberStatus | None:
+        """What is said of it now; None if nothing is."""
         member = self.members.get(target.member)
-        return (
-            member is not None and member.address == target.address and member.status is MemberStatus.DRAINING
-        )
+        return member.status if member is not None and member.address == target.address else None
 
 
 class Placement:
