@@ -78,11 +78,7 @@ def run(
     done()
     try:
         done = waiting(screen.say, "starting three ZooKeepers, three brokers with agents, HAProxy, clients")
-        project.up(settings)
-        sightings = RemoteSightings(project, MEMBERS)
-        await_whole(sightings, READY_TIMEOUT)
-        traffic = ContainerTraffic(project)
-        traffic.wait()
+        traffic, sightings = start(project, settings)
         done()
         addresses = (
             f"dashboard {settings.url('API')}, management {settings.url('MANAGEMENT')}, "
@@ -110,6 +106,24 @@ def run(
     finally:
         screen.close()
         project.down()
+
+
+def start(project: Project, settings: Settings) -> tuple[ContainerTraffic, RemoteSightings]:
+    """Start everything, and wait until the group is whole and the clients are at work.
+
+    Args:
+        project: its images are built.
+        settings: what compose.yaml is filled in with.
+
+    Raises:
+        DemoError: something did not start.
+    """
+    project.up(settings)
+    sightings = RemoteSightings(project, MEMBERS)
+    await_whole(sightings, READY_TIMEOUT)
+    traffic = ContainerTraffic(project)
+    traffic.wait()
+    return traffic, sightings
 
 
 def await_whole(sightings: RemoteSightings, timeout: float) -> None:

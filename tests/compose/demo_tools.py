@@ -16,8 +16,7 @@ from rabbitkeeper.compose.containers import (
     RemoteSightings,
     Settings,
 )
-from rabbitkeeper.compose.containers.demo import READY_TIMEOUT, await_whole
-from rabbitkeeper.compose.containers.stage import MEMBERS
+from rabbitkeeper.compose.containers.demo import READY_TIMEOUT, await_whole, start
 from rabbitkeeper.compose.demo.report import FaultResult
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local.ports import Ports
@@ -67,20 +66,11 @@ def running(profiles: str, folder: Path) -> Iterator[Running]:
     project.check(settings)
     project.build(settings)
     try:
-        project.up(settings)
-        sightings = RemoteSightings(project, MEMBERS)
-        await_whole(sightings, READY_TIMEOUT)
-        traffic = ContainerTraffic(project)
-        traffic.wait()
+        traffic, sightings = start(project, settings)
         yield Running(project, settings, ContainerStage(project, settings.agents), traffic, sightings)
     finally:
         project.down()
     assert not project.exists()
-
-
-def until_delivered(traffic: ContainerTraffic) -> frozenset[int]:
-    """Stop the producer; what was confirmed and is not delivered in the end."""
-    return traffic.finish(60.0)
 
 
 def wait(seconds: float) -> Iterator[None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_tools import Running, running, until_delivered, wait
+from demo_tools import Running, running, wait
 from plain_client import PlainClient
 
 from rabbitkeeper.compose.containers import DemoError
@@ -19,6 +19,7 @@ from rabbitkeeper.compose.containers.stage import (
     NODE_CUT,
     ZOOKEEPER_KILLED,
 )
+from rabbitkeeper.compose.demo.performance import DELIVERY_TIMEOUT
 
 pytestmark = pytest.mark.timeout(900)  # the first test has the images built, if they are not there
 
@@ -122,7 +123,7 @@ def test_each_fault_ends_with_the_group_whole_and_a_plain_client_follows_the_lea
 
 
 def test_nothing_that_was_confirmed_is_lost(demo: Running) -> None:
-    assert until_delivered(demo.traffic) == frozenset()
+    assert demo.traffic.finish(DELIVERY_TIMEOUT) == frozenset()
     assert demo.traffic.totals().confirmed > 0
     assert demo.traffic.failures == ()
 
