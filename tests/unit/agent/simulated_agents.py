@@ -85,6 +85,22 @@ class Later:
         return self.done
 
 
+class Called:
+    """A job that is done when the test says so."""
+
+    def __init__(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> None:
+        self.done = False
+        self.failure: RabbitKeeperError | None = None
+        self._work = work
+
+    def end(self) -> None:
+        self.failure = Done("", self._work, lambda: None).failure
+        self.done = True
+
+    def wait(self, timeout: float) -> bool:
+        return self.done
+
+
 class WaitingSession(SimulatedSession):
     def await_event(self, seen: int, timeout: float) -> bool:
         self._pass(self.world.now + timeout)

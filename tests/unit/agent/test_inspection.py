@@ -3,34 +3,17 @@
 import itertools
 from collections.abc import Callable
 
+from simulated_agents import Called
+
 from rabbitkeeper.agent.inspection import FIRST, LONGEST_PAUSE, PAUSE, Inspection
 from rabbitkeeper.agent.observation import NodeFacts, NodeState
 from rabbitkeeper.agent.rabbitmqctl import NodeNotRunning
 from rabbitkeeper.coordinator.errors import RabbitKeeperError
 
 
-class Look:
-    """A look that ends when the test says so."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self._work = work
-        self.done = False
-        self.failure: RabbitKeeperError | None = None
-
-    def end(self) -> None:
-        try:
-            self._work()
-        except RabbitKeeperError as error:
-            self.failure = error
-        self.done = True
-
-    def wait(self, timeout: float) -> bool:
-        return self.done
-
-
 class Case:
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[Called] = []
         self.answer: NodeState | RabbitKeeperError = NodeState.DRAINED
         self.inspection = Inspection(self._answer, wake=lambda: None, launch=self._launch)
 
@@ -38,8 +21,8 @@ class Case:
         self.inspection.turn(now, process, wanted=wanted)
         return self.inspection.facts
 
-    def _launch(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Look:
-        self.looks.append(Look(work))
+    def _launch(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Called:
+        self.looks.append(Called(name, work, wake))
         return self.looks[-1]
 
     def _answer(self) -> NodeState:

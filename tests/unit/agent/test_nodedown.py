@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+from simulated_agents import Called
 from test_doubts import ALL, B_GONE, CUT_OFF, member, view
 
 from rabbitkeeper.agent.doubts import AGAIN, FAILED, SETTLE
@@ -17,31 +18,12 @@ B = frozenset({"rabbit@b"})
 NOBODY: frozenset[str] = frozenset()
 
 
-class Call:
-    """A call under way; the test says when it ends."""
-
-    def __init__(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> None:
-        self.done = False
-        self.failure: RabbitKeeperError | None = None
-        self._work = work
-
-    def wait(self, timeout: float) -> bool:
-        return self.done
-
-    def end(self) -> None:
-        try:
-            self._work()
-        except RabbitKeeperError as error:
-            self.failure = error
-        self.done = True
-
-
 class Broker:
     """Our broker's tools, and the calls that were begun."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
-        self.calls: list[Call] = []
+        self.calls: list[Called] = []
         self.answer: DroppedNodes | RabbitKeeperError = DroppedNodes(B, NOBODY)
 
     def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
@@ -50,8 +32,8 @@ class Broker:
             raise self.answer
         return self.answer
 
-    def launch(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Call:
-        self.calls.append(Call(name, work, wake))
+    def launch(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Called:
+        self.calls.append(Called(name, work, wake))
         return self.calls[-1]
 
 
