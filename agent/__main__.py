@@ -1,5 +1,5 @@
 """``python -m rabbitkeeper.agent CONFIG.yml``."""
 
-from rabbitkeeper.agent.command import command
+from rabbitkeeper.agent.cli.command import command
 
 command(prog_name="python -m rabbitkeeper.agent")

@@ -8,21 +8,21 @@ import logging
 import time
 from collections.abc import Callable
 
-from rabbitkeeper.agent.audience import Audience
-from rabbitkeeper.agent.broker import Broker
+from rabbitkeeper.agent.broker.supervisor import Broker
 from rabbitkeeper.agent.config import AgentConfig
-from rabbitkeeper.agent.errors import WrongCredentials
-from rabbitkeeper.agent.loop import Loop, wrong_credentials
-from rabbitkeeper.agent.membership import Membership
-from rabbitkeeper.agent.observation import ConnectFailure
-from rabbitkeeper.agent.probe import Probe
-from rabbitkeeper.agent.upkeep import Upkeep
-from rabbitkeeper.agent.wakeup import Wakeup
-from rabbitkeeper.agent.watchdog import Watchdog
-from rabbitkeeper.coordinator.errors import ConfigurationError, RabbitKeeperError
-from rabbitkeeper.coordinator.records import GroupConfig, MemberStatus
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.agent.group.membership import Membership
+from rabbitkeeper.agent.health.probe import Probe
+from rabbitkeeper.agent.loop.housekeeping import Upkeep
+from rabbitkeeper.agent.loop.loop import Loop, wrong_credentials
+from rabbitkeeper.agent.model.errors import WrongCredentials
+from rabbitkeeper.agent.model.observation import ConnectFailure
+from rabbitkeeper.agent.notify.sinks import Audience
+from rabbitkeeper.agent.runtime.wakeup import Wakeup
+from rabbitkeeper.agent.runtime.watchdog import Watchdog
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.model.records import GroupConfig, MemberStatus
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 

@@ -4,32 +4,32 @@ import secrets
 import time
 
 from rabbitkeeper.agent.agent import Agent
-from rabbitkeeper.agent.announcement import Announcer
-from rabbitkeeper.agent.audience import Audience
-from rabbitkeeper.agent.broker import Broker
-from rabbitkeeper.agent.canary_renewal import CanaryRenewal
+from rabbitkeeper.agent.broker.drivers import driver_for
+from rabbitkeeper.agent.broker.supervisor import Broker
+from rabbitkeeper.agent.cluster.canary_repair import CanaryRenewal
+from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
+from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
+from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
-from rabbitkeeper.agent.configuration_check import ConfigurationCheck
-from rabbitkeeper.agent.drivers import driver_for
-from rabbitkeeper.agent.formation import FormationResult, Identity, form
-from rabbitkeeper.agent.hooks import Hooks
-from rabbitkeeper.agent.inspection import Inspection
-from rabbitkeeper.agent.link import ProbeSettings
-from rabbitkeeper.agent.log import set_level
-from rabbitkeeper.agent.loop import Loop
-from rabbitkeeper.agent.membership import Membership
-from rabbitkeeper.agent.nodedown import Nodedown
-from rabbitkeeper.agent.operations import Operations
-from rabbitkeeper.agent.probe import Probe
-from rabbitkeeper.agent.replicas import Replicas
-from rabbitkeeper.agent.settings import Settings
-from rabbitkeeper.agent.state import Board
-from rabbitkeeper.agent.systemd_notify import SystemdNotify
-from rabbitkeeper.agent.upkeep import Management, Upkeep
-from rabbitkeeper.agent.wakeup import Wakeup
-from rabbitkeeper.agent.watchdog import Watchdog
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.group.effective_config import Settings
+from rabbitkeeper.agent.group.membership import Membership
+from rabbitkeeper.agent.group.operation_runner import Operations
+from rabbitkeeper.agent.health.connection import ProbeSettings
+from rabbitkeeper.agent.health.inspection import Inspection
+from rabbitkeeper.agent.health.probe import Probe
+from rabbitkeeper.agent.loop.housekeeping import Management, Upkeep
+from rabbitkeeper.agent.loop.loop import Loop
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.notify.hooks import Hooks
+from rabbitkeeper.agent.notify.sinks import Audience
+from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
+from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
+from rabbitkeeper.agent.runtime.log import set_level
+from rabbitkeeper.agent.runtime.wakeup import Wakeup
+from rabbitkeeper.agent.runtime.watchdog import Watchdog
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 
 def assemble(settings: Settings) -> Agent:
@@ -163,8 +163,10 @@ def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> Management
     broker = config.broker
     if broker.management is None:
         return None
-    from rabbitkeeper.agent.management.client import ManagementSettings  # only now: httpx costs memory
-    from rabbitkeeper.agent.management.poller import Poller
+    from rabbitkeeper.agent.rabbitmq.management.client import (
+        ManagementSettings,  # only now: httpx costs memory
+    )
+    from rabbitkeeper.agent.rabbitmq.management.poller import Poller
 
     offered = {"amqp": broker.advertised_amqp, "amqps": broker.advertised_amqps}
     return Poller(

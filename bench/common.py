@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.operator import Operator, Submitted
-from rabbitkeeper.coordinator.records import OperationState
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.model.records import OperationState
+from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 PREFETCH = 2000  # unacked messages
 ACK_EVERY = 500  # messages

@@ -22,7 +22,7 @@ from common import operate
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.operator import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import Operator, Submitted
 
 WINDOW = 3.0  # seconds looked at around a switchover, and in quiet
 SETTLE = 2.0  # seconds between rounds

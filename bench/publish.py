@@ -18,9 +18,9 @@ from pathlib import Path
 from common import ROOM
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
-from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 CLIENTS = (
     "raw",

@@ -4,8 +4,10 @@ import logging
 
 from rabbitkeeper.client import events
 from rabbitkeeper.client.client import Client
-from rabbitkeeper.client.consumer import Consumer
-from rabbitkeeper.client.errors import (
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.workers import Workers
+from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
     InvalidArgument,
@@ -19,11 +21,11 @@ from rabbitkeeper.client.errors import (
     Unroutable,
     WrongThread,
 )
-from rabbitkeeper.client.future import Receipt
-from rabbitkeeper.client.message import Message
+from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
+from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.status import LastSwitch, Leader, Status, Unconfirmed
-from rabbitkeeper.client.topology import Binding, Exchange, Queue
-from rabbitkeeper.client.workers import Workers
+from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.tls import client_context
 
 __all__ = [
     "Binding",
@@ -47,9 +49,12 @@ __all__ = [
     "Status",
     "TopologyError",
     "Unconfirmed",
+    "UnknownGroup",
     "Unroutable",
     "Workers",
     "WrongThread",
+    "ZooKeeperUnreachable",
+    "client_context",
     "events",
 ]
 

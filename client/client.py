@@ -12,32 +12,32 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from rabbitkeeper.client.consumer import Consumer
-from rabbitkeeper.client.discovery import Discovery
+from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.dispatch import Dispatch
-from rabbitkeeper.client.engine import Engine
-from rabbitkeeper.client.errors import (
+from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.model.errors import (
     Closed,
     InvalidArgument,
     NoLeader,
     RabbitKeeperError,
     WrongThread,
 )
-from rabbitkeeper.client.events import Event
-from rabbitkeeper.client.future import Receipt
-from rabbitkeeper.client.message import Message
-from rabbitkeeper.client.placement import Spread
+from rabbitkeeper.client.model.events import Event
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.process import this as process
+from rabbitkeeper.client.publish.future import Receipt
+from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
+from rabbitkeeper.client.routing.group_watch import Discovery
+from rabbitkeeper.client.routing.placement import Spread
+from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.client.status import Leader, Status, Unconfirmed
-from rabbitkeeper.client.subscription import Subscription
-from rabbitkeeper.client.switch import Phase
-from rabbitkeeper.client.topology import Binding, Entity, Exchange, Queue
-from rabbitkeeper.client.window import Window
-from rabbitkeeper.client.wire import Access
-from rabbitkeeper.client.workers import OnError, Workers
-from rabbitkeeper.coordinator.access import ZooKeeperAccess, check_identity
-from rabbitkeeper.coordinator.paths import check_name
+from rabbitkeeper.coordinator.model.paths import check_name
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity
 
 log = logging.getLogger(__name__)
 

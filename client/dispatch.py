@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from rabbitkeeper.client.events import Event, EventsMissed
+from rabbitkeeper.client.model.events import Event, EventsMissed
 
 log = logging.getLogger(__name__)
 

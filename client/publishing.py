@@ -9,7 +9,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from rabbitkeeper.client.errors import (
+from rabbitkeeper.client.amqp.transport import message_id_of
+from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
     InvalidArgument,
@@ -20,14 +21,13 @@ from rabbitkeeper.client.errors import (
     Unroutable,
     WrongThread,
 )
-from rabbitkeeper.client.future import Futures, PublishFuture, Receipt
-from rabbitkeeper.client.ledger import Outcome, Settled
-from rabbitkeeper.client.templates import Templates
-from rabbitkeeper.client.window import Window
-from rabbitkeeper.client.wire import message_id_of
+from rabbitkeeper.client.publish.future import Futures, PublishFuture, Receipt
+from rabbitkeeper.client.publish.ledger import Outcome, Settled
+from rabbitkeeper.client.publish.templates import Templates
+from rabbitkeeper.client.publish.window import Window
 
 if TYPE_CHECKING:
-    from rabbitkeeper.client.engine import Engine
+    from rabbitkeeper.client.engine.engine import Engine
 
 BURST = 256  # messages that publish_many takes from its iterable at once
 _NUMBERS = frozenset({int, float})

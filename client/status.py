@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import pika
 
-from rabbitkeeper.client.switch import Phase
-from rabbitkeeper.client.wire import Access
+from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.routing.switch import Phase
 
 
 @dataclass(frozen=True, slots=True)

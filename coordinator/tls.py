@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 
 def client_context(

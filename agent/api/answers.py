@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rabbitkeeper.agent.config.agent import OPERATION_TIMEOUT, WATCHDOG_MARGIN
-from rabbitkeeper.agent.state import AgentState
-from rabbitkeeper.coordinator.shown import shown, shown_members
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.agent.model.state import AgentState
+from rabbitkeeper.coordinator.model.render import shown, shown_members
+from rabbitkeeper.coordinator.model.view import GroupView
 
 STALLED = OPERATION_TIMEOUT + WATCHDOG_MARGIN  # seconds that a healthy loop may need to come round
 

@@ -17,16 +17,16 @@ from starlette.exceptions import HTTPException
 
 from rabbitkeeper.agent.api import answers, requests
 from rabbitkeeper.agent.api.answers import Answer
-from rabbitkeeper.agent.api.desk import WRITE_TIMEOUT, Cache, Desk, Known
 from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
 from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
+from rabbitkeeper.agent.api.store_executor import WRITE_TIMEOUT, Cache, Desk, Known
 from rabbitkeeper.agent.api.stream import Stream
-from rabbitkeeper.agent.state import Board
-from rabbitkeeper.coordinator.operations import read_operations
-from rabbitkeeper.coordinator.operator import Operator, Submitted
-from rabbitkeeper.coordinator.records import OperationEntry
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.coordinator.model.records import OperationEntry
+from rabbitkeeper.coordinator.operations.log import read_operations
+from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent.api")
 

@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from rabbitkeeper.agent.events import Event, EventKind
-from rabbitkeeper.agent.state import AgentState, Board
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.agent.model.state import AgentState, Board
+from rabbitkeeper.agent.notify.events import Event, EventKind
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

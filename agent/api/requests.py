@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rabbitkeeper.agent.api.refusal import Refusal
 from rabbitkeeper.agent.config.file import sentence
-from rabbitkeeper.coordinator.operator import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import Operator, Submitted
 
 RequestT = TypeVar("RequestT", bound="OperationRequest")
 

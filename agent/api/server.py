@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 
 import uvicorn
 
-from rabbitkeeper.agent.announcement import Announcer
 from rabbitkeeper.agent.api.app import Sources, build
 from rabbitkeeper.agent.api.metrics import Metrics
 from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.config import HttpConfig
-from rabbitkeeper.agent.herald import Listener
-from rabbitkeeper.agent.state import Board
-from rabbitkeeper.coordinator.errors import ConfigurationError
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.notify.dispatcher import Listener
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent.api")
 

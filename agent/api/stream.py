@@ -15,8 +15,8 @@ from typing import Any
 from starlette.responses import Response
 
 from rabbitkeeper.agent.api.refusal import Refusal
-from rabbitkeeper.agent.events import Event
-from rabbitkeeper.agent.state import AgentState
+from rabbitkeeper.agent.model.state import AgentState
+from rabbitkeeper.agent.notify.events import Event
 
 MOST = 32  # listeners
 BACKLOG = 100  # events that may wait for one listener

@@ -19,7 +19,7 @@ from rabbitkeeper.agent.config.health import HealthConfig
 from rabbitkeeper.agent.config.hooks import HooksConfig
 from rabbitkeeper.agent.config.http import HttpConfig
 from rabbitkeeper.agent.config.zookeeper import ZooKeeperConfig
-from rabbitkeeper.coordinator.records import Tags
+from rabbitkeeper.coordinator.model.records import Tags
 
 OPERATION_TIMEOUT = 2.0  # the longest that one ZooKeeper operation keeps the agent's loop waiting
 WATCHDOG_MARGIN = 0.5  # what a loop may need besides, on a busy host

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from rabbitkeeper.agent.config.group import GROUP_WIDE, check_key, flat, overlay, split, stand_in
-from rabbitkeeper.coordinator.errors import ConfigurationError
-from rabbitkeeper.coordinator.records import GroupConfig, TakenConfig
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
+from rabbitkeeper.coordinator.model.view import GroupView
 
 ANY = "any"  # a member whose file says nothing of the group's keys
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rabbitkeeper.agent.config.fields import Section
-from rabbitkeeper.coordinator.election import ElectionTiming
+from rabbitkeeper.coordinator.policy.election import ElectionTiming
 
 
 class ElectionConfig(Section):

@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from rabbitkeeper.agent.node_name import NODE_NAME
-from rabbitkeeper.coordinator.errors import InvalidName
-from rabbitkeeper.coordinator.paths import check_name
+from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
+from rabbitkeeper.coordinator.model.errors import InvalidName
+from rabbitkeeper.coordinator.model.paths import check_name
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
 

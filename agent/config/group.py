@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from rabbitkeeper.agent.config.agent import AgentConfig
 from rabbitkeeper.agent.config.file import all_keys, validated
-from rabbitkeeper.coordinator.errors import ConfigurationError
-from rabbitkeeper.coordinator.records import GroupConfig
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.records import GroupConfig
 
 
 class Applies(StrEnum):

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import model_validator
 
 from rabbitkeeper.agent.config.fields import FilePath, Section, Text, problem
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.tls import client_context
 
 

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 from rabbitkeeper.agent.config.fields import FilePath, Section, Text, problem
 from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import TlsConfig
-from rabbitkeeper.coordinator.access import ANYONE, ZooKeeperAccess, check_identity, check_reader
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.zookeeper.access import ANYONE, ZooKeeperAccess, check_identity, check_reader
 
 
 def _reader(value: str) -> str:

@@ -1,6 +1,6 @@
 """What can keep the demo from running in containers."""
 
-from rabbitkeeper.coordinator.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
 class DemoError(RabbitKeeperError):

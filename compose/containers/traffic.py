@@ -18,7 +18,7 @@ from rabbitkeeper.compose.containers.project import Project
 from rabbitkeeper.compose.demo.account import Account, Totals
 from rabbitkeeper.compose.demo.load import PUBLISH_TIMEOUT
 from rabbitkeeper.compose.demo.sightings import MemberSeen, Sighting, Sightings
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 _FIRST_WORD = 60.0  # seconds for a role to tell something
 _TAIL = 5  # lines of what is no telling, for errors

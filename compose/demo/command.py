@@ -18,7 +18,7 @@ from rabbitkeeper.compose.demo.performance import perform
 from rabbitkeeper.compose.demo.report import Report
 from rabbitkeeper.compose.demo.screen import LiveScreen, PlainScreen, Screen, waiting
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
 @click.command("demo")

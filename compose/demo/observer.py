@@ -4,10 +4,10 @@ import threading
 import time
 
 from rabbitkeeper.compose.demo.sightings import Sighting, Sightings
-from rabbitkeeper.coordinator.errors import CoordinationError
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.snapshot import GroupReader
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.errors import CoordinationError
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 REREAD = 0.5  # seconds at the most between two reads
 

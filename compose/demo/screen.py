@@ -14,7 +14,7 @@ from rich.text import Text
 
 from rabbitkeeper.compose.demo.sightings import Sightings
 from rabbitkeeper.compose.demo.stage import Traffic
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 EVENTS = 8  # lines of what happened
 BARS = " ▁▂▃▄▅▆▇█"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
 
 
 @dataclass(frozen=True, slots=True)

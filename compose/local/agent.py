@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from rabbitkeeper.agent.drivers import node_files
-from rabbitkeeper.agent.drivers.node_files import NodeSettings
-from rabbitkeeper.agent.drivers.process_id import ProcessId
-from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
-from rabbitkeeper.agent.runner import LocalRunner
+from rabbitkeeper.agent.broker.drivers import node_files
+from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
+from rabbitkeeper.agent.broker.drivers.process_id import ProcessId
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Child, Guardian, last_lines
 from rabbitkeeper.compose.local.network import InNetwork

@@ -5,10 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rabbitkeeper.agent.drivers import node_files
-from rabbitkeeper.agent.drivers.node_files import NodeSettings
-from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
-from rabbitkeeper.agent.runner import LocalRunner
+from rabbitkeeper.agent.broker.drivers import node_files
+from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
 from rabbitkeeper.compose.local.erlang import listening
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Child, Guardian, last_lines

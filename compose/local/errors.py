@@ -1,6 +1,6 @@
 """What can go wrong when servers are run on this machine."""
 
-from rabbitkeeper.coordinator.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
 class LocalError(RabbitKeeperError):

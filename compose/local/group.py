@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from rabbitkeeper.agent import definitions
-from rabbitkeeper.agent.drivers.node_files import NodeSettings
-from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtl
+from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
+from rabbitkeeper.agent.rabbitmq import definitions
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.compose.local import bare, installed, readiness
 from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.bare import BareBroker
@@ -20,7 +20,7 @@ from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.compose.local.network import Network
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.view import GroupView
 
 # A laptop's disk is fuller and its memory smaller than a server's: the defaults would raise alarms.
 _MODEST = "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 512MB\n"

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rabbitkeeper.agent.runner import Finished, Runner
+from rabbitkeeper.agent.rabbitmq.runner import Finished, Runner
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.compose.local.guardian import Guardian
 

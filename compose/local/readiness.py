@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from rabbitkeeper.compose.local.errors import LocalError
-from rabbitkeeper.coordinator.errors import CoordinationError, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.snapshot import GroupReader
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.errors import CoordinationError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 Condition = Callable[[GroupView], str | None]  # what is still missing, a sentence; None: nothing
 

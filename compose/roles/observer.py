@@ -9,7 +9,7 @@ from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.sightings import Sighting
 from rabbitkeeper.compose.roles import surroundings
 from rabbitkeeper.compose.roles.telling import Teller
-from rabbitkeeper.coordinator.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 
 
 class TellingObserver(Observer):

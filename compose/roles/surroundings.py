@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from rabbitkeeper.client import Client, NoLeader, NotAuthorized
-from rabbitkeeper.coordinator.errors import UnknownGroup, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
 
 SECRETS = Path("/run/secrets")
 APPLICATION = "app"  # the application's user

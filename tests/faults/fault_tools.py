@@ -7,9 +7,9 @@ from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.sightings import LeaderSeen
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:

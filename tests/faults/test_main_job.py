@@ -24,7 +24,7 @@ from rabbitkeeper.compose.demo.local_faults import (
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 

@@ -13,11 +13,11 @@ from typing import Any
 import yaml
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.errors import CoordinationError
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.snapshot import GroupReader, groups
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.errors import CoordinationError
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.store.reader import GroupReader, groups
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 PATIENCE = 60.0  # seconds; a broker boots in eight, on a busy host in more
 

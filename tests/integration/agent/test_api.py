@@ -17,10 +17,10 @@ from agent_tools import PATIENCE, Watch, agent_config, epoch, refusal, run_agent
 from click.testing import CliRunner
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.cli import root
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 import pika
 import pytest
 
-from rabbitkeeper.agent.formation import FormationFailed, FormationRefused, Identity, form
-from rabbitkeeper.agent.formation_plan import FormationStep
+from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
+from rabbitkeeper.agent.cluster.formation_plan import FormationStep
+from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import GroupConfig
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.model.records import GroupConfig
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.zookeeper]
 

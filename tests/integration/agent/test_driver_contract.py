@@ -21,6 +21,14 @@ from typing import Any, Protocol
 import pytest
 from pydantic import SecretStr
 
+from rabbitkeeper.agent.broker.drivers import (
+    BrokerDriver,
+    BrokerNotOwned,
+    BrokerProcess,
+    BrokerStartFailed,
+    BrokerStopFailed,
+    driver_for,
+)
 from rabbitkeeper.agent.config import (
     AmqpConfig,
     BrokerConfig,
@@ -30,16 +38,8 @@ from rabbitkeeper.agent.config import (
     ProcessConfig,
     SystemdConfig,
 )
-from rabbitkeeper.agent.drivers import (
-    BrokerDriver,
-    BrokerNotOwned,
-    BrokerProcess,
-    BrokerStartFailed,
-    BrokerStopFailed,
-    driver_for,
-)
-from rabbitkeeper.agent.rabbitmqctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 SERVES = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
 DEAF = "trap '' TERM; echo ready; while :; do sleep 0.05; done"

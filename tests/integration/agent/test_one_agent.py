@@ -11,7 +11,7 @@ import pytest
 from agent_tools import Watch, agent_config, epoch, leader_of, refusal, run_agent, running_agent, states
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 

@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.cli import root
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.records import MaintenanceStep, MemberStatus
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(400)]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from rabbitkeeper.agent import definitions
-from rabbitkeeper.agent.link import ProbeSettings
-from rabbitkeeper.agent.majority_canary import QUEUE
-from rabbitkeeper.agent.observation import ConnectFailure, ConnectionFacts
-from rabbitkeeper.agent.probe import Probe
+from rabbitkeeper.agent.health.connection import ProbeSettings
+from rabbitkeeper.agent.health.majority_canary import QUEUE
+from rabbitkeeper.agent.health.probe import Probe
+from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.compose.local import Local
 
 pytestmark = [pytest.mark.rabbitmq]

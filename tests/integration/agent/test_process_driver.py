@@ -14,17 +14,17 @@ import pika
 import pytest
 from pydantic import SecretStr
 
-from rabbitkeeper.agent import recommended
+from rabbitkeeper.agent.broker.drivers import output
+from rabbitkeeper.agent.broker.drivers.process import ProcessDriver
+from rabbitkeeper.agent.broker.drivers.process_id import ProcessId
 from rabbitkeeper.agent.config import AmqpConfig, BrokerConfig, ManagementConfig, ProcessConfig
-from rabbitkeeper.agent.drivers import output
-from rabbitkeeper.agent.drivers.process import ProcessDriver
-from rabbitkeeper.agent.drivers.process_id import ProcessId
-from rabbitkeeper.agent.management.client import ManagementClient, ManagementSettings
-from rabbitkeeper.agent.management.poller import Poller
-from rabbitkeeper.agent.observation import Load, ManagementFacts, NodeState
+from rabbitkeeper.agent.model.observation import Load, ManagementFacts, NodeState
+from rabbitkeeper.agent.rabbitmq import recommended
+from rabbitkeeper.agent.rabbitmq.management.client import ManagementClient, ManagementSettings
+from rabbitkeeper.agent.rabbitmq.management.poller import Poller
 from rabbitkeeper.compose.local import Local, installed
 from rabbitkeeper.compose.local.lean import lean_server
-from rabbitkeeper.coordinator.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 SERVES = "echo booted; exec sleep 600"
 
@@ -216,7 +216,7 @@ def test_what_it_writes_without_end_is_kept_to_a_size(
 ) -> None:
     monkeypatch.setattr(output, "MOST", 20_000)
     monkeypatch.setattr(output, "KEPT", 5_000)
-    monkeypatch.setattr("rabbitkeeper.agent.drivers.process._TRIM_EVERY", 0.0)
+    monkeypatch.setattr("rabbitkeeper.agent.broker.drivers.process._TRIM_EVERY", 0.0)
     driver = make("i=0; while :; do i=$((i+1)); echo line $i; done")
     driver.start()
     file = tmp_path / "node 1" / "log" / "output.log"

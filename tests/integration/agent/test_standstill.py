@@ -9,11 +9,11 @@ import pika
 import pytest
 from agent_tools import Watch, states
 
-from rabbitkeeper.agent.observation import NodeState
-from rabbitkeeper.agent.rabbitmqctl import RabbitmqCtlError
+from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(400)]
 

@@ -8,8 +8,8 @@ import pytest
 from agent_tools import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import MemberStatus
-from rabbitkeeper.coordinator.view import GroupView
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 

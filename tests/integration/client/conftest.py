@@ -14,9 +14,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
-from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 GROUP = "announced"
 

@@ -25,10 +25,10 @@ from rabbitkeeper.client import (
     Unroutable,
     WrongThread,
 )
-from rabbitkeeper.coordinator.errors import UnknownGroup, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.records import LeaderRecord, MemberStatus, utcnow
-from rabbitkeeper.coordinator.session import Session
+from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberStatus, utcnow
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 from .conftest import GROUP, Announcer
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from rabbitkeeper.client import Binding, Client, Exchange, InvalidArgument, Message, Queue, TopologyError
-from rabbitkeeper.client.events import (
+from rabbitkeeper.client.model.events import (
     ConsumerLost,
     ConsumerStarted,
     Disconnected,
@@ -18,8 +18,8 @@ from rabbitkeeper.client.events import (
     QueueRenamed,
     Switched,
 )
-from rabbitkeeper.coordinator.cli import root
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 from .conftest import GROUP, Announcer
 from .test_client import wait_for

@@ -6,7 +6,7 @@ import threading
 import pytest
 from pika import frame, spec
 
-from rabbitkeeper.client.wire import Access, Link, LinkLost, Loop
+from rabbitkeeper.client.amqp.transport import Access, Link, LinkLost, Loop
 
 START = frame.Method(0, spec.Connection.Start(0, 9, {}, "PLAIN", "en_US")).marshal()
 

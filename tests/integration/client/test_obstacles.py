@@ -8,10 +8,11 @@ import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from rabbitkeeper.client import Binding, Client, Exchange, Queue, placement
-from rabbitkeeper.client.consumer import Consumer
-from rabbitkeeper.client.events import ConsumerLost, ConsumerMissing, DeclarationFailed, Event
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.client import Binding, Client, Exchange, Queue
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, DeclarationFailed, Event
+from rabbitkeeper.client.routing import placement
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 from .conftest import Announcer
 from .test_client import wait_for
@@ -91,7 +92,7 @@ def test_what_cannot_be_declared_again_is_told_and_stops_nothing_else(announcer:
 def test_a_consumer_kept_out_by_somebody_else_is_told_and_comes_back(
     client: Client, announcer: Announcer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "rabbitkeeper.client.subscription")
+    caplog.set_level("INFO", "rabbitkeeper.client.consume.subscription")
     client.declare(Queue("taken", type="classic"))
     events: list[Event] = []
     client.on_event(events.append)

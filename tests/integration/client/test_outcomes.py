@@ -34,10 +34,10 @@ from rabbitkeeper.client import (
     WrongThread,
     wire,
 )
-from rabbitkeeper.client.sender import FastSender, PlainSender
+from rabbitkeeper.client.amqp.sender import FastSender, PlainSender
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.errors import ZooKeeperUnreachable
-from rabbitkeeper.coordinator.records import MemberStatus
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 from .conftest import GROUP, Announcer
 from .test_client import wait_for

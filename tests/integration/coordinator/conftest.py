@@ -7,9 +7,9 @@ import pytest
 from zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.records import GroupConfig
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.model.records import GroupConfig
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 _numbers = itertools.count(1)
 

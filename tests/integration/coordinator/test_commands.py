@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from rabbitkeeper.coordinator.cli import root
-from rabbitkeeper.coordinator.records import (
+from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.model.records import (
     HistoryEntry,
     LeaderRecord,
     MemberRecord,
@@ -21,7 +21,7 @@ from rabbitkeeper.coordinator.records import (
     Versions,
     utcnow,
 )
-from rabbitkeeper.coordinator.store import Store
+from rabbitkeeper.coordinator.store.store import Store
 
 pytestmark = pytest.mark.zookeeper
 
@@ -159,7 +159,7 @@ def test_bad_input_is_one_line_and_2(
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    monkeypatch.setattr("rabbitkeeper.coordinator.cli.CONNECT_TIMEOUT", 0.5)
+    monkeypatch.setattr("rabbitkeeper.coordinator.cli.root.CONNECT_TIMEOUT", 0.5)
     result = run(*arguments, command)
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -171,11 +171,11 @@ def test_the_console_script_starts_only_what_it_is_asked_for(
     zookeeper: str, store: Store, group: str
 ) -> None:
     script = (
-        "import sys; from rabbitkeeper.coordinator.cli import root\n"
+        "import sys; from rabbitkeeper.coordinator.cli.root import root\n"
         f"root(['-z', {zookeeper!r}, '-g', {group!r}, 'list'], standalone_mode=False)\n"
         "names = [n for n in sys.modules if n.startswith(('rabbitkeeper.', 'pika'))]\n"
         "print(' '.join(n for n in names if not n.startswith('rabbitkeeper.coordinator')\n"
-        "    or n.startswith('rabbitkeeper.coordinator.commands.') and not n.endswith('.list')))"
+        "    or n.startswith('rabbitkeeper.coordinator.cli.commands.') and not n.endswith('.list')))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

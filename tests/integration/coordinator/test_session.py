@@ -12,8 +12,7 @@ from conditions import await_that
 from zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.access import ZooKeeperAccess
-from rabbitkeeper.coordinator.errors import (
+from rabbitkeeper.coordinator.model.errors import (
     ConfigurationError,
     Conflict,
     NoZnode,
@@ -21,7 +20,8 @@ from rabbitkeeper.coordinator.errors import (
     ZnodeExists,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.session import Check, Create, Delete, Session, Set
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
+from rabbitkeeper.coordinator.zookeeper.session import Check, Create, Delete, Session, Set
 
 pytestmark = pytest.mark.zookeeper
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conditions import await_that
 
-from rabbitkeeper.coordinator.errors import (
+from rabbitkeeper.coordinator.model.errors import (
     Conflict,
     CoordinationError,
     DuplicateMember,
@@ -19,7 +19,7 @@ from rabbitkeeper.coordinator.errors import (
     UnknownGroup,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.records import (
+from rabbitkeeper.coordinator.model.records import (
     ClusterNode,
     ClusterRecord,
     GroupConfig,
@@ -31,11 +31,11 @@ from rabbitkeeper.coordinator.records import (
     Versions,
     utcnow,
 )
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.snapshot import GroupReader, groups, read_group
-from rabbitkeeper.coordinator.store import Store
-from rabbitkeeper.coordinator.view import ConfigView, LeaderView
-from rabbitkeeper.coordinator.znode import Operation, Znode
+from rabbitkeeper.coordinator.model.view import ConfigView, LeaderView
+from rabbitkeeper.coordinator.store.reader import GroupReader, groups, read_group
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
+from rabbitkeeper.coordinator.zookeeper.znode import Operation, Znode
 
 pytestmark = pytest.mark.zookeeper
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from rabbitkeeper.agent import definitions
-from rabbitkeeper.agent.drivers.node_files import NodeSettings
+from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
+from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.client import Client, Queue
-from rabbitkeeper.client.errors import NoLeader
+from rabbitkeeper.client.model.errors import NoLeader
 from rabbitkeeper.compose.local import installed
 from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.erlang import ErlangHost
@@ -27,12 +27,12 @@ from rabbitkeeper.compose.local.guardian import Guardian
 from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
-from rabbitkeeper.coordinator.access import ZooKeeperAccess, digest_id
-from rabbitkeeper.coordinator.errors import AccessDenied, CoordinationError, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.paths import GroupPaths
-from rabbitkeeper.coordinator.session import Session
-from rabbitkeeper.coordinator.snapshot import GroupReader
+from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.store.reader import GroupReader
 from rabbitkeeper.coordinator.tls import client_context
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, digest_id
+from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 

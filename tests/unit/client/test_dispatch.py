@@ -3,7 +3,7 @@
 import threading
 
 from rabbitkeeper.client.dispatch import LIMIT, Dispatch
-from rabbitkeeper.client.events import Event, EventsMissed, LeaderChanged
+from rabbitkeeper.client.model.events import Event, EventsMissed, LeaderChanged
 
 
 def test_a_function_that_fails_keeps_no_other_from_its_events() -> None:

@@ -8,7 +8,7 @@ import pytest
 WARNS = """
 import logging, rabbitkeeper.client
 {configured}
-for name in ("rabbitkeeper.client.engine", "rabbitkeeper.coordinator.session"):
+for name in ("rabbitkeeper.client.engine.engine", "rabbitkeeper.coordinator.zookeeper.session"):
     logging.getLogger(name).warning("lost the broker")
 """
 

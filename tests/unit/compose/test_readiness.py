@@ -3,14 +3,14 @@
 import pytest
 
 from rabbitkeeper.compose.local.readiness import founded, ready
-from rabbitkeeper.coordinator.records import (
+from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
     LeaderRecord,
     MemberRecord,
     MemberStatus,
     Versions,
 )
-from rabbitkeeper.coordinator.view import ClusterView, GroupView, LeaderView, MemberView
+from rabbitkeeper.coordinator.model.view import ClusterView, GroupView, LeaderView, MemberView
 
 NOW = "2026-01-01T00:00:00.000Z"
 

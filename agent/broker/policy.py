@@ -1,0 +1,113 @@
+"""What to do with the broker's process next: one pure decision.
+
+A broker is started when it is not there, brought into the cluster when it answers, and killed when it
+hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
+minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
+that an operator can stop a broker by hand. One that is stopped inside a living Erlang machine is started anew
+after a grace, and so is one that was cut off when it began to boot: it would wait for its cluster for ever.
+One that RabbitMQ has paused comes back by itself and is left alone. What the driver has no means for is left
+to whatever runs the broker.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rabbitkeeper.agent.model.observation import WAITING, NodeFacts, NodeState
+from rabbitkeeper.coordinator.model.records import MemberStatus
+
+APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
+APART_GRACE = 5.0  # seconds; a boot that is well has the others' database in a moment once it is connected
+_STANDSTILLS = {
+    NodeState.STOPPED: (
+        APP_STOPPED_GRACE,
+        f"the broker has been stopped inside its Erlang machine for {APP_STOPPED_GRACE:g} s",
+    ),
+    NodeState.APART: (
+        APART_GRACE,
+        "the broker was cut off when it began to boot, and waits for its cluster in vain",
+    ),
+}
+"""States that last until the process is started anew: the grace that each has, and why it is ended then."""
+
+
+class Step(StrEnum):
+    NOTHING = "nothing"
+    START = "start"
+    FORM = "form"  # see to it that it is in the cluster
+    KILL = "kill"
+    RESTART = "restart"  # an orderly end, as an operator has asked; then it is started like any other
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """A broker as its keeper knows it. Times are monotonic seconds."""
+
+    can_start: bool  # the driver has the means to
+    can_kill: bool
+    running: bool | None  # None: cannot be told
+    status: MemberStatus  # by the last verdict
+    busy: bool = False  # a step is under way
+    paused: bool = False  # the group is
+    cut_off: bool = False  # from most of the others
+    answers: bool = False  # a live broker is there now
+    been_up: bool = False  # it has answered since it was started
+    formed: bool = False  # it is in the cluster since it was started
+    can_form: bool = True  # ZooKeeper is there
+    watched_since: float = 0.0  # when it was started, or found running
+    node: NodeFacts | None = None  # what it says of itself while it refuses connections
+    start_due: float = 0.0
+    kill_due: float = 0.0
+    form_due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    step: Step
+    reason: str = ""  # for the log, with START and KILL
+    look_again: float | None = None  # monotonic seconds
+
+
+def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
+    """Decide the next step.
+
+    Args:
+        broker: what is known of it.
+        now: seconds, monotonic.
+        boot_timeout: seconds that a broker of ours may take until it answers.
+    """
+    if broker.busy:
+        return Plan(Step.NOTHING)
+    # A broker that is cut off pauses until it is not, which takes it a while and looks like hanging. Started
+    # anew among none, it could take itself for the last of its cluster, and go its own way.
+    if not broker.paused and not broker.cut_off:
+        planned = _of_the_process(broker, now, boot_timeout)
+        if planned is not None:
+            return planned
+    if broker.running is not False and broker.answers and not broker.formed and broker.can_form:
+        if now < broker.form_due:
+            return Plan(Step.NOTHING, look_again=broker.form_due)
+        return Plan(Step.FORM)
+    return Plan(Step.NOTHING)
+
+
+def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan | None:
+    """What is to be done about the process; None if its place in the cluster may be seen to."""
+    if broker.running is False and broker.can_start:
+        return _when(now, broker.start_due, Plan(Step.START, "the broker is not running"))
+    if broker.status is MemberStatus.HUNG and broker.can_kill:
+        return _when(now, broker.kill_due, Plan(Step.KILL, "the broker hangs"))
+    if broker.status is MemberStatus.HUNG and broker.can_start:
+        return _when(now, max(broker.start_due, broker.kill_due), Plan(Step.START, "the broker hangs"))
+    node = broker.node
+    if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
+        grace, why = _STANDSTILLS[node.state]
+        return _when(now, max(node.since + grace, broker.kill_due), Plan(Step.KILL, why))
+    waits = node is not None and node.state in WAITING
+    if broker.running and broker.can_kill and not (broker.been_up or broker.answers or waits):
+        slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
+        return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)
+    return None
+
+
+def _when(now: float, due: float, planned: Plan) -> Plan:
+    return planned if now >= due else Plan(Step.NOTHING, look_again=due)

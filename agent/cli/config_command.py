@@ -1,0 +1,274 @@
+"""``rabbitkeeper config``: the group's configuration, shown, set and edited."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.table import Table
+
+from rabbitkeeper.agent.config.change import (
+    Change,
+    changes_between,
+    check,
+    edited,
+    parsed,
+    shown,
+    taken_by,
+    template,
+    with_values,
+)
+from rabbitkeeper.agent.config.group import (
+    GROUP_WIDE,
+    Applies,
+    effective_values,
+    overlay,
+    source_of,
+    split,
+    stand_in,
+)
+from rabbitkeeper.coordinator.cli.options import Asking, asks
+from rabbitkeeper.coordinator.cli.output import show, table
+from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.operations.config import write_config
+from rabbitkeeper.coordinator.operations.service import OperationRefused
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+_WAIT = 10.0  # seconds for the agents to take a new configuration; they do in a fraction of one
+
+
+@click.group("config")
+def command() -> None:
+    """The group's configuration: settings of all agents, over their files."""
+
+
+@command.command("show")
+@click.pass_obj
+def show_config(target: Target) -> None:
+    """Show each setting of the group: its value, where it comes from, when a new one holds."""
+    with target.session() as (session, group):
+        view = GroupReader(session, group, with_history=False).read(watch=False)
+    values, passed_over = ({}, ()) if view.config is None else split(view.config.record)
+    members = taken_by(view)
+    content = {
+        "group": group,
+        "version": None if view.config is None else view.config.version,
+        "config": None if view.config is None else view.config.record.settings,
+        "passed_over": [*passed_over],
+        "problem": view.config_unreadable,
+        "members": {name: _member_content(name, taken, values) for name, taken in members.items()},
+    }
+    version = "none" if view.config is None else str(view.config.version)
+    made = table(f"group {group}, configuration version {version}", "key", "value", "from", "a new one holds")
+    for key, when in GROUP_WIDE.items():
+        for value, source in _rows(key, members, values):
+            made.add_row(key, shown(value), source, when)
+    show(target.output, content, made, _notes(view, passed_over))
+
+
+@command.command("set")
+@click.argument("settings", metavar="KEY=VALUE...", nargs=-1)
+@click.option("--version", type=click.IntRange(min=0), help="Only if the configuration has this version.")
+@click.option("--replace", is_flag=True, help="Start from an empty configuration, whatever is there.")
+@asks(_WAIT)
+@click.pass_obj
+def set_config(
+    target: Target, settings: tuple[str, ...], version: int | None, replace: bool, asking: Asking
+) -> None:
+    """Set keys, as in health.hung_after=3 failback.after=60; KEY=null removes one."""
+    if not settings and not replace:
+        raise click.UsageError("Give KEY=VALUE; rabbitkeeper config show lists the keys.")
+    wanted = dict(parsed(setting) for setting in settings)
+    with target.session() as (session, group):
+        store = Store(session, group)
+        view = store.snapshot(watch=False)
+        if view.config_unreadable is not None and not replace:
+            raise OperationRefused(
+                f"{view.config_unreadable}; to start from an empty one: rabbitkeeper config set --replace"
+            )
+        before = None if view.config is None else view.config.record
+        record = with_values(None if replace else before, wanted)
+        _write(target, session, store, view, record, version, asking)
+
+
+@command.command("edit")
+@asks(_WAIT)
+@click.pass_obj
+def edit_config(target: Target, asking: Asking) -> None:
+    """Edit the whole as YAML in $EDITOR."""
+    with target.session() as (session, group):
+        store = Store(session, group)
+        view = store.snapshot(watch=False)
+    before = None if view.config is None else view.config.record
+    text = template(view)
+    while True:
+        written = click.edit(text, extension=".yml", require_save=True)
+        if written is None:
+            click.echo("nothing has been changed")
+            return
+        try:
+            record = edited(before, written)
+            # The editor may have been open for longer than a session lasts.
+            with target.session() as (session, group):
+                _write(target, session, Store(session, group), view, record, None, asking)
+        except ConfigurationError as error:
+            click.echo(f"rabbitkeeper: {error}", err=True)
+            if not sys.stdin.isatty() or not click.confirm("Edit it again?"):
+                raise
+            text = written
+        else:
+            return
+
+
+# -- check and write
+
+
+def _write(
+    target: Target,
+    session: Session,
+    store: Store,
+    view: GroupView,
+    record: GroupConfig,
+    expected: int | None,
+    asking: Asking,
+) -> None:
+    version = view.config.version if view.config is not None else None
+    if version is None and view.config_unreadable is not None:
+        znode = session.read([store.paths.config])[store.paths.config]
+        version = None if znode is None else znode.version
+    if expected is not None and expected != version:
+        raise OperationRefused(f"the group's configuration has version {version}, not {expected}")
+    before = None if view.config is None else view.config.record
+    changes = changes_between(before, record)
+    check(view, record)
+    if not changes and view.config is not None:
+        _tell(target, {"version": version, "diff": [], "id": None, "dry_run": asking.dry_run}, ())
+        return
+    pending = [change.key for change in changes if GROUP_WIDE.get(change.key) is Applies.RESTARTED]
+    content: dict[str, Any] = {
+        "id": None,
+        "version": version,
+        "diff": [{"key": each.key, "from": each.before, "to": each.after} for each in changes],
+        "restart_needed": pending,
+        "dry_run": asking.dry_run,
+    }
+    if not asking.dry_run:
+        entry = write_config(
+            store,
+            record,
+            version,
+            changes="; ".join(map(str, changes)) or "written anew",
+            keys=tuple(change.key for change in changes),
+            by=asking.by,
+            reason=asking.reason,
+        )
+        content["id"], content["version"] = entry.id, 0 if version is None else version + 1
+        content["members"] = _await_taken(session, store, content["version"], taken_by(view), asking.wait)
+    _tell(target, content, changes)
+
+
+def _await_taken(
+    session: Session, store: Store, version: int, before: Mapping[str, TakenConfig], wait: float
+) -> dict[str, str]:
+    """What each member says of the new version, a word or a sentence each.
+
+    One that still says what it said before has not seen it yet: what it says names the version.
+    """
+    deadline = time.monotonic() + wait
+    while True:
+        session.renew()
+        seen = session.events
+        taken = taken_by(store.snapshot(watch=True))
+        waiting = [name for name, its in taken.items() if its.version != version and its == before.get(name)]
+        left = deadline - time.monotonic()
+        if not waiting or left <= 0:
+            return {name: _standing(its, version) for name, its in taken.items()}
+        session.await_event(seen, min(1.0, left))
+
+
+def _standing(taken: TakenConfig, version: int) -> str:
+    if taken.problem is not None:
+        return taken.problem
+    if taken.version != version:
+        return "has not taken it yet"
+    if taken.restart_pending:
+        return f"taken; restart pending for {', '.join(taken.restart_pending)}"
+    return "taken"
+
+
+# -- tell
+
+
+def _tell(target: Target, content: Mapping[str, Any], changes: tuple[Change, ...]) -> None:
+    if target.output != "table":
+        show(target.output, dict(content), Table())
+        return
+    if not changes and not content.get("id"):
+        click.echo("nothing would be changed" if content["dry_run"] else "nothing has been changed")
+        return
+    for change in changes:
+        click.echo(f"  {change}")
+    if content["dry_run"]:
+        click.echo(f"would be written over version {content['version']}")
+    else:
+        click.echo(f"config {content['id']}: version {content['version']} is written")
+    for key in content.get("restart_needed", ()):
+        click.echo(f"{key} holds when an agent is started again; until then: restart pending")
+    for name, standing in content.get("members", {}).items():
+        click.echo(f"{name}: {standing}")
+
+
+def _member_content(name: str, taken: TakenConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    effective = _effective(name, taken, values)
+    return {
+        "version": taken.version,
+        "problem": taken.problem,
+        "restart_pending": [*taken.restart_pending],
+        "effective": {
+            key: {"value": value, "from": source_of(key, values, taken.own)}
+            for key, value in effective.items()
+        },
+    }
+
+
+def _effective(name: str, taken: TakenConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return effective_values(overlay(stand_in(name, taken.own), values, ""))
+    except ConfigurationError:
+        return {**taken.own, **values}  # it contradicts itself; the member's problem says how
+
+
+def _rows(key: str, members: Mapping[str, TakenConfig], values: Mapping[str, Any]) -> list[tuple[Any, str]]:
+    """A key's value and where it comes from: one row, or one for each value that members differ in."""
+    if not members:
+        return [(_effective("any", TakenConfig(version=None), values).get(key), _from(key, values, {}))]
+    rows: dict[tuple[str, str], tuple[Any, list[str]]] = {}
+    for name, taken in members.items():
+        value = _effective(name, taken, values).get(key)
+        source = _from(key, values, taken.own)
+        rows.setdefault((repr(value), source), (value, []))[1].append(name)
+    return [
+        (value, source if len(rows) == 1 else f"{source} ({', '.join(names)})")
+        for (_, source), (value, names) in rows.items()
+    ]
+
+
+def _from(key: str, values: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    return str(source_of(key, values, own))
+
+
+def _notes(view: GroupView, passed_over: tuple[str, ...]) -> list[str]:
+    notes = [] if view.config_unreadable is None else [view.config_unreadable]
+    if passed_over:
+        notes.append(f"Passed over by this version: {', '.join(passed_over)}")
+    version = None if view.config is None else view.config.version
+    for name, taken in taken_by(view).items():
+        if taken.problem is not None or taken.restart_pending or taken.version != version:
+            notes.append(f"{name}: {_standing(taken, version if version is not None else -1)}")
+    return notes

@@ -1,0 +1,64 @@
+"""Taking one broker out of service so that nothing is missed: checks first, then maintenance mode.
+
+What makes it safe is RabbitMQ's own: a node whose end would cost a queue its majority is not drained, and a
+drained node has handed the leaders of its queues to others and closed its listeners, so that what then ends
+is a broker that nobody talks to.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+
+CHECK_TIMEOUT = 90.0  # seconds for replicas elsewhere to catch up
+_LONGEST = 45.0  # seconds for the last check; a command is given up after 60
+_RETRY = 2.0  # seconds between checks, each of which starts an Erlang machine
+
+
+class DrainRefused(RabbitKeeperError):
+    """Queues would be without a majority if this broker ended. Says what the check said."""
+
+
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    def await_quorum_plus_one(self, timeout: float) -> None: ...
+
+    def quorum_critical(self) -> str | None: ...
+
+    def claim_drain(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+
+def drain(
+    tools: Tools,
+    *,
+    force: bool,
+    timeout: float = CHECK_TIMEOUT,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Check that the broker can be spared, then put it into maintenance mode.
+
+    Args:
+        force: do not check.
+        timeout: seconds to go on checking.
+
+    Raises:
+        DrainRefused: it cannot be spared; it is as it was.
+        RabbitmqCtlError: a command failed.
+    """
+    deadline = clock() + timeout
+    while not force:
+        critical = tools.quorum_critical()
+        if critical is None:
+            break
+        if clock() >= deadline:
+            raise DrainRefused(f"queues would lose their majority without this broker: {critical}")
+        sleep(_RETRY)
+    if not force:
+        tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
+    tools.claim_drain()
+    tools.drain()

@@ -1,0 +1,110 @@
+"""Makes our broker drop its connection to a node that does not answer, as soon as that is known.
+
+What may be gone is decided in ``doubts.py``; here our broker is asked, and told, in one call of its tools
+beside the loop.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+from rabbitkeeper.agent.cluster.suspects import SETTLE, Doubts, Sight
+from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, RabbitmqCtl
+from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+ANSWER = 1.0  # seconds for a node to answer our broker over the connection that they have
+
+
+class Nodedown:
+    """One agent's eye on the other nodes. Belongs to the loop's thread.
+
+    Args:
+        ctl: the tools of our broker.
+        wake: called when a call has ended.
+        clock: monotonic seconds.
+        launch: begins a job.
+    """
+
+    def __init__(
+        self,
+        ctl: RabbitmqCtl,
+        *,
+        wake: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        launch: Launch = Job,
+    ) -> None:
+        self._ctl = ctl
+        self._wake = wake
+        self._clock = clock
+        self._launch = launch
+        self._doubts = Doubts()
+        self._job: tuple[frozenset[str], Work] | None = None
+        self._found: DroppedNodes | None = None
+        self._asked_because_away = False
+        self._nodes = 1  # of the cluster
+        self._cut_off = False
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether our broker is the one that is cut off, with too few others for a majority, or may be.
+
+        From the question until ZooKeeper has been back for a moment.
+        """
+        return self._cut_off or (self._asked_because_away and self._job is not None)
+
+    def turn(self, now: float, sight: Sight) -> float | None:
+        """Ask after the nodes that have come into doubt, if there are any.
+
+        Args:
+            now: seconds, monotonic.
+            sight: what is known now.
+
+        Returns:
+            When to look again (monotonic seconds), if time alone can change something.
+        """
+        self._collect(now)
+        self._doubts = self._doubts.seen(sight, now)
+        self._nodes = 1 if sight.cluster is None else len(sight.cluster.nodes)
+        if self._cut_off and sight.registered and now >= (sight.connected_since or now) + SETTLE:
+            LOG.info("ZooKeeper is there again: the broker is looked after as ever")
+            self._cut_off = False
+        if self._job is not None:
+            return None
+        nodes = self._doubts.due(now)
+        if nodes:
+            self._found = None
+            self._asked_because_away = sight.connected_since is None
+            job = self._launch("nodedown", lambda: self._ask(nodes), self._wake)
+            self._job = (frozenset(nodes), job)
+            return None
+        return self._doubts.next_due
+
+    # -- inside
+
+    def _ask(self, nodes: tuple[str, ...]) -> None:
+        self._found = self._ctl.drop_silent_nodes(nodes, timeout=ANSWER)
+
+    def _collect(self, now: float) -> None:
+        if self._job is None or not self._job[1].done:
+            return
+        (nodes, job), self._job = self._job, None
+        failure, found = job.failure, self._found
+        if failure is not None or found is None:
+            LOG.warning("it is not known whether %s still answer the broker: %s", ", ".join(nodes), failure)
+            self._doubts = self._doubts.failed(nodes, now)
+            return
+        for node in sorted(nodes & self._doubts.nodes.keys()):
+            reason = self._doubts.nodes[node].reason
+            if node in found.dropped:
+                LOG.warning("%s does not answer, and the broker has dropped it: %s", node, reason)
+            elif node in found.answering:
+                LOG.info("%s still answers the broker, and is left alone: %s", node, reason)
+        if self._asked_because_away and 2 * (len(found.answering) + 1) <= self._nodes:
+            LOG.warning(
+                "this side is cut off: the broker pauses until the network is back, "
+                "and is neither ended nor started until ZooKeeper is"
+            )
+            self._cut_off = True
+        self._doubts = self._doubts.answered(found.answering, now).settled(nodes - found.answering)

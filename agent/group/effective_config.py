@@ -1,0 +1,144 @@
+"""The settings that an agent goes by: its own file with the group's configuration over it, as of now.
+
+The group's configuration can be changed, or spoilt, at any moment. One that cannot be understood, or that
+contradicts itself or the agent's own file, is not taken: the agent goes on with the last one that was valid
+and says so in its member's record. Settings that need a restart of the agent keep their old values until
+then, and the rest must agree with those.
+"""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.config.group import (
+    GROUP_WIDE,
+    Applies,
+    effective_values,
+    overlay,
+    own_values,
+    split,
+)
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup
+from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
+from rabbitkeeper.coordinator.model.view import ConfigView, GroupView
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+
+class Settings:
+    """One run's settings. Belongs to the loop's thread.
+
+    Args:
+        own: what the agent's file says.
+
+    Attributes:
+        effective: what holds now; another object whenever something has changed.
+        taken: for the member's record.
+    """
+
+    def __init__(self, own: AgentConfig) -> None:
+        self._own = own
+        self._seen: tuple[ConfigView | None, str | None] | None = None
+        self._accepted: ConfigView | None = None
+        self._fixed: dict[str, Any] | None = None  # what needs a restart, as this run has it
+        self.effective = own
+        self.taken = TakenConfig(version=None, own=own_values(own))
+
+    def run(self) -> AgentConfig:
+        """From now on, what needs a restart stays as it is. Returns what to run with."""
+        values = effective_values(self.effective)
+        self._fixed = {key: values[key] for key, when in GROUP_WIDE.items() if when is Applies.RESTARTED}
+        return self.effective
+
+    def see(self, view: GroupView) -> GroupView:
+        """Take the group's configuration from a snapshot, if it is new and valid.
+
+        Returns:
+            The snapshot with the configuration that this agent goes by: nothing is decided on another.
+        """
+        self.take(view.config, view.config_unreadable)
+        site = self.effective.preferred_site
+        accepted = self._accepted or ConfigView(GroupConfig(), 0)
+        if accepted.record.preferred_site != site:
+            record = accepted.record.model_copy(update={"preferred_site": site})
+            accepted = replace(accepted, record=record)
+        return replace(view, config=accepted)
+
+    def take(self, found: ConfigView | None, unreadable: str | None) -> None:
+        """Take the group's configuration, if it is new and valid.
+
+        Args:
+            found: what the ``config`` znode holds; None if it is not there or cannot be understood.
+            unreadable: why it cannot be.
+        """
+        if self._seen == (found, unreadable):
+            return
+        self._seen = (found, unreadable)
+        if found is None:
+            self._refuse(unreadable or "the group's configuration has been deleted")
+            return
+        values, passed_over = split(found.record)
+        name = f"group configuration, version {found.version}"
+        fixed = {} if self._fixed is None else self._fixed
+        now = {key: value for key, value in values.items() if key not in fixed} | fixed
+        try:
+            wanted = effective_values(overlay(self._own, values, name))
+            effective = overlay(self._own, now, name)
+        except ConfigurationError as error:
+            self._refuse("; ".join(str(error).splitlines()))
+            return
+        pending = tuple(key for key, value in fixed.items() if wanted[key] != value)
+        self._accept(found, effective, pending, passed_over)
+
+    def _accept(
+        self,
+        found: ConfigView,
+        effective: AgentConfig,
+        pending: tuple[str, ...],
+        passed_over: tuple[str, ...],
+    ) -> None:
+        before, after = effective_values(self.effective), effective_values(effective)
+        changed = [f"{key} {before[key]} → {value}" for key, value in after.items() if before[key] != value]
+        if changed:
+            LOG.info("group configuration, version %d: %s", found.version, ", ".join(changed))
+        if pending and pending != self.taken.restart_pending:
+            LOG.info("restart pending, until which the old value holds: %s", ", ".join(pending))
+        if passed_over:
+            LOG.info("in the group configuration are passed over: %s", ", ".join(passed_over))
+        if self.taken.problem is not None:
+            LOG.info("the group configuration, version %d, is valid again", found.version)
+        self._accepted = found
+        if changed:
+            self.effective = effective
+        self.taken = TakenConfig(version=found.version, restart_pending=pending, own=self.taken.own)
+
+    def _refuse(self, why: str) -> None:
+        version = self.taken.version
+        kept = "its own file" if version is None else f"version {version}"
+        LOG.warning("the group configuration is not taken, this agent goes on with %s: %s", kept, why)
+        self.taken = self.taken.model_copy(update={"problem": f"goes on with {kept}: {why}"})
+
+
+def read_group_config(own: AgentConfig) -> Settings:
+    """The settings to start with: some must be known before the agent's own session begins.
+
+    Args:
+        own: what the agent's file says.
+
+    Raises:
+        ZooKeeperUnreachable: no ZooKeeper answered.
+    """
+    settings = Settings(own)
+    session = Session(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
+    try:
+        session.start(own.zookeeper.connect_timeout)
+        view = GroupReader(session, own.group, with_history=False).read(watch=False)
+    except UnknownGroup:
+        return settings  # it begins with this agent
+    finally:
+        session.close()
+    settings.see(view)
+    return settings

@@ -1,0 +1,82 @@
+"""Why a broker that runs refuses connections: asked of its Erlang machine, beside the loop and not often.
+
+Three quite different things look alike from outside. An operator has drained the node: its listeners are
+suspended and it waits to be revived. RabbitMQ itself has paused it, because it sees no majority of its
+cluster (``pause_minority``): it comes back by itself. Or the broker is stopped inside a living Erlang
+machine, by ``stop_app`` or by a start that failed: it does not come back by itself.
+"""
+
+import logging
+from collections.abc import Callable
+
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+FIRST = 1.0  # seconds of refusal before the first look: a process that has just died is seen by then
+PAUSE = 5.0  # seconds between looks, each of which starts an Erlang machine; doubled each time but in a boot
+LONGEST_PAUSE = 30.0  # seconds
+
+
+class Inspection:
+    """One node's, looked at while that is wanted. Belongs to the loop's thread.
+
+    Args:
+        look: asks the node; takes a second or so.
+        wake: called when a look has ended.
+        launch: begins it beside the loop.
+    """
+
+    def __init__(
+        self, look: Callable[[], NodeState], *, wake: Callable[[], None], launch: Launch = Job
+    ) -> None:
+        self._look = look
+        self._wake = wake
+        self._launch = launch
+        self._job: Work | None = None
+        self._found: NodeState | None = None
+        self._due: float | None = None
+        self._pause = PAUSE
+        self._of: tuple[str | None, int] | None = None  # the process and the spell of the job under way
+        self._spell = 0  # numbers the times that a look was wanted
+        self.facts: NodeFacts | None = None  # None: not known, or of no interest
+
+    def turn(self, now: float, process: str | None, *, wanted: bool) -> None:
+        """Look if it is time to, and take note of what was seen.
+
+        Args:
+            now: seconds, monotonic.
+            process: tells the broker's process from any other.
+            wanted: it runs and refuses connections, and nothing is being done to it.
+        """
+        this = (process, self._spell)
+        if self._job is not None and self._job.done:
+            self._collect(now, this)
+        if not wanted:
+            if self._due is not None:
+                self._spell += 1
+            self._due, self._pause, self.facts = None, PAUSE, None
+            return
+        if self._due is None:
+            self._due = now + FIRST
+        if self._job is None and now >= self._due:
+            self._found, self._of = None, this
+            self._job = self._launch("inspection", self._ask, self._wake)
+
+    def _ask(self) -> None:
+        self._found = self._look()
+
+    def _collect(self, now: float, this: tuple[str | None, int]) -> None:
+        job, self._job = self._job, None
+        failure = job.failure if job is not None else None
+        if this != self._of:
+            return  # it says nothing of what is there now
+        self._due = now + self._pause
+        # One that boots is on its way: how it goes on is of interest soon.
+        self._pause = PAUSE if self._found is NodeState.BOOTING else min(LONGEST_PAUSE, 2 * self._pause)
+        if failure is not None:
+            LOG.debug("the node cannot be asked why it refuses connections: %s", failure)
+            self.facts = None
+        elif self._found is not None and (self.facts is None or self.facts.state is not self._found):
+            self.facts = NodeFacts(self._found, now)

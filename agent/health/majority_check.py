@@ -1,0 +1,120 @@
+"""The majority canary on the loop's side: asked for now and then, and anew before a lead is taken.
+
+Pure bookkeeping around a request that the probe answers; what its results mean for the broker's state is
+``health.py``'s to say, and whether to campaign ``election.py``'s.
+"""
+
+import random
+from collections.abc import Callable
+
+from rabbitkeeper.agent.health.judge import HealthPolicy
+from rabbitkeeper.agent.health.majority_canary import MajorityResult
+from rabbitkeeper.agent.health.probe import MajorityRequest
+from rabbitkeeper.agent.model.observation import MajorityFacts
+from rabbitkeeper.coordinator.model.records import MemberStatus
+
+RETRY = 1.0  # seconds between canaries once one was not confirmed
+_ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.MINORITY})  # in other states the answer is known
+
+
+class Campaign:
+    """At most one majority canary at a time.
+
+    Args:
+        ask: has a majority canary published; called with seconds to try for.
+        draw: random numbers in [0, 1), so that members do not publish in step.
+    """
+
+    def __init__(
+        self, ask: Callable[[float], MajorityRequest], draw: Callable[[], float] = random.random
+    ) -> None:
+        self._ask = ask
+        self._draw = draw
+        self._request: MajorityRequest | None = None
+        self._running = False  # the request is a campaign's
+        self._due = 0.0
+        self.facts = MajorityFacts()
+        self.failed_at: float | None = None  # when the last campaign came to nothing, seconds monotonic
+        self.elsewhere_since: float | None = None  # since when others have had a majority, and we have not
+
+    def collect(self, now: float, policy: HealthPolicy, *, blocked: bool) -> None:
+        """Take note of a result that has come in; at the start of each turn.
+
+        Args:
+            now: seconds, monotonic.
+            policy: how soon the next is due.
+            blocked: an alarm keeps publishers waiting, so that no confirm says nothing about the majority.
+        """
+        result = self._request.result if self._request is not None else None
+        if result is None:
+            return
+        if result.confirmed:
+            self.facts = self.facts.confirmed_again()
+        elif not blocked:
+            self.facts = self.facts.failed_again(result.error)
+        pause = policy.majority_interval * (0.8 + 0.4 * self._draw())
+        self._due = now + (min(RETRY, pause) if self.facts.failed else pause)
+        if self._running and result.confirmed:
+            return  # what comes of it is for the campaign to say
+        if self._running:
+            self.failed_at = now
+        self._request, self._running = None, False
+
+    def compare(self, now: float, status: MemberStatus, *, others: bool) -> None:
+        """Take note of whether a missing majority is this member's alone.
+
+        Args:
+            now: seconds, monotonic.
+            status: the verdict's.
+            others: whether another member that may lead runs.
+        """
+        if status is not MemberStatus.MINORITY or not others:
+            self.elsewhere_since = None
+        elif self.elsewhere_since is None:
+            self.elsewhere_since = now
+
+    def run(self, policy: HealthPolicy) -> MajorityResult | None:
+        """Campaign: have a canary confirmed, in as many turns as it takes.
+
+        The canary is published after the campaign has begun: one that was under way may have been confirmed
+        before whatever has left the lead vacant.
+
+        Returns:
+            None while it is under way; once a majority has confirmed it, the result.
+        """
+        if not self._running:
+            self._drop()
+        if self._request is None:
+            self._request, self._running = self._ask(policy.majority_timeout), True
+        return self._request.result
+
+    def ended(self, now: float, *, won: bool) -> None:
+        """What became of the campaign whose result :meth:`run` returned."""
+        self._request, self._running = None, False
+        self.failed_at = None if won else now
+
+    def idle(self, now: float, status: MemberStatus, policy: HealthPolicy) -> float | None:
+        """Not campaigning in this turn: drop what nobody waits for, and ask when it is time to.
+
+        Args:
+            now: seconds, monotonic.
+            status: the verdict's. Only a broker that serves is asked.
+            policy: for how long to try.
+
+        Returns:
+            When there is something to do by the clock alone, monotonic seconds.
+        """
+        if self._running or status not in _ASKED:
+            self._drop()
+        if status not in _ASKED:
+            if status is not MemberStatus.ALARMED:
+                self.facts = MajorityFacts()  # what is known is not of the broker that comes back
+            return None
+        if self._request is None and now >= self._due:
+            self._request = self._ask(policy.majority_timeout)
+        return self._due if self._request is None else None
+
+    def _drop(self) -> None:
+        if self._request is not None:
+            self._request.cancel()
+        self._request, self._running = None, False

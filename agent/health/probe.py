@@ -1,0 +1,330 @@
+"""The probe: one thread with the agent's own connection to its broker, and the canaries on it.
+
+It looks and reports; what its facts mean is ``health.py``'s to say. A connection that breaks is made anew
+at once, and then again and again. Majority canaries are published on demand, on the same connection.
+
+The agent's loop reads :attr:`Probe.facts`, an immutable snapshot, and is woken when they change in a way
+that can change the verdict; it never waits for this thread.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import IOLoop
+
+from rabbitkeeper.agent.health.alarm_probe import Lookout
+from rabbitkeeper.agent.health.connection import Link, ProbeSettings
+from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary, MajorityResult
+from rabbitkeeper.agent.health.response_timer import STEP, Silence
+from rabbitkeeper.agent.model.observation import ANSWERED, ConnectFailure, ConnectionFacts
+
+LOG = logging.getLogger("rabbitkeeper.agent.probe")
+
+_PAUSE = 0.1  # seconds between attempts to connect, times their number
+_LONGEST_PAUSE = 0.5  # seconds
+_CLOSE_TIMEOUT = 0.5  # seconds for the broker to say goodbye when the probe stops
+_STOP_TIMEOUT = 2.0  # seconds for the thread to end
+
+
+class MajorityRequest:
+    """A majority canary that was asked for; ``result`` is set when it has ended."""
+
+    def __init__(self, cancel: Callable[["MajorityRequest"], None]) -> None:
+        self._cancel = cancel
+        self.result: MajorityResult | None = None
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more. Returns at once."""
+        self._cancel(self)
+
+
+class Probe:
+    """Looks at one broker from a thread of its own, from :meth:`start` to :meth:`stop`.
+
+    Args:
+        settings: whom to ask, and how often.
+        wake: called from the probe's thread when the loop should look at the facts; must only set a flag.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        settings: ProbeSettings,
+        *,
+        wake: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._wake = wake
+        self._clock = clock
+        self._facts = ConnectionFacts()
+        self._silence = Silence()
+        self._loop = IOLoop()
+        self._link: Link | None = None
+        self._lookout: Lookout | None = None  # while the link is blocked by an alarm
+        self._reconnecting: Any = None  # the timer of the next attempt
+        self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
+        self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="rabbitkeeper-probe", daemon=True)
+
+    @property
+    def facts(self) -> ConnectionFacts:
+        """What is known of the connection now."""
+        return self._facts
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and the connection; waits two seconds at the most. Idempotent."""
+        if self._thread.is_alive():
+            self._loop.add_callback_threadsafe(self._begin_stop)
+            self._thread.join(_STOP_TIMEOUT)
+
+    def adapt(self, settings: ProbeSettings) -> None:
+        """Ask from now on as ``settings`` say; the connection stays. Returns at once."""
+
+        def adapt() -> None:
+            self._settings = settings
+            if self._link is not None:
+                self._link.settings = settings
+
+        self._loop.add_callback_threadsafe(adapt)
+
+    def connect_now(self) -> None:
+        """Do not wait for the next attempt: something has changed. Returns at once."""
+        self._loop.add_callback_threadsafe(self._connect_if_down)
+
+    def confirm_majority(self, timeout: float) -> MajorityRequest:
+        """Have a message confirmed by a majority of the cluster.
+
+        Args:
+            timeout: seconds to try for.
+
+        Returns:
+            At once, a request whose ``result`` is set later; the loop is woken then. A newer request takes
+            the place of one that is under way.
+        """
+        request = MajorityRequest(self._cancel_majority)
+        self._loop.add_callback_threadsafe(lambda: self._begin_majority(request, timeout))
+        return request
+
+    # From here on: the probe's own thread.
+
+    def _run(self) -> None:
+        self._connect()
+        while not self._stopping:
+            try:
+                self._loop.start()
+            except Exception:  # the top of this thread: without it nobody would look at the broker any more
+                LOG.exception("the probe failed and starts again")
+                self._drop("the probe failed")
+                self._connect_later(_LONGEST_PAUSE)
+        self._loop.close()
+
+    def _begin_stop(self) -> None:
+        self._stopping = True
+        self._close_lookout()
+        link, self._link = self._link, None
+        if link is not None and link.connection is not None:
+            self._loop.call_later(_CLOSE_TIMEOUT, self._loop.stop)
+            link.close(self._loop.stop)
+        else:
+            self._loop.stop()
+
+    def _drop(self, error: str) -> None:
+        self._close_lookout()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
+        self._answered()
+        self._report(
+            ConnectionFacts(
+                heard_at=self._facts.heard_at, failures=1, failure=ConnectFailure.BROKEN, error=error
+            )
+        )
+        self._move_majority(None)
+
+    def _connect_if_down(self) -> None:
+        if self._link is None and not self._stopping:
+            self._connect()
+
+    def _connect(self) -> None:
+        if self._reconnecting is not None:
+            self._loop.remove_timeout(self._reconnecting)
+            self._reconnecting = None
+        self._ask()
+        self._link = Link(self._settings, self._loop, self, clock=self._clock)
+
+    def _report(self, facts: ConnectionFacts) -> None:
+        before, self._facts = self._facts, facts
+        if self._key(before) != self._key(facts):
+            self._wake()
+
+    def _key(self, facts: ConnectionFacts) -> tuple[object, ...]:
+        """What of the facts can change a verdict."""
+        return (
+            facts.up_since,
+            facts.failures >= self._settings.fall,
+            facts.failure,
+            facts.silent >= self._settings.hung_after,
+            facts.confirmed >= self._settings.rise,
+            facts.blocked,
+        )
+
+    # Silence: counted while the broker owes an answer.
+
+    def _ask(self) -> None:
+        owed = self._silence.counted is not None
+        self._silence = self._silence.asked(self._clock())
+        if not owed:
+            self._loop.call_later(STEP, self._count_silence)
+
+    def _count_silence(self) -> None:
+        if self._silence.counted is None:
+            return
+        self._silence = self._silence.count(self._clock())
+        self._report(replace(self._facts, silent=self._silence.lasted))
+        self._loop.call_later(STEP, self._count_silence)
+
+    def _answered(self) -> None:
+        """The broker, or its kernel, has answered."""
+        self._silence = self._silence.answered()
+
+    # The connection's life, as its link tells it.
+
+    def link_up(self, link: Link) -> None:
+        if link is not self._link:
+            return
+        self._answered()
+        now = self._clock()
+        self._report(ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version=link.version))
+        self._move_majority(link.connection)
+
+    def link_failed(self, link: Link, failure: ConnectFailure, error: str) -> None:
+        """An attempt to connect has failed."""
+        if link is not self._link:
+            return
+        self._link = None
+        if failure is not ConnectFailure.SILENT:
+            self._answered()
+        failures = self._facts.failures + 1
+        self._report(
+            ConnectionFacts(
+                answered_at=self._clock() if failure in ANSWERED else None,
+                heard_at=self._facts.heard_at,
+                failures=failures,
+                failure=failure,
+                error=error,
+                silent=self._silence.lasted,
+                version=self._facts.version,
+            )
+        )
+        self._connect_later(min(_LONGEST_PAUSE, _PAUSE * failures))
+
+    def link_broken(self, link: Link, error: str) -> None:
+        """A connection that was open is not any more: one attempt at once."""
+        if link is not self._link:
+            return
+        self._link = None
+        self._close_lookout()
+        self._answered()
+        facts = self._facts
+        self._report(ConnectionFacts(error=error, heard_at=facts.heard_at, version=facts.version))
+        self._move_majority(None)
+        self._connect()
+
+    def _connect_later(self, pause: float) -> None:
+        if not self._stopping:
+            self._reconnecting = self._loop.call_later(pause, self._connect_if_down)
+
+    def canary_sent(self, link: Link) -> None:
+        if link is self._link:
+            self._ask()
+
+    def canary_answered(self, link: Link, confirmed: bool, latency: float) -> None:
+        if link is not self._link:
+            return
+        self._answered()
+        count = self._facts.confirmed + 1 if confirmed else 0
+        self._report(
+            replace(self._facts, silent=0.0, heard_at=self._clock(), confirmed=count, latency=latency)
+        )
+
+    def link_blocked(self, link: Link, reason: str | None) -> None:
+        if link is not self._link:
+            return
+        self._answered()
+        self._report(replace(self._facts, silent=0.0, blocked=reason))
+        if reason is None:
+            self._close_lookout()
+        elif self._lookout is None:
+            settings = self._settings
+            self._lookout = Lookout(settings.parameters(), self._loop, self, interval=settings.interval)
+
+    # While an alarm blocks the link.
+
+    def lookout_asked(self) -> None:
+        self._ask()
+
+    def lookout_answered(self) -> None:
+        self._answered()
+        if self._facts.silent:
+            self._report(replace(self._facts, silent=0.0))
+
+    def _close_lookout(self) -> None:
+        lookout, self._lookout = self._lookout, None
+        if lookout is not None:
+            lookout.close()
+
+    # The majority canary.
+
+    def _begin_majority(self, request: MajorityRequest, timeout: float) -> None:
+        self._end_majority(None)
+        started = self._clock()
+
+        def confirmed(attempts: int) -> None:
+            finish(MajorityResult(True, self._clock() - started, attempts))
+
+        def expired() -> None:
+            finish(MajorityResult(False, self._clock() - started, canary.attempts, canary.last_answer))
+
+        def finish(result: MajorityResult) -> None:
+            if self._majority is not None and self._majority[0] is request:
+                self._end_majority(result)
+
+        connection = self._link.connection if self._link is not None else None
+        kept, self._majority_channel = self._majority_channel, None
+        canary = MajorityCanary(
+            connection, call_later=self._loop.call_later, on_confirmed=confirmed, kept=kept
+        )
+        self._majority = (request, canary)
+        self._loop.call_later(timeout, expired)
+
+    def _end_majority(self, result: MajorityResult | None) -> None:
+        if self._majority is None:
+            return
+        (request, canary), self._majority = self._majority, None
+        canary.end()
+        self._majority_channel = canary.kept
+        if result is not None:
+            request.result = result
+            self._wake()
+
+    def _move_majority(self, connection: pika.SelectConnection | None) -> None:
+        self._majority_channel = None
+        if self._majority is not None:
+            self._majority[1].moved(connection)
+
+    def _cancel_majority(self, request: MajorityRequest) -> None:
+        def cancel() -> None:
+            if self._majority is not None and self._majority[0] is request:
+                self._end_majority(None)
+
+        self._loop.add_callback_threadsafe(cancel)

@@ -1,0 +1,133 @@
+"""What one turn of the agent's loop has come to, as one immutable snapshot, and the board where it is put up.
+
+Everybody but the loop (the HTTP API, metrics, hooks, systemd's status line) knows the agent by this alone, so
+that nothing of theirs can wait for the loop or keep it waiting. Times are monotonic seconds unless they are
+texts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rabbitkeeper.agent.model.observation import ConnectionFacts
+from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.coordinator.model.records import HistoryEntry, MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.policy.election import MAY_LEAD, Action, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """The agent's ZooKeeper session."""
+
+    id: int  # 0: there is none
+    connected_since: float | None  # None: not connected
+    disconnected_since: float | None  # None: connected
+    lease_until: float  # until when it is certain to live, less the margin
+    timeout: float  # seconds, as the server granted it
+    registered: bool  # the member's znode is there, in this session
+
+    @property
+    def connected(self) -> bool:
+        return self.connected_since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFacts:
+    """What the agent does with its broker's process."""
+
+    ends: int = 0  # how often it has ended, or could not be started, in this run of the agent
+    start_due: float | None = None  # when it is started again; None while it runs, or is not ours to start
+    step: str | None = None  # what is being done to it now
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """One agent after one turn of its loop."""
+
+    group: str
+    name: str
+    instance: str  # of this run
+    node: str
+    turn: int  # its number
+    at: float  # when it ended
+    took: float  # seconds
+    verdict: Verdict
+    since: str  # of the verdict's status, UTC
+    decision: Decision
+    sentence: str  # how the broker is, what is done and why
+    session: SessionFacts
+    connection: ConnectionFacts
+    broker: BrokerFacts
+    view: GroupView | None  # None: it is being read again
+    lead: HistoryEntry | None = None  # the lead that this run of the agent has taken last
+
+    @property
+    def owns_lead(self) -> bool:
+        """Whether the ``leader`` znode was ours when the group was last read."""
+        leader = None if self.view is None else self.view.leader
+        return leader is not None and self.session.id != 0 and leader.owner == self.session.id
+
+    @property
+    def epoch(self) -> int | None:
+        """Of the leader that there is."""
+        leader = None if self.view is None else self.view.leader
+        return None if leader is None else leader.epoch
+
+    @property
+    def leader(self) -> str | None:
+        """The name of the member that leads."""
+        leader = None if self.view is None else self.view.leader
+        return None if leader is None else leader.record.name
+
+    def leads(self, now: float) -> bool:
+        """Whether this agent leads for certain at ``now``: with a lease that is valid."""
+        return self.owns_lead and now < self.session.lease_until
+
+    def holds_lead(self, now: float) -> bool:
+        """Whether it leads, or led when it last knew and has no ZooKeeper to say otherwise."""
+        return self.leads(now) or (self.owns_lead and self.decision.action is Action.HOLD)
+
+    @property
+    def serves(self) -> bool:
+        """Whether its broker is as good as a leader's must be: running, or ill in a way in which all are."""
+        return self.verdict.status in MAY_LEAD
+
+    @property
+    def may_serve_beside(self) -> bool:
+        """Whether clients may use this broker while another leads."""
+        return self.verdict.status in (MemberStatus.RUNNING, MemberStatus.ALARMED)
+
+
+def _nobody(_state: AgentState) -> None:
+    """Nobody is to be told."""
+
+
+class Board:
+    """Where the loop puts up its state. Reading and writing are single assignments: nobody waits.
+
+    Args:
+        clock: monotonic seconds.
+
+    Attributes:
+        state: the last one; None before the first turn has ended.
+        tell: called with each new state, on the loop's thread; must return at once.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._beaten_at = clock()
+        self.tell: Callable[[AgentState], None] = _nobody
+        self.state: AgentState | None = None
+
+    def put_up(self, state: AgentState) -> None:
+        self.state = state
+        self.tell(state)
+
+    def beat(self) -> None:
+        """The loop comes round."""
+        self._beaten_at = self._clock()
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the loop has come round."""
+        return max(0.0, self._clock() - self._beaten_at)

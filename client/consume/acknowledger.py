@@ -1,0 +1,102 @@
+"""Answers: acks and nacks of one consumer's channel, from any thread to the broker in few frames.
+
+A thread only appends to a deque. The I/O thread is woken once a burst and sends what has gathered after a few
+milliseconds, or at once when there is enough of it. When the channel is gone an answer does nothing: the
+broker has put the message back.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from rabbitkeeper.client.amqp.delivery_tracker import AckLedger
+
+DELAY = 0.004  # seconds for which an ack may wait for others
+BATCH = 500  # acks that do not wait; less with a small prefetch, for the broker waits for them
+
+
+class AnswerChannel(Protocol):
+    """What it needs of a channel."""
+
+    @property
+    def is_open(self) -> bool: ...
+    def ack(self, tag: int, *, multiple: bool) -> None: ...
+    def nack(self, tag: int, *, requeue: bool) -> None: ...
+
+
+class Answers:
+    """The answers to what one channel has delivered.
+
+    Args:
+        channel: that they go over.
+        prefetch: of its consumer.
+        post: hands a call over to the I/O thread.
+        call_later: the loop's timer.
+    """
+
+    def __init__(
+        self,
+        channel: AnswerChannel,
+        prefetch: int,
+        *,
+        post: Callable[[Callable[[], None]], None],
+        call_later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
+        self._channel = channel
+        self._batch = max(1, min(BATCH, prefetch // 4))
+        self._post = post
+        self._call_later = call_later
+        self._ledger = AckLedger()
+        self._acked: deque[int] = deque()
+        self._nacked: deque[tuple[int, bool]] = deque()
+        self._awaited = False  # a flush is on its way
+        self._urgent = False  # and it will not wait
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether an answer still reaches the broker."""
+        return self._channel.is_open
+
+    @property
+    def open(self) -> int:
+        """Deliveries that were neither acked nor nacked. On the I/O thread."""
+        return self._ledger.open if self._channel.is_open else 0
+
+    # -- from any thread
+
+    def ack(self, tag: int) -> None:
+        self._acked.append(tag)
+        if len(self._acked) >= self._batch:
+            self._hurry()
+        elif not self._awaited:
+            self._awaited = True
+            self._post(lambda: self._call_later(DELAY, self.flush))
+
+    def nack(self, tag: int, *, requeue: bool) -> None:
+        self._nacked.append((tag, requeue))
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if not self._urgent:
+            self._urgent = self._awaited = True
+            self._post(self.flush)
+
+    # -- on the I/O thread
+
+    def delivered(self, tag: int) -> None:
+        """Everything up to ``tag`` has come."""
+        self._ledger.delivered = tag
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        # cleared before the deques are read: what is appended later finds them cleared and asks again
+        self._awaited = self._urgent = False
+        acked = self._acked
+        self._ledger.ack([acked.popleft() for _ in range(len(acked))])
+        if self._channel.is_open:
+            for tag, multiple in self._ledger.flush():
+                self._channel.ack(tag, multiple=multiple)
+        while self._nacked:
+            tag, requeue = self._nacked.popleft()
+            if self._channel.is_open and self._ledger.nack(tag):
+                self._channel.nack(tag, requeue=requeue)

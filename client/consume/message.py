@@ -1,0 +1,115 @@
+"""A message as a consumer gets it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rabbitkeeper.client.amqp.decoding import Delivery, decode_envelope
+from rabbitkeeper.client.amqp.transport import decode_properties
+from rabbitkeeper.client.consume.acknowledger import Answers
+
+
+class Message:
+    """One delivery, to be answered once, from any thread, with :meth:`ack`, :meth:`nack` or :meth:`reject`.
+
+    An answer goes to the broker over the channel that brought the message. When that is gone the answer does
+    nothing: the broker has put the message back and will deliver it again, with ``redelivered`` set. So
+    consumers see each message at least once, and a message that was acked just before its broker died can
+    come again.
+
+    What is not looked at is not decoded.
+
+    Attributes:
+        body: bytes.
+        queue: that it was consumed from, as it was asked for.
+        delivery_tag: the broker's number for it, on its channel.
+        redelivered: the broker has delivered it before, to this consumer or another.
+        answered: whether this object was answered.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_envelope",
+        "_found",
+        "_on_ack",
+        "_properties",
+        "answered",
+        "body",
+        "delivery_tag",
+        "queue",
+        "redelivered",
+    )
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        queue: str,
+        answers: Answers,
+        on_ack: Callable[["Message"], None] | None = None,
+    ) -> None:
+        self.delivery_tag, self.redelivered, self._envelope, self._found, self.body = delivery
+        self.queue = queue
+        self.answered = False
+        self._answers = answers
+        self._on_ack = on_ack
+        self._properties: Any = None
+
+    @property
+    def exchange(self) -> str:
+        """That it was published to; empty for the default exchange."""
+        return decode_envelope(self._envelope)[0]
+
+    @property
+    def routing_key(self) -> str:
+        """That it was published with."""
+        return decode_envelope(self._envelope)[1]
+
+    @property
+    def properties(self) -> Any:
+        """The publisher's: ``pika.BasicProperties``."""
+        if self._properties is None:
+            self._properties = decode_properties(self._found)
+        return self._properties
+
+    @property
+    def message_id(self) -> str | None:
+        """As the publisher set it; the SDK's publisher always does."""
+        found: str | None = self.properties.message_id
+        return found
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The publisher's headers, and the broker's; empty when there are none."""
+        return dict(self.properties.headers or {})
+
+    @property
+    def attempt(self) -> int:
+        """Which delivery of this message it is, from 1 on.
+
+        Quorum queues count (``x-delivery-count``); of others only the second and later ones can be told
+        apart from the first, and count as 2.
+        """
+        count = self.headers.get("x-delivery-count")
+        if isinstance(count, int):
+            return count + 1
+        return 2 if self.redelivered else 1
+
+    def ack(self) -> None:
+        """The message is done with; the broker forgets it."""
+        if not self.answered:
+            self.answered = True
+            if self._on_ack is not None:
+                self._on_ack(self)
+            self._answers.ack(self.delivery_tag)
+
+    def nack(self, *, requeue: bool = True) -> None:
+        """The message is not done with: it is delivered again, or with ``requeue=False`` dead-lettered."""
+        if not self.answered:
+            self.answered = True
+            self._answers.nack(self.delivery_tag, requeue=requeue)
+
+    def reject(self, *, requeue: bool = False) -> None:
+        """The message is refused: dead-lettered if its queue has a place for that, else dropped."""
+        self.nack(requeue=requeue)
+
+    def __repr__(self) -> str:
+        return f"<Message {self.delivery_tag} of {self.queue!r}, {len(self.body)} bytes>"

@@ -1,0 +1,131 @@
+"""Workers: threads that call a function with each message of a queue and answer for it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from types import TracebackType
+from typing import Literal, Self
+
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.events import Event, HandlerFailed
+from rabbitkeeper.client.model.retry import Retry
+
+log = logging.getLogger(__name__)
+
+OnError = Literal["requeue", "reject"]
+
+
+class Workers:
+    """``count`` threads that take from one consumer.
+
+    A message is acked when the function returns, unless the function has answered it. When it raises, the
+    message is put back or rejected, as ``on_error`` says, and a :class:`HandlerFailed` event tells of it. A
+    worker whose calls fail in a row pauses between them, up to a second, so that a message that always fails
+    does not keep the broker busy.
+
+    Args:
+        consumer: to take from.
+        function: called with a message, on a worker's thread.
+        count: how many threads.
+        on_error: ``"requeue"`` or ``"reject"`` (dead-letter) what the function raised over.
+        emit: takes events.
+        name: of the threads.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        function: Callable[[Message], object],
+        *,
+        count: int,
+        on_error: OnError,
+        emit: Callable[[Event], None],
+        name: str,
+    ) -> None:
+        self._consumer = consumer
+        self._function = function
+        self._requeue = on_error == "requeue"
+        self._emit = emit
+        self._stopping = threading.Event()
+        self.error: RabbitKeeperError | None = None
+        """Why the workers have ended, if not by :meth:`stop` or with the client."""
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{consumer.queue}-{number}", daemon=True)
+            for number in range(1, count + 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def queue(self) -> str:
+        """The queue's name, as it was asked for."""
+        return self._consumer.queue
+
+    @property
+    def active(self) -> bool:
+        """Whether a broker has a consumer of it at the moment."""
+        return self._consumer.active
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the workers have ended; whether they have, within ``timeout`` seconds.
+
+        Raises:
+            RabbitKeeperError: why they ended, if it was an error.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for thread in self._others():
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if self.error is not None:
+            raise self.error
+        return not any(thread.is_alive() for thread in self._others())
+
+    def stop(self, timeout: float = 10.0) -> int:
+        """Take no more from the broker, finish what is in hand, end the threads.
+
+        Args:
+            timeout: seconds for the functions to return.
+
+        Returns:
+            How many messages were left unanswered; they go back to their queue.
+        """
+        deadline = time.monotonic() + timeout
+        self._stopping.set()
+        left = self._consumer.stop(timeout)
+        for thread in self._others():
+            thread.join(max(0.1, deadline - time.monotonic()))
+        return left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _others(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread is not threading.current_thread()]
+
+    def _work(self) -> None:
+        retry = Retry(Random())
+        try:
+            while (message := self._consumer.get()) is not None:
+                self._handle(message, retry)
+        except RabbitKeeperError as error:
+            self.error = error
+
+    def _handle(self, message: Message, retry: Retry) -> None:
+        try:
+            self._function(message)
+        except Exception as error:
+            log.exception("the function for messages of %r failed", message.queue)
+            message.nack(requeue=self._requeue)
+            self._emit(HandlerFailed(message.queue, message.message_id, error))
+            self._stopping.wait(retry.failed())
+        else:
+            message.ack()
+            retry.worked()

@@ -1,0 +1,236 @@
+"""The declarer: declares what the user asks for, and everything again on each new link.
+
+One channel of its own, one declaration at a time: a refusal closes the channel, and so it is known whose it
+is. What may pass (a queue still locked by the lost connection, an exchange that another entry declares) is
+tried again with growing pauses; what will not pass ends with an error for the user, or, while restoring,
+with an event. One failure never stops the rest.
+
+Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass, such
+as an exclusive queue that the connection being left still holds, go on being tried while the link lasts.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from rabbitkeeper.client.amqp.transport import Channel, ChannelLost, Link
+from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
+from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.model.topology import Entity, Queue, Topology, describe
+
+log = logging.getLogger(__name__)
+
+RESTORE_ATTEMPTS = 8  # of one entity on one link, in about three seconds; then it is reported and goes on
+SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
+
+ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED = 403, 404, 405
+PASSING = frozenset({NOT_FOUND, RESOURCE_LOCKED, 506, 541})
+"""Reply codes that can pass by themselves; 506 and 541 are resource and internal errors."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One entity to declare: for a user (``future``), or to restore it (None)."""
+
+    entity: Entity
+    retry: Retry
+    future: Future[None] | None = None
+    deadline: float = float("inf")  # seconds, monotonic
+    not_before: float = 0.0  # seconds, monotonic: the next attempt
+    error: str = field(default="no broker was reached")
+    is_counted: bool = False  # it keeps nobody from going on any more
+
+    @property
+    def is_over(self) -> bool:
+        return self.future is not None and self.future.done()
+
+
+class Declarer:
+    """Everything is called on the I/O thread; times are seconds, monotonic.
+
+    Args:
+        on_queue: called with the name of each queue that was declared again.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        now: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Any],
+        random: Random,
+        emit: Callable[[Event], None],
+        on_queue: Callable[[str], None],
+    ) -> None:
+        self._topology = topology
+        self._on_queue = on_queue
+        self._emit = emit
+        self._now = now
+        self._call_later = call_later
+        self._random = random
+        self._link: Link | None = None
+        self._channel: Channel | None = None
+        self._ready = False  # the channel is open
+        self._active: Job | None = None
+        self._jobs: deque[Job] = deque()
+        self._restore_left = 0
+        self._on_restored: Callable[[], None] | None = None
+
+    def attach(self, link: Link, on_restored: Callable[[], None]) -> None:
+        """Declare everything again over ``link``; ``on_restored`` is called once, when each was tried."""
+        self.detach()
+        self._link = link
+        self._on_restored = on_restored
+        restore = [Job(entity, Retry(self._random)) for entity in self._topology]
+        self._restore_left = len(restore)
+        self._jobs.extendleft(reversed(restore))
+        if not restore:
+            self._restored()
+        self._next()
+
+    def detach(self) -> None:
+        """The link is gone; what users asked for waits for the next one."""
+        if self._active is not None:
+            self._jobs.appendleft(self._active)
+        self._jobs = deque(job for job in self._jobs if job.future is not None)
+        for job in self._jobs:
+            job.not_before = 0.0
+        channel, self._link, self._channel, self._active = self._channel, None, None, None
+        self._ready = False
+        self._restore_left, self._on_restored = 0, None
+        if channel is not None:
+            channel.close()
+
+    def declare(self, entity: Entity, deadline: float) -> Future[None]:
+        """Declare ``entity`` for a user; the future ends by ``deadline``, see :meth:`expire`."""
+        job = Job(entity, Retry(self._random), Future(), deadline)
+        self._jobs.append(job)
+        self._next()
+        assert job.future is not None  # noqa: S101
+        return job.future
+
+    def hurry(self) -> None:
+        """A connection has ended: what it has locked is free now, or in a moment."""
+        for job in self._jobs:
+            job.not_before = 0.0
+            job.retry.worked()
+        self._next()
+
+    def is_pending(self, queue: str) -> bool:
+        """Whether ``queue`` is yet to be declared (again)."""
+        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
+        return any(isinstance(job.entity, Queue) and job.entity.name == queue for job in jobs)
+
+    @property
+    def earliest_deadline(self) -> float:
+        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
+        return min((job.deadline for job in jobs if not job.is_over), default=float("inf"))
+
+    def expire(self) -> None:
+        """End what is past its deadline."""
+        now = self._now()
+        for job in [self._active, *self._jobs] if self._active else list(self._jobs):
+            if job.future is not None and job.deadline <= now and not job.future.done():
+                waiting = "no answer from the broker" if job is self._active else job.error
+                kind = TopologyError if self._link is not None else NoLeader
+                job.future.set_exception(kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
+        self._jobs = deque(job for job in self._jobs if not job.is_over)
+
+    def close(self, error: RabbitKeeperError) -> None:
+        """End everything that users wait for with ``error``."""
+        self.detach()
+        for job in self._jobs:
+            if job.future is not None and not job.future.done():
+                job.future.set_exception(error)
+        self._jobs.clear()
+
+    def _next(self) -> None:
+        if self._link is None or not self._link.is_open or self._active is not None or not self._jobs:
+            return
+        if self._channel is None:
+            self._channel = self._link.channel(self._opened, self._lost)
+            return
+        if self._ready:
+            job = min(self._jobs, key=lambda job: job.not_before)  # the first of those that are due
+            if job.not_before > self._now():
+                self._call_later(job.not_before - self._now(), self._next)
+                return
+            self._jobs.remove(job)
+            self._active = job
+            self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
+
+    def _opened(self, channel: Channel) -> None:
+        if channel is self._channel:
+            self._ready = True
+            self._next()
+
+    def _done(self, job: Job, name: str | None) -> None:
+        if job is not self._active:
+            return
+        self._active = None
+        if isinstance(job.entity, Queue) and job.entity.is_server_named and name is not None:
+            previous = self._topology.name(job.entity.name, name)
+            if previous is not None and previous != name:
+                self._emit(QueueRenamed(job.entity.name, previous, name))
+        if job.future is not None:
+            self._topology.record(job.entity)
+            if not job.future.done():
+                job.future.set_result(None)
+        else:
+            self._count(job)
+            if isinstance(job.entity, Queue):
+                self._on_queue(job.entity.name)
+        self._next()
+
+    def _lost(self, channel: Channel, lost: ChannelLost) -> None:
+        if channel is not self._channel:
+            return
+        job, self._channel, self._active = self._active, None, None
+        self._ready = False
+        if job is not None:
+            self._refused(job, lost)
+        self._next()
+
+    def _refused(self, job: Job, lost: ChannelLost) -> None:
+        job.error = lost.why
+        if job.future is not None:
+            # what a user names wrongly he should hear of at once
+            if lost.code in PASSING and lost.code != NOT_FOUND:
+                self._again(job, job.retry.failed())
+            elif not job.future.done():
+                kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
+                job.future.set_exception(kind(f"{describe(job.entity)} was refused: {lost.why}"))
+            return
+        passing = lost.code in PASSING
+        delay = job.retry.failed()
+        if not passing or job.retry.failures == RESTORE_ATTEMPTS:
+            log.error("%s could not be declared again: %s", describe(job.entity), lost.why)
+            self._emit(DeclarationFailed(describe(job.entity), lost.why, not passing))
+        if passing and job.retry.failures >= RESTORE_ATTEMPTS:
+            delay = SLOW_RETRY * self._random.uniform(0.5, 1.0)
+        if not passing or lost.code == RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
+            self._count(job)
+        if passing:
+            self._again(job, delay)
+
+    def _again(self, job: Job, delay: float) -> None:
+        job.not_before = self._now() + delay
+        self._jobs.append(job)
+
+    def _count(self, job: Job) -> None:
+        if job.is_counted:
+            return
+        job.is_counted = True
+        self._restore_left -= 1
+        if self._restore_left == 0:
+            self._restored()
+
+    def _restored(self) -> None:
+        report, self._on_restored = self._on_restored, None
+        if report is not None:
+            report()

@@ -1,0 +1,174 @@
+"""What a client declares: exchanges, queues and bindings, as values, and all of them in order.
+
+A durable queue is a quorum queue by default: its messages are on a majority of the brokers before they are
+confirmed. Only that survives a broker; classic queues live on one node.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from rabbitkeeper.client.model.errors import InvalidArgument
+
+_SERVER_NAMED = "server-named:"  # begins the client's own name of a queue that the broker names
+
+
+def _no_arguments() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+def _check_short(what: str, value: object, *, empty: bool = True) -> None:
+    """AMQP's short strings hold at most 255 bytes of UTF-8."""
+    if not isinstance(value, str) or len(value.encode()) > 255 or not (value or empty):
+        raise InvalidArgument(f"{what} {value!r} is not valid: a string of at most 255 bytes is needed")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange: ``Exchange("my-exchange", "fanout")``."""
+
+    name: str
+    type: str = "direct"
+    durable: bool = True
+    auto_delete: bool = False
+    internal: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_short("exchange name", self.name, empty=False)
+        _check_short("exchange type", self.type, empty=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue: ``Queue("my-queue")``.
+
+    With ``Queue("", exclusive=True)`` the broker names it, and names it anew after each switch. Its ``name``
+    here is one that only the client knows; it stands for the queue in ``Binding``, ``consume`` and
+    ``queue_name``, which tells the broker's.
+
+    Args:
+        name: its name; empty for one that the broker names, which must be exclusive or auto-delete.
+        durable: it survives a restart of the brokers.
+        exclusive: for this connection alone; gone with it.
+        auto_delete: gone with its last consumer.
+        type: ``"quorum"`` or ``"classic"``; by default quorum where the queue can be one: durable, not
+            exclusive and not deleted by itself.
+        arguments: as RabbitMQ takes them, such as ``{"x-delivery-limit": 5}``.
+    """
+
+    name: str
+    durable: bool = True
+    exclusive: bool = False
+    auto_delete: bool = False
+    type: Literal["quorum", "classic", "stream"] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.name == "":
+            if not (self.exclusive or self.auto_delete):
+                raise InvalidArgument(
+                    "a queue without a name is named anew after each switch: give it a name, "
+                    "or make it exclusive or auto-delete"
+                )
+            object.__setattr__(self, "name", f"{_SERVER_NAMED}{uuid.uuid4().hex}")
+        _check_short("queue name", self.name)
+        if self.type not in (None, "quorum", "classic", "stream"):
+            raise InvalidArgument(
+                f"queue type {self.type!r} is not valid: use 'quorum', 'classic' or 'stream'"
+            )
+        if self.type == "quorum" and not self._can_replicate:
+            raise InvalidArgument(
+                f"queue {self.name!r}: a quorum queue is durable, not exclusive and not auto-delete; "
+                "use type='classic' for this one"
+            )
+
+    @property
+    def is_server_named(self) -> bool:
+        """Whether the broker chooses its name."""
+        return self.name.startswith(_SERVER_NAMED)
+
+    @property
+    def _can_replicate(self) -> bool:
+        return self.durable and not self.exclusive and not self.auto_delete
+
+    @property
+    def declared_arguments(self) -> dict[str, Any]:
+        """The arguments with the queue's type among them."""
+        arguments = dict(self.arguments)
+        kind = self.type or ("quorum" if self._can_replicate else None)
+        if kind is not None:
+            arguments.setdefault("x-queue-type", kind)
+        return arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A binding of a queue to an exchange: ``Binding("my-exchange", "my-queue")``."""
+
+    exchange: str
+    queue: str
+    routing_key: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_short("exchange name", self.exchange, empty=False)
+        _check_short("queue name", self.queue, empty=False)
+        _check_short("routing key", self.routing_key)
+
+
+Entity = Exchange | Queue | Binding
+
+
+class Topology:
+    """All that a client has declared, in the order to declare it again: exchanges, queues, bindings."""
+
+    def __init__(self) -> None:
+        self._entities: dict[tuple[object, ...], Entity] = {}
+        self._names: dict[str, str] = {}  # the broker's, by the client's
+
+    def record(self, entity: Entity) -> None:
+        """Remember ``entity``; one of the same name is replaced."""
+        self._entities[_key(entity)] = entity
+
+    def __iter__(self) -> Iterator[Entity]:
+        for kind in (Exchange, Queue, Binding):
+            yield from [entity for entity in self._entities.values() if isinstance(entity, kind)]
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+    def name(self, queue: str, given: str) -> str | None:
+        """The broker has named ``queue``; the name that it had before, if any."""
+        previous = self._names.get(queue)
+        self._names[queue] = given
+        return previous
+
+    def resolve(self, queue: str) -> str:
+        """The broker's name of ``queue``."""
+        return self._names.get(queue, queue)
+
+
+def describe(entity: Entity) -> str:
+    """As in a sentence: ``queue 'orders'``."""
+    if isinstance(entity, Binding):
+        return f"binding of queue {entity.queue!r} to exchange {entity.exchange!r}"
+    return f"{type(entity).__name__.lower()} {entity.name!r}"
+
+
+def _key(entity: Entity) -> tuple[object, ...]:
+    match entity:
+        case Exchange(name=name):
+            return ("exchange", name)
+        case Queue(name=name):
+            return ("queue", name)
+        case Binding():
+            return (
+                "binding",
+                entity.exchange,
+                entity.queue,
+                entity.routing_key,
+                repr(dict(entity.arguments)),
+            )

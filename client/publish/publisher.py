@@ -1,0 +1,286 @@
+"""The publisher: the ledger's hands on the I/O thread.
+
+It sends what the ledger has over the present publish channel, feeds the broker's answers back and settles
+every entry once. The channel comes and goes with links; what was unconfirmed on the old one is published
+again on the new one, in its original order and with the same message ids.
+
+Three rules come from how RabbitMQ behaves:
+
+* **A nack poisons the channel.** A channel whose first publish meets a quorum queue without a leader is
+  nacked and goes on being nacked until the dead node is back, however well the queue is by then. So after a
+  nack the channel is given up and a new one opened, again and again until the queue has a leader, for
+  ``NACK_PATIENCE`` seconds at most after a switch or a change in the group, else for ``CALM_PATIENCE``. A
+  place that has been refusing for that long (a full queue that rejects) is believed from then on: its
+  messages end nacked at once and hold nobody else up, and only now and then is a new channel tried.
+* **A new channel starts with one message.** The rest follows when that one is confirmed. Otherwise a whole
+  window would be refused again and again.
+* **A broker that closes the channel does not say over which message.** If several were in flight, they are
+  sent again one at a time until it is found; the messages before it may then be there twice.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.publish.ledger import Entry, Ledger, Outcome, Settled
+
+NACK_RETRY = 0.02  # seconds from a nack to the next channel
+NACK_PATIENCE = 15.0  # seconds of retrying after a switch or a change in the group
+CALM_PATIENCE = 1.0  # seconds of retrying when nothing has happened
+NACK_MEMORY = 10.0  # seconds without a nack after which a place is believed to be well again
+RENEW_PAUSE = 1.0  # seconds between new channels while only places are refused that are known to refuse
+BURST = 1024  # messages sent before the loop looks at anything else
+ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
+
+_NO_EXCHANGE = "no exchange '"
+
+
+class PublishChannel(Protocol):
+    """What the publisher needs of a channel in confirm mode."""
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def room(self) -> int: ...
+    def publish(self, messages: Sequence[Outgoing]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Answers(Protocol):
+    """Who is told what became of entries; also says which of them may be sent."""
+
+    def begin(self, entries: Sequence[Entry]) -> Sequence[Any]: ...
+    def confirm(self, entries: Sequence[Entry]) -> None: ...
+    def settle(self, settled: Iterable[Settled]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Refusing:
+    """A place (exchange and routing key) whose messages are nacked."""
+
+    since: float
+    last: float
+
+
+class Publisher:
+    """Everything is called on the I/O thread; times are seconds, monotonic.
+
+    Args:
+        now: the clock.
+        call_later: the loop's timer.
+        renew: asks the engine for another publish channel on the present link; it answers with
+            :meth:`attach`.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Any],
+        renew: Callable[[], None],
+    ) -> None:
+        self.ledger = Ledger()
+        self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
+        self._now = now
+        self._call_later = call_later
+        self._renew = renew
+        self.answers: Answers  # told the outcomes; set before anything is added
+        self._channel: PublishChannel | None = None
+        self._generation = 0  # of the channel: timers of an earlier one are dropped
+        self._probing = True  # one message in flight until the first confirm
+        self._careful_until = 0  # sequence up to which messages are sent one at a time
+        self._frozen = False
+        self._pump_due = False  # a timer is set
+        self._refusing: dict[tuple[str, str], _Refusing] = {}
+        self._renewed_at = float("-inf")
+        self._troubled_at = float("-inf")  # the last switch or change in the group
+        self._restoring = False  # the topology may be incomplete: what comes back is sent again
+
+    # -- the channel's coming and going
+
+    def attach(self, channel: PublishChannel) -> None:
+        """Publish over ``channel`` from now on, first what is unconfirmed."""
+        self.ledger.rewind()
+        self._generation += 1
+        self._channel = channel
+        self._probing = True
+        self._frozen = False
+        self.pump()
+
+    def detach(self) -> None:
+        """The channel is gone."""
+        self._channel = None
+        self._generation += 1
+        self.ledger.rewind()
+
+    def freeze(self) -> None:
+        """Send nothing more for now; answers are still taken."""
+        self._frozen = True
+
+    def thaw(self) -> None:
+        self._frozen = False
+        self.pump()
+
+    def trouble(self) -> None:
+        """A switch, or a change in the group: nacks are to be expected for a while."""
+        self._troubled_at = self._now()
+        self._refusing.clear()
+
+    def restoring(self, *, active: bool) -> None:
+        """Whether the topology is being declared again. When it is there, what came back is sent again."""
+        self._restoring = active
+        if not active:
+            self.thaw()
+
+    # -- sending
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        self.ledger.add(entries)
+
+    def pump(self) -> None:
+        """Send what may be sent."""
+        channel, ledger = self._channel, self.ledger
+        if channel is None or self._frozen or self.blocked is not None or not ledger.pending:
+            return
+        if not channel.is_open:
+            return
+        limit = BURST
+        if self._probing or (ledger.next_sequence or 0) <= self._careful_until:
+            limit = 1 - ledger.in_flight
+            if limit <= 0:
+                return
+        room = channel.room
+        messages: Sequence[Any] = ledger.take(limit, room, self.answers.begin) if room else ()
+        if messages:
+            channel.publish(messages)
+        if ledger.pending and limit == BURST:
+            self._pump_later(0.0 if channel.room else ROOM_POLL)
+
+    def _pump_later(self, delay: float) -> None:
+        if self._pump_due:
+            return
+        self._pump_due = True
+
+        def due() -> None:
+            self._pump_due = False
+            self.pump()
+
+        self._call_later(delay, due)
+
+    # -- the broker's answers
+
+    def answered(self, channel: PublishChannel, tag: int, *, multiple: bool, ack: bool) -> None:
+        """``basic.ack`` or ``basic.nack``; of an earlier channel it means nothing any more."""
+        if channel is not self._channel:
+            return
+        if not ack:
+            self._nacked(tag, multiple=multiple)
+            return
+        confirmed = self.ledger.confirmed(tag, multiple=multiple)
+        if any(entry.returned is not None for entry in confirmed):
+            confirmed = self._sort_out_returned(confirmed)
+        if self._refusing:
+            for entry in confirmed:
+                self._refusing.pop((entry.exchange, entry.routing_key), None)
+        self._probing = False
+        self.answers.confirm(confirmed)
+        self.pump()
+
+    def returned(
+        self, channel: PublishChannel, message_id: str | None, exchange: str, key: str, why: str
+    ) -> None:
+        """``basic.return``."""
+        if channel is self._channel:
+            self.ledger.returned(message_id, exchange, key, why)
+
+    def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
+        """The broker closed the publish channel over a message.
+
+        When only one message was in flight, it is the one. Otherwise nobody knows, and they are sent again
+        one at a time. An exchange that does not exist is named, so all its messages end at once. (If it was
+        deleted while messages for it were in flight, one that was routed just before ends nacked as well.)
+
+        Args:
+            final: publishing it again would not help.
+        """
+        if channel is not self._channel:
+            return
+        in_flight = list(self.ledger)[: self.ledger.in_flight]
+        if final and not self._restoring:
+            missing = _missing_exchange(why, in_flight)
+            if missing is not None:
+                self.answers.settle(self.ledger.refuse_exchange(missing, why))
+            elif len(in_flight) == 1:
+                self.answers.settle(self.ledger.refuse(in_flight, why))
+            elif in_flight:
+                self._careful_until = in_flight[-1].sequence
+        self._ask_for_another()
+
+    def _nacked(self, tag: int, *, multiple: bool) -> None:
+        now = self._now()
+        named = self.ledger.nacked(tag, multiple=multiple)
+        patience = NACK_PATIENCE if now - self._troubled_at < NACK_PATIENCE else CALM_PATIENCE
+        hopeless = [entry for entry in named if self._refuses_for(entry, now) >= patience]
+        self.answers.settle(
+            self.ledger.refuse(hopeless, f"the broker refused the message (basic.nack) for {patience:g} s")
+        )
+        if len(hopeless) == len(named) and now - self._renewed_at < RENEW_PAUSE:
+            self._probing = False
+            self.pump()
+            return
+        self._renewed_at = now
+        if self._channel is not None:
+            self._channel.close()
+        self._ask_for_another()
+
+    def _refuses_for(self, entry: Entry, now: float) -> float:
+        """Seconds for which the broker has been refusing messages for the same place."""
+        place = (entry.exchange, entry.routing_key)
+        known = self._refusing.get(place)
+        if known is None or now - known.last > NACK_MEMORY:
+            self._refusing[place] = known = _Refusing(now, now)
+        known.last = now
+        return now - known.since
+
+    def _sort_out_returned(self, entries: list[Entry]) -> list[Entry]:
+        """Settle those that came back; the rest is confirmed.
+
+        While the topology is not complete, to come back is no verdict: they are sent again when it is.
+        """
+        back = [entry for entry in entries if entry.returned is not None]
+        confirmed = [entry for entry in entries if entry.returned is None]
+        if self._restoring:
+            for entry in back:
+                self.ledger.put_back(entry)
+            self._frozen = True
+        else:
+            self.answers.settle(Settled(entry, Outcome.RETURNED, entry.returned or "") for entry in back)
+        return confirmed
+
+    def _ask_for_another(self) -> None:
+        """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
+        self.detach()
+        generation = self._generation
+
+        def due() -> None:
+            if generation == self._generation:
+                self._renew()
+
+        self._call_later(NACK_RETRY, due)
+
+    # -- deadlines and the end
+
+    def expire(self) -> None:
+        """Settle what is past its deadline."""
+        self.answers.settle(self.ledger.expire(self._now()))
+
+    def close(self) -> None:
+        """Settle everything that is left as closed."""
+        self._channel = None
+        self._generation += 1
+        self.answers.settle(self.ledger.close())
+
+
+def _missing_exchange(why: str, in_flight: Iterable[Entry]) -> str | None:
+    """The exchange that the broker says is not there, if a message in flight is for it."""
+    return next((entry.exchange for entry in in_flight if f"{_NO_EXCHANGE}{entry.exchange}' " in why), None)

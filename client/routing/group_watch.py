@@ -1,0 +1,178 @@
+"""The leader watch: keeps a client's picture of its group, on a thread of its own.
+
+ZooKeeper's watches only wake it; it then reads the group again and hands the result to the engine. It also
+reads now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
+picture stays: nothing that works stops because of it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+
+from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
+from rabbitkeeper.client.routing.placement import Target, Targets
+from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+log = logging.getLogger(__name__)
+
+REREAD = 30.0  # seconds between reads without a cause, half of it jitter
+RETRY = 0.2  # seconds after a read that failed while ZooKeeper is connected
+LEASE_CHECK = 2.0  # seconds between signs of life asked of ZooKeeper
+
+
+class Discovery:
+    """Watches one group.
+
+    Args:
+        hosts: ZooKeeper's connection string.
+        group: to watch.
+        session_timeout: to ask for, seconds.
+        emit: takes events.
+        publish: takes each new picture; called on this class's thread, and once on the caller's of
+            :meth:`start`.
+        access: who the client is to ZooKeeper.
+        secure: whether brokers are connected to with TLS.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        group: str,
+        *,
+        session_timeout: float,
+        publish: Callable[[Targets], None],
+        emit: Callable[[Event], None],
+        random: Random,
+        name: str,
+        access: ZooKeeperAccess | None = None,
+        secure: bool = False,
+    ) -> None:
+        self._secure = secure
+        self.mismatch = False  # there are members, and none speaks what this client does
+        self._publish = publish
+        self._emit = emit
+        self._was_connected = True
+        self._random = random
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._last = Targets()
+        self._session = Session(
+            hosts,
+            timeout=session_timeout,
+            wake=self._wake.set,
+            name=name,
+            access=access or ZooKeeperAccess(),
+        )
+        self._reader = GroupReader(self._session, group, with_history=False)
+        self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether ZooKeeper answers, as far as is known."""
+        return self._session.connected
+
+    def start(self, timeout: float) -> None:
+        """Connect, read the group once and go on watching it.
+
+        Raises:
+            ZooKeeperUnreachable: no server answered within ``timeout`` seconds.
+            UnknownGroup: ZooKeeper has no such group.
+        """
+        deadline = time.monotonic() + timeout
+        self._session.start(timeout)
+        try:
+            self._read(max(0.5, deadline - time.monotonic()))
+        except BaseException:
+            self._session.close()
+            raise
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch and the session."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+        self._session.close()
+
+    def _run(self) -> None:
+        due = 0.0
+        while not self._stopping.is_set():
+            woken = self._wake.wait(min(LEASE_CHECK, max(0.0, due - time.monotonic())))
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
+            self._session.renew()
+            if self._session.connected != self._was_connected:
+                self._was_connected = self._session.connected
+                self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
+            if not self._session.connected or (not woken and time.monotonic() < due):
+                continue
+            try:
+                self._read(timeout=2.0)
+                due = time.monotonic() + REREAD * self._random.uniform(0.5, 1.0)
+            except UnknownGroup as error:
+                log.warning("%s; staying where the client is", error)
+                due = time.monotonic() + REREAD
+            except CoordinationError as error:
+                log.debug("the group could not be read: %s", error)
+                due = time.monotonic() + RETRY
+
+    def _read(self, timeout: float) -> None:
+        view = self._reader.read(watch=True, timeout=timeout)
+        for problem in view.problems:
+            log.warning("%s", problem)
+        targets = targets_of(view, self._last.epoch, secure=self._secure)
+        self.mismatch = bool(view.members) and not targets.members
+        if targets != self._last:
+            self._last = targets
+            self._publish(targets)
+
+
+def targets_of(view: GroupView, last_epoch: int, *, secure: bool = False) -> Targets:
+    """The switch's picture of a group.
+
+    Args:
+        view: as read from ZooKeeper.
+        last_epoch: of the last leader seen, for a view without one.
+        secure: take the addresses that speak TLS. Members without one are no targets.
+    """
+    members = {
+        name: Target(
+            member=name,
+            instance=member.record.instance,
+            address=address,
+            status=member.record.state,
+            site=member.record.tags.site,
+        )
+        for name, member in view.members.items()
+        if (address := _address(member.record, secure=secure)) is not None
+    }
+    loads = {
+        name: member.record.load["connections"]
+        for name, member in view.members.items()
+        if name in members and "connections" in member.record.load
+    }
+    leader = None
+    epoch = last_epoch
+    if view.leader is not None:
+        epoch = view.leader.epoch
+        record = view.leader.record
+        if (address := _address(record, secure=secure)) is not None:
+            known = members.get(record.name)
+            if known is not None and known.instance == record.instance:
+                leader = known
+            else:
+                leader = Target(record.name, record.instance, address, MemberStatus.RUNNING)
+    return Targets(epoch, leader, members, loads)
+
+
+def _address(record: MemberRecord | LeaderRecord, *, secure: bool) -> str | None:
+    return record.amqps if secure else record.amqp

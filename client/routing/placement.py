@@ -1,0 +1,239 @@
+"""The placement: to which of the healthy members a client connects, and when it moves to another. Pure.
+
+=============  =====================================================================================
+``"leader"``   the leader; when it cannot be reached, any other member, by chance
+``"members"``  all members alike: by chance, the less a member carries the likelier
+``"site"``     as ``"leader"`` or ``"members"`` among those of the client's site; others when none is there
+=============  =====================================================================================
+
+Chance matters: a thousand clients that lose their broker at once see the same figures at the same time, and
+would all go to the member that has the least.
+
+With ``"members"`` a client also moves while nothing is broken, so that a member that returns gets its share:
+now and then, at a time of its own, it compares what its member carries with the mean, and moves with a
+chance that lets half of the excess go in one round. Where members do not say what they carry, one that has
+newly come is given its share once, one in so many clients, within one round.
+
+A member that is being drained is left before it ends: ``"members"`` and ``"site"`` do so at once, in the time
+that its agent leaves them. With ``"leader"`` it is the lead that moves, and the clients with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import MappingProxyType
+from typing import Literal
+
+from rabbitkeeper.coordinator.model.records import MemberStatus
+
+Spread = Literal["leader", "members", "site"]
+
+DEAD = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE})
+"""States in which an agent says that its broker takes nothing."""
+
+ROUND = 30.0  # seconds in which each client compares once
+TOLERANCE = 1.1  # times the mean, or the mean through it: what any member may carry and nobody moves
+EXCESS = 0.5  # of what it carries above the mean leaves it in one round
+LEAVING = 0.5  # seconds over which clients leave a draining member; its agent gives them 1 s before it closes
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A broker as the group knows it."""
+
+    member: str
+    instance: str
+    address: str  # host:port
+    status: MemberStatus
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The group as a client sees it.
+
+    ``leader`` may name a member that has no znode any more: the leader's znode is what counts.
+    """
+
+    epoch: int = 0  # of the leader; of the last one seen while there is none
+    leader: Target | None = None
+    members: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
+    loads: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Connections that members carry, by name; of those that say so."""
+
+    def declares_dead(self, target: Target) -> bool:
+        """Whether its agent says that the broker takes nothing."""
+        return self._status(target) in DEAD
+
+    def drains(self, target: Target) -> bool:
+        """Whether its agent says that it is being taken out of service. It still works for the moment."""
+        return self._status(target) is MemberStatus.DRAINING
+
+    def _status(self, target: Target) -> MemberStatus | None:
+        """What is said of it now; None if nothing is."""
+        member = self.members.get(target.member)
+        return member.status if member is not None and member.address == target.address else None
+
+
+class Placement:
+    """One client's choice.
+
+    Args:
+        spread: see the module.
+        site: the client's own, for ``"site"``.
+        random: for the chance.
+        now: seconds, monotonic.
+    """
+
+    def __init__(self, spread: Spread, site: str | None, random: Random, now: float) -> None:
+        self._spread = spread
+        self._site = site
+        self._random = random
+        self._compare_at = now + ROUND * random.uniform(0.5, 1.5)
+        self._leave_at = float("inf")  # when it leaves a member that drains
+        self._newcomers: frozenset[str] = frozenset()  # that came in this round
+        self._wish: Target | None = None
+
+    @property
+    def awaits_leader(self) -> bool:
+        """Whether a starting client waits for a leader for a while, when there is none."""
+        return self._spread != "members"
+
+    def candidates(self, targets: Targets) -> list[Target]:
+        """Where a client without a connection may go, the best first."""
+        leader = targets.leader
+        if leader is not None and targets.declares_dead(leader):
+            leader = None
+        others = [
+            target
+            for target in targets.members.values()
+            if target.status not in DEAD and target.status is not MemberStatus.STARTING
+        ]
+        others = self._by_chance(others, targets.loads)
+        others.sort(key=lambda target: target.status is not MemberStatus.RUNNING)
+        if self._spread != "members" and leader is not None:
+            others = [leader, *(target for target in others if target.member != leader.member)]
+        elif leader is not None and all(target.member != leader.member for target in others):
+            others.append(leader)
+        if self._spread == "site":
+            others.sort(
+                key=lambda target: (not self._is_near(target), target.status is MemberStatus.DRAINING)
+            )
+        return others
+
+    def view(self, before: Targets, targets: Targets, now: float) -> None:
+        """The group has changed."""
+        came = {
+            name
+            for name, target in targets.members.items()
+            if target.status is MemberStatus.RUNNING and not _same_and_well(before.members.get(name), target)
+        }
+        if before.members and came:
+            if not self._newcomers:
+                self._compare_at = min(self._compare_at, now + ROUND * self._random.random())
+            self._newcomers |= came
+        if self._wish is not None and targets.members.get(self._wish.member) != self._wish:
+            self._wish = None
+
+    def wish(self, targets: Targets, current: Target, now: float) -> Target | None:
+        """Where a client whose connection works would rather be; None: it is well where it is."""
+        if self._spread == "members" and now >= self._compare_at:
+            self._compare_at = now + ROUND * self._random.uniform(0.5, 1.5)
+            self._wish = self._compared(targets, current)
+            self._newcomers = frozenset()
+        if self._spread != "leader" and targets.drains(current):
+            return self._way_out(targets, current, now)
+        if self._leave_at < float("inf"):  # it drains no longer
+            self._leave_at, self._wish = float("inf"), None
+        match self._spread:
+            case "leader":
+                leader = targets.leader
+                if leader is None or leader.address == current.address or targets.declares_dead(leader):
+                    return None
+                return leader
+            case "site":
+                if current.site == self._site:
+                    return None
+                best = next(iter(self.candidates(targets)), None)
+                return best if best is not None and self._is_near(best) else None
+            case "members":
+                return self._wish
+
+    def refused(self) -> None:
+        """The wish could not be fulfilled; wait for the next comparison."""
+        self._wish = None
+
+    def fulfilled(self) -> None:
+        """The client is somewhere else now, by its wish or not."""
+        self._wish = None
+        self._leave_at = float("inf")
+
+    @property
+    def compare_at(self) -> float:
+        """When :meth:`wish` may have another answer by itself; seconds, monotonic."""
+        return min(self._leave_at, self._compare_at if self._spread == "members" else float("inf"))
+
+    def _is_near(self, target: Target) -> bool:
+        """Of the client's own site, and there to stay."""
+        return target.site == self._site and target.status is not MemberStatus.DRAINING
+
+    def _way_out(self, targets: Targets, current: Target, now: float) -> Target | None:
+        others = [
+            target
+            for target in self.candidates(targets)
+            if target.status is MemberStatus.RUNNING and target.address != current.address
+        ]
+        if not others:
+            self._leave_at = float("inf")  # until the group changes
+            return None
+        if self._leave_at == float("inf"):
+            self._leave_at = now + LEAVING * self._random.random()
+        if self._wish is None and now >= self._leave_at:
+            self._wish = others[0]
+        return self._wish
+
+    def _compared(self, targets: Targets, current: Target) -> Target | None:
+        well = [target for target in targets.members.values() if target.status is MemberStatus.RUNNING]
+        others = [target for target in well if target.address != current.address]
+        if not others:
+            return None
+        if len(others) == len(well):  # its own is not well, though it works
+            return self._by_chance(others, targets.loads)[0]
+        loads = targets.loads
+        if all(target.member in loads for target in well):
+            mine = loads[current.member]
+            mean = sum(loads[target.member] for target in well) / len(well)
+            least = min(loads[target.member] for target in well)
+            even = mine <= mean * TOLERANCE and least >= mean / TOLERANCE
+            if mine <= mean + 1 or even or self._random.random() >= EXCESS * (mine - mean) / mine:
+                return None
+            room = [max(0.0, mean - loads[target.member]) for target in others]
+            return self._random.choices(others, room)[0]
+        newcomers = [target for target in others if target.member in self._newcomers]
+        if newcomers and self._random.random() < len(newcomers) / len(well):
+            return self._random.choice(newcomers)
+        return None
+
+    def _by_chance(self, targets: list[Target], loads: Mapping[str, int]) -> list[Target]:
+        """In an order by chance: an empty member is the first choice of (1 + n) times as many clients as one
+        that carries n times the mean. A share of the clients goes to each, however old the figures are."""
+        known = [loads[target.member] for target in targets if target.member in loads]
+        mean = sum(known) / len(known) if known else 0.0
+
+        def key(target: Target) -> float:
+            load = loads.get(target.member, mean)
+            weight = 1 / (1 + (load / mean if mean else 0.0))
+            # Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006
+            return float(self._random.random() ** (1 / weight))
+
+        keys = {target.member: key(target) for target in targets}
+        return sorted(targets, key=lambda target: keys[target.member], reverse=True)
+
+
+def _same_and_well(before: Target | None, target: Target) -> bool:
+    return (
+        before is not None
+        and before.status is MemberStatus.RUNNING
+        and before.instance == target.instance
+        and before.address == target.address
+    )

@@ -1,0 +1,178 @@
+"""``rabbitkeeper doctor``: looks at everything that a group depends on, and says what would help."""
+
+import http.client
+import json
+import socket
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+import click
+from rich.text import Text
+
+from rabbitkeeper.coordinator.cli.output import show, table
+from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.model.errors import RecordError
+from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.operations.log import read_operations
+from rabbitkeeper.coordinator.policy.diagnosis import (
+    ApiFacts,
+    Facts,
+    Finding,
+    ServerFacts,
+    Severity,
+    diagnose,
+)
+from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.tls import client_context
+
+_TIMEOUT = 3.0  # seconds for each server and each agent
+_ASKED = 6.0  # seconds of session timeout, the agents' default
+_LARGEST = 1_000_000  # bytes of an answer that are read
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@click.command("doctor")
+@click.option(
+    "--api-ca", metavar="FILE", help="PEM: the authority of the agents' HTTPS.  [default: the system's]"
+)
+@click.pass_obj
+def command(target: Target, api_ca: str | None) -> None:
+    """Check ZooKeeper, the members, their agents and the settings; exit status 1 if something is wrong."""
+    tls = client_context(api_ca, where="--api-ca") if api_ca is not None else None
+    servers = _at_once(
+        lambda address: _server(address, target.access.tls), _addresses(target.zookeeper or "")
+    )
+    with target.session() as (session, group):
+        view = GroupReader(session, group).read(watch=False)
+        granted, unreadable = session.timeout, _unreadable(Store(session, group))
+    facts = Facts(
+        view=view,
+        servers=servers,
+        apis=_apis(view, tls),
+        asked=_ASKED,
+        granted=granted,
+        unreadable=unreadable,
+        wall=time.time(),
+    )
+    findings = diagnose(facts)
+    _show(target.output, group, findings, facts)
+    if any(finding.severity is Severity.PROBLEM for finding in findings):
+        sys.exit(1)
+
+
+def _show(output: str, group: str, findings: list[Finding], facts: Facts) -> None:
+    made = table(f"group {group}", "", "about", "finding", "what would help")
+    for finding in findings:
+        style = "bold red" if finding.severity is Severity.PROBLEM else "yellow"
+        made.add_row(Text(finding.severity, style=style), finding.about, finding.sentence, finding.remedy)
+    asked = (
+        f"Asked: {len(facts.servers)} ZooKeeper servers, {len(facts.view.members)} members, "
+        f"{len(facts.apis)} agents' APIs."
+    )
+    notes = [asked] if findings else [asked, "Nothing is wrong."]
+    content = {
+        "group": group,
+        "findings": [
+            {
+                "severity": finding.severity.value,
+                "about": finding.about,
+                "finding": finding.sentence,
+                "remedy": finding.remedy,
+            }
+            for finding in findings
+        ],
+        "asked": {
+            "zookeeper": [server.address for server in facts.servers],
+            "members": sorted(facts.view.members),
+            "apis": sorted(facts.apis),
+        },
+    }
+    show(output, content, made, notes)
+
+
+def _at_once(look: Callable[[T], R], what: Iterable[T]) -> list[R]:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(look, what))
+
+
+def _addresses(hosts: str) -> list[str]:
+    return [server for server in hosts.replace(" ", "").partition("/")[0].split(",") if server]
+
+
+def _server(address: str, tls: ssl.SSLContext | None) -> ServerFacts:
+    """Whether it takes a connection. That it also answers is seen by the session, for the one it is with."""
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]"):
+        host, port = address, "2181"
+    host = host.strip("[]")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_TIMEOUT) as plain:
+            if tls is not None:
+                with tls.wrap_socket(plain, server_hostname=host):
+                    pass
+    except (OSError, ValueError) as error:
+        return ServerFacts(address, problem=getattr(error, "strerror", None) or str(error))
+    return ServerFacts(address)
+
+
+def _unreadable(store: Store) -> list[str]:
+    found = []
+    for read in (store.history, lambda: read_operations(store)):
+        try:
+            read()
+        except RecordError as error:
+            found.append(str(error))
+    return found
+
+
+def _apis(view: GroupView, tls: ssl.SSLContext | None) -> dict[str, ApiFacts]:
+    urls = {
+        name: member.record.api
+        for name, member in sorted(view.members.items())
+        if member.record.api is not None
+    }
+    return dict(zip(urls, _at_once(lambda url: _api(url, tls), urls.values()), strict=True))
+
+
+def _api(url: str, tls: ssl.SSLContext | None) -> ApiFacts:
+    if not url.startswith(("http://", "https://")):
+        return ApiFacts(problem="its URL is not one of HTTP")
+    # Agents are asked directly, whatever proxy the environment names.
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+    )
+    try:
+        try:
+            answer = opener.open(f"{url}/health", timeout=_TIMEOUT)
+        except urllib.error.HTTPError as error:
+            answer = error  # 503 is an answer too: its broker does not serve
+        with answer:
+            told, here = json.loads(answer.read(_LARGEST)), time.time()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return ApiFacts(problem=str(getattr(error, "reason", None) or error))
+    if not isinstance(told, dict):
+        return ApiFacts(problem="it is not an agent that answers there")
+    zookeeper = told.get("zookeeper")
+    timeout = zookeeper.get("session_timeout") if isinstance(zookeeper, dict) else None
+    return ApiFacts(
+        clock_ahead=_ahead(told.get("at"), here),
+        session_timeout=float(timeout) if isinstance(timeout, int | float) else None,
+    )
+
+
+def _ahead(at: object, here: float) -> float:
+    """By how many seconds the agent's clock is ahead; 0 where it does not say the time."""
+    try:
+        return datetime.fromisoformat(str(at)).timestamp() - here
+    except ValueError:
+        return 0.0

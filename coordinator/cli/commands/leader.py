@@ -1,0 +1,35 @@
+"""``rabbitkeeper leader``: who leads; exit status 1 when nobody does."""
+
+import sys
+
+import click
+from rich.table import Table
+
+from rabbitkeeper.coordinator.cli.output import age, clock, show
+from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.model.render import shown
+from rabbitkeeper.coordinator.store.reader import GroupReader
+
+
+@click.command("leader")
+@click.pass_obj
+def command(target: Target) -> None:
+    """Show who leads, since when and why."""
+    with target.session() as (session, group):
+        view = GroupReader(session, group, with_history=False).read(watch=False)
+    if view.leader is None:
+        why = view.leader_unreadable or "it may be electing; rabbitkeeper list shows its members"
+        click.echo(f"rabbitkeeper: group {group!r} has no leader: {why}", err=True)
+        sys.exit(1)
+    record, epoch = view.leader.record, view.leader.epoch
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in (
+        ("leader", record.name),
+        ("clients connect to", record.amqp or record.amqps or ""),
+        ("node", record.node),
+        ("epoch", str(epoch)),
+        ("since", f"{clock(record.since)} ({age(record.since)})"),
+        ("cause", record.cause),
+    ):
+        table.add_row(key, value)
+    show(target.output, {**shown(record), "epoch": epoch}, table)

@@ -1,0 +1,30 @@
+"""``rabbitkeeper pause`` and ``resume``: maintenance without automatic failover."""
+
+import click
+
+from rabbitkeeper.coordinator.cli.options import Asking, ask, asks
+from rabbitkeeper.coordinator.cli.root import Target
+
+
+@click.command("pause")
+@asks(0)
+@click.pass_obj
+def pause(target: Target, asking: Asking) -> None:
+    """Have agents take no lead and start or end no broker until resume."""
+    ask(
+        target,
+        asking,
+        lambda operator: operator.pause(by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+    )
+
+
+@click.command("resume")
+@asks(0)
+@click.pass_obj
+def resume(target: Target, asking: Asking) -> None:
+    """End the pause."""
+    ask(
+        target,
+        asking,
+        lambda operator: operator.resume(by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+    )

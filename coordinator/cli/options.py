@@ -1,0 +1,156 @@
+"""What the commands that ask for something share: options, waiting for the outcome, and telling it."""
+
+import getpass
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.table import Table
+
+from rabbitkeeper.coordinator.cli.output import clock, show, table
+from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
+from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+ENDED = frozenset({OperationState.DONE, OperationState.FAILED})
+_LOOK_AGAIN = 1.0  # seconds, should a watch be missed
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How something is asked for."""
+
+    by: str
+    reason: str | None
+    dry_run: bool
+    wait: float  # seconds to wait for the outcome; 0: not at all
+
+
+def asks(wait: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options that all these commands have; they arrive as one :class:`Asking` named ``asking``.
+
+    Args:
+        wait: seconds that the command waits for the outcome by default; 0 for one that is done at once.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(
+            *args: Any, by: str, reason: str | None, dry_run: bool, wait: float = 0.0, **options: Any
+        ) -> Any:
+            return function(*args, asking=Asking(by, reason, dry_run, wait), **options)
+
+        called.__doc__ = function.__doc__
+        called.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
+        decorated: Callable[..., Any] = called
+        if wait:
+            decorated = click.option(
+                "--wait",
+                type=click.FloatRange(min=0),
+                default=wait,
+                show_default=True,
+                metavar="SECONDS",
+                help="How long to wait for the outcome; 0: only ask.",
+            )(decorated)
+        decorated = click.option(
+            "--dry-run", is_flag=True, help="Check it, say what would be done, do nothing."
+        )(decorated)
+        decorated = click.option(
+            "--by", default=_whoami, help="Who asks, for the record.  [default: USER@HOST]"
+        )(decorated)
+        return click.option("--reason", help="Why, for the record.")(decorated)
+
+    return decorate
+
+
+def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]) -> None:
+    """Ask, show what was accepted, wait, show the outcome.
+
+    Exits with 1 if it failed, or has not ended when the time to wait is over.
+
+    Args:
+        request: asks the operator for it.
+    """
+    with target.session() as (session, group):
+        operator = Operator(Store(session, group))
+        submitted = request(operator)
+        entry = submitted.entry
+        for warning in submitted.warnings:
+            click.echo(f"rabbitkeeper: note: {warning}", err=True)
+        if asking.dry_run:
+            show_outcome(target.output, entry, f"would be done: {submitted.sentence}", dry_run=True)
+            return
+        appointed = entry.at is not None
+        if asking.wait and entry.state not in ENDED and not appointed:
+            if target.output == "table":
+                click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
+            entry = _await_outcome(session, operator, entry, asking.wait)
+        show_outcome(target.output, entry, submitted.sentence)
+    waited_in_vain = bool(asking.wait) and not appointed and entry.state not in ENDED
+    if waited_in_vain:
+        click.echo(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)
+    if waited_in_vain or entry.state is OperationState.FAILED:
+        sys.exit(1)
+
+
+def show_outcome(output: str, entry: OperationEntry, sentence: str, *, dry_run: bool = False) -> None:
+    """One operation as it stands."""
+    content = {**entry.model_dump(mode="json"), "sentence": sentence, "dry_run": dry_run}
+    if dry_run:
+        content["id"] = content["state"] = None
+    if output != "table":
+        show(output, content, Table())
+        return
+    if dry_run:
+        click.echo(f"{entry.kind}, {sentence}")
+    elif entry.state in ENDED:
+        click.echo(f"{entry.kind} {entry.id} {entry.state}: {entry.outcome or sentence}")
+    else:
+        click.echo(
+            f"{entry.kind} {entry.id} is {entry.state}: {entry.outcome or sentence} "
+            f"(rabbitkeeper operations show {entry.id} tells how it ends)"
+        )
+
+
+def operations_table(group: str, entries: list[OperationEntry]) -> Table:
+    """Operations as a table, oldest first."""
+    made = table(f"group {group}", "id", "kind", "target", "state", "by", "requested", "outcome")
+    for entry in entries:
+        at = f" at {clock(entry.at)}" if entry.at is not None else ""
+        made.add_row(
+            entry.id,
+            entry.kind + at,
+            entry.target or "",
+            entry.state,
+            entry.by,
+            clock(entry.requested),
+            entry.outcome or "",
+        )
+    return made
+
+
+def _await_outcome(
+    session: Session, operator: Operator, entry: OperationEntry, timeout: float
+) -> OperationEntry:
+    deadline = time.monotonic() + timeout
+    while entry.state not in ENDED and time.monotonic() < deadline:
+        session.renew()
+        seen = session.events
+        session.stat(operator.log_path, watch=True)
+        entry = operator.outcome(entry.id) or entry
+        if entry.state not in ENDED:
+            session.await_event(seen, min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
+    return entry
+
+
+def _whoami() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

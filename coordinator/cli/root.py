@@ -1,0 +1,168 @@
+"""The root of the command: options that all subcommands share, and lazy loading of the subcommands.
+
+A subcommand that reads a group takes the :class:`Target` with ``click.pass_obj``.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rabbitkeeper.coordinator.model.errors import (
+    ConfigurationError,
+    RabbitKeeperError,
+    UnknownGroup,
+    ZooKeeperUnreachable,
+)
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.tls import client_context
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+ENTRY_POINTS = "rabbitkeeper.commands"
+CONNECT_TIMEOUT = 5.0  # seconds
+FORMATS = ("table", "json", "yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which group is meant, and how to show it."""
+
+    zookeeper: str | None
+    group: str | None
+    output: str
+    access: ZooKeeperAccess = field(default_factory=ZooKeeperAccess)
+
+    @contextmanager
+    def session(self) -> Iterator[tuple[Session, str]]:
+        """A started session and the group's name.
+
+        Raises:
+            click.UsageError: ZooKeeper's hosts or the group were not given.
+            CoordinationError: ZooKeeper did not answer.
+        """
+        if not self.zookeeper:
+            raise click.UsageError("Which ZooKeeper? Give -z HOSTS or set RABBITKEEPER_ZOOKEEPER.")
+        if not self.group:
+            raise click.UsageError("Which group? Give -g GROUP or set RABBITKEEPER_GROUP.")
+        session = Session(self.zookeeper, name="rabbitkeeper", access=self.access)
+        session.start(CONNECT_TIMEOUT)
+        try:
+            session.adopt_acl(GroupPaths(self.group).root)
+            yield session, self.group
+        finally:
+            session.close()
+
+
+class Commands(click.Group):
+    """Finds subcommands among the entry points, and turns our errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_entry_points())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = _entry_points().get(cmd_name)
+        return None if found is None else _load(found)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RabbitKeeperError as error:
+            click.echo(f"rabbitkeeper: {error}", err=True)
+            bad_input = isinstance(error, ConfigurationError | UnknownGroup | ZooKeeperUnreachable)
+            ctx.exit(2 if bad_input else 1)
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-z",
+    "--zookeeper",
+    envvar="RABBITKEEPER_ZOOKEEPER",
+    show_envvar=True,
+    metavar="HOSTS",
+    help="host:port[,host:port...][/chroot]",
+)
+@click.option("-g", "--group", envvar="RABBITKEEPER_GROUP", show_envvar=True, help="The group's name.")
+@click.option("-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--zookeeper-auth",
+    envvar="RABBITKEEPER_ZOOKEEPER_AUTH_FILE",
+    show_envvar=True,
+    metavar="FILE",
+    help="A file whose first line is USER:PASSWORD for ZooKeeper's digest scheme.",
+)
+@click.option(
+    "--zookeeper-ca",
+    envvar="RABBITKEEPER_ZOOKEEPER_CA",
+    show_envvar=True,
+    metavar="FILE",
+    help="Connect to ZooKeeper with TLS and trust these authorities (PEM).",
+)
+@click.option(
+    "--zookeeper-certificate",
+    envvar="RABBITKEEPER_ZOOKEEPER_CERTIFICATE",
+    show_envvar=True,
+    metavar="FILE",
+    help="The command's own certificate and key (PEM), if ZooKeeper wants one.",
+)
+@click.version_option(version("rabbitkeeper"), prog_name="rabbitkeeper")
+@click.pass_context
+def root(
+    context: click.Context,
+    zookeeper: str | None,
+    group: str | None,
+    output: str,
+    zookeeper_auth: str | None,
+    zookeeper_ca: str | None,
+    zookeeper_certificate: str | None,
+) -> None:
+    """Failover for RabbitMQ, coordinated through ZooKeeper."""
+    # What the session logs of a broken connection is said by the error, once.
+    logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
+    context.obj = Target(
+        zookeeper, group, output, _access(zookeeper_auth, zookeeper_ca, zookeeper_certificate)
+    )
+
+
+def _access(auth: str | None, ca: str | None, certificate: str | None) -> ZooKeeperAccess:
+    secure = ca is not None or certificate is not None
+    return ZooKeeperAccess(
+        identity=None if auth is None else _identity(Path(auth)),
+        tls=client_context(ca, certificate, where="--zookeeper") if secure else None,
+    )
+
+
+def _identity(file: Path) -> tuple[str, str]:
+    try:
+        first = file.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"--zookeeper-auth {file} cannot be read: {reason}") from None
+    user, _, password = first.partition(":")
+    return check_identity(user, password)
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {found.name: found for found in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(found: EntryPoint) -> click.Command:
+    try:
+        command = found.load()
+    except Exception as error:  # noqa: BLE001 - somebody else's module; whatever it raises, the others work
+        return _broken(found.name, f"{found.value} cannot be imported: {error}")
+    if not isinstance(command, click.Command):
+        return _broken(found.name, f"{found.value} is not a click command")
+    return command
+
+
+def _broken(name: str, why: str) -> click.Command:
+    def fail() -> None:
+        raise click.ClickException(f"the subcommand {name} does not work: {why}")
+
+    return click.Command(name, callback=fail, help=f"Not usable: {why}", short_help="Not usable.")

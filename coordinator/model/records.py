@@ -1,0 +1,297 @@
+"""What the znodes hold: JSON records, frozen, that keep the keys they do not know.
+
+Every record has ``"v": 1``. A reader takes a record with more keys than it knows and writes them back
+unchanged, so that old and new agents can share a group; it refuses another ``v``. Wall-clock times are
+ISO 8601 in UTC and are for people only: nothing is decided by them.
+"""
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from rabbitkeeper.coordinator.model.errors import RecordError
+
+HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
+OPERATIONS_LIMIT = 200  # operations kept; at about 500 bytes each
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
+
+
+class MemberStatus(StrEnum):
+    """What an agent says of its broker."""
+
+    STARTING = "starting"  # booting, or joining the cluster
+    RUNNING = "running"  # takes messages
+    ALARMED = "alarmed"  # a memory or disk alarm blocks publishers, on every node of the cluster
+    MINORITY = "minority"  # well by itself, but no majority confirms
+    HUNG = "hung"  # keeps its connections and answers nothing
+    DRAINING = "draining"  # listeners suspended for maintenance
+    STOPPED = "stopped"  # not running, and not about to be
+    UNREACHABLE = "unreachable"  # the agent cannot connect to it
+
+
+def utcnow() -> str:
+    """Now, for people: ISO 8601 in UTC to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Record(BaseModel):
+    """One JSON object, in a znode of its own or inside another."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+
+class ZnodeRecord(Record):
+    """A record that is the whole content of a znode."""
+
+    v: Literal[1] = 1
+
+    def to_bytes(self) -> bytes:
+        """The znode's content: compact JSON, UTF-8."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @classmethod
+    def from_bytes(cls, path: str, data: bytes) -> Self:
+        """Read a znode's content.
+
+        Args:
+            path: where it was found, for the error.
+            data: the content.
+
+        Raises:
+            RecordError: it is not JSON, not such a record, or of another version.
+        """
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise RecordError(
+                f"{path} does not hold a {cls.__name__} that this version reads: {where}: {first['msg']}"
+            ) from None
+
+
+class Tags(Record):
+    """What an operator says of a member."""
+
+    priority: int = 100  # the higher leads, other things being equal
+    site: str | None = None  # data centre, zone or rack
+    no_failover: bool = False  # never leads
+
+
+class Versions(Record):
+    agent: str
+    rabbitmq: str | None = None
+    erlang: str | None = None
+
+
+class TakenConfig(Record):
+    """Which group configuration an agent goes by, and what its own file says of the same keys."""
+
+    version: int | None  # of the ``config`` znode; None: none has been taken yet
+    problem: str | None = None  # why a newer one, or none, is not taken; a sentence
+    restart_pending: tuple[str, ...] = ()  # keys whose new values hold once the agent has been started again
+    own: dict[str, Any] = Field(default_factory=dict)  # by key, as in "health.interval"
+
+
+class MemberRecord(ZnodeRecord):
+    """``members/<name>``: who an agent is, what clients connect to, and how its broker is."""
+
+    name: str
+    instance: str  # of this run of the agent: a restarted agent has another
+    node: str  # the Erlang node, as in rabbit@host
+    versions: Versions
+    amqp: HostPort | None  # what clients connect to
+    amqps: HostPort | None = None
+    api: str | None = None  # the agent's HTTP API
+    state: MemberStatus
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what a person should see to, whatever the state
+    since: str  # of this state
+    tags: Tags = Tags()
+    load: dict[str, int] = Field(default_factory=dict)
+    config: TakenConfig | None = None
+
+
+class LeaderRecord(ZnodeRecord):
+    """``leader``: whom clients prefer. Its czxid is the epoch."""
+
+    name: str
+    instance: str
+    node: str
+    amqp: HostPort | None
+    amqps: HostPort | None = None
+    api: str | None = None
+    since: str
+    cause: str  # one word or two: why the lead changed, as in "first leader", "broker died"
+
+
+class ClusterNode(Record):
+    """A node of the formed RabbitMQ cluster."""
+
+    member: str
+    joined: str
+
+
+class ClusterRecord(ZnodeRecord):
+    """``cluster``: the RabbitMQ cluster that was formed, by Erlang node name."""
+
+    founder: str  # the Erlang node that the others join
+    formed: str
+    nodes: dict[str, ClusterNode]
+
+
+class GroupConfig(ZnodeRecord):
+    """``config``: what holds for the whole group, over what each agent's file says.
+
+    Besides ``mode`` it holds settings of the agents, in the sections of their files. They are the agents' to
+    understand, so that they are kept here as they are found.
+    """
+
+    mode: Literal["cluster"] = "cluster"
+    preferred_site: str | None = None  # members of this site lead, if they can
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it sets, without the format's version and the mode."""
+        fields = self.model_dump(mode="json", exclude={"v", "mode"}, exclude_none=True)
+        return {key: value for key, value in fields.items() if value != {}}
+
+    def to_bytes(self) -> bytes:
+        """Only what is set."""
+        fields = {"v": self.v, "mode": self.mode, **self.settings}
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class PauseRecord(ZnodeRecord):
+    """``pause``: maintenance; nobody takes the lead by himself while it is there."""
+
+    by: str
+    since: str
+    reason: str | None = None
+    id: str | None = None  # of the operation; none when it was made with a plain ZooKeeper client
+
+
+class OperationKind(StrEnum):
+    """What an operator can ask for."""
+
+    SWITCHOVER = "switchover"  # move the lead from a leader that is well
+    FAILOVER = "failover"  # give the lead to a named member, whoever has it
+    FAILBACK = "failback"  # a switchover that a better member's agent asks for
+    PAUSE = "pause"
+    RESUME = "resume"
+    RESTART = "restart"  # one broker
+    ROLLING_RESTART = "rolling-restart"  # all of them, one after the other
+    REMOVE = "remove"  # a member from the RabbitMQ cluster
+    CONFIG = "config"  # change the group's configuration
+
+
+class OperationState(StrEnum):
+    PENDING = "pending"  # accepted; its time has not come, or nobody has begun it yet
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class SwitchoverRecord(ZnodeRecord):
+    """``switchover``: the one move of the lead that is asked for and has not ended yet."""
+
+    id: str
+    kind: Literal[OperationKind.SWITCHOVER, OperationKind.FAILOVER, OperationKind.FAILBACK]
+    previous: str | None = Field(alias="from")  # who led when it was asked for
+    epoch: int | None  # of that lead
+    to: str | None  # None: the best candidate
+    at: str | None = None  # not before this time, UTC; None: now
+    by: str
+    reason: str | None = None
+    requested: str
+
+
+class MaintenanceStep(StrEnum):
+    """How far the member is whose turn it is."""
+
+    DRAIN = "drain"  # gives up the lead, makes sure that its replicas are not missed, closes its listeners
+    RESTART = "restart"  # its broker ends and boots again
+
+
+class MaintenanceRecord(ZnodeRecord):
+    """``maintenance``: the one restart or removal under way.
+
+    Agents take it step by step with compare-and-set, so that any of them can die between two steps and its
+    next run, or another agent, finds where it stands.
+    """
+
+    id: str
+    kind: Literal[OperationKind.RESTART, OperationKind.ROLLING_RESTART, OperationKind.REMOVE]
+    members: tuple[str, ...]  # what is still to be done, in this order; the first is the one under way
+    done: tuple[str, ...] = ()
+    step: MaintenanceStep | None = None  # of the first of ``members``; None: not begun
+    process: str | None = None  # the broker process that is to end, as its agent knows it
+    force: bool = False  # also if the majority is lost meanwhile
+    by: str
+    reason: str | None = None
+    requested: str
+
+
+class OperationEntry(Record):
+    """One operation and what has become of it."""
+
+    id: str
+    kind: OperationKind
+    state: OperationState
+    target: str | None = None  # the member or members that it is about
+    at: str | None = None  # the time that it was asked for
+    by: str
+    reason: str | None = None
+    requested: str
+    ended: str | None = None
+    outcome: str | None = None  # a sentence
+
+
+class Operations(ZnodeRecord):
+    """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
+
+    entries: tuple[OperationEntry, ...] = ()
+
+    def with_entry(self, entry: OperationEntry) -> "Operations":
+        """A log with ``entry`` in it, in the place of an older state of the same operation."""
+        if any(known.id == entry.id for known in self.entries):
+            entries = tuple(entry if known.id == entry.id else known for known in self.entries)
+        else:
+            entries = (*self.entries, entry)
+        return self.model_copy(update={"entries": entries[-OPERATIONS_LIMIT:]})
+
+    def find(self, operation: str) -> OperationEntry | None:
+        return next((entry for entry in self.entries if entry.id == operation), None)
+
+
+class HistoryEntry(Record):
+    """One change of the lead."""
+
+    epoch: int
+    previous: str | None = Field(alias="from")  # the member that led before
+    to: str
+    node: str
+    cause: str
+    by: str  # the agent or the operator who made it
+    at: str
+    operation: str | None = None  # the id of the operator's request that it follows from
+    reason: str | None = None  # the operator's
+    timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
+
+
+class History(ZnodeRecord):
+    """``history``: the last :data:`HISTORY_LIMIT` changes of the lead, oldest first."""
+
+    entries: tuple[HistoryEntry, ...] = ()
+
+    def with_entry(self, entry: HistoryEntry) -> "History":
+        """A history with ``entry`` in it; the same one if its epoch is there already."""
+        if any(known.epoch == entry.epoch for known in self.entries):
+            return self
+        entries = sorted((*self.entries, entry), key=lambda known: known.epoch)
+        return self.model_copy(update={"entries": tuple(entries[-HISTORY_LIMIT:])})

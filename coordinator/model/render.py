@@ -1,0 +1,23 @@
+"""What stands in ZooKeeper as JSON, for people and their programs: alike from the command and the API."""
+
+from typing import Any
+
+from rabbitkeeper.coordinator.model.records import ZnodeRecord
+from rabbitkeeper.coordinator.model.view import GroupView
+
+
+def shown(record: ZnodeRecord) -> dict[str, Any]:
+    """A record by the names that it has in its znode, without the format's version."""
+    return record.model_dump(mode="json", by_alias=True, exclude={"v"})
+
+
+def shown_members(view: GroupView) -> list[dict[str, Any]]:
+    """The members by name, each with whether it leads."""
+    leader = view.leader
+    return [
+        {
+            **shown(member.record),
+            "leader": leader is not None and leader.owner == member.owner,
+        }
+        for _, member in sorted(view.members.items())
+    ]

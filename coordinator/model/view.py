@@ -1,0 +1,88 @@
+"""The group as one immutable snapshot: what every decision is made on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from rabbitkeeper.coordinator.model.records import (
+    ClusterRecord,
+    GroupConfig,
+    HistoryEntry,
+    LeaderRecord,
+    MaintenanceRecord,
+    MemberRecord,
+    PauseRecord,
+    SwitchoverRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderView:
+    """The ``leader`` znode."""
+
+    record: LeaderRecord
+    epoch: int  # its czxid: grows with every new leader
+    version: int  # for a checked delete; 0 is a version like any other
+    owner: int  # the ZooKeeper session that holds it
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One ``members/<name>`` znode."""
+
+    record: MemberRecord
+    version: int
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    record: ClusterRecord
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """The ``config`` znode."""
+
+    record: GroupConfig
+    version: int  # of the znode: a change is written only over the one that it was made from
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchoverView:
+    """The ``switchover`` znode."""
+
+    record: SwitchoverRecord
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceView:
+    """The ``maintenance`` znode."""
+
+    record: MaintenanceRecord
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """All that a group has in ZooKeeper at about one moment.
+
+    The znodes are read one after the other in one session, so a later one can be newer than an earlier
+    one, never older. ``leader`` is read last: a view that shows no leader shows members that are at least
+    as old as that.
+    """
+
+    read_at: float  # seconds, monotonic: when the first read was sent
+    leader: LeaderView | None = None
+    leader_unreadable: str | None = None  # why, if there is a ``leader`` that cannot be understood
+    members: Mapping[str, MemberView] = field(default_factory=lambda: MappingProxyType({}))
+    cluster: ClusterView | None = None
+    config: ConfigView | None = None
+    config_unreadable: str | None = None  # why, if there is a ``config`` that cannot be understood
+    pause: PauseRecord | None = None
+    switchover: SwitchoverView | None = None
+    maintenance: MaintenanceView | None = None
+    last_change: HistoryEntry | None = None
+    problems: tuple[str, ...] = ()  # znodes that could not be understood, a sentence each

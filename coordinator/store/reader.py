@@ -1,0 +1,222 @@
+"""Read a group from ZooKeeper into one immutable :class:`GroupView`. Reads only; agents and clients use it.
+
+A znode that cannot be understood never stops the reading: it is named in ``problems`` and, where the safe
+side is another, stands for the worst (a ``pause`` that cannot be read pauses; a ``leader`` that cannot be
+read is still a leader, so the lead is not vacant).
+"""
+
+import time
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TypeVar
+
+from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError, UnknownGroup
+from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
+from rabbitkeeper.coordinator.model.records import (
+    ClusterRecord,
+    GroupConfig,
+    History,
+    HistoryEntry,
+    LeaderRecord,
+    MaintenanceRecord,
+    MemberRecord,
+    PauseRecord,
+    SwitchoverRecord,
+    ZnodeRecord,
+)
+from rabbitkeeper.coordinator.model.view import (
+    ClusterView,
+    ConfigView,
+    GroupView,
+    LeaderView,
+    MaintenanceView,
+    MemberView,
+    SwitchoverView,
+)
+from rabbitkeeper.coordinator.zookeeper.session import Session
+from rabbitkeeper.coordinator.zookeeper.znode import Znode
+
+RecordT = TypeVar("RecordT", bound=ZnodeRecord)
+
+
+class GroupReader:
+    """Reads one group again and again, and spares the history while it has not changed.
+
+    Args:
+        session: a started session.
+        group: its name, or its paths.
+        with_history: whether ``last_change`` is wanted; the history is the one large znode.
+        clock: seconds, monotonic; the session's own.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        group: str | GroupPaths,
+        *,
+        with_history: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._paths = GroupPaths(group) if isinstance(group, str) else group
+        self._with_history = with_history
+        self._clock = clock
+        self._connection = 0
+        self._history_zxid = 0
+        self._last_change: HistoryEntry | None = None
+        self._history_problem: str | None = None
+
+    def read(self, *, watch: bool = True, timeout: float = 2.0) -> GroupView:
+        """Read the group.
+
+        After a new connection, which may be to a server that lags behind, the server is synced first.
+
+        Args:
+            watch: be woken by the next change of what was read, history excepted.
+            timeout: seconds for each of the round trips (two or three; four when the history has changed).
+
+        Raises:
+            UnknownGroup: it does not exist; the message names those that do.
+            CoordinationError: as :meth:`Session.read`.
+        """
+        session, paths, now = self._session, self._paths, self._clock()
+        connection = session.connections
+        if connection != self._connection:
+            session.sync(timeout=timeout)
+            self._connection = connection
+        names = session.children(paths.members, watch=watch, timeout=timeout)
+        if names is None and session.stat(paths.root, timeout=timeout) is None:
+            raise unknown_group(session, paths.group)
+        if self._with_history:
+            self._read_history(timeout)
+        problems = [] if self._history_problem is None else [self._history_problem]
+        wanted = [paths.config, paths.cluster, paths.pause, paths.switchover, paths.maintenance]
+        members: dict[str, str] = {}
+        for name in names or ():
+            try:
+                members[name] = paths.member(name)
+            except InvalidName as error:
+                problems.append(f"{paths.members} has a znode that is no member: {error}")
+        found = session.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
+        return _view(paths, found, members, self._last_change, problems, now)
+
+    def _read_history(self, timeout: float) -> None:
+        path = self._paths.history
+        stat = self._session.stat(path, timeout=timeout)
+        if stat is None:
+            self._history_zxid, self._last_change, self._history_problem = 0, None, None
+            return
+        if stat.mzxid == self._history_zxid:
+            return
+        problems: list[str] = []
+        znode = self._session.read([path], timeout=timeout)[path]
+        history = _decode(History, znode, problems)
+        self._history_zxid = 0 if znode is None else znode.mzxid
+        self._last_change = history.entries[-1] if history is not None and history.entries else None
+        self._history_problem = problems[0] if problems else None
+
+
+def read_group(
+    session: Session,
+    paths: GroupPaths,
+    *,
+    watch: bool = False,
+    now: float | None = None,
+    with_history: bool = True,
+    timeout: float = 2.0,
+) -> GroupView:
+    """Read a group once; :class:`GroupReader` is for reading it again and again.
+
+    Args:
+        now: what the view says it was read at, seconds monotonic; by default this moment.
+    """
+    reader = GroupReader(
+        session, paths, with_history=with_history, clock=time.monotonic if now is None else lambda: now
+    )
+    return reader.read(watch=watch, timeout=timeout)
+
+
+def groups(session: Session, *, timeout: float = 2.0) -> tuple[str, ...]:
+    """Names of the groups in this ZooKeeper."""
+    return session.children(ROOT, timeout=timeout) or ()
+
+
+def unknown_group(session: Session, group: str) -> UnknownGroup:
+    """The error for a group that does not exist, naming those that do."""
+    known = groups(session)
+    remedy = f"the groups there are: {', '.join(known)}" if known else "there is no group at all yet"
+    return UnknownGroup(
+        f"group {group!r} does not exist in ZooKeeper at {session.hosts}: {remedy} "
+        "(a group begins with its first agent)"
+    )
+
+
+def _view(
+    paths: GroupPaths,
+    found: dict[str, Znode | None],
+    members: dict[str, str],
+    last_change: HistoryEntry | None,
+    problems: list[str],
+    now: float,
+) -> GroupView:
+    views: dict[str, MemberView] = {}
+    for name, path in members.items():
+        znode = found[path]
+        member = _decode(MemberRecord, znode, problems)
+        if znode is not None and member is not None:
+            if member.name != name:
+                problems.append(f"{path} says it is member {member.name!r}: it is left out")
+                continue
+            views[name] = MemberView(member, znode.version, znode.owner)
+    cluster_znode, leader_znode = found[paths.cluster], found[paths.leader]
+    cluster = _decode(ClusterRecord, cluster_znode, problems)
+    config_znode = found[paths.config]
+    config = _decode(GroupConfig, config_znode, problems)
+    config_unreadable = problems[-1] if config is None and config_znode is not None else None
+    switchover_znode, maintenance_znode = found[paths.switchover], found[paths.maintenance]
+    switchover = _decode(SwitchoverRecord, switchover_znode, problems)
+    maintenance = _decode(MaintenanceRecord, maintenance_znode, problems)
+    leader, unreadable = _leader(leader_znode, problems)
+    return GroupView(
+        read_at=now,
+        leader=leader,
+        leader_unreadable=unreadable,
+        members=MappingProxyType(views),
+        cluster=ClusterView(cluster, cluster_znode.version) if cluster and cluster_znode else None,
+        config=ConfigView(config, config_znode.version) if config and config_znode else None,
+        config_unreadable=config_unreadable,
+        pause=_pause(found[paths.pause], problems),
+        switchover=SwitchoverView(switchover, switchover_znode.version)
+        if switchover and switchover_znode
+        else None,
+        maintenance=MaintenanceView(maintenance, maintenance_znode.version)
+        if maintenance and maintenance_znode
+        else None,
+        last_change=last_change,
+        problems=tuple(problems),
+    )
+
+
+def _leader(znode: Znode | None, problems: list[str]) -> tuple[LeaderView | None, str | None]:
+    if znode is None:
+        return None, None
+    record = _decode(LeaderRecord, znode, problems)
+    if record is None:
+        return None, problems[-1]
+    return LeaderView(record, epoch=znode.czxid, version=znode.version, owner=znode.owner), None
+
+
+def _pause(znode: Znode | None, problems: list[str]) -> PauseRecord | None:
+    if znode is None:
+        return None
+    return _decode(PauseRecord, znode, problems) or PauseRecord(by="unknown", since="", reason=problems[-1])
+
+
+def _decode(kind: type[RecordT], znode: Znode | None, problems: list[str]) -> RecordT | None:
+    if znode is None:
+        return None
+    try:
+        return kind.from_bytes(znode.path, znode.data)
+    except RecordError as error:
+        problems.append(str(error))
+        return None

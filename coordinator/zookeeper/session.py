@@ -1,0 +1,527 @@
+"""One ZooKeeper session: its connection, its lease, and the primitive operations with deadlines.
+
+The session says what is certain and does what it is told; it decides nothing, keeps no znode alive and
+makes no znode again. Its owner (the agent's loop, a client's watcher, a command) does that, from one thread
+of its own that ``wake`` wakes. None of kazoo's recipes is used: ``docs/decisions/0001-no-kazoo-recipes.md``.
+
+What an owner can rely on:
+
+- *Generation.* It grows by one with each new session and stays over reconnects of the same one. A new
+  generation has none of the old one's ephemerals.
+- *Lease.* While ``lease.valid(now)`` the session lives, and so do its ephemerals. It is renewed only by
+  :meth:`renew`, which the owner calls in each turn of its loop: a loop that hangs loses the lease.
+- *Watches* are one-shot and gone after a lost connection. Each one, and each change of the connection, calls
+  ``wake``; the owner then reads again what it wants to watch. Reading again does not pile them up.
+- *Deadlines.* Every operation ends by its timeout. One that was not answered is *unknown*: a write may have
+  been applied, or be applied while this connection lasts. When nothing has been answered for a third of the
+  session timeout the connection is given up for another one, to the next server.
+- *No queueing.* Without a connection an operation fails at once. Nothing waits inside the library to be sent
+  after an outage, when it may not be true any more.
+"""
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException
+from kazoo.protocol.states import KazooState
+
+from rabbitkeeper.coordinator.model.errors import (
+    ConfigurationError,
+    CoordinationError,
+    NoZnode,
+    SessionLost,
+    ZnodeExists,
+    ZooKeeperUnreachable,
+)
+from rabbitkeeper.coordinator.zookeeper import requests
+from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
+from rabbitkeeper.coordinator.zookeeper.client import Handler, build, check_hosts, translate
+from rabbitkeeper.coordinator.zookeeper.lease import Lease
+from rabbitkeeper.coordinator.zookeeper.requests import Request
+from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState
+from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Operation, Set, Znode
+
+__all__ = ["Check", "Create", "Delete", "Operation", "Session", "Set", "Znode"]
+
+BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender at 278 (Linux)
+CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
+STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
+
+_ANYBODY = ZooKeeperAccess()
+
+_log = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    pass
+
+
+class Session:
+    """A session with ZooKeeper that outlives lost connections, and replaces itself when it is lost.
+
+    Args:
+        hosts: ``host[:port][,host[:port]...][/chroot]``.
+        timeout: session timeout to ask for, seconds. The server clamps it (by default to 2 to 20 ticks of
+            2 s); :attr:`timeout` tells what it granted.
+        margin: seconds before its end from which on the lease is not trusted; by default a sixth of the
+            negotiated timeout. It covers the drift of clocks, and that in an ensemble a follower tells the
+            leader about its sessions only every half tick.
+        wake: called from other threads at every watch event and change of the connection. It must not
+            block: set a flag.
+        clock: seconds, monotonic.
+        access: who it is to ZooKeeper, and who may do what with the znodes that it creates.
+        name: of the owner, for the log.
+
+    Raises:
+        ConfigurationError: ``hosts`` or ``timeout`` cannot be.
+    """
+
+    def __init__(
+        self,
+        hosts: str,
+        *,
+        timeout: float = 6.0,
+        margin: float | None = None,
+        wake: Callable[[], None] = _nothing,
+        clock: Callable[[], float] = time.monotonic,
+        access: ZooKeeperAccess = _ANYBODY,
+        name: str = "rabbitkeeper",
+    ) -> None:
+        if not timeout > 0:
+            raise ConfigurationError(f"session timeout {timeout!r} is not valid: use seconds above 0")
+        self.hosts = check_hosts(hosts)
+        self.name = name
+        self._asked = float(timeout)
+        self._margin = margin
+        self._wake = wake
+        self._clock = clock
+        self._access = access
+        self._acl: Any = None  # another than that of ``access``
+        self._lock = threading.Condition()  # guards what is below; who holds it does not wait for ZooKeeper
+        self._client: KazooClient | None = None
+        self._handler: Handler | None = None
+        self._granted: float | None = None
+        self._state = SessionState()
+        self._events = 0
+
+    # -- what is certain
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection right now, as far as is known."""
+        return self._state.connected
+
+    @property
+    def connections(self) -> int:
+        """Connections so far; a change of it means that watches are gone and reads may go back in time."""
+        return self._state.connections
+
+    @property
+    def connected_since(self) -> float | None:
+        """Monotonic seconds: since when the present connection stands; None when there is none."""
+        return self._state.connected_since
+
+    @property
+    def disconnected_since(self) -> float | None:
+        """Monotonic seconds: since when there is no connection; None while there is one."""
+        return self._state.disconnected_since
+
+    @property
+    def session_id(self) -> int:
+        """As ``ephemeralOwner`` shows it; 0 when there is no session, or when it is known to be lost."""
+        return self._state.session_id
+
+    @property
+    def generation(self) -> int:
+        """How many sessions there have been; 0 before the first."""
+        return self._state.generation
+
+    @property
+    def established_at(self) -> float | None:
+        """Monotonic seconds: when this generation began; None when there is no session."""
+        return self._state.established_at
+
+    @property
+    def timeout(self) -> float:
+        """The negotiated session timeout, seconds; what was asked for before the first connection."""
+        return self._granted or self._asked
+
+    @property
+    def lease(self) -> Lease:
+        """Until when the session is certain to live."""
+        return self._state.lease
+
+    @property
+    def events(self) -> int:
+        """How often ``wake`` has been called; for :meth:`await_event`."""
+        return self._events
+
+    def await_event(self, seen: int, timeout: float) -> bool:
+        """Wait until there is an event after the first ``seen``, for those who do not bring a ``wake``.
+
+        Args:
+            seen: :attr:`events` as it was *before* the read whose result is waited on.
+            timeout: seconds.
+
+        Returns:
+            False if there was none in time.
+        """
+        with self._lock:
+            return self._lock.wait_for(lambda: self._events != seen, timeout)
+
+    # -- life
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Connect and hold a first lease.
+
+        Args:
+            timeout: seconds to try for.
+
+        Raises:
+            ZooKeeperUnreachable: no server answered in time; nothing goes on in the background.
+            AccessDenied: the credentials were refused.
+        """
+        deadline = self._clock() + timeout
+        with self._lock:
+            if self._client is not None:
+                return
+            self._state = self._state.disconnect(self._clock())
+            self._spawn()
+            handler = self._handler
+        answered = False
+        try:
+            while not answered and self._clock() < deadline:
+                answered = self._first_answer(deadline)
+        finally:
+            if not answered:
+                self.close()
+        if not answered:
+            problem = None if handler is None else handler.problem
+            raise ZooKeeperUnreachable(
+                f"no ZooKeeper server of {self.hosts} answered within {timeout:g} s: "
+                + (problem or "check that the address is right and that ZooKeeper runs there")
+            )
+        if self._granted is None:
+            _log.error(
+                "this version of kazoo does not tell the negotiated session timeout: no lease is certain, "
+                "and nobody can lead with it; install kazoo 2.10 or 2.11"
+            )
+
+    def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
+        """Create znodes with the ACL of the one at ``path`` from now on, if there is one and one is somebody.
+
+        For those who write into a group that others have made: who may read it is for them to say.
+        """
+        if self._access.identity is None:
+            return
+        (answer,) = self._ask([requests.acl(path)], timeout)
+        if isinstance(answer, NoZnode):
+            return
+        acl, _ = _value(answer)
+        with self._lock:
+            self._acl = acl
+            if self._client is not None:
+                self._client.default_acl = acl
+
+    def close(self) -> None:
+        """End the session, so that its ephemerals go at once; within :data:`CLOSE_TIMEOUT` seconds.
+
+        When ZooKeeper cannot be told, the ephemerals go when the session times out. Can be called again, and
+        the session can be started again afterwards; that is a new generation.
+        """
+        with self._lock:
+            client, handler, told = self._client, self._handler, self._state.connected
+            self._client = self._handler = None
+            self._state = self._state.lose(self._clock())
+        if client is None or handler is None:
+            return
+        # kazoo's stop() can take as long as its connecting takes, so it runs aside and is not waited for
+        # longer than is of use. Its threads are daemons and end by themselves.
+        ending = threading.Thread(target=_end, args=(client,), name=f"{self.name}-close", daemon=True)
+        ending.start()
+        if told:
+            ending.join(CLOSE_TIMEOUT)
+        handler.sever()
+
+    def renew(self) -> None:
+        """Ask for a sign of life and return at once; its answer extends the lease from *now*.
+
+        Called by the owner's own loop, in every turn. The request is a ``sync``: it goes through ZooKeeper's
+        leader, so a follower that is cut off cannot extend the lease by answering from its memory. It also
+        notices a hung connection, and starts anew when kazoo has given up.
+        """
+        with self._lock:
+            client, handler, state, now = self._client, self._handler, self._state, self._clock()
+            if client is None or handler is None:
+                return
+            if handler.ended:
+                _log.error("%s: kazoo's thread has ended: starting a new ZooKeeper session", self.name)
+                self._state = state.lose(now)
+                self._spawn()
+                return
+            if not state.connected:
+                return
+            if state.renewal is not None:
+                if now - state.renewal.sent > self.timeout * STALL:
+                    handler.sever()
+                return
+            renewal = state.renewal_at(now)
+            self._state = state.renewing(renewal)
+        client.sync_async("/").rawlink(functools.partial(self._renewed, renewal))
+
+    # -- primitive operations: all end by ``timeout`` seconds and raise subclasses of CoordinationError
+
+    def read(
+        self, paths: Sequence[str], *, watch: bool = False, timeout: float = 2.0
+    ) -> dict[str, Znode | None]:
+        """Read znodes in this order, in one go: a later one is never older than an earlier one.
+
+        Args:
+            paths: absolute.
+            watch: be woken by the next change of each, its creation or deletion included.
+            timeout: seconds for all.
+
+        Returns:
+            Each path with its znode, or None if there is none.
+        """
+        asked: list[Request] = []
+        for path in paths:
+            if watch:  # "exists" also watches a znode that is not there; the read after it cannot miss more
+                asked.append(requests.exists(path, self._on_event))
+            asked.append(requests.get(path))
+        answers = self._ask(asked, timeout)
+        found: dict[str, Znode | None] = {}
+        for path, answer in zip(paths, answers[1::2] if watch else answers, strict=True):
+            if isinstance(answer, NoZnode):
+                found[path] = None
+            else:
+                data, stat = _value(answer)
+                found[path] = requests.znode(path, data, stat)
+        return found
+
+    def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Znode | None:
+        """A znode without its data, or None if there is none."""
+        (answer,) = self._ask([requests.exists(path, self._on_event if watch else None)], timeout)
+        stat = _value(answer)
+        return None if stat is None else requests.znode(path, None, stat)
+
+    def children(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> tuple[str, ...] | None:
+        """Names of the children, sorted; None if there is no such znode (which is then not watched)."""
+        (answer,) = self._ask([requests.children(path, self._on_event if watch else None)], timeout)
+        return None if isinstance(answer, NoZnode) else tuple(sorted(_value(answer)))
+
+    def create(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        ephemeral: bool = False,
+        timeout: float = 2.0,
+        in_session: int | None = None,
+    ) -> Znode:
+        """Create a znode.
+
+        Args:
+            in_session: do it in the session of this id or not at all (:class:`SessionLost`).
+
+        Raises:
+            ZnodeExists: it is there. After a lost answer it may be one's own: look at the owner.
+            NoZnode: its parent is not there.
+        """
+        (answer,) = self._ask([requests.create(path, data, ephemeral)], timeout, in_session)
+        _, stat = _value(answer)
+        return requests.znode(path, data, stat)
+
+    def set(
+        self, path: str, data: bytes, version: int, *, timeout: float = 2.0, in_session: int | None = None
+    ) -> Znode:
+        """Replace the data of a znode that still has ``version``.
+
+        Raises:
+            Conflict: it has another version.
+            NoZnode: it is not there.
+        """
+        (answer,) = self._ask([requests.set_data(path, data, version)], timeout, in_session)
+        return requests.znode(path, data, _value(answer))
+
+    def delete(self, path: str, version: int, *, timeout: float = 2.0, in_session: int | None = None) -> None:
+        """Delete a znode that still has ``version``. Raises as :meth:`set` does."""
+        (answer,) = self._ask([requests.delete(path, version)], timeout, in_session)
+        _value(answer)
+
+    def ensure_path(self, path: str, *, timeout: float = 2.0) -> None:
+        """Create ``path`` and what is above it, as empty persistent znodes, where they are not there."""
+        parts = path.strip("/").split("/")
+        paths = ["/" + "/".join(parts[: length + 1]) for length in range(len(parts))]
+        for answer in self._ask([requests.create(one, b"") for one in paths], timeout):
+            if not isinstance(answer, ZnodeExists):
+                _value(answer)
+
+    def sync(self, path: str = "/", *, timeout: float = 2.0) -> None:
+        """Let the server catch up with ZooKeeper's leader, so that what is read next is not old."""
+        (answer,) = self._ask([requests.sync(path)], timeout)
+        _value(answer)
+
+    def transaction(
+        self, operations: Sequence[Operation], *, timeout: float = 2.0, in_session: int | None = None
+    ) -> None:
+        """Do all of ``operations`` or none.
+
+        Args:
+            in_session: do it in the session of this id or not at all (:class:`SessionLost`).
+
+        Raises:
+            NoZnode, ZnodeExists, Conflict: the condition that failed; ``error.path`` tells where.
+        """
+        (answer,) = self._ask([requests.transaction(operations)], timeout, in_session)
+        refusal = requests.refusal(operations, _value(answer))
+        if refusal is not None:
+            raise refusal
+
+    # -- inside
+
+    def _spawn(self) -> None:
+        client, self._handler = build(self.hosts, self._asked, self._access)
+        client.add_listener(functools.partial(self._changed, client))
+        if self._acl is not None:
+            client.default_acl = self._acl
+        self._client = client
+        client.start_async()
+
+    def _first_answer(self, deadline: float) -> bool:
+        """Wait for a connection and one answer over it: an open port alone does not serve."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._state.connected, max(0.0, deadline - self._clock()))
+            sent = self._clock()
+            renewal = self._state.renewal_at(sent)
+        try:
+            self.sync(timeout=max(0.0, deadline - sent))
+        except (ZooKeeperUnreachable, SessionLost):
+            return False
+        with self._lock:
+            self._state = self._state.renewed(renewal, answered=True)
+        return True
+
+    def _ask(self, asked: Sequence[Request], timeout: float, in_session: int | None = None) -> list[Any]:
+        """Send requests one after the other without waiting between them; return what came back.
+
+        An answer that is an error of the znode's is returned, not raised; one of the connection is raised.
+        """
+        deadline = self._clock() + timeout
+        answers: list[Any] = []
+        for start in range(0, len(asked), BATCH):
+            # Under the lock, which the listener for lost sessions takes before kazoo drops what is queued:
+            # what is sent for a session is dropped with it or refused here, never sent in the next one.
+            with self._lock:
+                client, handler, connection = self._usable(in_session)
+                sent = self._clock()
+                pending = [(one.path, one.send(client)) for one in asked[start : start + BATCH]]
+            for path, result in pending:
+                try:
+                    answers.append(result.get(timeout=max(0.0, deadline - self._clock())))
+                except handler.timeout_exception:
+                    waited = self._clock() - sent
+                    if waited >= self.timeout * STALL and connection == self.connections:
+                        handler.sever()
+                    raise ZooKeeperUnreachable(
+                        f"ZooKeeper at {self.hosts} did not answer about {path} within {waited:.1f} s"
+                    ) from None
+                except KazooException as error:
+                    ours = translate(error, path)
+                    if isinstance(ours, ZooKeeperUnreachable | SessionLost):
+                        raise ours from None
+                    answers.append(ours)
+        return answers
+
+    def _usable(self, in_session: int | None) -> tuple[KazooClient, Handler, int]:
+        state = self._state
+        if in_session is not None and in_session != state.session_id:
+            raise SessionLost(f"the ZooKeeper session {_hex(in_session)} is no more")
+        if self._client is None or self._handler is None:
+            raise ZooKeeperUnreachable("the ZooKeeper session is not started, or has been closed")
+        if not state.connected:
+            raise ZooKeeperUnreachable(f"there is no connection to ZooKeeper at {self.hosts}")
+        return self._client, self._handler, state.connections
+
+    def _changed(self, client: KazooClient, kazoo: str) -> None:
+        """kazoo's connection has changed; called by its connection thread."""
+        with self._lock:
+            if self._handler is None or self._client is None or self._client is not client:
+                return
+            before, now = self._state, self._clock()
+            if kazoo == KazooState.CONNECTED:
+                self._granted = self._handler.negotiated
+                self._state = before.connect(client.client_id[0], self._empty_lease(), now)
+            elif kazoo == KazooState.LOST:
+                self._state = before.lose(now)
+            else:
+                self._state = before.disconnect(now)
+            after = self._state
+        self._report(before, after)
+        self._tell()
+
+    def _empty_lease(self) -> Lease:
+        timeout = self._granted or 0.0  # without a known timeout no moment is certain
+        return Lease(timeout, timeout / 6 if self._margin is None else min(self._margin, timeout))
+
+    def _report(self, before: SessionState, after: SessionState) -> None:
+        """One line per change, for operators."""
+        if after.connections != before.connections:
+            _log.info(
+                "%s: %sconnected to ZooKeeper at %s, session %s (generation %d), timeout %g s",
+                self.name,
+                "again " if before.connections else "",
+                self.hosts,
+                _hex(after.session_id),
+                after.generation,
+                self.timeout,
+            )
+        if before.connected and not after.connected:
+            _log.warning("%s: the connection to ZooKeeper at %s is lost", self.name, self.hosts)
+        if before.session_id and not after.session_id:
+            _log.warning("%s: the ZooKeeper session has expired", self.name)
+
+    def _renewed(self, renewal: Renewal, result: Any) -> None:
+        """A renewal was answered; called by kazoo's completion thread."""
+        with self._lock:
+            now = self._clock()
+            before = self._state.lease.valid(now)
+            self._state = self._state.renewed(renewal, result.successful())
+            regained = not before and self._state.lease.valid(now)
+        if regained:
+            self._tell()
+
+    def _on_event(self, _event: object) -> None:
+        """The one watch callback, for every path: kazoo keeps each callback once a path."""
+        self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._events += 1
+            self._lock.notify_all()
+        self._wake()
+
+
+def _end(client: KazooClient) -> None:
+    try:
+        client.stop()
+    except (KazooException, OSError) as error:
+        _log.debug("kazoo did not stop in time: %s", error)
+    else:
+        client.close()
+
+
+def _value(answer: Any) -> Any:
+    if isinstance(answer, CoordinationError):
+        raise answer
+    return answer
+
+
+def _hex(session_id: int) -> str:
+    """As ZooKeeper's own log shows it."""
+    return f"0x{session_id & (1 << 64) - 1:x}"

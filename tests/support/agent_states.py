@@ -1,0 +1,89 @@
+"""States of an agent made by hand, for what reads nothing else."""
+
+from types import MappingProxyType
+from typing import Any
+
+from rabbitkeeper.agent.model.observation import ConnectionFacts
+from rabbitkeeper.agent.model.state import AgentState, BrokerFacts, SessionFacts
+from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions
+from rabbitkeeper.coordinator.model.view import GroupView, LeaderView, MemberView
+from rabbitkeeper.coordinator.policy.election import Action, Decision
+
+GROUP, NAME = "orders", "node1"
+OUR_SESSION = 11
+SINCE = "2026-01-31T12:00:00.000Z"
+NOW = 1000.0  # seconds, monotonic
+
+
+def _owner(name: str) -> int:
+    """The session of a member: ours has one, the others have theirs."""
+    return OUR_SESSION if name == NAME else 1000 + sum(name.encode())
+
+
+def member(name: str, state: MemberStatus = MemberStatus.RUNNING, *reasons: str) -> MemberView:
+    record = MemberRecord(
+        name=name,
+        instance=f"{name}-1",
+        node=f"rabbit@{name}",
+        versions=Versions(agent="0.1.0", rabbitmq="3.10.8"),
+        amqp=f"{name}:5672",
+        state=state,
+        reasons=reasons,
+        since=SINCE,
+    )
+    return MemberView(record, version=1, owner=_owner(name))
+
+
+def leader(name: str, epoch: int = 7, cause: str = "broker unreachable") -> LeaderView:
+    record = LeaderRecord(
+        name=name, instance=f"{name}-1", node=f"rabbit@{name}", amqp=f"{name}:5672", since=SINCE, cause=cause
+    )
+    return LeaderView(record, epoch, version=0, owner=_owner(name))
+
+
+def view(lead: LeaderView | None = None, *members: MemberView, **more: Any) -> GroupView:
+    there = members or (member(NAME), member("node2"), member("node3"))
+    return GroupView(
+        read_at=NOW, leader=lead, members=MappingProxyType({one.record.name: one for one in there}), **more
+    )
+
+
+def state(
+    status: MemberStatus = MemberStatus.RUNNING,
+    *reasons: str,
+    view: GroupView | None = None,
+    action: Action = Action.FOLLOW,
+    lease_left: float = 4.0,
+    **more: Any,
+) -> AgentState:
+    """Of :data:`NAME`, after a turn that ended at :data:`NOW`."""
+    connected = more.pop("connected", True)
+    decision = more.pop("decision", Decision(action, "as decided"))
+    return AgentState(
+        **{
+            "group": GROUP,
+            "name": NAME,
+            "instance": f"{NAME}-1",
+            "node": f"rabbit@{NAME}",
+            "turn": 1,
+            "at": NOW,
+            "took": 0.001,
+            "verdict": Verdict(status, reasons, NOW - 5),
+            "since": SINCE,
+            "decision": decision,
+            "sentence": f"the broker is {status}; {decision.reason}",
+            "session": SessionFacts(
+                id=OUR_SESSION,
+                connected_since=NOW - 9 if connected else None,
+                disconnected_since=None if connected else NOW - 3,
+                lease_until=NOW + lease_left,
+                timeout=5.5,
+                registered=True,
+            ),
+            "connection": ConnectionFacts(up_since=NOW - 8, confirmed=3, latency=0.002, version="3.10.8"),
+            "broker": BrokerFacts(),
+            "view": view,
+            **more,
+        }
+    )

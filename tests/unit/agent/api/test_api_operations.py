@@ -1,0 +1,155 @@
+"""What is asked for over HTTP: who is let through, what is too large, what comes of a late answer."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from fastapi.testclient import TestClient
+from support import agent_states as hand_made
+from support.agent_states import NAME
+
+from rabbitkeeper.agent import api
+from rabbitkeeper.agent.api import app as application
+from rabbitkeeper.agent.api import store_executor as desk
+from rabbitkeeper.agent.api.refusal import BODY_LIMIT
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.records import HistoryEntry
+from rabbitkeeper.coordinator.store.store import Store
+
+TOKEN = "a-token-of-a-good-length"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+ENTRY = HistoryEntry(
+    epoch=7, previous=None, to=NAME, node="n", cause="first leader", by=NAME, at=hand_made.SINCE
+)
+
+
+class Coordination:
+    """A store whose every read and write the test decides on: it hangs, fails or answers."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: Callable[[], Any] = lambda: (ENTRY,)
+
+    def history(self) -> Any:
+        self.asked += 1
+        return self.answer()
+
+    def snapshot(self, *, watch: bool = True) -> Any:
+        self.asked += 1
+        self.answer()
+        raise ZooKeeperUnreachable("ZooKeeper is away")
+
+
+@pytest.fixture
+def coordination() -> Coordination:
+    return Coordination()
+
+
+@pytest.fixture
+def http(coordination: Coordination, request: pytest.FixtureRequest) -> Iterator[TestClient]:
+    token: str | None = getattr(request, "param", TOKEN)
+    board, stream = Board(lambda: 0.0), api.Stream("i")
+    sources = api.Sources(
+        board=board,
+        store=lambda: cast("Store", coordination),
+        member=NAME,
+        token=token,
+        version="0.1.0",
+        metrics=api.Metrics(board, "0.1.0", hooks={}, listeners=lambda: 0),
+        stream=stream,
+    )
+    with TestClient(api.build(sources)) as client:
+        yield client
+
+
+OPERATIONS = [
+    "/switchover",
+    "/failover",
+    "/pause",
+    "/resume",
+    "/restart",
+    "/rolling-restart",
+    "/members/node2/remove",
+    "/operations/x/cancel",
+]
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_every_operation_needs_the_token(http: TestClient, coordination: Coordination, path: str) -> None:
+    for header in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": f"Basic {TOKEN}"}):
+        assert http.post(path, headers=header).status_code == 401
+    assert coordination.asked == 0
+    assert 'rabbitkeeper_http_refused_total{status="401"} 3.0' in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("http", [None], indirect=True)
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_without_a_configured_token_operations_are_off(http: TestClient, path: str) -> None:
+    answer = http.post(path, headers=BEARER)
+    assert answer.status_code == 403
+    assert answer.json() == {"reason": "operations are off: no http.token is configured for this agent"}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_a_body_that_is_too_large_is_refused_before_it_is_understood(
+    http: TestClient, coordination: Coordination, path: str
+) -> None:
+    just_fits, too_large = b" " * BODY_LIMIT, b" " * (BODY_LIMIT + 1)
+    assert http.post(path, headers=BEARER, content=too_large).status_code == 413
+    chunks = (too_large[start : start + 1000] for start in range(0, len(too_large), 1000))
+    assert http.post(path, headers=BEARER, content=chunks).status_code == 413
+    assert coordination.asked == 0
+    assert http.post(path, headers=BEARER, content=just_fits).status_code != 413
+
+
+def test_an_answer_that_is_late_is_not_waited_for(
+    http: TestClient, coordination: Coordination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    coordination.answer = lambda: gate.wait(20) and (ENTRY,)
+    monkeypatch.setattr(application, "WRITE_TIMEOUT", 0.05)
+    monkeypatch.setattr(desk, "READ_TIMEOUT", 0.05)
+    try:
+        answer = http.post("/pause", headers=BEARER)
+        assert answer.status_code == 504
+        assert answer.json() == {"reason": "ZooKeeper has not answered within 0.05 s"}
+        for _ in range(desk.MOST - 1):
+            assert http.get("/history").status_code == 504
+        turned_away = http.get("/history")  # the others still wait, in their threads
+        assert (turned_away.status_code, turned_away.headers["retry-after"]) == (503, "1")
+        assert http.get("/live").status_code == 200
+    finally:
+        gate.set()
+
+
+def test_history_is_shown_with_its_age_when_it_cannot_be_read(
+    http: TestClient, coordination: Coordination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "FRESH", 0.0)
+
+    def away() -> Any:
+        raise ZooKeeperUnreachable("ZooKeeper is away")
+
+    coordination.answer = away
+    answer = http.get("/history")  # it has never been read
+    assert (answer.status_code, answer.json()) == (503, {"reason": "ZooKeeper is away"})
+    coordination.answer = lambda: (ENTRY,)
+    fresh = http.get("/history").json()
+    assert (fresh["problem"], fresh["entries"][0]["epoch"]) == (None, 7)
+    coordination.answer = away
+    stale = http.get("/history").json()
+    assert stale["problem"] == "ZooKeeper is away"
+    assert stale["entries"] == fresh["entries"]
+
+
+def test_what_is_fresh_is_not_read_again(http: TestClient, coordination: Coordination) -> None:
+    for _ in range(20):
+        assert http.get("/history").status_code == 200
+    assert coordination.asked <= 3  # once a second at the most
+
+
+@pytest.mark.parametrize(("last", "status"), [("1", 200), ("0", 422), ("-1", 422), ("x", 422)])
+def test_how_many_entries_are_wanted_can_be_said(http: TestClient, last: str, status: int) -> None:
+    assert http.get("/history", params={"last": last}).status_code == status

@@ -1,0 +1,155 @@
+"""The API's server on real loopback sockets: its port, its certificate, and its end."""
+
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rabbitkeeper.agent.api import ApiServer
+from rabbitkeeper.agent.config import AgentConfig, HttpConfig
+from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.store.store import Store
+
+PATIENCE = 20.0  # seconds; not waited for when things work
+
+
+def announcer() -> Announcer:
+    config = AgentConfig.model_validate(
+        {
+            "group": "orders",
+            "name": "node1",
+            "zookeeper": {"hosts": "nowhere:2181"},
+            "broker": {
+                "driver": "process",
+                "node": "rabbit@node1",
+                "amqp": {"username": "rk", "password": "x"},
+                "process": {"directory": "/nowhere"},
+            },
+        },
+        context={"directory": Path("/nowhere")},
+    )
+    return Announcer(config, instance="run1")
+
+
+def no_zookeeper() -> Store:
+    raise ZooKeeperUnreachable("ZooKeeper is away")
+
+
+def server(**http: Any) -> ApiServer:
+    settings = {key: str(value) for key, value in http.items()}
+    config = HttpConfig.model_validate(settings, context={"directory": Path()})
+    board = Board(lambda: 0.0)
+    return ApiServer(config, board, store=no_zookeeper, announcer=announcer(), hooks={})
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., None]]:
+    started: list[ApiServer] = []
+
+    def begin(**http: Any) -> None:
+        one = server(**http)
+        one.listen()
+        one.start()
+        started.append(one)
+
+    yield begin
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 signed by itself, and its key: its own authority."""
+    folder = tmp_path_factory.mktemp("pem")
+    for command in (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=one "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem",
+        "openssl ec -in key.pem -aes128 -passout pass:secret -out locked.pem",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_it_serves_until_it_is_stopped(port: int) -> None:
+    one = server(listen=f"127.0.0.1:{port}")
+    one.listen()
+    one.start()
+    assert httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE).status_code == 200
+    one.stop()
+    one.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE)
+
+
+def test_the_port_is_free_again_at_once(start: Callable[..., None], port: int) -> None:
+    test_it_serves_until_it_is_stopped(port)
+    start(listen=f"127.0.0.1:{port}")
+    assert httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE).status_code == 200
+
+
+def test_a_port_that_is_taken_is_said(port: int) -> None:
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(ConfigurationError, match="agent cannot listen: Address already in use; give an"),
+    ):
+        server(listen=f"127.0.0.1:{port}").listen()
+
+
+def test_an_address_of_another_host_is_said() -> None:
+    with pytest.raises(ConfigurationError, match=r"http.listen is '192.0.2.1:8008', and there"):
+        server(listen="192.0.2.1:8008").listen()
+
+
+def test_with_a_certificate_it_speaks_tls(start: Callable[..., None], port: int, pem: Path) -> None:
+    start(listen=f"127.0.0.1:{port}", certificate=pem / "cert.pem", key=pem / "key.pem")
+    trusted = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    url = f"https://127.0.0.1:{port}/live"
+    assert httpx.get(url, verify=trusted, timeout=PATIENCE).status_code == 200
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url, timeout=PATIENCE)  # nobody whom the system trusts
+
+
+def test_with_an_authority_only_its_clients_are_answered(
+    start: Callable[..., None], port: int, pem: Path
+) -> None:
+    start(
+        listen=f"127.0.0.1:{port}",
+        certificate=pem / "cert.pem",
+        key=pem / "key.pem",
+        client_ca=pem / "cert.pem",
+    )
+    url = f"https://127.0.0.1:{port}/live"
+    stranger = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    with pytest.raises(httpx.TransportError):
+        httpx.get(url, verify=stranger, timeout=PATIENCE)
+    known = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    known.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    assert httpx.get(url, verify=known, timeout=PATIENCE).status_code == 200
+
+
+def test_files_that_are_no_certificate_are_said(port: int, pem: Path, tmp_path: Path) -> None:
+    (tmp_path / "odd.pem").write_text("nothing of the kind")
+    for files in (
+        {"certificate": tmp_path / "missing.pem"},
+        {"certificate": tmp_path / "odd.pem"},
+        {"certificate": pem / "cert.pem"},  # its key is in another file
+        {"certificate": pem / "cert.pem", "key": pem / "locked.pem"},  # it has a passphrase
+        {"certificate": pem / "cert.pem", "key": pem / "key.pem", "client_ca": tmp_path / "odd.pem"},
+    ):
+        with pytest.raises(ConfigurationError, match=r"^http.certificate \(.* cannot be used: .* give PEM"):
+            server(listen=f"127.0.0.1:{port}", **files).listen()
+    with socket.create_server(("127.0.0.1", port)):
+        pass  # it was not kept

@@ -1,0 +1,166 @@
+"""What is done with the broker's process, and what is left alone."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rabbitkeeper.agent.broker.policy import Step, Supervised, plan
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.coordinator.model.records import MemberStatus as Status
+
+WELL = Supervised(
+    can_start=True,
+    can_kill=True,
+    running=True,
+    status=Status.RUNNING,
+    answers=True,
+    been_up=True,
+    formed=True,
+    watched_since=100.0,
+)
+BOOT = 120.0
+
+
+def step(broker: Supervised, now: float = 200.0) -> Step:
+    return plan(broker, now, boot_timeout=BOOT).step
+
+
+def test_a_well_broker_is_left_alone() -> None:
+    assert step(WELL) is Step.NOTHING
+
+
+def test_a_broker_that_is_not_there_is_started_when_it_is_due() -> None:
+    gone = replace(WELL, running=False, answers=False, formed=False, start_due=201.0)
+    assert plan(gone, 200.0, boot_timeout=BOOT).look_again == 201.0
+    assert step(gone, 200.0) is Step.NOTHING
+    assert step(gone, 201.0) is Step.START
+
+
+def test_a_hung_broker_is_killed() -> None:
+    assert step(replace(WELL, status=Status.HUNG)) is Step.KILL
+
+
+def test_a_broker_that_does_not_come_up_is_killed() -> None:
+    booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
+    assert plan(booting, 200.0, boot_timeout=BOOT).look_again == 220.0
+    assert step(booting, 219.9) is Step.NOTHING
+    assert step(booting, 220.0) is Step.KILL
+
+
+def test_a_broker_that_says_that_it_waits_is_not_killed_for_not_coming_up() -> None:
+    adopted = replace(
+        WELL,
+        status=Status.DRAINING,
+        answers=False,
+        been_up=False,
+        formed=False,
+        node=NodeFacts(NodeState.DRAINED, 110.0),
+    )
+    assert step(adopted, 10_000.0) is Step.NOTHING
+
+
+def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
+    # Its listeners may be suspended, or it may be paused in a minority: it is alive and knows why.
+    assert step(replace(WELL, status=Status.UNREACHABLE, answers=False), 10_000.0) is Step.NOTHING
+
+
+def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grace() -> None:
+    stopped = replace(WELL, status=Status.STOPPED, answers=False, node=NodeFacts(NodeState.STOPPED, 150.0))
+    assert plan(stopped, 200.0, boot_timeout=BOOT).look_again == 210.0
+    assert step(stopped, 209.9) is Step.NOTHING
+    assert step(stopped, 210.0) is Step.KILL
+    assert step(replace(stopped, paused=True), 10_000.0) is Step.NOTHING
+    assert step(replace(stopped, can_start=False), 10_000.0) is Step.NOTHING
+
+
+def test_a_broker_that_boots_apart_from_its_cluster_is_started_anew_after_a_grace() -> None:
+    """It is seen in ``tests/compose``: a broker that was cut off when it booted never found its cluster."""
+    booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
+    apart = replace(booting, watched_since=190.0, node=NodeFacts(NodeState.APART, 200.0))
+    assert plan(apart, 200.0, boot_timeout=BOOT).look_again == 205.0
+    assert step(apart, 204.9) is Step.NOTHING
+    assert step(apart, 205.0) is Step.KILL
+    assert step(replace(apart, paused=True), 300.0) is Step.NOTHING
+    assert step(replace(apart, cut_off=True), 300.0) is Step.NOTHING
+    assert step(replace(apart, can_start=False), 300.0) is Step.NOTHING
+
+
+def test_a_broker_that_answers_is_brought_into_the_cluster_when_it_is_due() -> None:
+    outside = replace(WELL, formed=False, form_due=250.0)
+    assert step(outside, 249.0) is Step.NOTHING
+    assert step(outside, 250.0) is Step.FORM
+    assert step(replace(outside, can_form=False), 250.0) is Step.NOTHING
+
+
+def test_a_pause_leaves_the_process_alone() -> None:
+    assert step(replace(WELL, status=Status.HUNG, paused=True)) is Step.NOTHING
+    assert step(replace(WELL, running=False, answers=False, paused=True)) is Step.NOTHING
+
+
+def test_a_broker_that_is_cut_off_is_neither_ended_nor_started() -> None:
+    """It is seen in ``tests/faults``: killed while it paused, it booted alone and made a partition."""
+    assert step(replace(WELL, status=Status.HUNG, cut_off=True)) is Step.NOTHING
+    assert step(replace(WELL, running=False, answers=False, cut_off=True)) is Step.NOTHING
+
+
+def test_one_thing_at_a_time() -> None:
+    assert step(replace(WELL, running=False, answers=False, busy=True)) is Step.NOTHING
+
+
+brokers = st.builds(
+    Supervised,
+    can_start=st.booleans(),
+    can_kill=st.booleans(),
+    running=st.sampled_from([True, False, None]),
+    status=st.sampled_from(Status),
+    busy=st.booleans(),
+    paused=st.booleans(),
+    answers=st.booleans(),
+    been_up=st.booleans(),
+    formed=st.booleans(),
+    can_form=st.booleans(),
+    watched_since=st.floats(0, 500),
+    start_due=st.floats(0, 500),
+    kill_due=st.floats(0, 500),
+    form_due=st.floats(0, 500),
+)
+
+
+@given(brokers, st.floats(0, 1000))
+def test_what_there_are_no_means_for_is_never_done(broker: Supervised, now: float) -> None:
+    planned = plan(broker, now, boot_timeout=BOOT)
+    if broker.paused or broker.busy:
+        assert planned.step not in (Step.START, Step.KILL)
+    if planned.step is Step.START:
+        assert broker.can_start
+        assert broker.running is False or broker.status is Status.HUNG
+    if planned.step is Step.KILL:
+        assert broker.can_kill
+        assert broker.running or broker.status is Status.HUNG
+    if planned.look_again is not None:
+        assert planned.step is Step.NOTHING
+        assert planned.look_again > now
+
+
+def test_a_hung_broker_that_can_only_be_restarted_is() -> None:
+    hung = replace(WELL, status=Status.HUNG, running=None, can_kill=False)
+    assert step(hung) is Step.START
+    assert step(replace(hung, kill_due=201.0)) is Step.NOTHING
+
+
+def test_one_that_nothing_can_be_done_to_is_left_to_others() -> None:
+    assert (
+        step(replace(WELL, status=Status.HUNG, running=None, can_kill=False, can_start=False)) is Step.NOTHING
+    )
+
+
+def test_a_broker_that_was_killed_is_not_killed_again_at_once() -> None:
+    hung = replace(WELL, status=Status.HUNG, running=None, kill_due=210.0)
+    assert step(hung, 209.0) is Step.NOTHING
+    assert step(hung, 210.0) is Step.KILL
+
+
+def test_one_that_cannot_be_seen_is_not_killed_for_a_slow_boot() -> None:
+    away = replace(WELL, running=None, status=Status.UNREACHABLE, answers=False, been_up=False, formed=False)
+    assert step(away, 10_000.0) is Step.NOTHING

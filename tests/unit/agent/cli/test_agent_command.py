@@ -1,0 +1,65 @@
+"""``rabbitkeeper agent`` as far as it goes without servers."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from rabbitkeeper.agent.cli.command import command
+from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
+
+CONFIG = """
+group: orders
+name: node1
+zookeeper: {{hosts: "127.0.0.1:{port}", connect_timeout: 0.5}}
+broker:
+  driver: external
+  node: rabbit@host1
+  amqp: {{username: rk, password: s3cret}}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    path = tmp_path / "agent.yml"
+    path.write_text(CONFIG.format(port=port))
+    return path
+
+
+def test_the_sample_is_printed() -> None:
+    done = CliRunner().invoke(command, ["--sample-config"])
+    assert (done.exit_code, done.output) == (0, SAMPLE_CONFIG)
+
+
+def test_a_valid_configuration_is_said_to_be_valid(path: Path) -> None:
+    done = CliRunner().invoke(command, [str(path), "--check"])
+    assert (done.exit_code, done.output) == (0, f"{path}: member node1 of group orders: valid\n")
+
+
+def test_without_a_file_the_usage_is_told() -> None:
+    done = CliRunner().invoke(command, [])
+    assert done.exit_code == 2
+    assert "--sample-config" in done.output
+
+
+def test_each_problem_is_a_line_and_the_exit_code_is_2(path: Path) -> None:
+    path.write_text(path.read_text().replace("name: node1", "nam: node1"))
+    done = CliRunner().invoke(command, [str(path)])
+    assert done.exit_code == 2
+    assert done.output.splitlines() == [
+        f"{path}: name is missing; it has no default",
+        f"{path}: nam is not a known key; did you mean name?",
+    ]
+
+
+def test_zookeeper_that_does_not_answer_is_one_line_and_exit_code_2(path: Path) -> None:
+    done = CliRunner().invoke(command, [str(path)])
+    assert done.exit_code == 2
+    assert "no ZooKeeper server of 127.0.0.1:" in done.output
+    assert "answered within 0.5 s" in done.output
+    assert "s3cret" not in done.output
+    assert "Traceback" not in done.output

@@ -1,0 +1,336 @@
+"""Forming a cluster while agents are cut off at any point: a model of RabbitMQ, no server."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
+from rabbitkeeper.agent.cluster.formation_plan import FormationStep
+from rabbitkeeper.agent.model.errors import FormationRefused
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, Inconsistent, NodeNotRunning, RabbitmqCtl
+from rabbitkeeper.coordinator.model.errors import Conflict
+from rabbitkeeper.coordinator.model.records import ClusterRecord
+from rabbitkeeper.coordinator.model.view import ClusterView
+from rabbitkeeper.coordinator.store.store import Store
+
+OWN_VHOST = "rabbitkeeper"
+
+
+class CutOff(Exception):
+    """The agent was killed here."""
+
+
+@dataclass
+class Database:
+    """What a cluster holds, shared by its members."""
+
+    definitions: dict[str, Any] = field(
+        default_factory=lambda: {
+            "vhosts": [{"name": "/"}],
+            "users": [{"name": "keeper"}],
+            "permissions": [],
+            "queues": [],
+        }
+    )
+    members: set[str] = field(default_factory=set)
+    replicas: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Rabbits:
+    """Some RabbitMQ nodes, and what they believe."""
+
+    database: dict[str, Database] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+    destroyed: list[str] = field(default_factory=list)
+    cut_off_in: Callable[[], bool] = lambda: False  # asked before and after each effect
+
+    def add(self, node: str, queues: tuple[str, ...] = ()) -> None:
+        own = Database(members={node}, replicas={node})
+        own.definitions["queues"] = [{"name": queue, "vhost": "/"} for queue in queues]
+        self.database[node] = own
+
+    def cut_off_after(self, points: int) -> None:
+        passed = itertools.count()
+        self.cut_off_in = lambda: next(passed) >= points
+
+    def point(self) -> None:
+        if self.cut_off_in():
+            raise CutOff
+
+
+class FakeCtl:
+    def __init__(self, rabbits: Rabbits, node: str) -> None:
+        self.rabbits = rabbits
+        self.node = node
+        self.asked: list[str] = []
+
+    @property
+    def own(self) -> Database:
+        return self.rabbits.database[self.node]
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        self.rabbits.point()
+
+    def cluster_status(self) -> ClusterStatus:
+        self._ask("status")
+        return ClusterStatus(frozenset(self.own.members), frozenset(self.own.members), {})
+
+    def definitions(self) -> dict[str, Any]:
+        self._ask("definitions")
+        return {key: list(value) for key, value in self.own.definitions.items()}
+
+    def import_definitions(self, new: dict[str, Any]) -> None:
+        self._ask("import")
+        for kind, entries in new.items():
+            self.own.definitions[kind] += entries
+        self.rabbits.point()
+
+    @contextmanager
+    def app_stopped(self) -> Iterator[None]:
+        self._ask("stop_app")
+        yield
+        self._ask("start_app")
+
+    def join_cluster(self, other: str) -> None:
+        self._ask(f"join {other}")
+        if other in self.rabbits.down:
+            raise NodeNotRunning(f"{other} is down")
+        theirs = self.rabbits.database[other]
+        if theirs is self.own:
+            return
+        if self.node in theirs.members:
+            raise Inconsistent(f"{other} thinks that {self.node} is a member")
+        if self.own.definitions["queues"]:
+            self.rabbits.destroyed.append(self.node)
+        theirs.members.add(self.node)
+        self.rabbits.point()  # the cluster has us, and we do not know
+        self.rabbits.database[self.node] = theirs
+        self.rabbits.point()
+
+    def forget_cluster_node(self, other: str, *, node: str) -> None:
+        self._ask(f"forget {other}")
+        self.rabbits.database[node].members.discard(other)
+
+    def grow(self, member: str) -> None:
+        self._ask("grow")
+        self.own.replicas.add(member)
+        self.rabbits.point()
+
+
+class FakeStore:
+    """One group's ``cluster`` and ``formation`` znodes."""
+
+    def __init__(self, rabbits: Rabbits) -> None:
+        self.rabbits = rabbits
+        self.view: ClusterView | None = None
+        self.holder: str | None = None
+        self.lose_lock = False
+        self.interfere: list[ClusterRecord] = []  # written by others just before our next write
+
+    def cluster(self) -> ClusterView | None:
+        self.rabbits.point()
+        return self.view
+
+    def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView:
+        self.rabbits.point()
+        if self.interfere:
+            there = -1 if self.view is None else self.view.version
+            self.view = ClusterView(self.interfere.pop(0), there + 1)
+        if version != (None if self.view is None else self.view.version):
+            raise Conflict("changed")
+        self.view = ClusterView(record, 0 if version is None else version + 1)
+        self.rabbits.point()
+        return self.view
+
+    @contextmanager
+    def formation_lock(self, holder: str, timeout: float) -> Iterator["FakeStore"]:
+        assert self.holder is None
+        self.holder = holder
+        try:
+            yield self
+        finally:
+            self.holder = None
+
+    def held(self) -> bool:
+        return self.holder is not None and not self.lose_lock
+
+
+def me(node: str) -> Identity:
+    return Identity(member=node[-1], node=node, vhost=OWN_VHOST, user=("keeper", "secret"))
+
+
+def run(store: FakeStore, ctl: FakeCtl, *, logged_in: bool = False) -> FormationStep:
+    return form(
+        cast("Store", store), cast("RabbitmqCtl", ctl), me(ctl.node), logged_in=lambda: logged_in
+    ).step
+
+
+@pytest.fixture
+def rabbits() -> Rabbits:
+    three = Rabbits()
+    for node in ("rabbit@a", "rabbit@b", "rabbit@c"):
+        three.add(node)
+    return three
+
+
+def test_three_nodes_become_one_cluster(rabbits: Rabbits) -> None:
+    store = FakeStore(rabbits)
+    steps = [run(store, FakeCtl(rabbits, node)) for node in ("rabbit@b", "rabbit@a", "rabbit@c")]
+    assert steps == [FormationStep.FOUND, FormationStep.JOIN, FormationStep.JOIN]
+    assert rabbits.database["rabbit@a"].members == {"rabbit@a", "rabbit@b", "rabbit@c"}
+    assert store.view is not None
+    assert store.view.record.founder == "rabbit@b"
+    assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@c"}
+
+
+def test_the_agents_vhost_is_there_before_the_cluster_is_recorded(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@a")
+    rabbits.cut_off_after(4)
+    with pytest.raises(CutOff):
+        run(store, ctl)
+    assert store.view is None
+    rabbits.cut_off_in = lambda: False
+    run(store, ctl)
+    vhosts = [each["name"] for each in ctl.own.definitions["vhosts"]]
+    assert OWN_VHOST in vhosts
+
+
+def test_a_settled_member_costs_one_question(rabbits: Rabbits) -> None:
+    store = FakeStore(rabbits)
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    again = FakeCtl(rabbits, "rabbit@a")
+    assert run(store, again, logged_in=True) is FormationStep.NOTHING
+    assert again.asked == ["status"]
+
+
+def test_a_vhost_that_was_deleted_is_made_again(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@a")
+    run(store, ctl)
+    ctl.own.definitions["vhosts"] = [{"name": "/"}]
+    run(store, ctl, logged_in=False)
+    assert {"name": OWN_VHOST} in ctl.own.definitions["vhosts"]
+
+
+def test_the_agents_user_is_made_where_the_founder_has_another(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
+    rabbits.database["rabbit@a"].definitions["users"] = [{"name": "other"}]
+    form(
+        cast("Store", store),
+        cast("RabbitmqCtl", FakeCtl(rabbits, "rabbit@a")),
+        Identity("a", "rabbit@a", OWN_VHOST, ("other", "x")),
+    )
+    run(store, ctl)
+    made = [each for each in ctl.own.definitions["users"] if each["name"] == "keeper"]
+    assert len(made) == 1
+    assert "secret" not in repr(made)
+    assert made[0]["password_hash"]
+
+
+def test_replicas_are_grown_where_there_are_queues(rabbits: Rabbits) -> None:
+    store = FakeStore(rabbits)
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}]
+    run(store, FakeCtl(rabbits, "rabbit@b"))
+    assert rabbits.database["rabbit@a"].replicas == {"rabbit@a", "rabbit@b"}
+
+
+def test_a_node_with_queues_is_refused_and_left_alone(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
+    rabbits.add("rabbit@b", queues=("orders",))
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    with pytest.raises(FormationRefused, match=r"rabbit@b holds 1 queue \('orders'\)"):
+        run(store, ctl)
+    assert set(ctl.asked) == {"status", "definitions"}
+    assert store.holder is None
+
+
+def test_the_founder_is_down_so_another_member_is_joined(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@c")
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    run(store, FakeCtl(rabbits, "rabbit@b"))
+    rabbits.down.add("rabbit@a")
+    assert run(store, ctl) is FormationStep.JOIN
+    assert [each for each in ctl.asked if each.startswith("join")] == ["join rabbit@a", "join rabbit@b"]
+
+
+def test_no_member_can_be_reached_so_the_node_starts_again_as_it_was(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    rabbits.down.add("rabbit@a")
+    with pytest.raises(FormationFailed, match="rabbit@a is down"):
+        run(store, ctl)
+    assert ctl.asked[-1] == "start_app"
+    assert ctl.own.members == {"rabbit@b"}
+
+
+def test_a_lost_lock_is_noticed_before_the_node_is_touched(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    store.lose_lock = True
+    with pytest.raises(FormationFailed, match="lock was lost"):
+        run(store, ctl)
+    assert "stop_app" not in ctl.asked
+
+
+def test_a_conflict_while_recording_keeps_what_the_other_wrote(rabbits: Rabbits) -> None:
+    store = FakeStore(rabbits)
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    run(store, FakeCtl(rabbits, "rabbit@b"))
+    assert store.view is not None
+    store.interfere = [store.view.record]
+    run(store, FakeCtl(rabbits, "rabbit@c"))
+    assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@c"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    turns=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 16)), max_size=12),
+    holder=st.sampled_from(["rabbit@a", "rabbit@b", "rabbit@c", None]),
+)
+def test_whatever_is_cut_off_wherever_the_cluster_forms_and_nothing_is_destroyed(
+    turns: list[tuple[str, int]], holder: str | None
+) -> None:
+    """Each turn an agent tries to form and is killed at its n-th effect; in the end all try undisturbed."""
+    rabbits = Rabbits()
+    for node in ("rabbit@a", "rabbit@b", "rabbit@c"):
+        rabbits.add(node, queues=("data",) if node == holder else ())
+    store = FakeStore(rabbits)
+    for letter, left in turns:
+        rabbits.cut_off_after(left)
+        with suppress(CutOff, FormationRefused):
+            run(store, FakeCtl(rabbits, f"rabbit@{letter}"))
+        assert rabbits.destroyed == []
+        for node in store.view.record.nodes if store.view is not None else ():
+            assert rabbits.database[node] is rabbits.database[store.view.record.founder]  # type: ignore[union-attr]
+            assert {"name": OWN_VHOST} in rabbits.database[node].definitions["vhosts"]
+    rabbits.cut_off_in = lambda: False
+    refused = set()
+    for node in ("rabbit@a", "rabbit@b", "rabbit@c"):
+        try:
+            run(store, FakeCtl(rabbits, node))
+        except FormationRefused:
+            refused.add(node)
+    assert rabbits.destroyed == []
+    assert refused <= {holder}
+    assert store.view is not None
+    formed = {"rabbit@a", "rabbit@b", "rabbit@c"} - refused
+    assert set(store.view.record.nodes) == formed
+    assert rabbits.database[store.view.record.founder].members == formed
+
+
+def test_two_founders_in_spite_of_the_lock_are_one_too_many(rabbits: Rabbits) -> None:
+    other, store = FakeStore(rabbits), FakeStore(rabbits)
+    run(other, FakeCtl(rabbits, "rabbit@a"))
+    assert other.view is not None
+    store.interfere = [other.view.record]
+    with pytest.raises(Conflict):
+        run(store, FakeCtl(rabbits, "rabbit@b"))
+    assert run(store, FakeCtl(rabbits, "rabbit@b")) is FormationStep.JOIN

@@ -1,0 +1,390 @@
+"""The health judge, rule by rule and then by properties."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rabbitkeeper.agent.health.judge import TWO_BROKERS, HealthPolicy, judge, worth_asking
+from rabbitkeeper.agent.model.observation import (
+    BOOTING,
+    Alarm,
+    ConnectFailure,
+    ConnectionFacts,
+    FormationFacts,
+    MajorityFacts,
+    ManagementFacts,
+    NodeFacts,
+    NodeState,
+    Observation,
+    ProcessFacts,
+)
+from rabbitkeeper.agent.model.verdict import WELL, Verdict
+from rabbitkeeper.coordinator.model.records import MemberStatus as Status
+
+POLICY = HealthPolicy(hung_after=2.0, fall=1, rise=1, start_grace=30.0)
+UP = ConnectionFacts(up_since=10.0, answered_at=10.0, confirmed=5, latency=0.001)
+WELL_OBSERVED = Observation(
+    watched_since=0.0,
+    connection=UP,
+    process=ProcessFacts(running=True, since=0.0),
+    formation=FormationFacts(formed=True),
+    been_up=True,
+)
+RUNNING = Verdict(Status.RUNNING, (), 11.0)
+
+
+def down(
+    failures: int, failure: ConnectFailure = ConnectFailure.REFUSED, silent: float = 0.0
+) -> ConnectionFacts:
+    return ConnectionFacts(failures=failures, failure=failure, error="cannot connect", silent=silent)
+
+
+def test_a_confirmed_canary_means_running() -> None:
+    assert judge(WELL_OBSERVED, 20.0, POLICY) == Verdict(Status.RUNNING, (), 20.0)
+
+
+def test_a_status_that_stays_keeps_its_beginning() -> None:
+    assert judge(WELL_OBSERVED, 20.0, POLICY, RUNNING).since == 11.0
+
+
+def test_a_process_that_has_ended_is_stopped_at_once_whatever_the_connection_still_says() -> None:
+    ended = replace(WELL_OBSERVED, process=ProcessFacts(running=False, exited="killed by signal 9"))
+    assert judge(ended, 20.0, POLICY, RUNNING) == Verdict(Status.STOPPED, ("killed by signal 9",), 20.0)
+
+
+def test_why_it_could_not_be_started_comes_before_how_it_ended() -> None:
+    process = ProcessFacts(running=False, exited="exit code 1", problem="no such file")
+    assert judge(replace(WELL_OBSERVED, process=process), 20.0, POLICY).reasons == ("no such file",)
+
+
+def test_a_broker_being_started_is_starting() -> None:
+    observed = replace(
+        WELL_OBSERVED,
+        process=ProcessFacts(running=False),
+        formation=FormationFacts(phase="starting the broker"),
+    )
+    assert judge(observed, 20.0, POLICY).status is Status.STARTING
+
+
+def test_a_broken_connection_whose_one_retry_is_under_way_changes_nothing() -> None:
+    observed = replace(WELL_OBSERVED, connection=ConnectionFacts(error="the connection broke"))
+    assert judge(observed, 20.0, POLICY, RUNNING) == RUNNING
+
+
+def test_a_broken_connection_whose_one_retry_failed_is_unreachable_at_once() -> None:
+    observed = replace(WELL_OBSERVED, connection=down(1))
+    assert judge(observed, 20.0, POLICY, RUNNING) == Verdict(Status.UNREACHABLE, ("cannot connect",), 20.0)
+
+
+def test_fall_tolerates_failed_reconnections() -> None:
+    policy = replace(POLICY, fall=3)
+    assert judge(replace(WELL_OBSERVED, connection=down(2)), 20.0, policy, RUNNING).status is Status.RUNNING
+    assert (
+        judge(replace(WELL_OBSERVED, connection=down(3)), 20.0, policy, RUNNING).status is Status.UNREACHABLE
+    )
+
+
+def test_a_connection_made_anew_stays_well_while_its_first_canary_is_out() -> None:
+    observed = replace(WELL_OBSERVED, connection=ConnectionFacts(up_since=19.9, answered_at=19.9))
+    assert judge(observed, 20.0, POLICY, RUNNING) == RUNNING
+    unreachable = Verdict(Status.UNREACHABLE, (), 15.0)
+    assert judge(observed, 20.0, POLICY, unreachable).status is Status.STARTING
+
+
+def test_rise_counts_canaries_after_an_illness_only() -> None:
+    policy = replace(POLICY, rise=6)
+    assert judge(WELL_OBSERVED, 20.0, policy, RUNNING).status is Status.RUNNING
+    verdict = judge(WELL_OBSERVED, 20.0, policy, Verdict(Status.HUNG, (), 15.0))
+    assert verdict.status is Status.STARTING
+    assert verdict.reasons == ("connected, waiting for 6 canaries in a row to be confirmed",)
+
+
+@pytest.mark.parametrize(("silent", "status"), [(1.99, Status.RUNNING), (2.0, Status.HUNG)])
+def test_a_canary_without_an_answer_means_hung_after_its_time(silent: float, status: Status) -> None:
+    observed = replace(WELL_OBSERVED, connection=replace(UP, silent=silent))
+    assert judge(observed, 20.0, POLICY, RUNNING).status is status
+
+
+def test_silence_at_the_door_means_hung_too() -> None:
+    observed = replace(WELL_OBSERVED, connection=down(3, ConnectFailure.SILENT, silent=2.0))
+    assert judge(observed, 20.0, POLICY, RUNNING).status is Status.HUNG
+
+
+def test_hung_counts_more_than_an_alarm() -> None:
+    observed = replace(WELL_OBSERVED, connection=replace(UP, silent=2.0, blocked="low on disk"))
+    assert judge(observed, 20.0, POLICY, RUNNING).status is Status.HUNG
+
+
+def test_an_alarm_is_named() -> None:
+    observed = replace(WELL_OBSERVED, connection=replace(UP, blocked="low on disk"))
+    verdict = judge(observed, 20.0, POLICY, RUNNING)
+    assert verdict.status is Status.ALARMED
+    assert verdict.reasons == ("publishers are blocked: low on disk",)
+    assert verdict.well
+
+
+def test_without_a_majority_a_broker_is_well_and_says_so() -> None:
+    alone = replace(WELL_OBSERVED, majority=MajorityFacts(failed=1, error="no majority answers"))
+    verdict = judge(alone, 20.0, POLICY, RUNNING)
+    assert verdict == Verdict(Status.MINORITY, ("no majority answers",), 20.0)
+    assert verdict.well
+
+
+def test_a_majority_is_lost_and_found_by_as_many_canaries_as_the_policy_says() -> None:
+    policy = replace(POLICY, fall=2, rise=3)
+    minority = Verdict(Status.MINORITY, ("no majority answers",), 15.0)
+
+    def status(facts: MajorityFacts, previous: Verdict) -> Status:
+        return judge(replace(WELL_OBSERVED, majority=facts), 20.0, policy, previous).status
+
+    assert status(MajorityFacts(failed=1), RUNNING) is Status.RUNNING
+    assert status(MajorityFacts(failed=2), RUNNING) is Status.MINORITY
+    assert status(MajorityFacts(failed=1), minority) is Status.MINORITY
+    assert status(MajorityFacts(confirmed=2), minority) is Status.MINORITY
+    assert status(MajorityFacts(confirmed=3), minority) is Status.RUNNING
+
+
+def test_another_answer_of_the_same_minority_is_not_news() -> None:
+    minority = Verdict(Status.MINORITY, ("no majority answers",), 15.0)
+    refused = replace(WELL_OBSERVED, majority=MajorityFacts(failed=7, error="it refuses messages"))
+    assert judge(refused, 20.0, POLICY, minority) == minority
+
+
+def test_a_broker_that_is_not_in_the_cluster_is_never_running() -> None:
+    refused = replace(WELL_OBSERVED, formation=FormationFacts(problem="it holds data of another cluster"))
+    assert judge(refused, 20.0, POLICY) == Verdict(
+        Status.STARTING, ("it holds data of another cluster",), 20.0
+    )
+
+
+def test_a_broker_that_was_never_up_has_a_grace() -> None:
+    observed = Observation(watched_since=0.0, connection=down(7))
+    assert judge(observed, 29.9, POLICY).status is Status.STARTING
+    assert judge(observed, 30.0, POLICY).status is Status.UNREACHABLE
+
+
+def test_draining_is_said_of_a_broker_that_runs() -> None:
+    draining = replace(WELL_OBSERVED, draining="the agent is being stopped")
+    assert judge(draining, 20.0, POLICY, RUNNING).status is Status.DRAINING
+    stopped = replace(draining, process=ProcessFacts(running=False))
+    assert judge(stopped, 20.0, POLICY, RUNNING).status is Status.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [
+        (NodeState.DRAINED, Status.DRAINING, "rabbitmq-upgrade drain"),
+        (NodeState.DRAINED_BY_AGENT, Status.DRAINING, "they are opened"),
+        (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
+        (NodeState.BOOTING, Status.STARTING, "boots"),
+        (NodeState.APART, Status.STARTING, "started anew"),
+        (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),
+        (NodeState.SERVING, Status.UNREACHABLE, "cannot connect"),
+    ],
+)
+def test_what_a_node_that_refuses_says_of_itself_is_its_state(
+    state: NodeState, status: Status, said: str
+) -> None:
+    refusing = replace(WELL_OBSERVED, connection=down(3), node=NodeFacts(state, 15.0))
+    verdict = judge(refusing, 20.0, POLICY, RUNNING)
+    assert verdict.status is status
+    assert said in verdict.reasons[0]
+    assert not verdict.well
+    answering = replace(refusing, connection=UP)
+    assert judge(answering, 20.0, POLICY, RUNNING).status is Status.RUNNING
+
+
+def test_a_broker_that_boots_is_asked_after_a_while_and_says_that_it_boots_apart() -> None:
+    booting = replace(
+        WELL_OBSERVED,
+        connection=down(1),
+        been_up=False,
+        watched_since=100.0,
+        formation=FormationFacts(phase=BOOTING),
+    )
+    assert not worth_asking(booting, 114.9, POLICY)
+    assert worth_asking(booting, 115.0, POLICY)
+    assert judge(booting, 120.0, POLICY, None).reasons == (BOOTING,)
+    apart = replace(booting, node=NodeFacts(NodeState.APART, 116.0))
+    assert "cut off when it began to boot" in judge(apart, 120.0, POLICY, None).reasons[0]
+
+
+def test_a_node_is_asked_only_when_it_runs_refuses_and_nothing_is_being_done_to_it() -> None:
+    refusing = replace(WELL_OBSERVED, connection=down(1))
+    assert worth_asking(refusing, 20.0, POLICY)
+    for other in (
+        WELL_OBSERVED,
+        replace(refusing, connection=down(1, ConnectFailure.SILENT)),
+        replace(refusing, process=ProcessFacts(running=False)),
+        replace(refusing, formation=FormationFacts(phase="seeing to its place in the cluster")),
+        replace(refusing, draining="restarts"),
+        replace(refusing, been_up=False),
+    ):
+        assert not worth_asking(other, 20.0, POLICY)
+    assert worth_asking(replace(refusing, been_up=False), 30.0, POLICY), "one that is adopted drained"
+
+
+def test_an_alarm_says_whose_it_is_when_that_is_known() -> None:
+    found = ManagementFacts(alarms=(Alarm("rabbit@a", "memory"), Alarm("rabbit@b", "disk")))
+    observed = replace(
+        WELL_OBSERVED,
+        connection=replace(UP, blocked="low on memory & disk"),
+        management=found,
+        node_name="rabbit@a",
+    )
+    verdict = judge(observed, 20.0, POLICY, RUNNING)
+    assert verdict.reasons == (
+        "publishers are blocked: low on memory & disk",
+        "memory alarm on this node, rabbit@a",
+        "disk alarm on rabbit@b",
+    )
+    assert verdict.warnings == ()
+
+
+def test_what_the_management_api_says_warns_and_makes_nobody_ill() -> None:
+    said = ManagementFacts(failed=("quorum queues have no leader: orders",), problem="it does not answer")
+    observed = replace(WELL_OBSERVED, management=said, cluster_size=2)
+    verdict = judge(observed, 20.0, POLICY, RUNNING)
+    assert verdict.status is Status.RUNNING
+    assert verdict.warnings == (TWO_BROKERS, "quorum queues have no leader: orders", "it does not answer")
+    away = judge(replace(observed, connection=down(1)), 20.0, POLICY, RUNNING)
+    assert "quorum queues have no leader: orders" not in away.warnings, "that was before it went"
+
+
+def test_facts_of_a_broker_that_ended_are_dropped() -> None:
+    assert UP.since(10.0) is UP
+    assert UP.since(10.1).up_since is None
+    assert not UP.since(10.1).answers
+
+
+# What holds for whatever is observed.
+
+texts = st.one_of(st.none(), st.sampled_from(["one reason", "another"]))
+moments = st.floats(0.0, 100.0)
+connections = st.builds(
+    ConnectionFacts,
+    up_since=st.one_of(st.none(), moments),
+    failures=st.integers(0, 5),
+    failure=st.one_of(st.none(), st.sampled_from(ConnectFailure)),
+    error=texts,
+    silent=st.floats(0.0, 10.0),
+    confirmed=st.integers(0, 5),
+    blocked=texts,
+)
+observations = st.builds(
+    Observation,
+    watched_since=moments,
+    connection=connections,
+    process=st.builds(
+        ProcessFacts, running=st.sampled_from([True, False, None]), exited=texts, problem=texts
+    ),
+    formation=st.builds(FormationFacts, formed=st.booleans(), phase=texts, problem=texts),
+    been_up=st.booleans(),
+    majority=st.builds(
+        MajorityFacts, confirmed=st.integers(0, 4), failed=st.integers(0, 4), error=texts
+    ).filter(lambda facts: not (facts.confirmed and facts.failed)),
+    node=st.one_of(st.none(), st.builds(NodeFacts, st.sampled_from(NodeState), moments)),
+    draining=texts,
+)
+policies = st.builds(
+    HealthPolicy,
+    hung_after=st.floats(0.1, 5.0),
+    fall=st.integers(1, 4),
+    rise=st.integers(1, 4),
+    start_grace=st.floats(0.0, 60.0),
+)
+verdicts = st.one_of(
+    st.none(), st.builds(Verdict, st.sampled_from(Status), st.just(("before",)), st.floats(0.0, 50.0))
+)
+
+
+managements = st.builds(
+    ManagementFacts,
+    failed=st.just(("a check failed",)),
+    alarms=st.just((Alarm("rabbit@b", "disk"),)),
+    problem=texts,
+)
+
+
+@given(observations, moments, policies, verdicts, managements)
+def test_the_management_api_never_changes_a_status(
+    observed: Observation,
+    now: float,
+    policy: HealthPolicy,
+    previous: Verdict | None,
+    management: ManagementFacts,
+) -> None:
+    without = judge(observed, now, policy, previous)
+    assert judge(replace(observed, management=management), now, policy, previous).status is without.status
+
+
+@given(observations, moments, policies, verdicts)
+def test_running_is_only_said_of_what_can_take_messages(
+    observed: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> None:
+    verdict = judge(observed, now, policy, previous)
+    if verdict.status is Status.RUNNING:
+        assert observed.process.running is not False
+        assert observed.draining is None
+        assert observed.formation.phase is None
+        if observed.connection.up_since is not None:
+            assert observed.formation.formed
+            assert observed.connection.silent < policy.hung_after
+            assert observed.connection.blocked is None
+            assert observed.majority.failed < policy.fall
+            if previous is not None and previous.status is Status.MINORITY:
+                assert observed.majority.confirmed >= policy.rise
+        else:
+            assert previous is not None
+            assert previous.well
+            assert observed.connection.failures < policy.fall
+
+
+@given(observations, moments, policies, verdicts)
+def test_what_is_not_running_says_why(
+    observed: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> None:
+    verdict = judge(observed, now, policy, previous)
+    assert verdict.reasons or verdict.status is Status.RUNNING
+    assert all(reason for reason in verdict.reasons)
+
+
+@given(observations, moments, policies, verdicts)
+def test_the_beginning_of_a_status_is_carried_on_or_now(
+    observed: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> None:
+    verdict = judge(observed, now, policy, previous)
+    if previous is not None and previous.status is verdict.status:
+        assert verdict.since == previous.since
+    else:
+        assert verdict.since == now
+
+
+@given(observations, moments, st.floats(0.0, 1.0), policies, verdicts)
+def test_a_verdict_holds_while_nothing_changes(
+    observed: Observation, now: float, later: float, policy: HealthPolicy, previous: Verdict | None
+) -> None:
+    first = judge(observed, now, policy, previous)
+    second = judge(observed, now + later, policy, first)
+    in_grace = not observed.been_up and now < observed.watched_since + policy.start_grace
+    if not in_grace:
+        third = judge(observed, now + 2 * later, policy, second)
+        assert third == second  # at the latest the second word is the last
+
+
+@given(observations, moments, policies, verdicts)
+def test_reasons_do_not_grow_with_time(
+    observed: Observation, now: float, policy: HealthPolicy, previous: Verdict | None
+) -> None:
+    first = judge(observed, now, policy, previous)
+    more = replace(observed.connection, silent=observed.connection.silent + 1.0)
+    second = judge(replace(observed, connection=more), now, policy, previous)
+    assert first.status is not second.status or first.reasons == second.reasons
+
+
+def test_well_is_what_may_lead() -> None:
+    from rabbitkeeper.coordinator.policy.election import MAY_LEAD
+
+    assert WELL == MAY_LEAD

@@ -1,0 +1,327 @@
+"""What operators ask for, carried out by whole agents in virtual time, whatever dies meanwhile."""
+
+from typing import cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulation.agents import BOOT, GROUP, Group
+
+from rabbitkeeper.agent.config import TagsConfig
+from rabbitkeeper.coordinator.model.records import (
+    ClusterNode,
+    ClusterRecord,
+    GroupConfig,
+    History,
+    OperationEntry,
+    OperationState,
+)
+from rabbitkeeper.coordinator.operations.service import OperationRefused, Operator
+from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.zookeeper.session import Session
+
+DAY = 86400.0
+
+
+@pytest.fixture(params=range(3))
+def group(request: pytest.FixtureRequest) -> Group:
+    return whole_group(request.param)
+
+
+def whole_group(seed: int) -> Group:
+    group = Group(seed=seed)
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    nodes = {f"rabbit@{name}": ClusterNode(member=name, joined="") for name in group.names}
+    record = ClusterRecord(founder="rabbit@node1", formed="", nodes=nodes)
+    store(group).write_cluster(record, None)
+    group.run(1)
+    return group
+
+
+def store(group: Group) -> Store:
+    through = next(agent for agent in group.agents.values() if agent.alive and agent.session.connected)
+    return Store(cast("Session", through.session), GROUP)
+
+
+def operator(group: Group) -> Operator:
+    return Operator(store(group), wall=lambda: group.world.now)
+
+
+def outcome(group: Group, operation: str) -> OperationEntry:
+    entry = operator(group).outcome(operation)
+    assert entry is not None
+    return entry
+
+
+def ended(group: Group, operation: str) -> bool:
+    return outcome(group, operation).state in (OperationState.DONE, OperationState.FAILED)
+
+
+def led_by(group: Group) -> str:
+    assert group.leader is not None
+    return group.leader
+
+
+def history(group: Group) -> History:
+    znode = group.zookeeper.tree[group.paths.history]
+    return History.from_bytes(znode.path, znode.data)
+
+
+def others(group: Group) -> list[str]:
+    return [name for name in group.names if name != led_by(group)]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_switchover_moves_the_lead_at_once(group: Group, named: bool) -> None:
+    led, to = led_by(group), others(group)[1] if named else None
+    asked = operator(group).switchover(by="ann", to=to, reason="new disks")
+    took = group.run_until(lambda: group.leader not in (led, None), 5)
+    assert took is not None
+    assert took < 0.6, "a canary"
+    assert to in (None, group.leader)
+    assert group.run_until(lambda: ended(group, asked.id), 5) is not None
+    assert outcome(group, asked.id).state is OperationState.DONE
+    group.run(1)
+    entry = history(group).entries[-1]
+    assert (entry.cause, entry.by, entry.operation, entry.reason) == (
+        "switchover",
+        "ann",
+        asked.id,
+        "new disks",
+    )
+    group.run(30)
+    assert group.leader == entry.to
+    assert group.zookeeper.tree.get(group.paths.switchover) is None
+
+
+def test_one_for_later_waits_and_is_void_when_the_lead_moves_before(group: Group) -> None:
+    led = led_by(group)
+    asked = operator(group).switchover(by="ann", at="+60s")
+    group.run(50)
+    assert group.leader == led
+    group.agents[led].broker.die()
+    assert group.run_until(lambda: ended(group, asked.id), 30) is not None
+    entry = outcome(group, asked.id)
+    assert entry.state is OperationState.FAILED
+    assert "before the appointed time" in (entry.outcome or "")
+
+
+def test_one_for_later_happens_then(group: Group) -> None:
+    led = led_by(group)
+    asked = operator(group).switchover(by="ann", at="+60s")
+    assert (took := group.run_until(lambda: ended(group, asked.id), 90)) is not None
+    assert 58.0 < took < 63.0
+    assert group.leader != led
+
+
+def test_a_candidate_whose_agent_dies_in_between_costs_a_session_and_no_leader(group: Group) -> None:
+    led, to = led_by(group), others(group)[0]
+    group.agents[to].crash()
+    asked = operator(group).switchover(by="ann", to=to)  # its session has not ended yet
+    assert group.run_until(lambda: ended(group, asked.id), 30) is not None
+    assert outcome(group, asked.id).state is OperationState.FAILED
+    assert group.run_until(lambda: group.leader is not None, 30) is not None
+    assert group.leader != to
+    assert led in group.agents
+
+
+def test_requests_that_cannot_be_are_refused_and_change_nothing(group: Group) -> None:
+    led, (other, third) = led_by(group), others(group)
+    asks = operator(group)
+    zxid = group.zookeeper.zxid
+    for refused, why in (
+        (lambda: asks.switchover(by="ann", to=led), "leads already"),
+        (lambda: asks.switchover(by="ann", to="node9"), "not registered"),
+        (lambda: asks.failover(by="ann", to=led), "leads already"),
+        (lambda: asks.resume(by="ann"), "not paused"),
+        (lambda: asks.restart("node9", by="ann"), "not registered"),
+        (lambda: asks.remove(other, by="ann"), "is registered"),
+        (lambda: asks.remove("node9", by="ann"), "not recorded"),
+        (lambda: asks.cancel("nothing", by="ann"), "no operation"),
+    ):
+        with pytest.raises(OperationRefused, match=why):
+            refused()
+    assert group.zookeeper.zxid == zxid
+    for dry in (
+        asks.switchover(by="ann", to=third, dry_run=True),
+        asks.rolling_restart(by="ann", dry_run=True),
+        asks.pause(by="ann", dry_run=True),
+    ):
+        assert dry.sentence
+    assert group.zookeeper.zxid == zxid
+
+
+def test_of_two_switchovers_the_second_is_refused(group: Group) -> None:
+    asks = operator(group)
+    first = asks.switchover(by="ann", at="+60s")
+    with pytest.raises(OperationRefused, match=first.id):
+        asks.switchover(by="bob")
+    asks.cancel(first.id, by="bob")
+    assert outcome(group, first.id).outcome == "cancelled by bob"
+    asks.switchover(by="bob")
+
+
+def test_a_pause_lets_a_lead_lie_and_only_a_failover_fills_it(group: Group) -> None:
+    led, (other, _) = led_by(group), others(group)
+    asks = operator(group)
+    asks.pause(by="ann", reason="new disks")
+    with pytest.raises(OperationRefused, match="paused by ann"):
+        asks.switchover(by="bob")
+    with pytest.raises(OperationRefused, match="paused by ann"):
+        asks.restart(other, by="bob")
+    group.agents[led].crash()
+    group.agents[led].broker.die()
+    assert group.run_until(lambda: group.leader is None, 10) is not None
+    group.run(20)
+    assert group.leader is None
+    asked = operator(group).failover(by="bob", to=other)
+    assert group.run_until(lambda: group.leader == other, 5) is not None
+    assert group.run_until(lambda: ended(group, asked.id), 5) is not None
+    operator(group).resume(by="ann")
+
+
+def test_a_restart_hands_over_drains_and_comes_back(group: Group) -> None:
+    led, began = led_by(group), group.world.now
+    asked = operator(group).restart(led, by="ann")
+    assert group.run_until(lambda: ended(group, asked.id), 60) is not None
+    assert outcome(group, asked.id).state is OperationState.DONE
+    others_led = [at for name in group.names for at in group.noted(name, "leads", began)]
+    (drained,) = group.noted(led, "drain", began)
+    (stopped,) = group.noted(led, "stop", began)
+    assert min(others_led) + 1.0 <= drained < stopped, "clients had time to move"
+    assert not group.noted(led, "revive", began)
+    group.run(1)
+    entry = history(group).entries[-1]
+    assert (entry.by, entry.operation) == ("ann", asked.id)
+    assert group.whole
+
+
+def test_a_broker_that_was_given_up_is_brought_back_by_an_operators_restart(group: Group) -> None:
+    name = next(name for name in group.names if name != led_by(group))
+    its = group.agents[name].broker
+    its.broken = True
+    its.die()
+    group.run(400)
+    member = group.member(name)
+    assert member is not None
+    assert member.state == "stopped"
+    assert member.reasons[0] == "ended with exit code 1"
+    assert "given up after 10 restarts" in member.reasons[1]
+    its.broken = False
+    operation = operator(group).restart(name, by="ann")
+    assert group.run_until(lambda: ended(group, operation.id), 60) is not None
+    assert outcome(group, operation.id).state is OperationState.DONE
+    assert group.whole
+    assert not group.noted(name, "drain")
+
+
+def test_a_rolling_restart_takes_one_after_the_other_and_the_leader_last(group: Group) -> None:
+    led, began = led_by(group), group.world.now
+    asked = operator(group).rolling_restart(by="ann")
+    worst = 3
+
+    def watch() -> bool:
+        nonlocal worst
+        worst = min(worst, sum(agent.broker.well for agent in group.agents.values()))
+        return ended(group, asked.id)
+
+    assert group.run_until(watch, 120) is not None
+    assert outcome(group, asked.id).state is OperationState.DONE, outcome(group, asked.id)
+    assert worst == 2, "never below the majority"
+    stops = {name: group.noted(name, "stop", began) for name in group.names}
+    assert all(len(at) == 1 for at in stops.values())
+    assert max(stops, key=lambda name: stops[name]) == led
+    assert len(group.noted(led, "resigned", began)) == 1
+    assert sum(len(group.noted(name, "leads", began)) for name in group.names) == 1, "clients moved once"
+
+
+def test_a_broker_that_cannot_be_spared_is_left_alone(group: Group) -> None:
+    name, began = others(group)[0], group.world.now
+    asked = operator(group).restart(name, by="ann")
+    group.agents[name].broker.critical = "queue orders"
+    # The check is repeated by a real clock; here the job simply fails.
+    group.agents[name].broker.quorum_critical = _refuse  # type: ignore[method-assign]
+    assert group.run_until(lambda: ended(group, asked.id), 60) is not None
+    assert "queue orders" in (outcome(group, asked.id).outcome or "")
+    assert not group.noted(name, "stop", began)
+    assert group.run_until(lambda: group.whole, 5) is not None
+
+
+def _refuse() -> str | None:
+    from rabbitkeeper.agent.cluster.draining import DrainRefused
+
+    raise DrainRefused("queues would lose their majority without this broker: queue orders")
+
+
+def test_a_restart_that_is_cancelled_while_drained_opens_the_listeners_again(group: Group) -> None:
+    name, began = others(group)[0], group.world.now
+    group.agents[name].keeper.restart = lambda timeout: False  # type: ignore[method-assign]
+    asked = operator(group).restart(name, by="ann")
+    assert group.run_until(lambda: bool(group.noted(name, "drain", began)), 30) is not None
+    group.run(0.5)
+    operator(group).cancel(asked.id, by="bob")
+    assert group.run_until(lambda: bool(group.noted(name, "revive", began)), 10) is not None
+    assert group.run_until(lambda: group.whole, 10) is not None
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 999), st.sampled_from(["node1", "node2", "node3"]), st.floats(0.0, 20.0))
+def test_a_rolling_restart_survives_the_death_of_any_agent(seed: int, dies: str, after: float) -> None:
+    group = whole_group(seed % 7)
+    began = group.world.now
+    asked = operator(group).rolling_restart(by="ann")
+    group.run(after)
+    group.agents[dies].crash()
+    group.run(8.0)
+    group.agents[dies].start()
+    assert group.run_until(lambda: ended(group, asked.id), 400) is not None, outcome(group, asked.id)
+    assert outcome(group, asked.id).state is OperationState.DONE, outcome(group, asked.id)
+    assert group.run_until(lambda: group.whole, 30) is not None
+    for name in group.names:
+        assert len(group.noted(name, "stop", began)) == 1, f"{name} was restarted once"
+    assert BOOT > 0
+
+
+def test_a_pause_is_not_forgotten_when_the_lead_is_given_up(group: Group) -> None:
+    led, (other, _) = led_by(group), others(group)
+    operator(group).pause(by="ann")
+    group.run(1)
+    group.agents[led].broker.die()
+    group.run(5)
+    asked = operator(group).failover(by="ann", to=other)
+    assert group.run_until(lambda: ended(group, asked.id), 10) is not None
+    assert group.leader == other
+    group.run(20)
+    assert group.agents[led].broker.pid is None, "nothing is started in a pause"
+    operator(group).resume(by="ann")
+    assert group.run_until(lambda: group.whole, 30) is not None
+
+
+def test_a_better_member_gets_the_lead_back_once_and_not_from_an_operator(group: Group) -> None:
+    led = led_by(group)
+    config = {"failback": {"after": 20.0}}
+    for name in group.names:  # as its file says from this run on
+        tags = {"priority": 200 if name == led else 100}
+        agent = group.agents[name]
+        agent.config = agent.config.model_copy(update={"tags": TagsConfig.model_validate(tags)})
+        agent.crash()
+        agent.start()
+    group.run(15)  # until the sessions of the earlier runs have ended
+    assert group.run_until(lambda: group.whole, 60) is not None
+    store(group).session.set(group.paths.config, GroupConfig.model_validate(config).to_bytes(), 0)
+    group.run(1)
+    group.agents[led].broker.die()
+    group.run(1)
+    assert group.run_until(lambda: group.leader not in (led, None), 20) is not None
+    assert group.run_until(lambda: group.whole, 60) is not None
+    back = group.run_until(lambda: group.leader == led, 60)
+    assert back is not None
+    assert back > 15.0, "not before it has been running for a while"
+    group.run(2)
+    entry = history(group).entries[-1]
+    assert (entry.cause, entry.by) == ("failback", f"agent {led} (failback)")
+    other = others(group)[0]
+    asked = operator(group).switchover(by="ann", to=other)
+    assert group.run_until(lambda: ended(group, asked.id), 10) is not None
+    group.run(120)
+    assert group.leader == other

@@ -1,0 +1,92 @@
+"""What the znodes hold survives a round trip, keeps what it does not know, and is refused if foreign."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError
+from rabbitkeeper.coordinator.model.paths import GroupPaths, check_name
+from rabbitkeeper.coordinator.model.records import (
+    HISTORY_LIMIT,
+    History,
+    HistoryEntry,
+    LeaderRecord,
+    MemberRecord,
+    PauseRecord,
+)
+
+MEMBER = {
+    "v": 1,
+    "name": "node1",
+    "instance": "3f2a",
+    "node": "rabbit@host1",
+    "versions": {"agent": "0.1.0", "rabbitmq": "3.13.7"},
+    "amqp": "10.0.0.1:5672",
+    "state": "running",
+    "since": "2026-01-01T00:00:00.000Z",
+}
+
+
+def test_unknown_keys_are_kept_at_every_level() -> None:
+    text = json.dumps(MEMBER | {"later": [1], "tags": {"rack": 7}}).encode()
+    again = json.loads(MemberRecord.from_bytes("/m", text).to_bytes())
+    assert again["later"] == [1]
+    assert again["tags"]["rack"] == 7
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff\xfe", b"[]", b"null", b"not json", b"{}", json.dumps(MEMBER | {"v": 2}).encode()],
+    ids=["empty", "binary", "list", "null", "text", "nothing in it", "another version"],
+)
+def test_what_is_not_such_a_record_is_refused_with_its_path(data: bytes) -> None:
+    with pytest.raises(RecordError, match=r"^/rabbitkeeper/g/members/x does not hold a MemberRecord"):
+        MemberRecord.from_bytes("/rabbitkeeper/g/members/x", data)
+
+
+@pytest.mark.parametrize("address", ["host", "host:port", "a b:1", ":5672", "[::1:5672", "host:123456"])
+def test_an_address_must_have_host_and_port(address: str) -> None:
+    with pytest.raises(RecordError, match="amqp"):
+        MemberRecord.from_bytes("/m", json.dumps(MEMBER | {"amqp": address}).encode())
+
+
+def test_records_of_one_kind_are_not_another() -> None:
+    pause = PauseRecord(by="ann", since="2026-01-01T00:00:00Z").to_bytes()
+    with pytest.raises(RecordError):
+        LeaderRecord.from_bytes("/leader", pause)
+
+
+def entry(epoch: int) -> HistoryEntry:
+    return HistoryEntry(epoch=epoch, previous=None, to="a", node="rabbit@a", cause="", by="a", at="")
+
+
+@given(st.lists(st.integers(1, 3000), max_size=60))
+def test_the_history_is_ordered_and_has_each_epoch_once(epochs: list[int]) -> None:
+    history = History()
+    for epoch in epochs:
+        history = history.with_entry(entry(epoch))
+        assert history.with_entry(entry(epoch)) is history
+    assert [one.epoch for one in history.entries] == sorted(set(epochs))
+    assert History.from_bytes("/h", history.to_bytes()) == history
+
+
+def test_the_history_forgets_the_oldest() -> None:
+    history = History(entries=tuple(entry(epoch) for epoch in range(1, HISTORY_LIMIT + 1)))
+    longer = history.with_entry(entry(HISTORY_LIMIT + 1))
+    assert len(longer.entries) == HISTORY_LIMIT
+    assert longer.entries[0].epoch == 2
+    assert len(longer.to_bytes()) < 512 * 1024
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "-a", "a-", ".", "..", "é", "a" * 64, None, 7, "a b", "a\n"])
+def test_bad_names_are_refused(name: object) -> None:
+    with pytest.raises(InvalidName, match="use 1 to 63 letters"):
+        check_name("member", name)
+
+
+@given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", fullmatch=True))
+def test_good_names_make_paths_of_one_step(name: str) -> None:
+    paths = GroupPaths(name)
+    assert paths.member(name).split("/") == ["", "rabbitkeeper", name, "members", name]
