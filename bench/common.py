@@ -15,7 +15,7 @@ from typing import Any
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import OperationState
-from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.zookeeper.session import Session
 
@@ -125,13 +125,13 @@ def run(peer: str, function: str, where: Where, timeout: float = 300.0, **argume
     return Result(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def operate(local: Local, ask: Callable[[Operator], Submitted], patience: float = 300.0) -> float:
+def operate(local: Local, ask: Callable[[OperationService], Submitted], patience: float = 300.0) -> float:
     """Ask for an operation and wait until it is done; how many seconds it took."""
     started = time.monotonic()
     session = Session(local.zookeeper_hosts, name="bench")
     session.start(10)
     try:
-        operator = Operator(Store(session, local.group))
+        operator = OperationService(Store(session, local.group))
         asked = ask(operator)
         while time.monotonic() < started + patience:
             session.renew()

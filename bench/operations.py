@@ -22,7 +22,7 @@ from common import operate
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 
 WINDOW = 3.0  # seconds looked at around a switchover, and in quiet
 SETTLE = 2.0  # seconds between rounds
@@ -49,7 +49,7 @@ class Bench:
         self._load = load
         self._observer = observer
 
-    def round(self, kind: str, ask: Callable[[Operator], Submitted]) -> Round:
+    def round(self, kind: str, ask: Callable[[OperationService], Submitted]) -> Round:
         """Have one operation done and see what it costs.
 
         Args:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rabbitkeeper.agent.config.agent import OPERATION_TIMEOUT, WATCHDOG_MARGIN
 from rabbitkeeper.agent.model.state import AgentState
-from rabbitkeeper.coordinator.model.render import shown, shown_members
+from rabbitkeeper.coordinator.model.render import render_members, render_record
 from rabbitkeeper.coordinator.model.view import GroupView
 
 STALLED = OPERATION_TIMEOUT + WATCHDOG_MARGIN  # seconds that a healthy loop may need to come round
@@ -126,15 +126,15 @@ def group(state: AgentState | None, now: float, silent: float) -> Answer:
 def _seen(view: GroupView) -> dict[str, Any]:
     lead = view.leader
     return {
-        "leader": None if lead is None else shown(lead.record),
+        "leader": None if lead is None else render_record(lead.record),
         "leader_unreadable": view.leader_unreadable,
         "epoch": None if lead is None else lead.epoch,
-        "members": shown_members(view),
-        "cluster": None if view.cluster is None else shown(view.cluster.record),
+        "members": render_members(view),
+        "cluster": None if view.cluster is None else render_record(view.cluster.record),
         "config": None if view.config is None else view.config.record.settings,
-        "pause": None if view.pause is None else shown(view.pause),
-        "switchover": None if view.switchover is None else shown(view.switchover.record),
-        "maintenance": None if view.maintenance is None else shown(view.maintenance.record),
+        "pause": None if view.pause is None else render_record(view.pause),
+        "switchover": None if view.switchover is None else render_record(view.switchover.record),
+        "maintenance": None if view.maintenance is None else render_record(view.maintenance.record),
         "last_change": None
         if view.last_change is None
         else view.last_change.model_dump(mode="json", by_alias=True),

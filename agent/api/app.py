@@ -25,7 +25,7 @@ from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.coordinator.model.records import OperationEntry
 from rabbitkeeper.coordinator.operations.log import read_operations
-from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent.api")
@@ -168,7 +168,9 @@ def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsL
             authorize(request, sources.token)
             asked = requests.parse(kind, await read_body(request))
             whose = Asked(by=_sender(request), member=request.path_params.get("name", sources.member))
-            submitted = await desk.ask(lambda store: ask(Operator(store), asked, whose), WRITE_TIMEOUT)
+            submitted = await desk.ask(
+                lambda store: ask(OperationService(store), asked, whose), WRITE_TIMEOUT
+            )
             log.forget()
             return _accepted(submitted, dry_run=asked.dry_run)
 
@@ -203,7 +205,7 @@ def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsL
         if asked.dry_run:
             raise Refusal(422, "dry_run is not known here: a cancellation cannot be tried")
         entry = await desk.ask(
-            lambda store: Operator(store).cancel(operation, by=by, reason=asked.reason), WRITE_TIMEOUT
+            lambda store: OperationService(store).cancel(operation, by=by, reason=asked.reason), WRITE_TIMEOUT
         )
         log.forget()
         return JSONResponse(_entry(entry))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rabbitkeeper.agent.api.refusal import Refusal
 from rabbitkeeper.agent.config.file import sentence
-from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 
 RequestT = TypeVar("RequestT", bound="OperationRequest")
 
@@ -53,7 +53,7 @@ class Asked:
 
 
 # What a request asks the operator for.
-Ask = Callable[[Operator, RequestT, Asked], Submitted]
+Ask = Callable[[OperationService, RequestT, Asked], Submitted]
 
 
 def parse(kind: type[RequestT], body: bytes) -> RequestT:
@@ -73,7 +73,7 @@ def parse(kind: type[RequestT], body: bytes) -> RequestT:
     raise Refusal(422, "; ".join(sentence(kind, problem) for problem in problems))
 
 
-def switchover(operator: Operator, request: SwitchoverRequest, asked: Asked) -> Submitted:
+def switchover(operator: OperationService, request: SwitchoverRequest, asked: Asked) -> Submitted:
     return operator.switchover(
         by=request.by or asked.by,
         to=request.to,
@@ -83,21 +83,21 @@ def switchover(operator: Operator, request: SwitchoverRequest, asked: Asked) -> 
     )
 
 
-def failover(operator: Operator, request: FailoverRequest, asked: Asked) -> Submitted:
+def failover(operator: OperationService, request: FailoverRequest, asked: Asked) -> Submitted:
     return operator.failover(
         by=request.by or asked.by, to=request.to, reason=request.reason, dry_run=request.dry_run
     )
 
 
-def pause(operator: Operator, request: OperationRequest, asked: Asked) -> Submitted:
+def pause(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
     return operator.pause(by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run)
 
 
-def resume(operator: Operator, request: OperationRequest, asked: Asked) -> Submitted:
+def resume(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
     return operator.resume(by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run)
 
 
-def restart(operator: Operator, request: RestartRequest, asked: Asked) -> Submitted:
+def restart(operator: OperationService, request: RestartRequest, asked: Asked) -> Submitted:
     return operator.restart(
         request.member or asked.member,
         by=request.by or asked.by,
@@ -107,13 +107,13 @@ def restart(operator: Operator, request: RestartRequest, asked: Asked) -> Submit
     )
 
 
-def rolling_restart(operator: Operator, request: RollingRestartRequest, asked: Asked) -> Submitted:
+def rolling_restart(operator: OperationService, request: RollingRestartRequest, asked: Asked) -> Submitted:
     return operator.rolling_restart(
         by=request.by or asked.by, reason=request.reason, force=request.force, dry_run=request.dry_run
     )
 
 
-def remove(operator: Operator, request: OperationRequest, asked: Asked) -> Submitted:
+def remove(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
     return operator.remove(
         asked.member, by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run
     )

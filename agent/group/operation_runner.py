@@ -1,6 +1,6 @@
 """Carries out what operators have asked for, as far as it is this agent's to do.
 
-What is to be done is decided in the coordinator (``handover.py``, ``maintenance.py``), purely and from what
+What is to be done is decided in the coordinator (``switchover.py``, ``maintenance.py``), purely and from what
 stands in ZooKeeper; here it is done, one job at a time beside the loop, each ending in a compare-and-set. An
 agent that dies in between begins again where the record stands.
 """
@@ -18,12 +18,12 @@ from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RabbitKeepe
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
 from rabbitkeeper.coordinator.model.view import GroupView, MaintenanceView, SwitchoverView
 from rabbitkeeper.coordinator.operations.log import advance_maintenance, end_maintenance, end_switchover
-from rabbitkeeper.coordinator.operations.service import Operator
+from rabbitkeeper.coordinator.operations.service import OperationService
 from rabbitkeeper.coordinator.policy.election import MemberState
 from rabbitkeeper.coordinator.policy.failback import reason_to_ask
 from rabbitkeeper.coordinator.policy.maintenance import Do, Todo, Worker, next_step
 from rabbitkeeper.coordinator.policy.ranking import rank
-from rabbitkeeper.coordinator.policy.switchover import Handover, handover
+from rabbitkeeper.coordinator.policy.switchover import SwitchoverPlan, plan_switchover
 from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -120,7 +120,7 @@ class Operations:
             return
         if leads or (view.leader is None and any(name != self._name for name in rank(view))):
             self._led_at = now
-        self._end_move(view, handover(view, me.wall, me.waited(now)), leads=leads)
+        self._end_move(view, plan_switchover(view, me.wall, me.waited(now)), leads=leads)
         if failback is not None:
             self._ask_back(now, view, me, failback)
         pending = view.maintenance
@@ -133,7 +133,7 @@ class Operations:
 
     # -- moves of the lead
 
-    def _end_move(self, view: GroupView, move: Handover | None, *, leads: bool) -> None:
+    def _end_move(self, view: GroupView, move: SwitchoverPlan | None, *, leads: bool) -> None:
         """Tell the log how a move has ended: the leader does, or whoever is there while nobody leads."""
         pending = view.switchover
         if move is None or move.ended is None or pending is None:
@@ -157,7 +157,7 @@ class Operations:
             self._ask_at = now + max(after, FAILBACK_PAUSE)
 
     def _asked_back(self, reason: str) -> None:
-        asked = Operator(self._store()).failback(self._name, reason=reason)
+        asked = OperationService(self._store()).failback(self._name, reason=reason)
         LOG.info("failback %s: %s: %s", asked.id, asked.sentence, reason)
 
     # -- maintenance

@@ -12,7 +12,7 @@ from rabbitkeeper.agent.model.observation import ConnectionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import HistoryEntry, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
-from rabbitkeeper.coordinator.policy.election import MAY_LEAD, Action, Decision
+from rabbitkeeper.coordinator.policy.election import Action, Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,7 @@ class AgentState:
     @property
     def owns_lead(self) -> bool:
         """Whether the ``leader`` znode was ours when the group was last read."""
-        leader = None if self.view is None else self.view.leader
-        return leader is not None and self.session.id != 0 and leader.owner == self.session.id
+        return self.view is not None and self.view.leads(self.session.id)
 
     @property
     def epoch(self) -> int | None:
@@ -90,7 +89,7 @@ class AgentState:
     @property
     def serves(self) -> bool:
         """Whether its broker is as good as a leader's must be: running, or ill in a way in which all are."""
-        return self.verdict.status in MAY_LEAD
+        return self.verdict.status.serves
 
     @property
     def may_serve_beside(self) -> bool:

@@ -14,11 +14,10 @@ from rich.table import Table
 from rabbitkeeper.coordinator.cli.output import clock, show, table
 from rabbitkeeper.coordinator.cli.root import Target
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
-from rabbitkeeper.coordinator.operations.service import Operator, Submitted
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.zookeeper.session import Session
 
-ENDED = frozenset({OperationState.DONE, OperationState.FAILED})
 _LOOK_AGAIN = 1.0  # seconds, should a watch be missed
 
 
@@ -68,7 +67,7 @@ def asks(wait: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
-def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]) -> None:
+def ask(target: Target, asking: Asking, request: Callable[[OperationService], Submitted]) -> None:
     """Ask, show what was accepted, wait, show the outcome.
 
     Exits with 1 if it failed, or has not ended when the time to wait is over.
@@ -77,7 +76,7 @@ def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]
         request: asks the operator for it.
     """
     with target.session() as (session, group):
-        operator = Operator(Store(session, group))
+        operator = OperationService(Store(session, group))
         submitted = request(operator)
         entry = submitted.entry
         for warning in submitted.warnings:
@@ -86,12 +85,12 @@ def ask(target: Target, asking: Asking, request: Callable[[Operator], Submitted]
             show_outcome(target.output, entry, f"would be done: {submitted.sentence}", dry_run=True)
             return
         appointed = entry.at is not None
-        if asking.wait and entry.state not in ENDED and not appointed:
+        if asking.wait and not entry.state.final and not appointed:
             if target.output == "table":
                 click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
             entry = _await_outcome(session, operator, entry, asking.wait)
         show_outcome(target.output, entry, submitted.sentence)
-    waited_in_vain = bool(asking.wait) and not appointed and entry.state not in ENDED
+    waited_in_vain = bool(asking.wait) and not appointed and not entry.state.final
     if waited_in_vain:
         click.echo(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)
     if waited_in_vain or entry.state is OperationState.FAILED:
@@ -108,7 +107,7 @@ def show_outcome(output: str, entry: OperationEntry, sentence: str, *, dry_run: 
         return
     if dry_run:
         click.echo(f"{entry.kind}, {sentence}")
-    elif entry.state in ENDED:
+    elif entry.state.final:
         click.echo(f"{entry.kind} {entry.id} {entry.state}: {entry.outcome or sentence}")
     else:
         click.echo(
@@ -135,15 +134,15 @@ def operations_table(group: str, entries: list[OperationEntry]) -> Table:
 
 
 def _await_outcome(
-    session: Session, operator: Operator, entry: OperationEntry, timeout: float
+    session: Session, operator: OperationService, entry: OperationEntry, timeout: float
 ) -> OperationEntry:
     deadline = time.monotonic() + timeout
-    while entry.state not in ENDED and time.monotonic() < deadline:
+    while not entry.state.final and time.monotonic() < deadline:
         session.renew()
         seen = session.events
         session.stat(operator.log_path, watch=True)
         entry = operator.outcome(entry.id) or entry
-        if entry.state not in ENDED:
+        if not entry.state.final:
             session.await_event(seen, min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
     return entry
 

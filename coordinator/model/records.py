@@ -32,6 +32,24 @@ class MemberStatus(StrEnum):
     STOPPED = "stopped"  # not running, and not about to be
     UNREACHABLE = "unreachable"  # the agent cannot connect to it
 
+    @property
+    def serves(self) -> bool:
+        """Whether clients may use the broker and its replicas count for the majority: it runs, or is ill in a
+        way in which others are as well (an alarm blocks publishers on every node; without a majority nobody
+        else has one, as a rule). A leader that serves keeps the lead."""
+        return self in (MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY)
+
+    @property
+    def may_lead(self) -> bool:
+        """Whether the member may *take* the lead: only one that runs. Its tags are another question."""
+        return self is MemberStatus.RUNNING
+
+    @property
+    def down(self) -> bool:
+        """Whether the broker takes nothing, through a failure: clients leave it, and others say that it is
+        down. One that boots or drains is not down."""
+        return self in (MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE)
+
 
 def utcnow() -> str:
     """Now, for people: ISO 8601 in UTC to the millisecond."""
@@ -196,6 +214,11 @@ class OperationState(StrEnum):
     DONE = "done"
     FAILED = "failed"
 
+    @property
+    def final(self) -> bool:
+        """Whether the operation has ended, so that its state does not change any more."""
+        return self in (OperationState.DONE, OperationState.FAILED)
+
 
 class SwitchoverRecord(ZnodeRecord):
     """``switchover``: the one move of the lead that is asked for and has not ended yet."""
@@ -252,12 +275,12 @@ class OperationEntry(Record):
     outcome: str | None = None  # a sentence
 
 
-class Operations(ZnodeRecord):
+class OperationLog(ZnodeRecord):
     """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
 
     entries: tuple[OperationEntry, ...] = ()
 
-    def with_entry(self, entry: OperationEntry) -> "Operations":
+    def with_entry(self, entry: OperationEntry) -> "OperationLog":
         """A log with ``entry`` in it, in the place of an older state of the same operation."""
         if any(known.id == entry.id for known in self.entries):
             entries = tuple(entry if known.id == entry.id else known for known in self.entries)

@@ -6,18 +6,14 @@ from rabbitkeeper.coordinator.model.records import ZnodeRecord
 from rabbitkeeper.coordinator.model.view import GroupView
 
 
-def shown(record: ZnodeRecord) -> dict[str, Any]:
+def render_record(record: ZnodeRecord) -> dict[str, Any]:
     """A record by the names that it has in its znode, without the format's version."""
     return record.model_dump(mode="json", by_alias=True, exclude={"v"})
 
 
-def shown_members(view: GroupView) -> list[dict[str, Any]]:
+def render_members(view: GroupView) -> list[dict[str, Any]]:
     """The members by name, each with whether it leads."""
-    leader = view.leader
     return [
-        {
-            **shown(member.record),
-            "leader": leader is not None and leader.owner == member.owner,
-        }
+        {**render_record(member.record), "leader": view.leads(member.owner)}
         for _, member in sorted(view.members.items())
     ]

@@ -86,3 +86,11 @@ class GroupView:
     maintenance: MaintenanceView | None = None
     last_change: HistoryEntry | None = None
     problems: tuple[str, ...] = ()  # znodes that could not be understood, a sentence each
+
+    def leads(self, session: int) -> bool:
+        """Whether the lead was held by this ZooKeeper session when the group was read.
+
+        Args:
+            session: its id: one's own, or the owner of a member; 0, for no session, never leads.
+        """
+        return self.leader is not None and session != 0 and self.leader.owner == session

@@ -12,7 +12,7 @@ from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RecordError
 from rabbitkeeper.coordinator.model.records import (
     MaintenanceRecord,
     OperationEntry,
-    Operations,
+    OperationLog,
     OperationState,
     SwitchoverRecord,
     utcnow,
@@ -32,7 +32,7 @@ def read_operations(store: Store) -> tuple[OperationEntry, ...]:
     """
     path = store.paths.operations
     znode = store.session.read([path])[path]
-    return () if znode is None else Operations.from_bytes(path, znode.data).entries
+    return () if znode is None else OperationLog.from_bytes(path, znode.data).entries
 
 
 def commit(store: Store, entry: OperationEntry, changes: Sequence[Operation], timeout: float = 2.0) -> None:
@@ -52,7 +52,7 @@ def commit(store: Store, entry: OperationEntry, changes: Sequence[Operation], ti
     path, deadline = store.paths.operations, time.monotonic() + timeout
     while True:
         znode = store.session.read([path])[path]
-        log = Operations() if znode is None else Operations.from_bytes(path, znode.data)
+        log = OperationLog() if znode is None else OperationLog.from_bytes(path, znode.data)
         data = log.with_entry(entry).to_bytes()
         write: Operation = Create(path, data) if znode is None else Set(path, data, znode.version)
         try:
@@ -126,6 +126,6 @@ def entry_of(
         by=record.by,
         reason=record.reason,
         requested=record.requested,
-        ended=utcnow() if state in (OperationState.DONE, OperationState.FAILED) else None,
+        ended=utcnow() if state.final else None,
         outcome=outcome,
     )

@@ -58,7 +58,7 @@ class Submitted:
         return self.entry.kind
 
 
-class Operator:
+class OperationService:
     """Asks one group. Belongs to one thread, like its store.
 
     Args:

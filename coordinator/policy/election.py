@@ -14,7 +14,7 @@ After ZooKeeper was away, the member that led before keeps the lead if it is wel
 who have just come back themselves wait up to ``settle`` seconds for it to be there again. An outage of
 ZooKeeper is no reason to move the clients of a broker that works.
 
-An operator can have the lead moved: ``handover.py`` says what is asked for, and here it is weighed with the
+An operator can have the lead moved: ``switchover.py`` says what is asked for, and here it is weighed with the
 rest. Site and priority rank candidates; a lead that is well moves back to a better one only when
 ``failback`` is configured, and then through the same kind of request.
 """
@@ -25,11 +25,7 @@ from enum import StrEnum
 from rabbitkeeper.coordinator.model.records import MemberStatus, SwitchoverRecord, Tags
 from rabbitkeeper.coordinator.model.view import GroupView, LeaderView
 from rabbitkeeper.coordinator.policy.ranking import rank
-from rabbitkeeper.coordinator.policy.switchover import PATIENCE, Handover, handover
-
-MAY_LEAD = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
-"""In these states a leader stays: an alarm blocks publishers on every node, and without a majority nobody
-else could lead either, as a rule. Only ``running`` may *take* the lead."""
+from rabbitkeeper.coordinator.policy.switchover import PATIENCE, SwitchoverPlan, plan_switchover
 
 FORCED = "failover"  # the cause of a lead that an operator gave, to a member tagged no_failover maybe
 
@@ -140,9 +136,8 @@ def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> D
         what = "there is no connection to ZooKeeper"
     else:
         what = f"there has been no connection to ZooKeeper for {now - since:.1f} s"
-    leader = None if view is None else view.leader
-    if leader is not None and leader.owner == me.session:
-        return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {leader.epoch})")
+    if view is not None and view.leader is not None and view.leads(me.session):
+        return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {view.leader.epoch})")
     return Decision(Action.WAIT, what)
 
 
@@ -150,7 +145,7 @@ def _with_leader(
     view: GroupView, leader: LeaderView, me: MemberState, now: float, timing: ElectionTiming
 ) -> Decision:
     name, epoch = leader.record.name, leader.epoch
-    if leader.owner != me.session:
+    if not view.leads(me.session):
         if name == me.name:
             return Decision(
                 Action.FOLLOW,
@@ -158,7 +153,7 @@ def _with_leader(
                 "it goes when that session ends",
             )
         return Decision(Action.FOLLOW, f"{name} leads (epoch {epoch})")
-    move = handover(view, me.wall)
+    move = plan_switchover(view, me.wall)
     if move is not None and move.candidate is not None:
         return Decision(
             Action.RESIGN,
@@ -167,7 +162,7 @@ def _with_leader(
             operation=move.record,
         )
     why = f": {'; '.join(me.reasons)}" if me.reasons else ""
-    fit = me.status in MAY_LEAD and (not me.tags.no_failover or leader.record.cause == FORCED)
+    fit = me.status.serves and (not me.tags.no_failover or leader.record.cause == FORCED)
     if fit and me.status is MemberStatus.RUNNING:
         return Decision(Action.LEAD, f"leads (epoch {epoch})")
     if fit and me.status is MemberStatus.ALARMED:
@@ -180,7 +175,7 @@ def _with_leader(
         return _in_minority(view, epoch, me, now, timing)
     if view.pause is not None:
         return Decision(Action.HOLD, f"is {me.status} but keeps the lead: {_paused(view)}{why}")
-    if me.status in MAY_LEAD:
+    if me.status.serves:
         return Decision(Action.RESIGN, "gives up the lead: it is tagged no_failover", cause="no_failover")
     return Decision(
         Action.RESIGN, f"gives up the lead: the broker is {me.status}{why}", cause=_CAUSES[me.status]
@@ -216,14 +211,14 @@ def _in_minority(
 
 
 def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming) -> Decision:
-    move = handover(view, me.wall, me.waited(now))
+    move = plan_switchover(view, me.wall, me.waited(now))
     candidate = None if move is None else move.candidate
     forced = move is not None and move.forced and candidate == me.name
     if view.pause is not None and not forced:
         return Decision(Action.WAIT, f"the lead is vacant, and {_paused(view)}")
     if me.tags.no_failover and not forced:
         return Decision(Action.WAIT, "the lead is vacant, and this member is tagged no_failover")
-    if me.status is not MemberStatus.RUNNING:
+    if not me.status.may_lead:
         why = f": {'; '.join(me.reasons)}" if me.reasons else ""
         return Decision(Action.WAIT, f"the lead is vacant, and this broker is {me.status}{why}")
     if not me.registered or me.name not in view.members:
@@ -247,7 +242,7 @@ def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming
 
 
 def _vacant_for(
-    move: Handover, candidate: str, view: GroupView, me: MemberState, now: float, timing: ElectionTiming
+    move: SwitchoverPlan, candidate: str, view: GroupView, me: MemberState, now: float, timing: ElectionTiming
 ) -> Decision:
     """The lead is vacant for a candidate; the others wait for a while, and who gave it up waits longest."""
     turn = now if me.vacant_since is None else me.vacant_since

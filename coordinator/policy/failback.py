@@ -10,7 +10,7 @@ operator would, and only when
 - no operator has put the lead where it is: what he has asked for stays until the lead moves otherwise.
 """
 
-from rabbitkeeper.coordinator.model.records import MemberStatus, OperationKind
+from rabbitkeeper.coordinator.model.records import OperationKind
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.ranking import OwnState, merit, preferred_site, rank
 
@@ -26,12 +26,12 @@ def reason_to_ask(view: GroupView, me: OwnState, running_for: float, after: floa
         running_for: seconds for which its broker has been running without a break.
         after: seconds that it must have been.
     """
-    if me.status is not MemberStatus.RUNNING or me.tags.no_failover or running_for < after:
+    if not me.status.may_lead or me.tags.no_failover or running_for < after:
         return None
     if view.pause is not None or view.switchover is not None or view.maintenance is not None:
         return None
     leader = None if view.leader is None else view.members.get(view.leader.record.name)
-    if leader is None or view.leader is None or leader.owner != view.leader.owner:
+    if leader is None or view.leader is None or not view.leads(leader.owner):
         return None
     name = leader.record.name
     if name == me.name or view.leader.record.cause in AN_OPERATORS:

@@ -25,9 +25,6 @@ BEGIN_PATIENCE = 120.0  # seconds to wait until it is safe to begin with the nex
 DRAIN_PATIENCE = 180.0  # seconds that a member may take to drain
 RESTART_PATIENCE = 300.0  # seconds that its broker may take to end and to run again
 
-SERVING = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
-"""States in which a broker counts for the majority: its replicas are there."""
-
 
 class Do(StrEnum):
     """What an agent is to do about it now."""
@@ -106,7 +103,7 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_others: bool) -> 
     nodes = {} if view.cluster is None else view.cluster.record.nodes
     others = sorted({node.member for node in nodes.values()} - {name})
     there = [other for other in others if other in view.members]
-    serving = [other for other in there if view.members[other].record.state in SERVING]
+    serving = [other for other in there if view.members[other].record.state.serves]
     majority = len(nodes) // 2 + 1
     if force:
         return None

@@ -34,7 +34,7 @@ def rank(view: GroupView, me: OwnState | None = None) -> tuple[str, ...]:
         status, tags = member.record.state, member.record.tags
         if me is not None and name == me.name:
             status, tags = me.status, me.tags
-        if status is MemberStatus.RUNNING and not tags.no_failover:
+        if status.may_lead and not tags.no_failover:
             candidates.append((name != last, *merit(tags, preferred_site(view)), name))
     return tuple(name for *_, name in sorted(candidates))
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rabbitkeeper.coordinator.model.records import (
-    MemberStatus,
     OperationKind,
     OperationState,
     SwitchoverRecord,
@@ -26,7 +25,7 @@ EXPIRES = 30.0  # seconds after which a move into a vacant lead is given up, and
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
+class SwitchoverPlan:
     """What is to become of the pending request. Of ``candidate`` and ``ended`` one is set when it is due."""
 
     record: SwitchoverRecord
@@ -45,7 +44,7 @@ class Handover:
         return f"{self.record.kind} {self.record.id} by {self.record.by}{reason}"
 
 
-def handover(view: GroupView, wall: float, waited: float = 0.0) -> Handover | None:
+def plan_switchover(view: GroupView, wall: float, waited: float = 0.0) -> SwitchoverPlan | None:
     """Say what the pending request asks for.
 
     Args:
@@ -61,21 +60,23 @@ def handover(view: GroupView, wall: float, waited: float = 0.0) -> Handover | No
     record = view.switchover.record
     due = record.at is None or wall >= _moment(record.at)
     if view.leader is not None and view.leader.epoch != record.epoch:
-        return Handover(record, ended=_moved(record, view.leader, due=due))
+        return SwitchoverPlan(record, ended=_moved(record, view.leader, due=due))
     if not due:
-        return Handover(record)
+        return SwitchoverPlan(record)
     if view.pause is not None and record.kind is not OperationKind.FAILOVER:
-        return Handover(record, ended=(OperationState.FAILED, f"the group is paused by {view.pause.by}"))
+        return SwitchoverPlan(
+            record, ended=(OperationState.FAILED, f"the group is paused by {view.pause.by}")
+        )
     if view.leader is None and waited >= EXPIRES:
         who = record.to or "any other member"
-        return Handover(
+        return SwitchoverPlan(
             record,
             ended=(OperationState.FAILED, f"{who} could not take the vacant lead within {EXPIRES:g} s"),
         )
     candidate, why_not = _candidate(view, record)
     if candidate is None:
-        return Handover(record, ended=(OperationState.FAILED, why_not))
-    return Handover(record, candidate)
+        return SwitchoverPlan(record, ended=(OperationState.FAILED, why_not))
+    return SwitchoverPlan(record, candidate)
 
 
 def why_unfit(view: GroupView, name: str, *, forced: bool) -> str | None:
@@ -89,7 +90,7 @@ def why_unfit(view: GroupView, name: str, *, forced: bool) -> str | None:
         there = ", ".join(sorted(view.members)) or "none"
         return f"{name} is not registered; the members there are: {there}"
     record = member.record
-    if record.state is not MemberStatus.RUNNING:
+    if not record.state.may_lead:
         why = f" ({'; '.join(record.reasons)})" if record.reasons else ""
         return f"{name} is {record.state}{why}; only a running member can take the lead"
     if record.tags.no_failover and not forced:

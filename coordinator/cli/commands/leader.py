@@ -7,7 +7,7 @@ from rich.table import Table
 
 from rabbitkeeper.coordinator.cli.output import age, clock, show
 from rabbitkeeper.coordinator.cli.root import Target
-from rabbitkeeper.coordinator.model.render import shown
+from rabbitkeeper.coordinator.model.render import render_record
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
 
@@ -32,4 +32,4 @@ def command(target: Target) -> None:
         ("cause", record.cause),
     ):
         table.add_row(key, value)
-    show(target.output, {**shown(record), "epoch": epoch}, table)
+    show(target.output, {**render_record(record), "epoch": epoch}, table)

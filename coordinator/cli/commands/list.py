@@ -7,7 +7,7 @@ from rich.text import Text
 from rabbitkeeper.coordinator.cli.output import age, clock, show, table
 from rabbitkeeper.coordinator.cli.root import Target
 from rabbitkeeper.coordinator.model.records import MemberStatus
-from rabbitkeeper.coordinator.model.render import shown, shown_members
+from rabbitkeeper.coordinator.model.render import render_members, render_record
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
@@ -38,9 +38,9 @@ def content(group: str, view: GroupView) -> dict[str, object]:
         "leader": None if leader is None else leader.record.name,
         "epoch": None if leader is None else leader.epoch,
         "paused": view.pause is not None,
-        "switchover": None if view.switchover is None else shown(view.switchover.record),
-        "maintenance": None if view.maintenance is None else shown(view.maintenance.record),
-        "members": shown_members(view),
+        "switchover": None if view.switchover is None else render_record(view.switchover.record),
+        "maintenance": None if view.maintenance is None else render_record(view.maintenance.record),
+        "members": render_members(view),
         "problems": [*view.problems],
     }
 
@@ -54,7 +54,7 @@ def members_table(group: str, view: GroupView) -> Table:
     for name in sorted(view.members):
         member = view.members[name]
         record = member.record
-        leads = leader is not None and leader.owner == member.owner
+        leads = view.leads(member.owner)
         role = Text("leader", style="bold") if leads else "no failover" if record.tags.no_failover else ""
         made.add_row(
             name,

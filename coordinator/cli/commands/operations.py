@@ -7,7 +7,7 @@ import click
 from rabbitkeeper.coordinator.cli.options import Asking, asks, operations_table, show_outcome
 from rabbitkeeper.coordinator.cli.output import show
 from rabbitkeeper.coordinator.cli.root import Target
-from rabbitkeeper.coordinator.operations.service import Operator
+from rabbitkeeper.coordinator.operations.service import OperationService
 from rabbitkeeper.coordinator.store.reader import unknown_group
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -26,7 +26,7 @@ def command(context: click.Context, last: int) -> None:
         store = Store(session, group)
         if session.stat(store.paths.root) is None:
             raise unknown_group(session, group)
-        entries = list(Operator(store).operations()[-last:])
+        entries = list(OperationService(store).operations()[-last:])
     notes = [] if entries else ["Nothing has been asked for yet."]
     content = [entry.model_dump(mode="json") for entry in entries]
     show(target.output, content, operations_table(group, entries), notes)
@@ -38,7 +38,7 @@ def command(context: click.Context, last: int) -> None:
 def show_one(target: Target, operation: str) -> None:
     """Show what has become of OPERATION; exit status 1 if it failed or is not known."""
     with target.session() as (session, group):
-        entry = Operator(Store(session, group)).outcome(operation)
+        entry = OperationService(Store(session, group)).outcome(operation)
     if entry is None:
         click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
@@ -54,7 +54,7 @@ def show_one(target: Target, operation: str) -> None:
 def cancel(target: Target, operation: str, asking: Asking) -> None:
     """End OPERATION, which is pending or under way; what it has done already stays."""
     with target.session() as (session, group):
-        operator = Operator(Store(session, group))
+        operator = OperationService(Store(session, group))
         if asking.dry_run:
             entry = operator.outcome(operation)
         else:

@@ -384,7 +384,7 @@ def test_reasons_do_not_grow_with_time(
     assert first.status is not second.status or first.reasons == second.reasons
 
 
-def test_well_is_what_may_lead() -> None:
-    from rabbitkeeper.coordinator.policy.election import MAY_LEAD
+def test_well_is_what_serves() -> None:
+    from rabbitkeeper.coordinator.model.records import MemberStatus
 
-    assert WELL == MAY_LEAD
+    assert {state for state in MemberStatus if state.serves} == WELL

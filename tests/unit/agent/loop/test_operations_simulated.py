@@ -16,7 +16,7 @@ from rabbitkeeper.coordinator.model.records import (
     OperationEntry,
     OperationState,
 )
-from rabbitkeeper.coordinator.operations.service import OperationRefused, Operator
+from rabbitkeeper.coordinator.operations.service import OperationRefused, OperationService
 from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.zookeeper.session import Session
 
@@ -43,8 +43,8 @@ def store(group: Group) -> Store:
     return Store(cast("Session", through.session), GROUP)
 
 
-def operator(group: Group) -> Operator:
-    return Operator(store(group), wall=lambda: group.world.now)
+def operator(group: Group) -> OperationService:
+    return OperationService(store(group), wall=lambda: group.world.now)
 
 
 def outcome(group: Group, operation: str) -> OperationEntry:

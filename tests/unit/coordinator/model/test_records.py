@@ -14,6 +14,7 @@ from rabbitkeeper.coordinator.model.records import (
     HistoryEntry,
     LeaderRecord,
     MemberRecord,
+    MemberStatus,
     PauseRecord,
 )
 
@@ -27,6 +28,25 @@ MEMBER = {
     "state": "running",
     "since": "2026-01-01T00:00:00.000Z",
 }
+
+
+@pytest.mark.parametrize(
+    ("status", "serves", "may_lead", "down"),
+    [
+        (MemberStatus.STARTING, False, False, False),
+        (MemberStatus.RUNNING, True, True, False),
+        (MemberStatus.ALARMED, True, False, False),
+        (MemberStatus.MINORITY, True, False, False),
+        (MemberStatus.HUNG, False, False, True),
+        (MemberStatus.DRAINING, False, False, False),
+        (MemberStatus.STOPPED, False, False, True),
+        (MemberStatus.UNREACHABLE, False, False, True),
+    ],
+)
+def test_what_a_status_means_for_clients_and_for_the_lead(
+    status: MemberStatus, serves: bool, may_lead: bool, down: bool
+) -> None:
+    assert (status.serves, status.may_lead, status.down) == (serves, may_lead, down)
 
 
 def test_unknown_keys_are_kept_at_every_level() -> None:

@@ -18,7 +18,6 @@ from rabbitkeeper.coordinator.model.records import (
 )
 from rabbitkeeper.coordinator.model.view import GroupView, LeaderView, MemberView
 from rabbitkeeper.coordinator.policy.election import (
-    MAY_LEAD,
     Action,
     Decision,
     ElectionTiming,
@@ -148,7 +147,7 @@ def test_a_lead_in_our_session_is_ours_even_if_we_do_not_remember_taking_it() ->
 def test_a_leader_resigns_when_its_broker_cannot_lead(state: MemberStatus) -> None:
     me = replace(ME, status=state, reasons=("the canary was not confirmed within 2 s",))
     decision = act(view(A, leader=leader("a", MINE)), me)
-    assert decision.action is (Action.LEAD if state in MAY_LEAD else Action.RESIGN)
+    assert decision.action is (Action.LEAD if state.serves else Action.RESIGN)
     assert (decision.cause is not None) == (decision.action is Action.RESIGN)
     if state is not RUNNING:
         assert "the canary was not confirmed" in decision.reason

@@ -15,7 +15,7 @@ from rabbitkeeper.coordinator.model.records import (
 )
 from rabbitkeeper.coordinator.model.view import GroupView, SwitchoverView
 from rabbitkeeper.coordinator.policy.election import Action, Decision, decide
-from rabbitkeeper.coordinator.policy.switchover import EXPIRES, PATIENCE, handover
+from rabbitkeeper.coordinator.policy.switchover import EXPIRES, PATIENCE, plan_switchover
 
 PAUSE = PauseRecord(by="ann", since="")
 AT = "2026-01-31T12:00:00Z"
@@ -107,7 +107,7 @@ def test_before_its_time_nothing_happens() -> None:
 def test_the_lead_is_kept_when_the_candidate_cannot_take_it(state: MemberStatus) -> None:
     group = replace(led(asked()), members=view(A, member("b", OTHER, state), C).members)
     assert told(group).action is Action.LEAD
-    pending = handover(group, WALL)
+    pending = plan_switchover(group, WALL)
     assert pending is not None
     assert pending.ended is not None
     assert pending.ended[0] is OperationState.FAILED
@@ -156,7 +156,7 @@ def test_a_failover_fills_a_lead_that_nobody_has() -> None:
 )
 def test_it_ends_with_the_next_epoch(to: str | None, leads: str, state: OperationState) -> None:
     group = view(A, B, C, leader=leader(leads, MINE, epoch=8), switchover=asked(to=to))
-    pending = handover(group, WALL)
+    pending = plan_switchover(group, WALL)
     assert pending is not None
     assert pending.candidate is None
     assert pending.ended is not None
@@ -165,7 +165,7 @@ def test_it_ends_with_the_next_epoch(to: str | None, leads: str, state: Operatio
 
 def test_it_is_void_when_the_lead_has_moved_before_its_time() -> None:
     group = view(A, B, C, leader=leader("c", THIRD, epoch=8), switchover=asked(at=AT))
-    pending = handover(group, WALL - 60)
+    pending = plan_switchover(group, WALL - 60)
     assert pending is not None
     assert pending.ended == (
         OperationState.FAILED,
@@ -176,7 +176,7 @@ def test_it_is_void_when_the_lead_has_moved_before_its_time() -> None:
 def test_a_move_into_a_vacant_lead_is_given_up_after_a_while() -> None:
     forced = asked(kind=OperationKind.FAILOVER)
     group = vacant(forced, pause=PAUSE)
-    pending = handover(group, WALL, waited=EXPIRES)
+    pending = plan_switchover(group, WALL, waited=EXPIRES)
     assert pending is not None
     assert pending.ended is not None
     assert told(group, "b", EXPIRES + 1).action is Action.WAIT
