@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from rabbitkeeper.compose.local import Local
 
+# What they assert is shown as well as a test's own.
+pytest.register_assert_rewrite("support", "simulation")
+
 # An example may be slow because the machine is busy: that says nothing about the code.
 settings.register_profile("rabbitkeeper", deadline=None)
 settings.load_profile("rabbitkeeper")

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_tools import Running, running, wait
-from plain_client import PlainClient
+from support.container_demo import Running, running
+from support.plain_client import PlainClient
+from support.waiting import attempts
 
 from rabbitkeeper.compose.containers import DemoError
 from rabbitkeeper.compose.containers.stage import (
@@ -69,7 +70,7 @@ def test_the_published_pages_answer(demo: Running) -> None:
 
 def test_prometheus_has_what_the_agents_tell(demo: Running) -> None:
     query = {"query": 'sum(rabbitkeeper_state{state="running"})'}
-    for _ in wait(60):
+    for _ in attempts(60):
         answer = httpx.get(demo.settings.url("API") + "prometheus/api/v1/query", params=query, timeout=10)
         found = answer.json()["data"]["result"] if answer.is_success else []
         if found and found[0]["value"][1] == "3":
@@ -131,7 +132,7 @@ def test_nothing_that_was_confirmed_is_lost(demo: Running) -> None:
 def _where_plain_is(demo: Running) -> str:
     """The member whose broker has the plain client's connection, as the management API knows it later."""
     with httpx.Client(base_url=demo.settings.url("MANAGEMENT"), auth=demo.settings.application) as management:
-        for _ in wait(30):
+        for _ in attempts(30):
             answer = management.get("api/connections", timeout=10)
             nodes = {
                 each["node"]

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from fault_tools import nothing_is_lost, reasons, state, the_history_agrees, wait_for, whole
-from session_thief import end_session
+from support.demo_group import nothing_is_lost, reasons, state, the_history_agrees, whole
+from support.session_thief import end_session
+from support.waiting import wait_for
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.local_faults import (

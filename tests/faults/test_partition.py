@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from fault_tools import nothing_is_lost, the_history_agrees, whole
+from support.demo_group import nothing_is_lost, the_history_agrees, whole
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.local_faults import CUT_FROM_ZOOKEEPER, CUT_NODE, LocalStage

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from agent_tools import Watch
+from support.group_watch import Watch
 
 from rabbitkeeper.compose.local import Local
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from agent_tools import PATIENCE, Watch, agent_config, epoch, refusal, run_agent, states
 from click.testing import CliRunner
+from support.agent_processes import agent_config, refusal, run_agent
+from support.group_watch import PATIENCE, Watch, epoch, states
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.cli.root import root

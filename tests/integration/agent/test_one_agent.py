@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from agent_tools import Watch, agent_config, epoch, leader_of, refusal, run_agent, running_agent, states
+from support.agent_processes import agent_config, refusal, run_agent, running_agent
+from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_tools import Watch, epoch, leader_of, states
 from click.testing import CliRunner, Result
+from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.local import Local

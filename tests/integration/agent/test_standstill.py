@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pika
 import pytest
-from agent_tools import Watch, states
+from support.group_watch import Watch, states
 
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError

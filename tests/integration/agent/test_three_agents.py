@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
-from agent_tools import Watch, epoch, leader_of, states
+from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus

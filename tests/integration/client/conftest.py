@@ -5,103 +5,12 @@ that do that by themselves are in the tests of the whole.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-import pika
 import pytest
-from pika.adapters.blocking_connection import BlockingChannel
+from support.announcer import Announcer
 
 from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.model.paths import GroupPaths
-from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
-from rabbitkeeper.coordinator.zookeeper.session import Session
-
-GROUP = "announced"
-
-
-class Announcer:
-    """Says in ZooKeeper what agents would say."""
-
-    def __init__(self, local: Local, amqps: str | None = None) -> None:
-        self.local = local
-        self.amqps = amqps  # of the only member, if there is one only
-        self.members = local.members
-        self.paths = GroupPaths(GROUP)
-        self.session = Session(local.zookeeper_hosts, timeout=20, name="announcer")
-        self.session.start()
-        self.session.ensure_path(self.paths.members)
-        for name in self.members:
-            self.status(name, MemberStatus.RUNNING)
-        self.lead("node1")
-
-    def status(self, name: str, status: MemberStatus, connections: int | None = None) -> None:
-        path = self.paths.member(name)
-        record = MemberRecord(
-            name=name,
-            instance="1",
-            node=self.local.node(name),
-            versions=Versions(agent="test"),
-            amqp=self.address(name),
-            amqps=self.amqps,
-            state=status,
-            since=utcnow(),
-            load={} if connections is None else {"connections": connections},
-        )
-        znode = self.session.stat(path)
-        if znode is None:
-            self.session.create(path, record.to_bytes(), ephemeral=True)
-        else:
-            self.session.set(path, record.to_bytes(), znode.version)
-
-    def lead(self, name: str) -> None:
-        znode = self.session.stat(self.paths.leader)
-        if znode is not None:
-            self.session.delete(self.paths.leader, znode.version)
-        record = LeaderRecord(
-            name=name,
-            instance="1",
-            node=self.local.node(name),
-            amqp=self.address(name),
-            amqps=self.amqps,
-            since=utcnow(),
-            cause="test",
-        )
-        self.session.create(self.paths.leader, record.to_bytes(), ephemeral=True)
-
-    def address(self, name: str) -> str:
-        host, port = self.local.amqp(name)
-        return f"{host}:{port}"
-
-    @contextmanager
-    def nobody_there(self) -> Iterator[None]:
-        """All agents say that their brokers have stopped: clients leave, and are back afterwards."""
-        for name in self.members:
-            self.status(name, MemberStatus.STOPPED)
-        try:
-            yield
-        finally:
-            for name in self.members:
-                self.status(name, MemberStatus.RUNNING)
-
-    @contextmanager
-    def stranger(self, name: str = "node1") -> Iterator[BlockingChannel]:
-        """A channel of somebody who uses pika alone; closed at the end, if he has not done it himself."""
-        host, port = self.local.amqp(name)
-        connection = pika.BlockingConnection(
-            pika.ConnectionParameters(
-                host, port, credentials=pika.PlainCredentials(*self.local.credentials), heartbeat=0
-            )
-        )
-        try:
-            yield connection.channel()
-        finally:
-            if connection.is_open:
-                connection.close()
-
-    def client(self, **options: Any) -> Client:
-        return Client(self.local.zookeeper_hosts, GROUP, self.local.credentials, **options)
 
 
 @pytest.fixture(scope="package")

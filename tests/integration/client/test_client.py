@@ -3,12 +3,14 @@
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from itertools import islice
 
 import pika
 import pytest
+from support.announcer import GROUP, Announcer
+from support.waiting import wait_for
 
 from rabbitkeeper.client import (
     Binding,
@@ -30,16 +32,7 @@ from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberStatus, utcnow
 from rabbitkeeper.coordinator.zookeeper.session import Session
 
-from .conftest import GROUP, Announcer
-
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
-        time.sleep(0.01)
 
 
 class Traffic:

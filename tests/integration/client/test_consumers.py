@@ -7,6 +7,9 @@ from itertools import islice
 import pika
 import pytest
 from click.testing import CliRunner
+from support.announcer import GROUP, Announcer
+from support.queues import depth, empties, publish
+from support.waiting import wait_for
 
 from rabbitkeeper.client import Binding, Client, Exchange, InvalidArgument, Message, Queue, TopologyError
 from rabbitkeeper.client.model.events import (
@@ -21,28 +24,7 @@ from rabbitkeeper.client.model.events import (
 from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-from .conftest import GROUP, Announcer
-from .test_client import wait_for
-
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
-
-
-def publish(client: Client, name: str, count: int) -> None:
-    for future in [client.publish_nowait("", name, b"%d" % number) for number in range(count)]:
-        future.result(30)
-
-
-def depth(announcer: Announcer, name: str) -> int:
-    """Messages that are ready or unacked, as the broker counts them."""
-    with announcer.stranger("node2") as channel:
-        found: int = channel.queue_declare(name, passive=True).method.message_count
-        return found
-
-
-def empties(client: Client, announcer: Announcer, name: str) -> None:
-    """Everything was acked: with no consumer left, nothing is ready."""
-    wait_for(lambda: client.status().in_hand == 0, "everything is answered")
-    wait_for(lambda: depth(announcer, name) == 0, "the queue is empty")
 
 
 # -- acks

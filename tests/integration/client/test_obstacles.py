@@ -7,16 +7,15 @@ from contextlib import contextmanager
 import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
+from support.announcer import Announcer
+from support.queues import empties, publish
+from support.waiting import wait_for
 
 from rabbitkeeper.client import Binding, Client, Exchange, Queue
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, DeclarationFailed, Event
 from rabbitkeeper.client.routing import placement
 from rabbitkeeper.coordinator.model.records import MemberStatus
-
-from .conftest import Announcer
-from .test_client import wait_for
-from .test_consumers import empties, publish
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 

@@ -17,6 +17,8 @@ from typing import Any
 import pika
 import pytest
 from pika.adapters.select_connection import SelectConnection
+from support.announcer import GROUP, Announcer
+from support.waiting import wait_for
 
 from rabbitkeeper.client import (
     Binding,
@@ -32,15 +34,12 @@ from rabbitkeeper.client import (
     Receipt,
     Unroutable,
     WrongThread,
-    wire,
 )
+from rabbitkeeper.client.amqp import transport
 from rabbitkeeper.client.amqp.sender import FastSender, PlainSender
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
-
-from .conftest import GROUP, Announcer
-from .test_client import wait_for
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
@@ -105,7 +104,7 @@ def client(
     if request.param == "tls":
         options["tls"] = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     if request.param.startswith("without"):
-        monkeypatch.setattr(wire, "SelectConnection", OtherPika)
+        monkeypatch.setattr(transport, "SelectConnection", OtherPika)
     with announcer.client(**options) as client:
         assert uses_private_parts(client) is not request.param.startswith("without")
         yield client

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from conditions import await_that
-from zookeeper_proxy import Proxy
+from support.waiting import wait_for
+from support.zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.errors import (
@@ -59,7 +59,7 @@ def test_the_lease_counts_from_when_the_request_was_sent(
     after = time.monotonic()
     threading.Event().wait(1.0)  # the server's answer takes this long
     breakable.zookeeper.thaw(0)
-    await_that(lambda: session.lease.renewed is not None and session.lease.renewed >= sent)
+    wait_for(lambda: session.lease.renewed is not None and session.lease.renewed >= sent)
     assert session.lease.renewed is not None
     assert session.lease.renewed <= after
 
@@ -67,12 +67,12 @@ def test_the_lease_counts_from_when_the_request_was_sent(
 def test_a_loop_that_does_not_renew_loses_the_lease_although_the_session_lives(connect: Connect) -> None:
     session = connect(timeout=1.0)
     number = session.session_id
-    await_that(lambda: not session.lease.valid(time.monotonic()))
+    wait_for(lambda: not session.lease.valid(time.monotonic()))
     assert session.connected
     session.sync()
     assert session.session_id == number
     session.renew()
-    await_that(lambda: session.lease.valid(time.monotonic()))
+    wait_for(lambda: session.lease.valid(time.monotonic()))
 
 
 def test_of_a_session_that_is_cut_off_the_lease_ends_before_its_ephemerals_go(
@@ -84,7 +84,7 @@ def test_of_a_session_that_is_cut_off_the_lease_ends_before_its_ephemerals_go(
     lonely.create(path, b"", ephemeral=True)
     other = connect()
     lonely.renew()
-    await_that(lambda: lonely.lease.valid(time.monotonic()))
+    wait_for(lambda: lonely.lease.valid(time.monotonic()))
     proxy.silence()
     ended: list[float] = []
 
@@ -93,11 +93,11 @@ def test_of_a_session_that_is_cut_off_the_lease_ends_before_its_ephemerals_go(
         if not ended and not lonely.lease.valid(time.monotonic()):
             ended.append(time.monotonic())
 
-    await_that(lambda: gone(other, path), tick=tick)
+    wait_for(lambda: gone(other, path), tick=tick)
     assert ended, "the ephemeral went while the lease was still held"
     proxy.mend()
-    await_that(lambda: lonely.generation == 2, tick=lonely.renew)
-    await_that(lambda: lonely.lease.valid(time.monotonic()), tick=lonely.renew)
+    wait_for(lambda: lonely.generation == 2, tick=lonely.renew)
+    wait_for(lambda: lonely.lease.valid(time.monotonic()), tick=lonely.renew)
     assert lonely.read([path]) == {path: None}
     lonely.close()
 
@@ -111,7 +111,7 @@ def test_an_outage_keeps_the_session_and_its_ephemerals(breakable: Local, connec
     number, first = session.session_id, session.connected_since
     session.create("/mine", b"", ephemeral=True)
     breakable.kill_zookeeper()
-    await_that(lambda: not session.connected, tick=session.renew)
+    wait_for(lambda: not session.connected, tick=session.renew)
     assert session.disconnected_since is not None
     assert session.connected_since is None
     assert session.session_id == number, "nothing is known about the session, so nothing is said"
@@ -123,14 +123,14 @@ def test_an_outage_keeps_the_session_and_its_ephemerals(breakable: Local, connec
     assert not session.lease.valid(time.monotonic())
     woken.clear()
     breakable.start_zookeeper()
-    await_that(lambda: session.connected, tick=session.renew)
+    wait_for(lambda: session.connected, tick=session.renew)
     assert woken.is_set()
     assert (session.session_id, session.generation, session.connections) == (number, 1, 2)
     assert session.connected_since is not None
     assert first is not None
     assert session.connected_since > first
     assert session.disconnected_since is None
-    await_that(lambda: session.lease.valid(time.monotonic()), tick=session.renew)
+    wait_for(lambda: session.lease.valid(time.monotonic()), tick=session.renew)
     mine = session.stat("/mine")
     assert mine is not None
     assert mine.owner == number
@@ -140,10 +140,10 @@ def test_it_is_back_within_a_second_of_zookeeper(breakable: Local, connect_break
     """Whatever the outage lasted; here long enough for the library's own backoff to have grown."""
     session = connect_breakable(timeout=20.0)
     breakable.kill_zookeeper()
-    await_that(lambda: not session.connected, tick=session.renew)
+    wait_for(lambda: not session.connected, tick=session.renew)
     threading.Event().wait(8.0)
     breakable.start_zookeeper()  # returns when it has given a session to somebody
-    assert await_that(lambda: session.connected, tick=session.renew) < 1.0
+    assert wait_for(lambda: session.connected, tick=session.renew) < 1.0
 
 
 def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(proxy: Proxy) -> None:
@@ -152,9 +152,9 @@ def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(prox
     number = session.session_id
     proxy.swallow(2)
     proxy.cut()
-    await_that(lambda: not session.connected)
+    wait_for(lambda: not session.connected)
     proxy.mend()
-    took = await_that(lambda: session.connected, 6.0)
+    took = wait_for(lambda: session.connected, timeout=6.0)
     assert took > 0.5, "nothing was swallowed"
     assert took < 4.0
     assert (session.session_id, session.generation) == (number, 1)
@@ -178,7 +178,7 @@ def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeepe
         with suppress(ZooKeeperUnreachable):
             session.stat("/", timeout=0.1)
 
-    took = await_that(lambda: session.connections > connections, tick=ask)
+    took = wait_for(lambda: session.connections > connections, tick=ask)
     assert 1.5 < took < 5.0
     assert (session.session_id, session.generation) == (number, generation)
     session.close()
@@ -190,9 +190,9 @@ def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> Non
     proxy.silence()
     with pytest.raises(ZooKeeperUnreachable):  # of the operation, or of what kazoo notices by then
         session.read(["/x"], timeout=1.5)
-    await_that(lambda: not session.connected, 1.0)
+    wait_for(lambda: not session.connected, timeout=1.0)
     proxy.mend()
-    await_that(lambda: session.connected)
+    wait_for(lambda: session.connected)
     assert session.read(["/x"]) == {"/x": None}
     session.close()
 
@@ -206,9 +206,9 @@ def test_a_lost_session_is_a_new_generation_without_ephemerals(
     session.create(path, b"", ephemeral=True)
     proxy.cut()
     other = connect()
-    await_that(lambda: gone(other, path))
+    wait_for(lambda: gone(other, path))
     proxy.mend()
-    await_that(lambda: session.generation == 2 and session.connected)
+    wait_for(lambda: session.generation == 2 and session.connected)
     assert session.session_id not in (0, number)
     with pytest.raises(SessionLost, match="is no more"):
         session.transaction([Create(path, b"", ephemeral=True)], in_session=number)
@@ -226,7 +226,7 @@ def test_when_kazoo_gives_up_the_next_renewal_starts_anew(connect: Connect) -> N
         raise RuntimeError("not foreseen")
 
     session._handler.select = broken
-    await_that(lambda: session.generation == 2 and session.connected, tick=session.renew)
+    wait_for(lambda: session.generation == 2 and session.connected, tick=session.renew)
     session.sync()
 
 
@@ -239,7 +239,7 @@ def test_an_ensemble_loses_a_server_and_the_session_goes_on() -> None:
         session.create("/mine", b"", ephemeral=True)
         for server in range(3):
             local.kill_zookeeper(server)
-            await_that(lambda: session.connected and works(session), 30.0, tick=session.renew)
+            wait_for(lambda: session.connected and works(session), timeout=30.0, tick=session.renew)
             local.start_zookeeper(server)
             assert (session.session_id, session.generation) == (number, 1)
         assert session.stat("/mine") is not None
@@ -316,7 +316,7 @@ def test_close_does_not_wait_for_a_zookeeper_that_is_away(
         breakable.zookeeper.freeze(0)
     else:
         breakable.kill_zookeeper()
-        await_that(lambda: not session.connected)
+        wait_for(lambda: not session.connected)
     began = time.monotonic()
     session.close()
     assert time.monotonic() - began < (2.5 if how == "frozen" else 0.5)
@@ -384,7 +384,7 @@ def test_a_watch_wakes_once_however_often_it_was_read(connect: Connect, root: st
         session.read([path], watch=True)
     wakes.clear()
     other.create(path, b"")
-    await_that(lambda: wakes)
+    wait_for(lambda: wakes)
     session.sync()
     assert len(wakes) == 1
 
@@ -429,10 +429,10 @@ def test_operators_get_one_line_a_change_and_no_secret(
     caplog.set_level(logging.DEBUG)
     session = connect_breakable(name="node1", access=ZooKeeperAccess(("agent", "hunter2")))
     breakable.kill_zookeeper()
-    await_that(lambda: not session.connected)
+    wait_for(lambda: not session.connected)
     threading.Event().wait(2.0)
     breakable.start_zookeeper()
-    await_that(lambda: session.connected)
+    wait_for(lambda: session.connected)
     session.close()
     lines = [
         record.getMessage()

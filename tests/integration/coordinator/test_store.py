@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conditions import await_that
+from support.waiting import wait_for
 
 from rabbitkeeper.coordinator.model.errors import (
     Conflict,
@@ -276,9 +276,9 @@ def test_resigning_says_why_in_the_same_step(stores: Stores) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
-        await_that(lambda: len(seen) > 3)
+        wait_for(lambda: len(seen) > 3)
         assert store.resign(led(store), member("a", state=MemberStatus.HUNG))
-        await_that(lambda: seen[-1] == (False, MemberStatus.HUNG))
+        wait_for(lambda: seen[-1] == (False, MemberStatus.HUNG))
         stop.set()
         looking.result()
     # The leader is read last: a vacant lead is never seen beside a member that still looks well for it...

@@ -3,7 +3,7 @@
 from typing import cast
 
 import pytest
-from simulation.agents import Done
+from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed, BrokerStopFailed

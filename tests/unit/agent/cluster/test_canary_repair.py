@@ -5,8 +5,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from simulation.agents import Done, Group
+from simulation.agents import Group
 from support.agent_states import NAME, member, view
+from support.jobs import Done
 
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE, RETRY, CanaryRenewal, obstacle, turn_of
 from rabbitkeeper.agent.health.majority_canary import QUEUE

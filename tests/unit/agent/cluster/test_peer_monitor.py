@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
-from simulation.agents import Called
-from test_suspects import ALL, B_GONE, CUT_OFF, member, view
+from support.jobs import Called
+from support.peer_sightings import ALL, B_GONE, CUT_OFF, member, view
 
 from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
 from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, SETTLE

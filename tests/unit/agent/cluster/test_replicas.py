@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation.agents import Done
+from support.jobs import Done
 
 from rabbitkeeper.agent.cluster.replicas import AFTER, RETRY, Replicas
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError

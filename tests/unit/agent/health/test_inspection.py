@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from simulation.agents import Called
+from support.jobs import Called
 
 from rabbitkeeper.agent.health.inspection import FIRST, LONGEST_PAUSE, PAUSE, Inspection
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState

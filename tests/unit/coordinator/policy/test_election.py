@@ -6,17 +6,14 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.group_views import ME, MINE, NOW, OTHER, RUNNING, THIRD, A, B, C, change, leader, member, view
 
 from rabbitkeeper.coordinator.model.records import (
-    HistoryEntry,
-    LeaderRecord,
-    MemberRecord,
     MemberStatus,
     PauseRecord,
     Tags,
-    Versions,
 )
-from rabbitkeeper.coordinator.model.view import GroupView, LeaderView, MemberView
+from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import (
     Action,
     Decision,
@@ -25,59 +22,6 @@ from rabbitkeeper.coordinator.policy.election import (
     decide,
 )
 from rabbitkeeper.coordinator.policy.ranking import rank
-
-NOW = 1000.0
-MINE, OTHER, THIRD = 0x1, 0x2, 0x3
-RUNNING = MemberStatus.RUNNING
-
-
-def member(name: str, owner: int, state: MemberStatus = RUNNING, **tags: object) -> MemberView:
-    record = MemberRecord(
-        name=name,
-        instance=f"{name}-1",
-        node=f"rabbit@{name}",
-        versions=Versions(agent="1"),
-        amqp=f"{name}:5672",
-        state=state,
-        since="",
-        tags=Tags.model_validate(tags),
-    )
-    return MemberView(record, version=0, owner=owner)
-
-
-def leader(name: str, owner: int, epoch: int = 7) -> LeaderView:
-    record = LeaderRecord(
-        name=name, instance=f"{name}-1", node=f"rabbit@{name}", amqp=f"{name}:5672", since="", cause=""
-    )
-    return LeaderView(record, epoch=epoch, version=0, owner=owner)
-
-
-def change(to: str) -> HistoryEntry:
-    return HistoryEntry(epoch=5, previous=None, to=to, node="", cause="", by=to, at="")
-
-
-def view(*members: MemberView, **fields: object) -> GroupView:
-    by_name = MappingProxyType({one.record.name: one for one in members})
-    return replace(GroupView(read_at=NOW, members=by_name), **fields)  # type: ignore[arg-type]
-
-
-ME = MemberState(
-    name="a",
-    instance="a-1",
-    session=MINE,
-    status=RUNNING,
-    reasons=(),
-    status_since=0.0,
-    connected=True,
-    lease_valid=True,
-    session_established_at=0.0,
-    disconnected_since=None,
-    registered=True,
-    tags=Tags(),
-    vacant_since=NOW,
-    connected_since=0.0,
-)
-A, B, C = member("a", MINE), member("b", OTHER), member("c", THIRD)
 
 
 def act(view: GroupView | None, me: MemberState = ME, now: float = NOW) -> Decision:

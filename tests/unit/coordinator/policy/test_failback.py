@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_election import ME, OTHER, THIRD, leader, member, view
-from test_switchover_policy import PAUSE, asked
+from support.group_views import ME, OTHER, PAUSE, THIRD, asked, leader, member, view
 
 from rabbitkeeper.coordinator.model.records import (
     GroupConfig,

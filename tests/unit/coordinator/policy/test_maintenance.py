@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_election import MINE, OTHER, RUNNING, THIRD, leader, member, view
+from support.group_views import MINE, OTHER, RUNNING, THIRD, leader, member, view
 
 from rabbitkeeper.coordinator.model.records import (
     ClusterNode,

@@ -3,47 +3,36 @@
 from dataclasses import replace
 
 import pytest
-from test_election import ME, MINE, NOW, OTHER, RUNNING, THIRD, A, B, C, change, leader, member, view
+from support.group_views import (
+    ME,
+    MINE,
+    NOW,
+    OTHER,
+    PAUSE,
+    RUNNING,
+    THIRD,
+    A,
+    B,
+    C,
+    asked,
+    change,
+    leader,
+    member,
+    view,
+)
 
 from rabbitkeeper.coordinator.model.records import (
     MemberStatus,
     OperationKind,
     OperationState,
-    PauseRecord,
-    SwitchoverRecord,
     Tags,
 )
 from rabbitkeeper.coordinator.model.view import GroupView, SwitchoverView
 from rabbitkeeper.coordinator.policy.election import Action, Decision, decide
 from rabbitkeeper.coordinator.policy.switchover import EXPIRES, PATIENCE, plan_switchover
 
-PAUSE = PauseRecord(by="ann", since="")
 AT = "2026-01-31T12:00:00Z"
 WALL = 1769860800.0  # the same moment
-
-
-def asked(
-    to: str | None = "b",
-    *,
-    epoch: int | None = 7,
-    previous: str | None = "a",
-    kind: OperationKind = OperationKind.SWITCHOVER,
-    at: str | None = None,
-) -> SwitchoverView:
-    record = SwitchoverRecord.model_validate(
-        {
-            "id": "op1",
-            "kind": kind,
-            "from": previous,
-            "epoch": epoch,
-            "to": to,
-            "at": at,
-            "by": "ann",
-            "reason": None,
-            "requested": "",
-        }
-    )
-    return SwitchoverView(record, 0)
 
 
 def led(switchover: SwitchoverView, **fields: object) -> GroupView:

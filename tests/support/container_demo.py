@@ -1,13 +1,10 @@
 """The demo in containers for tests: under a name and on ports of its own."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
-
-import pytest
 
 from rabbitkeeper.compose.containers import (
     ContainerStage,
@@ -71,12 +68,3 @@ def running(profiles: str, folder: Path) -> Iterator[Running]:
     finally:
         project.down()
     assert not project.exists()
-
-
-def wait(seconds: float) -> Iterator[None]:
-    """Tries until ``seconds`` have passed, then the test fails."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(0.2)
-    pytest.fail(f"not within {seconds:g} s")

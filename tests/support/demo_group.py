@@ -1,7 +1,4 @@
-"""What the fault tests look at: the group, its leaders in their order, and the account of all messages."""
-
-import time
-from collections.abc import Callable
+"""The demo's group as a test looks at it: who led in what order, and whether every message arrived."""
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
@@ -10,13 +7,7 @@ from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.zookeeper.session import Session
-
-
-def wait_for(condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
-        time.sleep(0.02)
+from support.waiting import wait_for
 
 
 def nothing_is_lost(load: Load) -> None:

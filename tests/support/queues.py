@@ -1,0 +1,23 @@
+"""What is in a queue of a real broker, and putting it there."""
+
+from rabbitkeeper.client import Client
+from support.announcer import Announcer
+from support.waiting import wait_for
+
+
+def publish(client: Client, name: str, count: int) -> None:
+    for future in [client.publish_nowait("", name, b"%d" % number) for number in range(count)]:
+        future.result(30)
+
+
+def depth(announcer: Announcer, name: str) -> int:
+    """Messages that are ready or unacked, as the broker counts them."""
+    with announcer.stranger("node2") as channel:
+        found: int = channel.queue_declare(name, passive=True).method.message_count
+        return found
+
+
+def empties(client: Client, announcer: Announcer, name: str) -> None:
+    """Everything was acked: with no consumer left, nothing is ready."""
+    wait_for(lambda: client.status().in_hand == 0, "everything is answered")
+    wait_for(lambda: depth(announcer, name) == 0, "the queue is empty")
