@@ -8,15 +8,15 @@ import logging
 import time
 from collections.abc import Callable
 
-from rabbitkeeper.agent.broker.supervisor import Broker
+from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.health.probe import Probe
-from rabbitkeeper.agent.loop.housekeeping import Upkeep
+from rabbitkeeper.agent.loop.housekeeping import Housekeeping
 from rabbitkeeper.agent.loop.loop import Loop, wrong_credentials
 from rabbitkeeper.agent.model.errors import WrongCredentials
 from rabbitkeeper.agent.model.observation import ConnectFailure
-from rabbitkeeper.agent.notify.sinks import Audience
+from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
@@ -27,7 +27,7 @@ from rabbitkeeper.coordinator.zookeeper.session import Session
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 DRAIN_TIMEOUT = 5.0  # seconds to wait for another leader when this one is stopped
-HANDOVER = 1.0  # seconds that clients have to move to it before the broker is stopped
+MOVE_TIME = 1.0  # seconds that clients have to move to it before the broker is stopped
 BROKER_STOP_TIMEOUT = 30.0  # seconds for an orderly end of the broker
 MOST_FAILURES = 10  # turns in a row that may fail
 
@@ -40,10 +40,10 @@ class Agent:
         session: not started yet.
         store: of the group, through ``session``.
         membership, broker, loop: see there.
-        probe, upkeep: not started yet.
+        probe, housekeeping: not started yet.
         wakeup: the loop's bell.
         watchdog: not started yet.
-        audience: who is told of the agent's states; not started yet.
+        sinks: who is told of the agent's states; not started yet.
         clock: monotonic seconds.
     """
 
@@ -54,13 +54,13 @@ class Agent:
         session: Session,
         store: Store,
         membership: Membership,
-        broker: Broker,
+        broker: BrokerSupervisor,
         loop: Loop,
         probe: Probe,
-        upkeep: Upkeep,
+        housekeeping: Housekeeping,
         wakeup: Wakeup,
         watchdog: Watchdog,
-        audience: Audience,
+        sinks: Sinks,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -70,10 +70,10 @@ class Agent:
         self._broker = broker
         self._loop = loop
         self._probe = probe
-        self._upkeep = upkeep
+        self._housekeeping = housekeeping
         self._wakeup = wakeup
         self._watchdog = watchdog
-        self._audience = audience
+        self._sinks = sinks
         self._clock = clock
         self._stopping: str | None = None
 
@@ -92,18 +92,18 @@ class Agent:
             ConfigurationError: something else is wrong with the settings.
         """
         zookeeper = self._config.zookeeper
-        self._audience.start()  # first: a port that is taken must not leave a trace in ZooKeeper
+        self._sinks.start()  # first: a port that is taken must not leave a trace in ZooKeeper
         try:
             self._session.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
-            self._upkeep.start()
+            self._housekeeping.start()
             if self._config.broker.driver != "process":
                 self._try_credentials()
             self._store.create_group(GroupConfig())
             self._watchdog.start()
             try:
                 self._go_round()
-                self._hand_over()
+                self._give_up_lead()
             finally:
                 self._watchdog.stop()
             self._membership.leave()
@@ -114,8 +114,8 @@ class Agent:
                 self._broker.stop(BROKER_STOP_TIMEOUT)
             raise
         finally:
-            self._audience.stop()
-            self._upkeep.stop()
+            self._sinks.stop()
+            self._housekeeping.stop()
             self._probe.stop()
             self._session.close()
 
@@ -149,10 +149,10 @@ class Agent:
                 LOG.exception("a turn of the loop has failed")
                 self._wakeup.wait(0.1)
 
-    def _hand_over(self) -> None:
+    def _give_up_lead(self) -> None:
         """Give up the lead, and wait until another leads and clients have had time to move."""
         LOG.info("stopping: %s", self._stopping)
-        self._audience.stopping()
+        self._sinks.stopping()
         led = self._leads()
         self._loop.drain(self._stopping or "")
         deadline = self._clock() + DRAIN_TIMEOUT
@@ -162,7 +162,7 @@ class Agent:
                 break
             self._loop.wait(min(due, deadline))
         if led and self._succeeded() and self._stops_broker():
-            until = self._clock() + HANDOVER
+            until = self._clock() + MOVE_TIME
             while self._clock() < until:
                 self._loop.wait(min(self._loop.turn(), until))
 

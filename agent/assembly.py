@@ -5,24 +5,24 @@ import time
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import driver_for
-from rabbitkeeper.agent.broker.supervisor import Broker
-from rabbitkeeper.agent.cluster.canary_repair import CanaryRenewal
+from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
+from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
-from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
+from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
-from rabbitkeeper.agent.group.effective_config import Settings
+from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import Membership
-from rabbitkeeper.agent.group.operation_runner import Operations
+from rabbitkeeper.agent.group.operation_runner import OperationRunner
 from rabbitkeeper.agent.health.connection import ProbeSettings
 from rabbitkeeper.agent.health.inspection import Inspection
 from rabbitkeeper.agent.health.probe import Probe
-from rabbitkeeper.agent.loop.housekeeping import Management, Upkeep
+from rabbitkeeper.agent.loop.housekeeping import Housekeeping, Management
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.hooks import Hooks
-from rabbitkeeper.agent.notify.sinks import Audience
+from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.runtime.log import set_level
@@ -32,7 +32,7 @@ from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.zookeeper.session import Session
 
 
-def assemble(settings: Settings) -> Agent:
+def assemble(settings: EffectiveConfig) -> Agent:
     """An agent that is ready to run.
 
     Args:
@@ -83,7 +83,7 @@ def assemble(settings: Settings) -> Agent:
         if config.broker.driver != "process":  # whose configuration the agent writes
             check.begin()
 
-    broker = Broker(
+    broker = BrokerSupervisor(
         driver,
         into_cluster,
         boot_timeout=config.broker.boot_timeout,
@@ -91,7 +91,7 @@ def assemble(settings: Settings) -> Agent:
         wake=wakeup.ring,
         formed=formed,
     )
-    operations = Operations(
+    operations = OperationRunner(
         config.name,
         store=lambda: Store(session, config.group),
         ctl=driver.ctl,
@@ -99,10 +99,10 @@ def assemble(settings: Settings) -> Agent:
         wake=wakeup.ring_group,
     )
 
-    upkeep = Upkeep(
+    housekeeping = Housekeeping(
         Inspection(driver.ctl.node_state, wake=wakeup.ring),
         Replicas(lambda: driver.ctl.grow(config.broker.node), wake=wakeup.ring),
-        CanaryRenewal(config.name, config.broker.vhost, driver.ctl, wake=wakeup.ring),
+        CanaryRepair(config.name, config.broker.vhost, driver.ctl, wake=wakeup.ring),
         node=config.broker.node,
         management=_management(config, probe, wakeup),
     )
@@ -121,8 +121,8 @@ def assemble(settings: Settings) -> Agent:
         announcer=announcer,
         wakeup=wakeup,
         operations=operations,
-        nodedown=Nodedown(driver.ctl, wake=wakeup.ring),
-        upkeep=upkeep,
+        peer_monitor=PeerMonitor(driver.ctl, wake=wakeup.ring),
+        housekeeping=housekeeping,
         board=board,
         beat=beat,
         adopt=adopt,
@@ -135,16 +135,16 @@ def assemble(settings: Settings) -> Agent:
         broker=broker,
         loop=loop,
         probe=probe,
-        upkeep=upkeep,
+        housekeeping=housekeeping,
         wakeup=wakeup,
         watchdog=watchdog,
-        audience=_audience(config, board, session, announcer, systemd),
+        sinks=_sinks(config, board, session, announcer, systemd),
     )
 
 
-def _audience(
+def _sinks(
     config: AgentConfig, board: Board, session: Session, announcer: Announcer, systemd: SystemdNotify
-) -> Audience:
+) -> Sinks:
     hooks, server = Hooks(config.hooks), None
     if config.http.listen is not None:
         from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
@@ -156,7 +156,7 @@ def _audience(
             announcer=announcer,
             hooks=hooks.outcomes,
         )
-    return Audience(board, hooks, systemd, server)
+    return Sinks(board, hooks, systemd, server)
 
 
 def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> Management | None:

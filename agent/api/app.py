@@ -1,7 +1,7 @@
 """The HTTP API as an application: routes to answers, all from the agent's last state.
 
 What load balancers ask for is answered from memory, without ZooKeeper, the broker or the loop. The history
-and the operations are read through the desk and shown with their age when they cannot be.
+and the operations are read through the store's executor and shown with their age when they cannot be.
 """
 
 import logging
@@ -20,7 +20,7 @@ from rabbitkeeper.agent.api.answers import Answer
 from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
 from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
-from rabbitkeeper.agent.api.store_executor import WRITE_TIMEOUT, Cache, Desk, Known
+from rabbitkeeper.agent.api.store_executor import WRITE_TIMEOUT, Cache, Known, StoreExecutor
 from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.coordinator.model.records import OperationEntry
@@ -79,13 +79,13 @@ def build(sources: Sources) -> FastAPI:
     app = FastAPI(title=title, version=sources.version, lifespan=life, docs_url=None, redoc_url=None)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, _not_found)
-    desk = Desk(sources.store)
-    log = Cache(desk, read_operations, sources.clock)
+    executor = StoreExecutor(sources.store)
+    log = Cache(executor, read_operations, sources.clock)
     _add_checks(app, sources)
-    _add_group(app, sources, desk)
+    _add_group(app, sources, executor)
     _add_log(app, log)
     _add_watching(app, sources)
-    _add_operations(app, sources, desk, log)
+    _add_operations(app, sources, executor, log)
     _add_index(app, sources)
     return app
 
@@ -117,9 +117,9 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
     check("/health", health, "everything about this agent")
 
 
-def _add_group(app: FastAPI, sources: Sources, desk: Desk) -> None:
+def _add_group(app: FastAPI, sources: Sources, executor: StoreExecutor) -> None:
     board, clock = sources.board, sources.clock
-    history = Cache(desk, lambda store: store.history(), clock)
+    history = Cache(executor, lambda store: store.history(), clock)
 
     @app.get("/group", summary="the group as this agent has read it last")
     async def show_group() -> Response:
@@ -162,13 +162,13 @@ def _add_watching(app: FastAPI, sources: Sources) -> None:
         return sources.stream.response(sources.board.state, request.headers.get("last-event-id", ""))
 
 
-def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsLog) -> None:
+def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log: OperationsLog) -> None:
     def operation(path: str, kind: type[RequestT], ask: Ask[RequestT], summary: str) -> None:
         async def respond(request: Request) -> Response:
             authorize(request, sources.token)
             asked = requests.parse(kind, await read_body(request))
             whose = Asked(by=_sender(request), member=request.path_params.get("name", sources.member))
-            submitted = await desk.ask(
+            submitted = await executor.ask(
                 lambda store: ask(OperationService(store), asked, whose), WRITE_TIMEOUT
             )
             log.forget()
@@ -204,7 +204,7 @@ def _add_operations(app: FastAPI, sources: Sources, desk: Desk, log: OperationsL
         by = asked.by or _sender(request)
         if asked.dry_run:
             raise Refusal(422, "dry_run is not known here: a cancellation cannot be tried")
-        entry = await desk.ask(
+        entry = await executor.ask(
             lambda store: OperationService(store).cancel(operation, by=by, reason=asked.reason), WRITE_TIMEOUT
         )
         log.forget()

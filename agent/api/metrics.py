@@ -1,8 +1,8 @@
 """``/metrics``: what Prometheus is told.
 
-What is now is read from the agent's state when it is asked for; what has happened is counted as the herald
-tells it. Names follow Prometheus' own conventions (base units, ``_total``); none has the member's name, which
-is the scraper's ``instance``, and ``rabbitkeeper_info`` connects the two.
+What is now is read from the agent's state when it is asked for; what has happened is counted as the
+dispatcher tells it. Names follow Prometheus' own conventions (base units, ``_total``); none has the member's
+name, which is the scraper's ``instance``, and ``rabbitkeeper_info`` connects the two.
 """
 
 import time
@@ -90,8 +90,8 @@ class Metrics:
             registry=self._registry,
         )
 
-    def hear(self, state: AgentState, events: tuple[Event, ...]) -> None:
-        """Count what has happened. From the herald's thread."""
+    def receive(self, state: AgentState, events: tuple[Event, ...]) -> None:
+        """Count what has happened. From the dispatcher's thread."""
         self._turns.observe(state.took)
         for event in events:
             if event.kind is EventKind.LEADER_ELECTED:

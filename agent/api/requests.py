@@ -1,6 +1,6 @@
 """The operations that the API takes: what each request holds, and what it asks the operator for.
 
-All checking of the group is ``coordinator/operator.py``'s, as for the command line.
+All checking of the group is ``coordinator/operations/service.py``'s, as for the command line.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.model.state import Board
-from rabbitkeeper.agent.notify.dispatcher import Listener
+from rabbitkeeper.agent.notify.dispatcher import Sink
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -69,9 +69,9 @@ class ApiServer:
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="rabbitkeeper-api", daemon=True)
 
-    def hear(self) -> tuple[Listener, ...]:
+    def sinks(self) -> tuple[Sink, ...]:
         """Who is to be told of states and events."""
-        return self._metrics.hear, self._stream.hear
+        return self._metrics.receive, self._stream.receive
 
     def listen(self) -> None:
         """Take the port and read the certificate.

@@ -25,7 +25,7 @@ FRESH = 1.0  # seconds for which what was read is not read again
 T = TypeVar("T")
 
 
-class Desk:
+class StoreExecutor:
     """Belongs to the API's event loop.
 
     Args:
@@ -106,15 +106,15 @@ class Cache(Generic[T]):
     """What was read last, for when it cannot be read. Belongs to the API's event loop.
 
     Args:
-        desk: reads it.
-        read: in a thread of the desk's.
+        executor: reads it.
+        read: in one of the executor's threads.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, desk: Desk, read: Callable[[Store], T], clock: Callable[[], float] = time.monotonic
+        self, executor: StoreExecutor, read: Callable[[Store], T], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._desk = desk
+        self._executor = executor
         self._read = read
         self._clock = clock
         self._last: tuple[T, float, bool] | None = None  # what, when it was asked for, still fresh
@@ -134,7 +134,7 @@ class Cache(Generic[T]):
         if self._last is not None and self._last[2] and asked - self._last[1] < FRESH:
             return self._known(self._last, None)
         try:
-            self._last = (await self._desk.ask(self._read, READ_TIMEOUT), asked, True)
+            self._last = (await self._executor.ask(self._read, READ_TIMEOUT), asked, True)
         except Refusal as refusal:
             if self._last is None:
                 raise

@@ -63,7 +63,7 @@ class _Listener:
 
 
 class Stream:
-    """The events of one agent. Belongs to the API's event loop, save :meth:`hear` and :meth:`close`.
+    """The events of one agent. Belongs to the API's event loop, save :meth:`receive` and :meth:`close`.
 
     Args:
         instance: of this run of the agent; event ids begin with it.
@@ -84,8 +84,8 @@ class Stream:
         """From here on what is heard is spread, in the event loop that runs now."""
         self._loop = asyncio.get_running_loop()
 
-    def hear(self, _state: AgentState, events: tuple[Event, ...]) -> None:
-        """Spread events. From the herald's thread; returns at once."""
+    def receive(self, _state: AgentState, events: tuple[Event, ...]) -> None:
+        """Spread events. From the dispatcher's thread; returns at once."""
         if events and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the API has ended
                 self._loop.call_soon_threadsafe(self._spread, events)

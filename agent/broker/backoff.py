@@ -16,7 +16,7 @@ LONG_PAUSE = 600.0  # seconds until a broker that was given up is tried once mor
 
 
 @dataclass(frozen=True, slots=True)
-class Restarts:
+class RestartBackoff:
     """A value; every change makes a new one.
 
     ``deaths`` counts those that are not forgotten yet; ``due`` is when the next start may be made,
@@ -27,7 +27,7 @@ class Restarts:
     due: float = 0.0
     given_up: bool = False
 
-    def died(self, now: float, draw: float, limit: int) -> "Restarts":
+    def died(self, now: float, draw: float, limit: int) -> "RestartBackoff":
         """The broker died, or could not be started.
 
         Args:
@@ -36,11 +36,11 @@ class Restarts:
             limit: restarts after which it is given up.
         """
         if self.deaths >= limit:
-            return Restarts(limit + 1, now + LONG_PAUSE, given_up=True)
+            return RestartBackoff(limit + 1, now + LONG_PAUSE, given_up=True)
         ceiling = 0.0 if self.deaths == 0 else min(CEILING, _FIRST_CEILING * 2.0 ** min(self.deaths - 1, 10))
-        return Restarts(self.deaths + 1, now + ceiling * draw)
+        return RestartBackoff(self.deaths + 1, now + ceiling * draw)
 
-    def well(self, since: float, now: float) -> "Restarts":
+    def well(self, since: float, now: float) -> "RestartBackoff":
         """The broker has been well from ``since`` to ``now``."""
         if self.deaths and now - since >= STEADY:
             return replace(self, deaths=0, given_up=False)

@@ -40,7 +40,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """A broker as its keeper knows it. Times are monotonic seconds."""
+    """A broker as its supervisor knows it. Times are monotonic seconds."""
 
     can_start: bool  # the driver has the means to
     can_kill: bool

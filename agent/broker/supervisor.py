@@ -1,4 +1,4 @@
-"""Keeps the broker's process and its place in the cluster: does what ``supervision.py`` plans.
+"""Keeps the broker's process and its place in the cluster: does what ``policy.py`` plans.
 
 Everything that takes seconds (a start, a kill, joining the cluster) is a job beside the loop, one at a
 time. What it brings about is seen by looking again, not taken from the job's word.
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, Restarts
+from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess
 from rabbitkeeper.agent.broker.log_tail import telling
 from rabbitkeeper.agent.broker.policy import Plan, Step, Supervised, plan
@@ -23,7 +23,7 @@ from rabbitkeeper.agent.model.observation import (
     ProcessFacts,
 )
 from rabbitkeeper.agent.model.state import BrokerFacts
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -41,7 +41,7 @@ _PHASES = {
 }
 
 
-class Broker:
+class BrokerSupervisor:
     """One broker and its driver. Belongs to the loop's thread.
 
     Args:
@@ -67,7 +67,7 @@ class Broker:
         formed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
-        launch: Launch = Job,
+        launch: Launch = ThreadJob,
     ) -> None:
         self._driver = driver
         self._form = form
@@ -77,7 +77,7 @@ class Broker:
         self._on_formed = formed
         self._draw = draw
         self._launch = launch
-        self._job: tuple[Step, Work] | None = None
+        self._job: tuple[Step, Job] | None = None
         self._process: BrokerProcess | None = None  # as it is seen now
         self._known: BrokerProcess | None = None  # as it was seen when that could be told last
         self._adopted = False
@@ -87,7 +87,7 @@ class Broker:
         self._formed = False
         self._form_due = 0.0
         self._kill_due = 0.0
-        self._restarts = Restarts()
+        self._restarts = RestartBackoff()
         self._ends = 0
         self._was_paused = False
         self._start_problem: str | None = None
@@ -164,7 +164,7 @@ class Broker:
         if well_since is not None:
             self._restarts = self._restarts.well(well_since, now)
         if self._was_paused and not paused:
-            self._restarts = Restarts()  # an operator was here
+            self._restarts = RestartBackoff()  # an operator was here
         self._was_paused = paused
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:
@@ -218,7 +218,7 @@ class Broker:
         if self._job is not None or not driver.can_start:
             return False
         if self._process is not None and self._process.running is False:
-            self._restarts = Restarts()  # the next turn starts it
+            self._restarts = RestartBackoff()  # the next turn starts it
             return True
         self._asked_to_end = True
         if driver.can_stop:
@@ -313,7 +313,7 @@ class Broker:
         self._ends += 1
         if self._asked_to_end:
             LOG.info("the broker has ended, as was asked for")
-            self._restarts, self._asked_to_end = Restarts(), False
+            self._restarts, self._asked_to_end = RestartBackoff(), False
             return
         if process.running is False:
             self._say_how_it_ended(process)

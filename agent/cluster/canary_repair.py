@@ -20,7 +20,7 @@ from typing import Protocol
 from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 
@@ -41,7 +41,7 @@ class Tools(Protocol):
 
 
 def turn_of(view: GroupView) -> str | None:
-    """Whose turn it is to renew the queue, so that one agent does: the first member without a majority.
+    """Whose turn it is to repair the queue, so that one agent does: the first member without a majority.
 
     Nobody's while a member is running, because then the queue has a leader, or during a pause.
     """
@@ -68,7 +68,7 @@ def obstacle(status: ClusterStatus, replicas: frozenset[str], up: frozenset[str]
     return None
 
 
-class CanaryRenewal:
+class CanaryRepair:
     """One agent's part in it. Belongs to the loop's thread.
 
     Args:
@@ -80,20 +80,20 @@ class CanaryRenewal:
     """
 
     def __init__(
-        self, name: str, vhost: str, tools: Tools, *, wake: Callable[[], None], launch: Launch = Job
+        self, name: str, vhost: str, tools: Tools, *, wake: Callable[[], None], launch: Launch = ThreadJob
     ) -> None:
         self._name = name
         self._vhost = vhost
         self._tools = tools
         self._wake = wake
         self._launch = launch
-        self._job: Work | None = None
+        self._job: Job | None = None
         self._due = 0.0
         self._obstacle: str | None = None  # what the last try has found in the way
         self.said: str | None = None  # what is done, or why nothing is: a sentence
 
     def turn(self, now: float, verdict: Verdict, view: GroupView | None) -> None:
-        """Renew the queue if that is due, and take note of how that went.
+        """Declare the queue anew if that is due, and take note of how that went.
 
         Args:
             now: seconds, monotonic.
@@ -114,9 +114,9 @@ class CanaryRenewal:
             for name, member in view.members.items()
             if _state(view, name) is MemberStatus.MINORITY
         )
-        self._job = self._launch("canary", lambda: self._renew(up), self._wake)
+        self._job = self._launch("canary", lambda: self._repair(up), self._wake)
 
-    def _renew(self, up: frozenset[str]) -> None:
+    def _repair(self, up: frozenset[str]) -> None:
         self._obstacle = None
         replicas = self._tools.replicas(self._vhost, QUEUE)
         if replicas is None:

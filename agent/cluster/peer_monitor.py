@@ -1,6 +1,6 @@
 """Makes our broker drop its connection to a node that does not answer, as soon as that is known.
 
-What may be gone is decided in ``doubts.py``; here our broker is asked, and told, in one call of its tools
+What may be gone is decided in ``suspects.py``; here our broker is asked, and told, in one call of its tools
 beside the loop.
 """
 
@@ -8,17 +8,17 @@ import logging
 import time
 from collections.abc import Callable
 
-from rabbitkeeper.agent.cluster.suspects import SETTLE, Doubts, Sight
+from rabbitkeeper.agent.cluster.suspects import SETTLE, PeerSighting, Suspects
 from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, RabbitmqCtl
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 ANSWER = 1.0  # seconds for a node to answer our broker over the connection that they have
 
 
-class Nodedown:
-    """One agent's eye on the other nodes. Belongs to the loop's thread.
+class PeerMonitor:
+    """Watches the other nodes for one agent. Belongs to the loop's thread.
 
     Args:
         ctl: the tools of our broker.
@@ -33,14 +33,14 @@ class Nodedown:
         *,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
-        launch: Launch = Job,
+        launch: Launch = ThreadJob,
     ) -> None:
         self._ctl = ctl
         self._wake = wake
         self._clock = clock
         self._launch = launch
-        self._doubts = Doubts()
-        self._job: tuple[frozenset[str], Work] | None = None
+        self._suspects = Suspects()
+        self._job: tuple[frozenset[str], Job] | None = None
         self._found: DroppedNodes | None = None
         self._asked_because_away = False
         self._nodes = 1  # of the cluster
@@ -54,32 +54,32 @@ class Nodedown:
         """
         return self._cut_off or (self._asked_because_away and self._job is not None)
 
-    def turn(self, now: float, sight: Sight) -> float | None:
-        """Ask after the nodes that have come into doubt, if there are any.
+    def turn(self, now: float, sighting: PeerSighting) -> float | None:
+        """Ask after the nodes that have become suspect, if there are any.
 
         Args:
             now: seconds, monotonic.
-            sight: what is known now.
+            sighting: what is known now.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change something.
         """
         self._collect(now)
-        self._doubts = self._doubts.seen(sight, now)
-        self._nodes = 1 if sight.cluster is None else len(sight.cluster.nodes)
-        if self._cut_off and sight.registered and now >= (sight.connected_since or now) + SETTLE:
+        self._suspects = self._suspects.seen(sighting, now)
+        self._nodes = 1 if sighting.cluster is None else len(sighting.cluster.nodes)
+        if self._cut_off and sighting.registered and now >= (sighting.connected_since or now) + SETTLE:
             LOG.info("ZooKeeper is there again: the broker is looked after as ever")
             self._cut_off = False
         if self._job is not None:
             return None
-        nodes = self._doubts.due(now)
+        nodes = self._suspects.due(now)
         if nodes:
             self._found = None
-            self._asked_because_away = sight.connected_since is None
-            job = self._launch("nodedown", lambda: self._ask(nodes), self._wake)
+            self._asked_because_away = sighting.connected_since is None
+            job = self._launch("peer-monitor", lambda: self._ask(nodes), self._wake)
             self._job = (frozenset(nodes), job)
             return None
-        return self._doubts.next_due
+        return self._suspects.next_due
 
     # -- inside
 
@@ -93,10 +93,10 @@ class Nodedown:
         failure, found = job.failure, self._found
         if failure is not None or found is None:
             LOG.warning("it is not known whether %s still answer the broker: %s", ", ".join(nodes), failure)
-            self._doubts = self._doubts.failed(nodes, now)
+            self._suspects = self._suspects.failed(nodes, now)
             return
-        for node in sorted(nodes & self._doubts.nodes.keys()):
-            reason = self._doubts.nodes[node].reason
+        for node in sorted(nodes & self._suspects.nodes.keys()):
+            reason = self._suspects.nodes[node].reason
             if node in found.dropped:
                 LOG.warning("%s does not answer, and the broker has dropped it: %s", node, reason)
             elif node in found.answering:
@@ -107,4 +107,4 @@ class Nodedown:
                 "and is neither ended nor started until ZooKeeper is"
             )
             self._cut_off = True
-        self._doubts = self._doubts.answered(found.answering, now).settled(nodes - found.answering)
+        self._suspects = self._suspects.answered(found.answering, now).settled(nodes - found.answering)

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -32,13 +32,13 @@ class Replicas:
         *,
         wake: Callable[[], None],
         draw: Callable[[], float] = random.random,
-        launch: Launch = Job,
+        launch: Launch = ThreadJob,
     ) -> None:
         self._grow = grow
         self._wake = wake
         self._draw = draw
         self._launch = launch
-        self._job: Work | None = None
+        self._job: Job | None = None
         self._due: float | None = None
         self._done = False
 

@@ -7,11 +7,11 @@ ends within its timeout.
 
 A session that has ended proves nothing of the broker: an agent alone can die, or be restarted. And to
 disconnect a node that lives does harm: RabbitMQ takes it for a partial partition, and under
-``pause_minority`` the node that disconnected pauses until *all* nodes are back. So a doubt is only a reason
-to ask; it is our own broker that is asked whether the node still answers it, and a node that does is left
-alone (``nodedown.py``).
+``pause_minority`` the node that disconnected pauses until *all* nodes are back. So a suspicion is only a
+reason to ask; it is our own broker that is asked whether the node still answers it, and a node that does is
+left alone (``peer_monitor.py``).
 
-Nodes in doubt:
+Suspects are:
 
 - those of members whose znode is gone, and those that their own agent says hang, for so long that it should
   have ended them, if it could;
@@ -29,13 +29,13 @@ from rabbitkeeper.coordinator.model.view import GroupView
 
 SETTLE = 3.0  # seconds after a connection to ZooKeeper, in which others may have yet to register again
 HUNG = 3.0  # seconds that an agent may take to end its hung broker
-AGAIN = 15.0  # seconds until a node that answered is asked after again, if it is still in doubt
+AGAIN = 15.0  # seconds until a node that answered is asked after again, if it is still suspect
 LONGEST = 240.0  # seconds, to which that grows
 FAILED = 2.0  # seconds until a question that could not be asked is asked again
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PeerSighting:
     """What this agent knows at one moment. Times are monotonic seconds.
 
     Attributes:
@@ -58,7 +58,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Suspect:
     """Of one node: why, since when, and when it is to be asked after: None once that is settled."""
 
     reason: str
@@ -68,27 +68,27 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
-    """The nodes in doubt, from one look to the next. Immutable: each step gives the next state."""
+class Suspects:
+    """The suspect nodes, from one look to the next. Immutable: each step gives the next state."""
 
-    nodes: Mapping[str, Doubt] = field(default_factory=lambda: MappingProxyType({}))
+    nodes: Mapping[str, Suspect] = field(default_factory=lambda: MappingProxyType({}))
 
-    def seen(self, sight: Sight, now: float) -> "Doubts":
+    def seen(self, sighting: PeerSighting, now: float) -> "Suspects":
         """Take in what is known now.
 
         Args:
-            sight: of this moment.
+            sighting: of this moment.
             now: seconds, monotonic.
         """
-        doubtful = _doubtful(sight, now)
-        if doubtful is None:
+        suspicions = _suspicions(sighting, now)
+        if suspicions is None:
             return self
-        return Doubts(
+        return Suspects(
             {
                 node: replace(self.nodes[node], reason=reason)
                 if node in self.nodes
-                else Doubt(reason, now, now + delay)
-                for node, (reason, delay) in doubtful.items()
+                else Suspect(reason, now, now + delay)
+                for node, (reason, delay) in suspicions.items()
             }
         )
 
@@ -103,38 +103,38 @@ class Doubts:
         """When there will be one, monotonic seconds."""
         return min((its.due for its in self.nodes.values() if its.due is not None), default=None)
 
-    def settled(self, nodes: frozenset[str]) -> "Doubts":
+    def settled(self, nodes: frozenset[str]) -> "Suspects":
         """These are disconnected, or were: nothing more is to be done until they have been back."""
-        return self._changed(nodes, lambda doubt: replace(doubt, due=None))
+        return self._changed(nodes, lambda suspect: replace(suspect, due=None))
 
-    def answered(self, nodes: frozenset[str], now: float) -> "Doubts":
+    def answered(self, nodes: frozenset[str], now: float) -> "Suspects":
         """These answer, for now."""
         return self._changed(
             nodes,
-            lambda doubt: replace(doubt, due=now + doubt.pause, pause=min(2 * doubt.pause, LONGEST)),
+            lambda suspect: replace(suspect, due=now + suspect.pause, pause=min(2 * suspect.pause, LONGEST)),
         )
 
-    def failed(self, nodes: frozenset[str], now: float) -> "Doubts":
+    def failed(self, nodes: frozenset[str], now: float) -> "Suspects":
         """These could not be asked after."""
-        return self._changed(nodes, lambda doubt: replace(doubt, due=now + FAILED))
+        return self._changed(nodes, lambda suspect: replace(suspect, due=now + FAILED))
 
-    def _changed(self, nodes: frozenset[str], change: Callable[[Doubt], Doubt]) -> "Doubts":
-        return Doubts({node: change(its) if node in nodes else its for node, its in self.nodes.items()})
+    def _changed(self, nodes: frozenset[str], change: Callable[[Suspect], Suspect]) -> "Suspects":
+        return Suspects({node: change(its) if node in nodes else its for node, its in self.nodes.items()})
 
 
-def _doubtful(sight: Sight, now: float) -> dict[str, tuple[str, float]] | None:
-    """Each node in doubt, why, and how long to wait before asking; None: it cannot be told now."""
-    if not sight.broker_up or sight.cluster is None:
+def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, float]] | None:
+    """Each suspect node, why, and how long to wait before asking; None: it cannot be told now."""
+    if not sighting.broker_up or sighting.cluster is None:
         return {}
-    others = {node: its.member for node, its in sight.cluster.nodes.items() if node != sight.node}
-    view = sight.view
+    others = {node: its.member for node, its in sighting.cluster.nodes.items() if node != sighting.node}
+    view = sighting.view
     if view is not None and view.pause is not None:
         return {}
-    if sight.connected_since is None:
-        if sight.lease_valid:
+    if sighting.connected_since is None:
+        if sighting.lease_valid:
             return None
         return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", 0.0))
-    if view is None or not sight.registered or now < sight.connected_since + SETTLE:
+    if view is None or not sighting.registered or now < sighting.connected_since + SETTLE:
         return None
     found: dict[str, tuple[str, float]] = {}
     for node, name in others.items():

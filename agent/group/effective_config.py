@@ -28,7 +28,7 @@ from rabbitkeeper.coordinator.zookeeper.session import Session
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 
-class Settings:
+class EffectiveConfig:
     """One run's settings. Belongs to the loop's thread.
 
     Args:
@@ -122,7 +122,7 @@ class Settings:
         self.taken = self.taken.model_copy(update={"problem": f"goes on with {kept}: {why}"})
 
 
-def read_group_config(own: AgentConfig) -> Settings:
+def read_group_config(own: AgentConfig) -> EffectiveConfig:
     """The settings to start with: some must be known before the agent's own session begins.
 
     Args:
@@ -131,7 +131,7 @@ def read_group_config(own: AgentConfig) -> Settings:
     Raises:
         ZooKeeperUnreachable: no ZooKeeper answered.
     """
-    settings = Settings(own)
+    settings = EffectiveConfig(own)
     session = Session(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
     try:
         session.start(own.zookeeper.connect_timeout)

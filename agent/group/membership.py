@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from rabbitkeeper.agent.group.announcement import Announcer
-from rabbitkeeper.agent.runtime.job import Job, Launch
+from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.errors import (
     CoordinationError,
@@ -59,7 +59,7 @@ class Membership:
         *,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
-        launch: Launch = Job,
+        launch: Launch = ThreadJob,
         see: Callable[[GroupView], GroupView] = lambda view: view,
     ) -> None:
         self._session = session

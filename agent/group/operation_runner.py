@@ -13,7 +13,7 @@ from typing import Protocol
 from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
 from rabbitkeeper.agent.cluster.removal import remove
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
 from rabbitkeeper.coordinator.model.view import GroupView, MaintenanceView, SwitchoverView
@@ -28,7 +28,7 @@ from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
-HANDOVER = 1.0  # seconds that clients have to move elsewhere before the broker drains
+MOVE_TIME = 1.0  # seconds that clients have to move elsewhere before the broker drains
 RETRY = 1.0  # seconds after a job that failed
 STOP_TIMEOUT = 60.0  # seconds for an orderly end of the broker
 REVIVE_PAUSE = 10.0  # seconds for a broker to be seen to be open again
@@ -36,7 +36,7 @@ FAILBACK_PAUSE = 60.0  # seconds at least between two requests for the lead
 
 
 class Restartable(Protocol):
-    """What is needed of the broker's keeper."""
+    """What is needed of the broker's supervisor."""
 
     @property
     def process(self) -> str | None:
@@ -50,14 +50,14 @@ class Restartable(Protocol):
         """End the broker in order, to be started again; False if something else is being done to it."""
 
 
-class Operations:
+class OperationRunner:
     """One agent's part in the operations. Belongs to the loop's thread.
 
     Args:
         name: the member's.
         store: makes a store for a job's thread.
         ctl: the tools of the broker.
-        broker: its keeper.
+        broker: its supervisor.
         wake: called when a job has ended.
         clock: monotonic seconds.
         launch: begins a job.
@@ -72,7 +72,7 @@ class Operations:
         broker: Restartable,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
-        launch: Launch = Job,
+        launch: Launch = ThreadJob,
     ) -> None:
         self._name = name
         self._store = store
@@ -81,7 +81,7 @@ class Operations:
         self._wake = wake
         self._clock = clock
         self._launch = launch
-        self._job: tuple[str, Work] | None = None
+        self._job: tuple[str, Job] | None = None
         self._retry_at = 0.0
         self._seen: tuple[str, int] | None = None  # the maintenance's id and version
         self._seen_at = 0.0
@@ -210,7 +210,7 @@ class Operations:
             return
         # The loop gives up the lead, since this member drains. Then clients move to the next leader; those
         # that were here without its leading, to any other.
-        if leads or now < max(self._led_at, self._draining_at) + HANDOVER:
+        if leads or now < max(self._led_at, self._draining_at) + MOVE_TIME:
             return
         self._begin("drain", lambda: self._drained(pending, there=there))
 

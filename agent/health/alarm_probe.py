@@ -14,17 +14,17 @@ from rabbitkeeper.agent.health.connect_failure import classify
 from rabbitkeeper.agent.model.observation import ConnectFailure
 
 
-class LookoutEvents(Protocol):
-    """What a lookout tells, on the I/O loop's thread."""
+class AlarmProbeEvents(Protocol):
+    """What an alarm probe tells, on the I/O loop's thread."""
 
-    def lookout_asked(self) -> None:
+    def alarm_probe_asked(self) -> None:
         """The broker owes an answer."""
 
-    def lookout_answered(self) -> None:
+    def alarm_probe_answered(self) -> None:
         """It has given one."""
 
 
-class Lookout:
+class AlarmProbe:
     """Connects at once, and again when that fails, until it is closed. Belongs to the I/O loop's thread.
 
     Args:
@@ -35,7 +35,12 @@ class Lookout:
     """
 
     def __init__(
-        self, parameters: pika.ConnectionParameters, loop: IOLoop, events: LookoutEvents, *, interval: float
+        self,
+        parameters: pika.ConnectionParameters,
+        loop: IOLoop,
+        events: AlarmProbeEvents,
+        *,
+        interval: float,
     ) -> None:
         self._parameters = parameters
         self._loop = loop
@@ -56,7 +61,7 @@ class Lookout:
     def _connect(self) -> None:
         if self._closed:
             return
-        self._events.lookout_asked()
+        self._events.alarm_probe_asked()
         self._connection = pika.SelectConnection(
             self._parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
@@ -70,7 +75,7 @@ class Lookout:
         if self._closed:
             return
         if classify(error)[0] is not ConnectFailure.SILENT:
-            self._events.lookout_answered()
+            self._events.alarm_probe_answered()
         self._loop.call_later(self._interval, self._connect)
 
     def _opened(self, channel: Any) -> None:
@@ -79,10 +84,10 @@ class Lookout:
 
     def _answered(self, *_: Any) -> None:
         if not self._closed:
-            self._events.lookout_answered()
+            self._events.alarm_probe_answered()
             self._loop.call_later(self._interval, self._ask)
 
     def _ask(self) -> None:
         if not self._closed and self._channel is not None and self._channel.is_open:
-            self._events.lookout_asked()
+            self._events.alarm_probe_asked()
             self._channel.basic_qos(prefetch_count=1, callback=self._answered)

@@ -1,8 +1,8 @@
 """One connection from the agent to its broker, with the local canary on it, from the attempt to its end.
 
-It tells whoever made it what happens (:class:`LinkEvents`) and decides nothing; ``probe.py`` makes the next
-one. What an old link still says must be told apart by the link that each event names, because pika closes
-a connection in its own time.
+It tells whoever made it what happens (:class:`ConnectionEvents`) and decides nothing; ``probe.py`` makes the
+next one. What an old connection still says must be told apart by the one that each event names, because pika
+closes it in its own time.
 """
 
 import ssl
@@ -71,27 +71,27 @@ class ProbeSettings:
         return f"ProbeSettings({self.username}@{self.host}:{self.port}{self.vhost!r})"
 
 
-class LinkEvents(Protocol):
-    """What a link tells, always on the I/O loop's thread."""
+class ConnectionEvents(Protocol):
+    """What a connection tells, always on the I/O loop's thread."""
 
-    def link_up(self, link: "Link") -> None: ...
+    def connection_up(self, connection: "BrokerConnection") -> None: ...
 
-    def link_failed(self, link: "Link", failure: ConnectFailure, error: str) -> None:
+    def connection_failed(self, connection: "BrokerConnection", failure: ConnectFailure, error: str) -> None:
         """The attempt to connect has failed."""
 
-    def link_broken(self, link: "Link", error: str) -> None:
+    def connection_broken(self, connection: "BrokerConnection", error: str) -> None:
         """The connection was up and is not any more."""
 
-    def link_blocked(self, link: "Link", reason: str | None) -> None:
+    def connection_blocked(self, connection: "BrokerConnection", reason: str | None) -> None:
         """The broker blocks publishers (reason), or does so no more (None)."""
 
-    def canary_sent(self, link: "Link") -> None:
+    def canary_sent(self, connection: "BrokerConnection") -> None:
         """The broker owes an answer."""
 
-    def canary_answered(self, link: "Link", confirmed: bool, latency: float) -> None: ...
+    def canary_answered(self, connection: "BrokerConnection", confirmed: bool, latency: float) -> None: ...
 
 
-class Link:
+class BrokerConnection:
     """Connects at once; belongs to the I/O loop's thread.
 
     Args:
@@ -102,7 +102,7 @@ class Link:
     """
 
     def __init__(
-        self, settings: ProbeSettings, loop: IOLoop, events: LinkEvents, *, clock: Callable[[], float]
+        self, settings: ProbeSettings, loop: IOLoop, events: ConnectionEvents, *, clock: Callable[[], float]
     ) -> None:
         self.settings = settings
         self._loop = loop
@@ -114,7 +114,7 @@ class Link:
         self._sent = 0.0
         self._closing = False
         self._on_closed: Callable[[], None] | None = None
-        self.connection: pika.SelectConnection | None = None  # while it is up
+        self.amqp: pika.SelectConnection | None = None  # while it is up
         self._pika = pika.SelectConnection(
             settings.parameters(),
             on_open_callback=self._opened,
@@ -127,7 +127,7 @@ class Link:
     @property
     def version(self) -> str | None:
         """RabbitMQ's, as it says itself; None while there is no connection."""
-        properties = getattr(self.connection, "server_properties", None) or {}
+        properties = getattr(self.amqp, "server_properties", None) or {}
         version = properties.get("version")
         return version if isinstance(version, str) else None
 
@@ -139,7 +139,7 @@ class Link:
         """
         self._closing = True
         self._on_closed = on_closed
-        self.connection = None
+        self.amqp = None
         if not (self._pika.is_closing or self._pika.is_closed):
             self._pika.close()
 
@@ -147,10 +147,10 @@ class Link:
         if self._closing:
             return
         self._loop.remove_timeout(self._patience)
-        self.connection = connection
+        self.amqp = connection
         connection.add_on_connection_blocked_callback(self._on_blocked)
         connection.add_on_connection_unblocked_callback(self._on_unblocked)
-        self._events.link_up(self)
+        self._events.connection_up(self)
         self._canary = LocalCanary(
             connection, on_ready=self._on_ready, on_answer=self._on_answer, on_closed=self._on_channel_closed
         )
@@ -159,22 +159,22 @@ class Link:
     def _failed(self, _connection: Any, error: BaseException) -> None:
         self._ended()
         if not self._closing:
-            self._events.link_failed(self, *classify(error))
+            self._events.connection_failed(self, *classify(error))
 
     def _give_up(self) -> None:
         if not self._closing:
             self.close()
-            self._events.link_failed(
+            self._events.connection_failed(
                 self,
                 ConnectFailure.REFUSED,
                 f"the host {self.settings.host} is not found: looking it up takes too long",
             )
 
     def _broken(self, _connection: Any, error: BaseException) -> None:
-        self.connection = None
+        self.amqp = None
         self._ended()
         if not self._closing:
-            self._events.link_broken(self, classify(error)[1])
+            self._events.connection_broken(self, classify(error)[1])
 
     def _ended(self) -> None:
         self._loop.remove_timeout(self._patience)
@@ -182,17 +182,17 @@ class Link:
             self._on_closed()
 
     def _on_channel_closed(self, reason: str) -> None:
-        if self.connection is None or not self.connection.is_open:
+        if self.amqp is None or not self.amqp.is_open:
             return  # the channel went with its connection
         self.close()
-        self._events.link_broken(self, f"the broker closed the canary's channel: {reason}")
+        self._events.connection_broken(self, f"the broker closed the canary's channel: {reason}")
 
     def _on_ready(self) -> None:
         self._ready = True
         self._send()
 
     def _send(self) -> None:
-        if self.connection is None or self._canary is None or self._blocked or self._canary.outstanding:
+        if self.amqp is None or self._canary is None or self._blocked or self._canary.outstanding:
             return
         self._sent = self._clock()
         self._canary.send()
@@ -205,10 +205,10 @@ class Link:
 
     def _on_blocked(self, _connection: Any, frame: Any) -> None:
         self._blocked = True
-        self._events.link_blocked(self, str(frame.method.reason or "no reason given"))
+        self._events.connection_blocked(self, str(frame.method.reason or "no reason given"))
 
     def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
         self._blocked = False
-        self._events.link_blocked(self, None)
+        self._events.connection_blocked(self, None)
         if self._ready:
             self._send()

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
-from rabbitkeeper.agent.runtime.job import Job, Launch, Work
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -29,12 +29,12 @@ class Inspection:
     """
 
     def __init__(
-        self, look: Callable[[], NodeState], *, wake: Callable[[], None], launch: Launch = Job
+        self, look: Callable[[], NodeState], *, wake: Callable[[], None], launch: Launch = ThreadJob
     ) -> None:
         self._look = look
         self._wake = wake
         self._launch = launch
-        self._job: Work | None = None
+        self._job: Job | None = None
         self._found: NodeState | None = None
         self._due: float | None = None
         self._pause = PAUSE

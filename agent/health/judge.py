@@ -61,7 +61,7 @@ class HealthPolicy:
     majority_timeout: float = 5.0  # seconds that one may take: longer than a queue's election
 
     @property
-    def majority_doubt(self) -> float:
+    def minority_patience(self) -> float:
         """Seconds by which members can differ in noticing that there is no majority: one interval, which
         varies by a fifth, and what a busy host adds."""
         return 1.2 * self.majority_interval + 2.0

@@ -1,7 +1,7 @@
 """The majority canary on the loop's side: asked for now and then, and anew before a lead is taken.
 
 Pure bookkeeping around a request that the probe answers; what its results mean for the broker's state is
-``health.py``'s to say, and whether to campaign ``election.py``'s.
+``judge.py``'s to say, and whether to campaign ``election.py``'s.
 """
 
 import random
@@ -17,7 +17,7 @@ RETRY = 1.0  # seconds between canaries once one was not confirmed
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.MINORITY})  # in other states the answer is known
 
 
-class Campaign:
+class MajorityCheck:
     """At most one majority canary at a time.
 
     Args:

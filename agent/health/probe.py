@@ -1,6 +1,6 @@
 """The probe: one thread with the agent's own connection to its broker, and the canaries on it.
 
-It looks and reports; what its facts mean is ``health.py``'s to say. A connection that breaks is made anew
+It looks and reports; what its facts mean is ``judge.py``'s to say. A connection that breaks is made anew
 at once, and then again and again. Majority canaries are published on demand, on the same connection.
 
 The agent's loop reads :attr:`Probe.facts`, an immutable snapshot, and is woken when they change in a way
@@ -17,10 +17,10 @@ from typing import Any
 import pika
 from pika.adapters.select_connection import IOLoop
 
-from rabbitkeeper.agent.health.alarm_probe import Lookout
-from rabbitkeeper.agent.health.connection import Link, ProbeSettings
+from rabbitkeeper.agent.health.alarm_probe import AlarmProbe
+from rabbitkeeper.agent.health.connection import BrokerConnection, ProbeSettings
 from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary, MajorityResult
-from rabbitkeeper.agent.health.response_timer import STEP, Silence
+from rabbitkeeper.agent.health.response_timer import STEP, ResponseTimer
 from rabbitkeeper.agent.model.observation import ANSWERED, ConnectFailure, ConnectionFacts
 
 LOG = logging.getLogger("rabbitkeeper.agent.probe")
@@ -63,10 +63,10 @@ class Probe:
         self._wake = wake
         self._clock = clock
         self._facts = ConnectionFacts()
-        self._silence = Silence()
+        self._timer = ResponseTimer()
         self._loop = IOLoop()
-        self._link: Link | None = None
-        self._lookout: Lookout | None = None  # while the link is blocked by an alarm
+        self._connection: BrokerConnection | None = None
+        self._alarm_probe: AlarmProbe | None = None  # while the connection is blocked by an alarm
         self._reconnecting: Any = None  # the timer of the next attempt
         self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
         self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
@@ -92,8 +92,8 @@ class Probe:
 
         def adapt() -> None:
             self._settings = settings
-            if self._link is not None:
-                self._link.settings = settings
+            if self._connection is not None:
+                self._connection.settings = settings
 
         self._loop.add_callback_threadsafe(adapt)
 
@@ -130,19 +130,19 @@ class Probe:
 
     def _begin_stop(self) -> None:
         self._stopping = True
-        self._close_lookout()
-        link, self._link = self._link, None
-        if link is not None and link.connection is not None:
+        self._close_alarm_probe()
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.amqp is not None:
             self._loop.call_later(_CLOSE_TIMEOUT, self._loop.stop)
-            link.close(self._loop.stop)
+            connection.close(self._loop.stop)
         else:
             self._loop.stop()
 
     def _drop(self, error: str) -> None:
-        self._close_lookout()
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
+        self._close_alarm_probe()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
         self._answered()
         self._report(
             ConnectionFacts(
@@ -152,7 +152,7 @@ class Probe:
         self._move_majority(None)
 
     def _connect_if_down(self) -> None:
-        if self._link is None and not self._stopping:
+        if self._connection is None and not self._stopping:
             self._connect()
 
     def _connect(self) -> None:
@@ -160,7 +160,7 @@ class Probe:
             self._loop.remove_timeout(self._reconnecting)
             self._reconnecting = None
         self._ask()
-        self._link = Link(self._settings, self._loop, self, clock=self._clock)
+        self._connection = BrokerConnection(self._settings, self._loop, self, clock=self._clock)
 
     def _report(self, facts: ConnectionFacts) -> None:
         before, self._facts = self._facts, facts
@@ -178,40 +178,40 @@ class Probe:
             facts.blocked,
         )
 
-    # Silence: counted while the broker owes an answer.
+    # The broker's silence: counted while the broker owes an answer.
 
     def _ask(self) -> None:
-        owed = self._silence.counted is not None
-        self._silence = self._silence.asked(self._clock())
+        owed = self._timer.counted is not None
+        self._timer = self._timer.asked(self._clock())
         if not owed:
             self._loop.call_later(STEP, self._count_silence)
 
     def _count_silence(self) -> None:
-        if self._silence.counted is None:
+        if self._timer.counted is None:
             return
-        self._silence = self._silence.count(self._clock())
-        self._report(replace(self._facts, silent=self._silence.lasted))
+        self._timer = self._timer.count(self._clock())
+        self._report(replace(self._facts, silent=self._timer.lasted))
         self._loop.call_later(STEP, self._count_silence)
 
     def _answered(self) -> None:
         """The broker, or its kernel, has answered."""
-        self._silence = self._silence.answered()
+        self._timer = self._timer.answered()
 
-    # The connection's life, as its link tells it.
+    # The connection's life, as it tells it itself.
 
-    def link_up(self, link: Link) -> None:
-        if link is not self._link:
+    def connection_up(self, connection: BrokerConnection) -> None:
+        if connection is not self._connection:
             return
         self._answered()
         now = self._clock()
-        self._report(ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version=link.version))
-        self._move_majority(link.connection)
+        self._report(ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version=connection.version))
+        self._move_majority(connection.amqp)
 
-    def link_failed(self, link: Link, failure: ConnectFailure, error: str) -> None:
+    def connection_failed(self, connection: BrokerConnection, failure: ConnectFailure, error: str) -> None:
         """An attempt to connect has failed."""
-        if link is not self._link:
+        if connection is not self._connection:
             return
-        self._link = None
+        self._connection = None
         if failure is not ConnectFailure.SILENT:
             self._answered()
         failures = self._facts.failures + 1
@@ -222,18 +222,18 @@ class Probe:
                 failures=failures,
                 failure=failure,
                 error=error,
-                silent=self._silence.lasted,
+                silent=self._timer.lasted,
                 version=self._facts.version,
             )
         )
         self._connect_later(min(_LONGEST_PAUSE, _PAUSE * failures))
 
-    def link_broken(self, link: Link, error: str) -> None:
+    def connection_broken(self, connection: BrokerConnection, error: str) -> None:
         """A connection that was open is not any more: one attempt at once."""
-        if link is not self._link:
+        if connection is not self._connection:
             return
-        self._link = None
-        self._close_lookout()
+        self._connection = None
+        self._close_alarm_probe()
         self._answered()
         facts = self._facts
         self._report(ConnectionFacts(error=error, heard_at=facts.heard_at, version=facts.version))
@@ -244,12 +244,12 @@ class Probe:
         if not self._stopping:
             self._reconnecting = self._loop.call_later(pause, self._connect_if_down)
 
-    def canary_sent(self, link: Link) -> None:
-        if link is self._link:
+    def canary_sent(self, connection: BrokerConnection) -> None:
+        if connection is self._connection:
             self._ask()
 
-    def canary_answered(self, link: Link, confirmed: bool, latency: float) -> None:
-        if link is not self._link:
+    def canary_answered(self, connection: BrokerConnection, confirmed: bool, latency: float) -> None:
+        if connection is not self._connection:
             return
         self._answered()
         count = self._facts.confirmed + 1 if confirmed else 0
@@ -257,31 +257,33 @@ class Probe:
             replace(self._facts, silent=0.0, heard_at=self._clock(), confirmed=count, latency=latency)
         )
 
-    def link_blocked(self, link: Link, reason: str | None) -> None:
-        if link is not self._link:
+    def connection_blocked(self, connection: BrokerConnection, reason: str | None) -> None:
+        if connection is not self._connection:
             return
         self._answered()
         self._report(replace(self._facts, silent=0.0, blocked=reason))
         if reason is None:
-            self._close_lookout()
-        elif self._lookout is None:
+            self._close_alarm_probe()
+        elif self._alarm_probe is None:
             settings = self._settings
-            self._lookout = Lookout(settings.parameters(), self._loop, self, interval=settings.interval)
+            self._alarm_probe = AlarmProbe(
+                settings.parameters(), self._loop, self, interval=settings.interval
+            )
 
-    # While an alarm blocks the link.
+    # While an alarm blocks the connection.
 
-    def lookout_asked(self) -> None:
+    def alarm_probe_asked(self) -> None:
         self._ask()
 
-    def lookout_answered(self) -> None:
+    def alarm_probe_answered(self) -> None:
         self._answered()
         if self._facts.silent:
             self._report(replace(self._facts, silent=0.0))
 
-    def _close_lookout(self) -> None:
-        lookout, self._lookout = self._lookout, None
-        if lookout is not None:
-            lookout.close()
+    def _close_alarm_probe(self) -> None:
+        alarm_probe, self._alarm_probe = self._alarm_probe, None
+        if alarm_probe is not None:
+            alarm_probe.close()
 
     # The majority canary.
 
@@ -299,11 +301,9 @@ class Probe:
             if self._majority is not None and self._majority[0] is request:
                 self._end_majority(result)
 
-        connection = self._link.connection if self._link is not None else None
+        amqp = self._connection.amqp if self._connection is not None else None
         kept, self._majority_channel = self._majority_channel, None
-        canary = MajorityCanary(
-            connection, call_later=self._loop.call_later, on_confirmed=confirmed, kept=kept
-        )
+        canary = MajorityCanary(amqp, call_later=self._loop.call_later, on_confirmed=confirmed, kept=kept)
         self._majority = (request, canary)
         self._loop.call_later(timeout, expired)
 
@@ -317,10 +317,10 @@ class Probe:
             request.result = result
             self._wake()
 
-    def _move_majority(self, connection: pika.SelectConnection | None) -> None:
+    def _move_majority(self, amqp: pika.SelectConnection | None) -> None:
         self._majority_channel = None
         if self._majority is not None:
-            self._majority[1].moved(connection)
+            self._majority[1].moved(amqp)
 
     def _cancel_majority(self, request: MajorityRequest) -> None:
         def cancel() -> None:

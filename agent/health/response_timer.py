@@ -12,22 +12,22 @@ _LONGEST_STEP = 0.2  # seconds that one count may add
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class ResponseTimer:
     """A value; every change makes a new one."""
 
     lasted: float = 0.0  # seconds
     counted: float | None = None  # when it was last counted, monotonic; None while nothing is asked
 
-    def asked(self, now: float) -> "Silence":
+    def asked(self, now: float) -> "ResponseTimer":
         """The broker is asked something. No change if an answer is owed already."""
         return self if self.counted is not None else replace(self, counted=now)
 
-    def count(self, now: float) -> "Silence":
+    def count(self, now: float) -> "ResponseTimer":
         """Another step has passed without the answer."""
         if self.counted is None:
             return self
         step = min(max(0.0, now - self.counted), _LONGEST_STEP)
-        return Silence(self.lasted + step, now)
+        return ResponseTimer(self.lasted + step, now)
 
-    def answered(self) -> "Silence":
-        return Silence()
+    def answered(self) -> "ResponseTimer":
+        return ResponseTimer()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from rabbitkeeper.agent.cluster.canary_repair import CanaryRenewal
+from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.health.inspection import Inspection
 from rabbitkeeper.agent.health.judge import HealthPolicy, worth_asking
@@ -30,11 +30,11 @@ class Management(Protocol):
     def stop(self) -> None: ...
 
 
-class Upkeep:
+class Housekeeping:
     """Belongs to the loop's thread; each part begins its own jobs.
 
     Args:
-        inspection, replicas, renewal: see there.
+        inspection, replicas, canary_repair: see there.
         node: the broker's Erlang node.
         management: polls the management API; None if it is not to be asked.
     """
@@ -43,7 +43,7 @@ class Upkeep:
         self,
         inspection: Inspection,
         replicas: Replicas,
-        renewal: CanaryRenewal,
+        canary_repair: CanaryRepair,
         *,
         node: str,
         management: Management | None = None,
@@ -53,7 +53,7 @@ class Upkeep:
         self._published = Published()
         self._inspection = inspection
         self._replicas = replicas
-        self._renewal = renewal
+        self._canary_repair = canary_repair
         self._size: int | None = None
         self._size_since = 0.0
 
@@ -103,7 +103,7 @@ class Upkeep:
             cluster_size=self._size if lasts else None,
             management=facts,
             node_name=self._node,
-            canary=self._renewal.said,
+            canary=self._canary_repair.said,
         )
 
     @property
@@ -130,7 +130,7 @@ class Upkeep:
         """
         well = verdict.status is MemberStatus.RUNNING
         self._replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
-        self._renewal.turn(now, verdict, view if current else None)
+        self._canary_repair.turn(now, verdict, view if current else None)
 
 
 def _nodes(view: GroupView | None) -> Mapping[str, ClusterNode]:

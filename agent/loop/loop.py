@@ -2,7 +2,7 @@
 
 Each turn is the same: keep the lease, read the group if it has changed, see how the broker is, judge, decide,
 say in one sentence what that is and why, act on it, and take the next step with the broker. What
-decides is elsewhere and pure (``health.judge``, ``election.decide``, ``supervision.plan``); what takes
+decides is elsewhere and pure (``judge.judge``, ``election.decide``, ``policy.plan``); what takes
 seconds is a job or a thread of its own, whose end rings this loop's bell. Between turns it waits for that
 bell, or for the next moment at which time alone changes something.
 
@@ -15,23 +15,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from rabbitkeeper.agent.broker.supervisor import Broker
-from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
-from rabbitkeeper.agent.cluster.suspects import Sight
+from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
+from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
-from rabbitkeeper.agent.group.effective_config import Settings
+from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import TROUBLED_PAUSE, Membership
-from rabbitkeeper.agent.group.operation_runner import Operations
+from rabbitkeeper.agent.group.operation_runner import OperationRunner
 from rabbitkeeper.agent.health.judge import HealthPolicy, judge
-from rabbitkeeper.agent.health.majority_check import Campaign
+from rabbitkeeper.agent.health.majority_check import MajorityCheck
 from rabbitkeeper.agent.health.probe import Probe
-from rabbitkeeper.agent.loop.housekeeping import Upkeep
+from rabbitkeeper.agent.loop.housekeeping import Housekeeping
 from rabbitkeeper.agent.model.errors import WrongCredentials
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState, Observation
 from rabbitkeeper.agent.model.state import AgentState, Board, SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.agent.notify.status_log import Narrator
+from rabbitkeeper.agent.notify.status_log import StatusLog
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
@@ -68,9 +68,9 @@ class Loop:
         announcer: who it is.
         wakeup: its bell.
         operations: what operators have asked for.
-        upkeep: what is done beside it and not often.
+        housekeeping: what is done beside it and not often.
         board: where each turn's state is put up, for everybody else.
-        nodedown: its eye on the other nodes.
+        peer_monitor: its eye on the other nodes.
         beat: tells the watchdog that the loop comes round.
         adopt: called with the configuration whenever the group's has changed it, for the parts that go by it
             and are not the loop's.
@@ -80,18 +80,18 @@ class Loop:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: EffectiveConfig,
         *,
         session: Session,
         membership: Membership,
-        broker: Broker,
+        broker: BrokerSupervisor,
         probe: Probe,
         announcer: Announcer,
         wakeup: Wakeup,
-        operations: Operations,
-        upkeep: Upkeep,
+        operations: OperationRunner,
+        housekeeping: Housekeeping,
         board: Board,
-        nodedown: Nodedown,
+        peer_monitor: PeerMonitor,
         beat: Callable[[], None],
         adopt: Callable[[AgentConfig], None] = lambda config: None,
         clock: Callable[[], float] = time.monotonic,
@@ -107,15 +107,15 @@ class Loop:
         self._announcer = announcer
         self._wakeup = wakeup
         self._operations = operations
-        self._upkeep = upkeep
+        self._housekeeping = housekeeping
         self._board = board
-        self._nodedown = nodedown
+        self._peer_monitor = peer_monitor
         self._beat = beat
         self._adopt = adopt
         self._clock = clock
         self._wall = wall
-        self._campaign = Campaign(probe.confirm_majority)
-        self._narrator = Narrator()
+        self._majority_check = MajorityCheck(probe.confirm_majority)
+        self._status_log = StatusLog()
         self._renewed_at = 0.0
         self._verdict: Verdict | None = None
         self._cluster: ClusterRecord | None = None  # as it was read last
@@ -160,23 +160,23 @@ class Loop:
         verdict, record = self._look(now, facts)
         self._refuse_wrong_credentials(facts)
         me = self._me(now, verdict)
-        timing = replace(self._config.election.timing, minority=self._policy.majority_doubt)
+        timing = replace(self._config.election.timing, minority=self._policy.minority_patience)
         decision = decide(self._membership.view, me, now, timing)
         view = self._membership.view
-        sentence = self._narrator.tell(verdict, decision, view.problems if view is not None else ())
+        sentence = self._status_log.tell(verdict, decision, view.problems if view is not None else ())
         self._operations.turn(
             now,
             view if me.connected and me.lease_valid else None,
             me,
             leads=self._leads(now),
-            left_drained=self._upkeep.node_state is NodeState.DRAINED_BY_AGENT,
+            left_drained=self._housekeeping.node_state is NodeState.DRAINED_BY_AGENT,
             failback=self._config.failback.after,
         )
         due.append(self._act(now, decision, record))
         if self._membership.been_registered:
             due.append(self._tend(now, facts, verdict))
             if self._config.health.fast_nodedown:
-                due.append(self._nodedown.turn(now, self._sight(verdict)))
+                due.append(self._peer_monitor.turn(now, self._sighting(verdict)))
         self._put_up(now, facts, verdict, decision, sentence)
         return min(moment for moment in due if moment is not None)
 
@@ -198,27 +198,27 @@ class Loop:
 
     def _look(self, now: float, facts: ConnectionFacts) -> tuple[Verdict, MemberRecord]:
         process, formation = self._broker.look(now, facts)
-        self._campaign.collect(now, self._policy, blocked=facts.blocked is not None)
+        self._majority_check.collect(now, self._policy, blocked=facts.blocked is not None)
         observation = Observation(
             watched_since=self._broker.watched_since,
             connection=facts.since(self._broker.watched_since),
             process=process,
             formation=formation,
             been_up=self._broker.been_up,
-            majority=self._campaign.facts,
+            majority=self._majority_check.facts,
             draining=self._draining or self._operations.draining,
         )
-        observation = self._upkeep.look(
+        observation = self._housekeeping.look(
             now, observation, self._policy, self._broker.process, self._membership.view
         )
         verdict = judge(observation, now, self._policy, self._verdict)
         current = self._session.connected and self._session.lease.valid(now)
-        self._upkeep.tend(now, verdict, self._membership.view, formed=formation.formed, current=current)
+        self._housekeeping.tend(now, verdict, self._membership.view, formed=formation.formed, current=current)
         if self._verdict is None or verdict.status is not self._verdict.status:
             self._since = utcnow()
         self._verdict = verdict
         return verdict, self._announcer.member(
-            verdict, self._since, facts.version, self._settings.taken, self._upkeep.load
+            verdict, self._since, facts.version, self._settings.taken, self._housekeeping.load
         )
 
     def _refuse_wrong_credentials(self, facts: ConnectionFacts) -> None:
@@ -288,20 +288,22 @@ class Loop:
             registered=membership.registered,
             tags=self._config.tags.record,
             vacant_since=membership.vacant_since,
-            campaign_failed_at=self._campaign.failed_at,
+            campaign_failed_at=self._majority_check.failed_at,
             connected_since=session.connected_since,
             switchover_since=membership.switchover_since,
             wall=self._wall(),
         )
         if membership.view is not None:
-            self._campaign.compare(now, me.status, others=bool(set(rank(membership.view, me)) - {me.name}))
-        return replace(me, majority_elsewhere_since=self._campaign.elsewhere_since)
+            self._majority_check.compare(
+                now, me.status, others=bool(set(rank(membership.view, me)) - {me.name})
+            )
+        return replace(me, majority_elsewhere_since=self._majority_check.elsewhere_since)
 
-    def _sight(self, verdict: Verdict) -> Sight:
+    def _sighting(self, verdict: Verdict) -> PeerSighting:
         session, membership = self._session, self._membership
         if membership.view is not None and membership.view.cluster is not None:
             self._cluster = membership.view.cluster.record
-        return Sight(
+        return PeerSighting(
             node=self._config.broker.node,
             cluster=self._cluster,
             view=membership.view,
@@ -325,7 +327,7 @@ class Loop:
             membership.announce(now, record)
         if decision.action is not Action.CAMPAIGN:
             self._cause = None
-            idle = self._campaign.idle(now, record.state, self._policy)
+            idle = self._majority_check.idle(now, record.state, self._policy)
             return _earliest(idle, decision.wait_until)
         self._run_campaign(decision)
         return None
@@ -333,12 +335,12 @@ class Loop:
     def _run_campaign(self, decision: Decision) -> None:
         # What had happened when the campaign began: until it ends the old leader's state may have moved on.
         cause = self._cause = self._cause or decision.cause or "campaign"
-        result = self._campaign.run(self._policy)
+        result = self._majority_check.run(self._policy)
         if result is None:
             return
         now, membership = self._clock(), self._membership
         if not self._session.lease.valid(now):
-            self._campaign.ended(now, won=False)
+            self._majority_check.ended(now, won=False)
             return
         view = membership.view
         last = view.last_change if view is not None else None
@@ -346,7 +348,7 @@ class Loop:
         vacant_since = membership.vacant_since
         epoch = membership.take_lead(cause)
         now = self._clock()
-        self._campaign.ended(now, won=epoch is not None)
+        self._majority_check.ended(now, won=epoch is not None)
         if epoch is None:
             return
         vacant = now - vacant_since if vacant_since is not None else 0.0
@@ -378,9 +380,9 @@ class Loop:
             verdict.status,
             verdict.since if verdict.well else None,
             paused=self._membership.paused,
-            cut_off=self._nodedown.cut_off,
+            cut_off=self._peer_monitor.cut_off,
             can_form=self._session.connected,
-            node=self._upkeep.node_facts,
+            node=self._housekeeping.node_facts,
         )
 
 

@@ -1,6 +1,6 @@
 """What is known of the broker at one moment: the facts that the health judge decides on.
 
-Plain frozen data between those who look (probe, driver, formation) and the one who judges (``health.py``).
+Plain frozen data between those who look (probe, driver, formation) and the one who judges (``judge.py``).
 All times are monotonic seconds.
 """
 
@@ -31,7 +31,7 @@ class ConnectionFacts:
     failures: int = 0  # failed attempts in a row since it was up
     failure: ConnectFailure | None = None  # of the last attempt
     error: str | None = None  # the same as a sentence
-    silent: float = 0.0  # seconds for which the broker was asked and has not answered; see silence.py
+    silent: float = 0.0  # seconds for which the broker was asked and has not answered; see response_timer.py
     confirmed: int = 0  # canaries confirmed in a row on this connection
     latency: float | None = None  # seconds, of the last confirmed canary
     blocked: str | None = None  # the broker's reason for blocking publishers

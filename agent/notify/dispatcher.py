@@ -1,7 +1,7 @@
-"""Tells what is new: takes each state of the loop, finds the events in it, hands both to whoever listens.
+"""Tells what is new: takes each state of the loop, finds the events in it, hands both to the sinks.
 
-In a thread of its own, between the loop, which only drops its state into a queue, and listeners, which must
-return at once (they queue, count or send a datagram). A listener that fails is logged and does not keep the
+In a thread of its own, between the loop, which only drops its state into a queue, and the sinks, which must
+return at once (they queue, count or send a datagram). One that fails is logged and does not keep the
 others from being told.
 """
 
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from rabbitkeeper.agent.model.state import AgentState
-from rabbitkeeper.agent.notify.events import Account, Event, follow
+from rabbitkeeper.agent.notify.events import Event, EventCursor, follow
 from rabbitkeeper.coordinator.model.records import utcnow
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -19,23 +19,23 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 BACKLOG = 1000  # states that may wait; the next are left out, and what they would have said comes later
 _STOP_TIMEOUT = 1.0  # seconds
 
-Listener = Callable[[AgentState, tuple[Event, ...]], None]
+Sink = Callable[[AgentState, tuple[Event, ...]], None]
 
 
-class Herald:
+class Dispatcher:
     """From :meth:`start` to :meth:`stop`.
 
     Args:
-        listeners: called with each state and the events in it, on the herald's thread.
+        sinks: called with each state and the events in it, on the dispatcher's thread.
         now: the time for people, UTC.
     """
 
-    def __init__(self, listeners: Sequence[Listener], *, now: Callable[[], str] = utcnow) -> None:
-        self._listeners = tuple(listeners)
+    def __init__(self, sinks: Sequence[Sink], *, now: Callable[[], str] = utcnow) -> None:
+        self._sinks = tuple(sinks)
         self._now = now
         self._states: queue.SimpleQueue[AgentState | None] = queue.SimpleQueue()
-        self._account = Account()
-        self._thread = threading.Thread(target=self._run, name="rabbitkeeper-herald", daemon=True)
+        self._cursor = EventCursor()
+        self._thread = threading.Thread(target=self._run, name="rabbitkeeper-dispatcher", daemon=True)
 
     def tell(self, state: AgentState) -> None:
         """From the loop's thread; returns at once."""
@@ -53,9 +53,9 @@ class Herald:
 
     def _run(self) -> None:
         while (state := self._states.get()) is not None:
-            self._account, events = follow(self._account, state, self._now())
-            for listener in self._listeners:
+            self._cursor, events = follow(self._cursor, state, self._now())
+            for sink in self._sinks:
                 try:
-                    listener(state, events)
+                    sink(state, events)
                 except Exception:  # the others are to be told all the same
-                    LOG.exception("somebody who listens to the agent's events has failed")
+                    LOG.exception("a sink of the agent's events has failed")

@@ -70,7 +70,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class EventCursor:
     """What has been told so far.
 
     Attributes:
@@ -88,35 +88,35 @@ class Account:
     standing: Mapping[str, bool] | None = None
 
 
-def follow(account: Account, state: AgentState, at: str) -> tuple[Account, tuple[Event, ...]]:
+def follow(cursor: EventCursor, state: AgentState, at: str) -> tuple[EventCursor, tuple[Event, ...]]:
     """Say what is new.
 
     Args:
-        account: of what was told before.
+        cursor: of what was told before.
         state: the next one.
         at: the time for people, UTC.
 
     Returns:
-        The account to go on with, and the events in their order.
+        The cursor to go on with, and the events in their order.
     """
-    about = _About(state, at, account.view if state.view is None else state.view)
-    events = [*_own_state(account.last, state, about), *_connection(account.last, state, about)]
-    resigned = state.decision if state.decision.action is Action.RESIGN else account.resigned
-    account = replace(account, last=state, resigned=resigned)
+    about = _About(state, at, cursor.view if state.view is None else state.view)
+    events = [*_own_state(cursor.last, state, about), *_connection(cursor.last, state, about)]
+    resigned = state.decision if state.decision.action is Action.RESIGN else cursor.resigned
+    cursor = replace(cursor, last=state, resigned=resigned)
     if state.view is None:  # it is being read again: nothing is known to have changed
-        return account, tuple(events)
-    if account.view is not None and state.view is not account.view:
-        events += _leader(account.view, state.view, about)
-        events += _members(account.view, state.view, about)
-        events += _operations(account.view, state.view, about)
+        return cursor, tuple(events)
+    if cursor.view is not None and state.view is not cursor.view:
+        events += _leader(cursor.view, state.view, about)
+        events += _members(cursor.view, state.view, about)
+        events += _operations(cursor.view, state.view, about)
     lead = state.epoch if state.owns_lead else None
-    if lead != account.lead:
-        events += _own_lead(account, lead, state, about)
+    if lead != cursor.lead:
+        events += _own_lead(cursor, lead, state, about)
         if lead is not None:
-            account = replace(account, resigned=None)
-    standing, told = _standing(account.standing, state, about)
+            cursor = replace(cursor, resigned=None)
+    standing, told = _standing(cursor.standing, state, about)
     events += told
-    return replace(account, view=state.view, lead=lead, standing=standing), tuple(events)
+    return replace(cursor, view=state.view, lead=lead, standing=standing), tuple(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +232,10 @@ def _pending(view: GroupView) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _own_lead(account: Account, lead: int | None, state: AgentState, about: _About) -> list[Event]:
+def _own_lead(cursor: EventCursor, lead: int | None, state: AgentState, about: _About) -> list[Event]:
     events = []
-    if account.lead is not None:
-        cause, reason = _why_lost(account, state)
+    if cursor.lead is not None:
+        cause, reason = _why_lost(cursor, state)
         events.append(about.event(EventKind.LEADER_LOST, cause=cause, reason=reason))
     if lead is not None and state.view is not None and state.view.leader is not None:
         taken = state.lead
@@ -253,10 +253,10 @@ def _own_lead(account: Account, lead: int | None, state: AgentState, about: _Abo
     return events
 
 
-def _why_lost(account: Account, state: AgentState) -> tuple[str, str]:
-    if account.resigned is not None:
-        return account.resigned.cause or "resigned", account.resigned.reason
-    leader = None if account.view is None else account.view.leader
+def _why_lost(cursor: EventCursor, state: AgentState) -> tuple[str, str]:
+    if cursor.resigned is not None:
+        return cursor.resigned.cause or "resigned", cursor.resigned.reason
+    leader = None if cursor.view is None else cursor.view.leader
     if leader is not None and leader.owner != state.session.id:
         return "session lost", "the ZooKeeper session that held the lead has ended"
     return "taken away", "the leader znode was deleted by somebody else"

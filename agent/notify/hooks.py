@@ -48,41 +48,41 @@ class Hooks:
     def __init__(self, config: HooksConfig) -> None:
         self.outcomes: Counter[Outcome] = Counter()
         self._config = config
-        self._lines: list[_Line] = []
+        self._queues: list[_DeliveryQueue] = []
         if any(config.command(kind) for kind in HOOKED):
-            self._lines.append(_Line("command", self._run_command, self.outcomes))
+            self._queues.append(_DeliveryQueue("command", self._run_command, self.outcomes))
         if config.webhook is not None:
             webhook = Webhook(config.webhook.get_secret_value(), config.timeout)
-            self._lines.append(_Line("webhook", webhook.call, self.outcomes))
+            self._queues.append(_DeliveryQueue("webhook", webhook.call, self.outcomes))
 
     @property
     def wanted(self) -> bool:
         """Whether there are any."""
-        return bool(self._lines)
+        return bool(self._queues)
 
     def start(self) -> None:
-        for line in self._lines:
-            line.start()
+        for way in self._queues:
+            way.start()
 
     def stop(self) -> None:
         """Wait for what is queued, five seconds at the most; what still runs then is left to its deadline."""
         deadline = time.monotonic() + _STOP_TIMEOUT
-        for line in self._lines:
-            line.stop(max(0.0, deadline - time.monotonic()))
+        for way in self._queues:
+            way.stop(max(0.0, deadline - time.monotonic()))
 
-    def hear(self, _state: AgentState, events: tuple[Event, ...]) -> None:
-        """Queue what is hooked. From the herald's thread; returns at once."""
+    def receive(self, _state: AgentState, events: tuple[Event, ...]) -> None:
+        """Queue what is hooked. From the dispatcher's thread; returns at once."""
         for event in events:
             if event.kind in HOOKED:
-                for line in self._lines:
-                    line.offer(event)
+                for way in self._queues:
+                    way.offer(event)
 
     def _run_command(self, event: Event) -> str | None:
         command = self._config.command(event.kind)
         return None if command is None else run(command, environment(event), self._config.timeout)
 
 
-class _Line:
+class _DeliveryQueue:
     """One queue and the thread that works it off."""
 
     def __init__(self, name: str, deliver: Callable[[Event], str | None], outcomes: Counter[Outcome]) -> None:

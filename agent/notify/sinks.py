@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rabbitkeeper.agent.model.state import Board
-from rabbitkeeper.agent.notify.dispatcher import Herald, Listener
+from rabbitkeeper.agent.notify.dispatcher import Dispatcher, Sink
 from rabbitkeeper.agent.notify.hooks import Hooks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 
@@ -12,8 +12,8 @@ from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 class Server(Protocol):
     """The HTTP API."""
 
-    def hear(self) -> Sequence[Listener]:
-        """Its listeners."""
+    def sinks(self) -> Sequence[Sink]:
+        """Those of its parts that are told."""
 
     def listen(self) -> None:
         """Take the port.
@@ -27,7 +27,7 @@ class Server(Protocol):
     def stop(self) -> None: ...
 
 
-class Audience:
+class Sinks:
     """Starts and ends them with the agent.
 
     Args:
@@ -41,16 +41,16 @@ class Audience:
         self._hooks = hooks
         self._systemd = systemd
         self._server = server
-        listeners: list[Listener] = []
+        sinks: list[Sink] = []
         if systemd.listens:
-            listeners.append(systemd.hear)
+            sinks.append(systemd.receive)
         if hooks.wanted:
-            listeners.append(hooks.hear)
+            sinks.append(hooks.receive)
         if server is not None:
-            listeners.extend(server.hear())
-        self._herald = Herald(listeners) if listeners else None
-        if self._herald is not None:
-            board.tell = self._herald.tell
+            sinks.extend(server.sinks())
+        self._dispatcher = Dispatcher(sinks) if sinks else None
+        if self._dispatcher is not None:
+            board.tell = self._dispatcher.tell
 
     def start(self) -> None:
         """Take the port, then start everything.
@@ -62,8 +62,8 @@ class Audience:
             self._server.listen()
             self._server.start()
         self._hooks.start()
-        if self._herald is not None:
-            self._herald.start()
+        if self._dispatcher is not None:
+            self._dispatcher.start()
 
     def stopping(self) -> None:
         """The agent begins to stop."""
@@ -72,8 +72,8 @@ class Audience:
     def stop(self) -> None:
         """Tell what there still is, and end everything; a few seconds at the most."""
         ends: list[Callable[[], None]] = [self._hooks.stop]
-        if self._herald is not None:
-            ends.insert(0, self._herald.stop)
+        if self._dispatcher is not None:
+            ends.insert(0, self._dispatcher.stop)
         if self._server is not None:
             ends.append(self._server.stop)
         for end in ends:

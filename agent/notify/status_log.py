@@ -20,7 +20,7 @@ _NOTEWORTHY = frozenset({Action.RESIGN, Action.HOLD})
 
 
 @dataclass
-class Narrator:
+class StatusLog:
     """Remembers what was said last. Belongs to the loop's thread."""
 
     _status: tuple[MemberStatus, tuple[str, ...]] | None = None

@@ -63,7 +63,7 @@ class SystemdNotify:
             self._beaten_at = now
             self._send("WATCHDOG=1")
 
-    def hear(self, state: AgentState, _events: tuple[Event, ...]) -> None:
+    def receive(self, state: AgentState, _events: tuple[Event, ...]) -> None:
         """``READY=1`` once it is registered, ``STATUS=`` when the sentence says something new."""
         if not self._ready and state.session.registered:
             self._ready = True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from rabbitkeeper.agent.rabbitmq import recommended
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
-from rabbitkeeper.agent.runtime.job import Job, Launch
+from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -22,7 +22,7 @@ class ConfigurationCheck:
         launch: begins a job.
     """
 
-    def __init__(self, ctl: RabbitmqCtl, *, launch: Launch = Job) -> None:
+    def __init__(self, ctl: RabbitmqCtl, *, launch: Launch = ThreadJob) -> None:
         self._ctl = ctl
         self._launch = launch
         self._begun = False

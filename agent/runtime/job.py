@@ -7,7 +7,7 @@ from typing import Protocol
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
-class Work(Protocol):
+class Job(Protocol):
     """A job as those who ask for it see it."""
 
     @property
@@ -20,10 +20,10 @@ class Work(Protocol):
 
 
 # Begins a piece of work: its name, what to do, and what to call when it has ended.
-Launch = Callable[[str, Callable[[], object], Callable[[], None]], Work]
+Launch = Callable[[str, Callable[[], object], Callable[[], None]], Job]
 
 
-class Job:
+class ThreadJob:
     """Starts at once, in a daemon thread of its own.
 
     Args:

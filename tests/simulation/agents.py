@@ -1,4 +1,4 @@
-"""Whole agents in virtual time: the real loop, membership and broker keeper on a simulated world.
+"""Whole agents in virtual time: the real loop, membership and broker supervisor on a simulated world.
 
 Simulated are ZooKeeper and the session (the coordinator's tests'), the broker with its driver, and the
 probe. What the loop would do beside itself is done on the spot.
@@ -12,19 +12,19 @@ from typing import cast
 from support.jobs import Done, Later
 
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess
-from rabbitkeeper.agent.broker.supervisor import Broker
-from rabbitkeeper.agent.cluster.canary_repair import CanaryRenewal
-from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
+from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
+from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
+from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
-from rabbitkeeper.agent.group.effective_config import Settings
+from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import Membership
-from rabbitkeeper.agent.group.operation_runner import Operations
+from rabbitkeeper.agent.group.operation_runner import OperationRunner
 from rabbitkeeper.agent.health.inspection import Inspection
 from rabbitkeeper.agent.health.majority_canary import MajorityResult
 from rabbitkeeper.agent.health.probe import MajorityRequest, Probe
-from rabbitkeeper.agent.loop.housekeeping import Upkeep
+from rabbitkeeper.agent.loop.housekeeping import Housekeeping
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 from rabbitkeeper.agent.model.state import Board
@@ -256,7 +256,7 @@ class SimulatedAgent:
         store._reader._clock = clock
         announcer = Announcer(self.config, instance=f"{self.name}-{run}")
         draw = self.world.chance.random
-        self.settings = Settings(self.config)
+        self.settings = EffectiveConfig(self.config)
         self.settings.run()
         self.membership = Membership(
             session,
@@ -270,7 +270,7 @@ class SimulatedAgent:
             see=self.settings.see,
         )
         self.broker.probe_anew(ring)
-        self.keeper = Broker(
+        self.supervisor = BrokerSupervisor(
             cast("BrokerDriver", self.broker),
             self._form,
             boot_timeout=60.0,
@@ -285,24 +285,26 @@ class SimulatedAgent:
             self.settings,
             session=session,
             membership=self.membership,
-            broker=self.keeper,
+            broker=self.supervisor,
             probe=cast("Probe", self.broker),
             announcer=announcer,
             wakeup=bell,
-            operations=Operations(
+            operations=OperationRunner(
                 self.name,
                 store=lambda: Store(session, GROUP),
                 ctl=cast("RabbitmqCtl", self.broker),
-                broker=self.keeper,
+                broker=self.supervisor,
                 wake=ring_group,
                 clock=clock,
                 launch=self._later,
             ),
-            nodedown=Nodedown(cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._beside),
-            upkeep=Upkeep(
+            peer_monitor=PeerMonitor(
+                cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._beside
+            ),
+            housekeeping=Housekeeping(
                 Inspection(self.broker.node_state, wake=ring, launch=self._beside),
                 Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
-                CanaryRenewal(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
+                CanaryRepair(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
                 node=self.config.broker.node,
             ),
             board=self.board,

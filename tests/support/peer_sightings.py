@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rabbitkeeper.agent.cluster.suspects import Sight
+from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.coordinator.model.records import (
     ClusterNode,
     ClusterRecord,
@@ -42,7 +42,7 @@ def view(*members: MemberView, pause: PauseRecord | None = None) -> GroupView:
     return GroupView(0.0, members={each.record.name: each for each in members}, pause=pause)
 
 
-ALL = Sight(
+ALL = PeerSighting(
     node="rabbit@a",
     cluster=CLUSTER,
     view=view(member("a"), member("b"), member("c")),

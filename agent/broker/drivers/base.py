@@ -1,7 +1,7 @@
 """How an agent gets at its broker's process: the interface, and what is seen through it.
 
 A driver starts, finds and ends one broker. When it should do so is not its business, nor is whether the
-broker is well: see ``supervision.py`` and ``health.py``.
+broker is well: see ``policy.py`` and ``judge.py``.
 """
 
 from dataclasses import dataclass

@@ -48,9 +48,9 @@ def test_it_is_hardened(unit: Path) -> None:
 
 
 def test_the_stop_leaves_time_for_the_agents_own() -> None:
-    from rabbitkeeper.agent.agent import BROKER_STOP_TIMEOUT, DRAIN_TIMEOUT, HANDOVER
+    from rabbitkeeper.agent.agent import BROKER_STOP_TIMEOUT, DRAIN_TIMEOUT, MOVE_TIME
 
-    needed = DRAIN_TIMEOUT + HANDOVER + BROKER_STOP_TIMEOUT
+    needed = DRAIN_TIMEOUT + MOVE_TIME + BROKER_STOP_TIMEOUT
     given = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)
     assert given is not None
     assert float(given[1]) > needed

@@ -11,7 +11,7 @@ from support.agent_states import NAME
 
 from rabbitkeeper.agent import api
 from rabbitkeeper.agent.api import app as application
-from rabbitkeeper.agent.api import store_executor as desk
+from rabbitkeeper.agent.api import store_executor as executor
 from rabbitkeeper.agent.api.refusal import BODY_LIMIT
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
@@ -110,12 +110,12 @@ def test_an_answer_that_is_late_is_not_waited_for(
     gate = threading.Event()
     coordination.answer = lambda: gate.wait(20) and (ENTRY,)
     monkeypatch.setattr(application, "WRITE_TIMEOUT", 0.05)
-    monkeypatch.setattr(desk, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(executor, "READ_TIMEOUT", 0.05)
     try:
         answer = http.post("/pause", headers=BEARER)
         assert answer.status_code == 504
         assert answer.json() == {"reason": "ZooKeeper has not answered within 0.05 s"}
-        for _ in range(desk.MOST - 1):
+        for _ in range(executor.MOST - 1):
             assert http.get("/history").status_code == 504
         turned_away = http.get("/history")  # the others still wait, in their threads
         assert (turned_away.status_code, turned_away.headers["retry-after"]) == (503, "1")
@@ -127,7 +127,7 @@ def test_an_answer_that_is_late_is_not_waited_for(
 def test_history_is_shown_with_its_age_when_it_cannot_be_read(
     http: TestClient, coordination: Coordination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "FRESH", 0.0)
+    monkeypatch.setattr(executor, "FRESH", 0.0)
 
     def away() -> Any:
         raise ZooKeeperUnreachable("ZooKeeper is away")

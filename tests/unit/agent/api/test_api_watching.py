@@ -80,8 +80,8 @@ def test_what_is_now_is_read_from_the_state(board: Board, metrics: Metrics) -> N
 
 def test_what_has_happened_is_counted(metrics: Metrics) -> None:
     elected = event(EventKind.LEADER_ELECTED, cause="broker hung", timings={"vacant": 0.2, "canary": 0.1})
-    metrics.hear(replace(LEADS, took=0.003), (event(timings={"detection": 2.2}), elected, event()))
-    metrics.hear(LEADS, (elected,))
+    metrics.receive(replace(LEADS, took=0.003), (event(timings={"detection": 2.2}), elected, event()))
+    metrics.receive(LEADS, (elected,))
     metrics.refused(401)
     told = samples(metrics)
     assert told['rabbitkeeper_failovers_total{cause="broker hung"}'] == 2
@@ -147,7 +147,7 @@ def test_a_listener_hears_what_is_and_then_what_happens() -> None:
         stream.bind()
         one = Listener(stream.response(LEADS, ""))
         await one.until(lambda one: len(one.sent) == 1)
-        stream.hear(LEADS, (event(state="hung", reason="no answer"), event(EventKind.LEADER_LOST)))
+        stream.receive(LEADS, (event(state="hung", reason="no answer"), event(EventKind.LEADER_LOST)))
         await one.until(lambda one: len(one.sent) == 3)
         (_, hello, now), (first, name, data), (second, _, _) = one.events()
         assert (hello, now["leader"], now["epoch"], now["state"]) == ("hello", NAME, 7, "running")
@@ -164,7 +164,7 @@ def test_a_listener_that_comes_again_hears_what_it_has_missed() -> None:
     async def play() -> None:
         stream = Stream("run1")
         stream.bind()
-        stream.hear(LEADS, tuple(event(state=str(number)) for number in range(5)))
+        stream.receive(LEADS, tuple(event(state=str(number)) for number in range(5)))
         await asyncio.sleep(0)
         again = Listener(stream.response(LEADS, "run1-3"))
         await again.until(lambda one: len(one.sent) == 3)
@@ -199,7 +199,7 @@ def test_one_that_does_not_read_is_dropped_and_holds_up_nobody() -> None:
         slow, quick = Listener(stream.response(LEADS, "")), Listener(stream.response(LEADS, ""))
         slow.reads.clear()
         for number in range(streaming.BACKLOG + 5):
-            stream.hear(LEADS, (event(state=str(number)),))
+            stream.receive(LEADS, (event(state=str(number)),))
             await quick.until(lambda one, number=number: len(one.sent) >= number + 2)  # type: ignore[misc]
         slow.reads.set()
         await slow.done()
@@ -221,7 +221,7 @@ def test_one_whose_connection_takes_nothing_is_given_up(monkeypatch: pytest.Monk
         stuck = Listener(stream.response(LEADS, ""))
         await stuck.until(lambda one: len(one.sent) == 1)
         stuck.reads.clear()
-        stream.hear(LEADS, (event(),))
+        stream.receive(LEADS, (event(),))
         await stuck.done()
         assert stream.listeners == 0
 
@@ -254,4 +254,4 @@ def test_when_the_agent_stops_everybody_is_sent_away() -> None:
 
 
 def test_what_is_heard_before_the_api_runs_is_nobodys() -> None:
-    Stream("run1").hear(hand_made.state(), (event(),))
+    Stream("run1").receive(hand_made.state(), (event(),))

@@ -1,4 +1,4 @@
-"""The keeper of one broker: what it makes of what its driver and its jobs tell it."""
+"""The supervisor of one broker: what it makes of what its driver and its jobs tell it."""
 
 from typing import cast
 
@@ -7,7 +7,7 @@ from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed, BrokerStopFailed
-from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, Broker
+from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, BrokerSupervisor
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import ConnectionFacts, FormationFacts
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, ZooKeeperUnreachable
@@ -49,7 +49,7 @@ class Case:
         self.forms = 0
         self.form_fails: Exception | None = None
         self.formed = 0
-        self.keeper = Broker(
+        self.supervisor = BrokerSupervisor(
             cast("BrokerDriver", driver),
             self._form,
             boot_timeout=60.0,
@@ -75,8 +75,8 @@ class Case:
     def turn(
         self, connection: ConnectionFacts = DOWN, status: MemberStatus = MemberStatus.STARTING
     ) -> FormationFacts:
-        _, formation = self.keeper.look(self.now, connection)
-        self.keeper.act(self.now, connection, status, None, paused=False, cut_off=False, can_form=True)
+        _, formation = self.supervisor.look(self.now, connection)
+        self.supervisor.act(self.now, connection, status, None, paused=False, cut_off=False, can_form=True)
         return formation
 
 
@@ -84,7 +84,7 @@ def test_a_broker_is_started_and_then_brought_into_the_cluster() -> None:
     case = Case(Driver())
     case.turn()
     assert case.driver.starts == 1
-    assert case.keeper.started_here
+    assert case.supervisor.started_here
     assert case.turn().phase == "booting"
     case.now += 8
     assert not case.turn(case.up()).formed
@@ -99,7 +99,7 @@ def test_one_that_runs_already_is_adopted() -> None:
     case = Case(driver)
     assert case.turn().phase is None
     assert driver.starts == 0
-    assert not case.keeper.started_here
+    assert not case.supervisor.started_here
 
 
 def test_deaths_one_after_the_other_are_followed_by_growing_pauses() -> None:
@@ -136,7 +136,7 @@ def test_a_server_that_cannot_be_started_is_tried_again() -> None:
     case = Case(Driver())
     case.driver.fails = BrokerStartFailed("no memory")
     case.turn()
-    process, _ = case.keeper.look(case.now, DOWN)
+    process, _ = case.supervisor.look(case.now, DOWN)
     assert process.problem == "no memory"
     case.turn()
     assert case.driver.starts == 2
@@ -182,7 +182,7 @@ def test_a_broker_of_others_is_formed_again_when_it_was_away() -> None:
     case.turn(case.up())
     case.turn(case.up())
     assert (case.forms, case.formed) == (2, 2)
-    case.keeper.stop(1.0)
+    case.supervisor.stop(1.0)
     assert not case.driver.stopped
 
 
@@ -200,7 +200,7 @@ def test_a_broker_that_does_not_stay_up_is_given_up_and_says_why() -> None:
     case = Case(Driver())
     given_up(case)
     assert case.driver.starts == 11
-    process, _ = case.keeper.look(case.now, DOWN)
+    process, _ = case.supervisor.look(case.now, DOWN)
     assert process.exited == "ended with exit code 1"
     assert process.given_up is not None
     assert "after 10 restarts" in process.given_up
@@ -216,7 +216,7 @@ def test_a_broker_that_does_not_stay_up_is_given_up_and_says_why() -> None:
 def test_an_operators_restart_or_the_end_of_a_pause_begins_anew() -> None:
     case = Case(Driver())
     given_up(case)
-    assert case.keeper.restart(60.0)
+    assert case.supervisor.restart(60.0)
     case.turn()
     assert case.driver.starts == 12
     case.driver.kill()
@@ -225,8 +225,8 @@ def test_an_operators_restart_or_the_end_of_a_pause_begins_anew() -> None:
     case = Case(Driver())
     given_up(case)
     for paused in (True, False):
-        case.keeper.look(case.now, DOWN)
-        case.keeper.act(
+        case.supervisor.look(case.now, DOWN)
+        case.supervisor.act(
             case.now, DOWN, MemberStatus.STOPPED, None, paused=paused, cut_off=False, can_form=True
         )
     assert case.driver.starts == 12
@@ -240,7 +240,7 @@ def test_a_broker_that_others_restart_so_fast_that_its_end_is_not_seen_has_died_
         case.driver.process = BrokerProcess(True, pid=number, identity=f"{number}")
         case.turn()
     case.driver.process = BrokerProcess(False, exited="ended with exit code 1")
-    process, _ = case.keeper.look(case.now, DOWN)
+    process, _ = case.supervisor.look(case.now, DOWN)
     assert process.given_up is not None
 
 

@@ -9,7 +9,7 @@ from simulation.agents import Group
 from support.agent_states import NAME, member, view
 from support.jobs import Done
 
-from rabbitkeeper.agent.cluster.canary_repair import PATIENCE, RETRY, CanaryRenewal, obstacle, turn_of
+from rabbitkeeper.agent.cluster.canary_repair import PATIENCE, RETRY, CanaryRepair, obstacle, turn_of
 from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, RabbitmqCtlError
@@ -30,12 +30,12 @@ class Case:
         self.status = ClusterStatus(ALL, ALL, {})
         self.nodes: frozenset[str] | None = ALL
         self._fails = fails
-        self.renewal = CanaryRenewal(name, "ours", self, wake=lambda: None, launch=self._launch)
+        self.canary_repair = CanaryRepair(name, "ours", self, wake=lambda: None, launch=self._launch)
 
     def run(self, seconds: float, seen: GroupView | None = STUCK, status: MemberStatus = MINORITY) -> None:
         for _ in range(round(seconds)):
             self.now += 1.0
-            self.renewal.turn(self.now, Verdict(status, (), 0.0), seen)
+            self.canary_repair.turn(self.now, Verdict(status, (), 0.0), seen)
 
     def cluster_status(self) -> ClusterStatus:
         return self.status
@@ -60,7 +60,7 @@ def test_it_is_deleted_after_a_while_and_again_only_after_another() -> None:
     assert not case.deleted
     case.run(2)
     assert case.deleted == [PATIENCE]
-    assert case.renewal.said == (
+    assert case.canary_repair.said == (
         f"queue {QUEUE} had no leader for 30 s while all its nodes ran: it is declared anew"
     )
     case.run(RETRY - 2)
@@ -73,7 +73,7 @@ def test_nothing_is_said_any_more_once_there_is_a_majority() -> None:
     case = Case()
     case.run(PATIENCE + 2)
     case.run(1, status=RUNNING)
-    assert case.renewal.said is None
+    assert case.canary_repair.said is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_is_in_the_way_is_said() -> None:
     case.status = ClusterStatus(ALL, TWO, {})
     case.run(PATIENCE + 2)
     assert not case.deleted
-    assert case.renewal.said == (
+    assert case.canary_repair.said == (
         f"queue {QUEUE} has had no leader for 30 s and is left as it is: "
         "replicas of it are on rabbit@node3, which is not known to be up"
     )
@@ -142,7 +142,7 @@ def test_a_queue_that_is_not_there_is_not_deleted() -> None:
 def test_a_tool_that_fails_is_told_of_and_tried_again() -> None:
     case = Case(fails=True)
     case.run(PATIENCE + 2)
-    assert (case.renewal.said or "").endswith("left as it is: the node does not answer")
+    assert (case.canary_repair.said or "").endswith("left as it is: the node does not answer")
 
 
 def whole(seed: int) -> Group:

@@ -1,4 +1,4 @@
-"""Asking our broker after the nodes in doubt: one call at a time, and what comes of it."""
+"""Asking our broker after the suspect nodes: one call at a time, and what comes of it."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ import pytest
 from support.jobs import Called
 from support.peer_sightings import ALL, B_GONE, CUT_OFF, member, view
 
-from rabbitkeeper.agent.cluster.peer_monitor import Nodedown
+from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, SETTLE
 from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, NodeNotRunning, RabbitmqCtl
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
@@ -43,102 +43,102 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def nodedown(broker: Broker) -> Nodedown:
-    return Nodedown(cast("RabbitmqCtl", broker), wake=lambda: None, launch=broker.launch)
+def peer_monitor(broker: Broker) -> PeerMonitor:
+    return PeerMonitor(cast("RabbitmqCtl", broker), wake=lambda: None, launch=broker.launch)
 
 
 def test_a_silent_node_is_dropped_once(
-    broker: Broker, nodedown: Nodedown, caplog: pytest.LogCaptureFixture
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert nodedown.turn(99.0, ALL) is None
-    nodedown.turn(100.0, B_GONE)
-    nodedown.turn(100.5, B_GONE)
+    assert peer_monitor.turn(99.0, ALL) is None
+    peer_monitor.turn(100.0, B_GONE)
+    peer_monitor.turn(100.5, B_GONE)
     (call,) = broker.calls
     call.end()
-    assert nodedown.turn(101.0, B_GONE) is None
-    nodedown.turn(500.0, B_GONE)
+    assert peer_monitor.turn(101.0, B_GONE) is None
+    peer_monitor.turn(500.0, B_GONE)
     assert broker.asked == [("rabbit@b",)]
     assert "rabbit@b does not answer, and the broker has dropped it: b is gone from ZooKeeper" in caplog.text
 
 
 def test_a_node_that_answers_is_left_alone_and_asked_after_later(
-    broker: Broker, nodedown: Nodedown, caplog: pytest.LogCaptureFixture
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     broker.answer = DroppedNodes(NOBODY, B)
-    nodedown.turn(100.0, B_GONE)
+    peer_monitor.turn(100.0, B_GONE)
     broker.calls[0].end()
-    assert nodedown.turn(101.0, B_GONE) == 101.0 + AGAIN
+    assert peer_monitor.turn(101.0, B_GONE) == 101.0 + AGAIN
     assert "left alone" in caplog.text
-    nodedown.turn(101.0 + AGAIN, B_GONE)
+    peer_monitor.turn(101.0 + AGAIN, B_GONE)
     assert len(broker.calls) == 2
 
 
 def test_a_node_that_was_not_connected_is_not_spoken_of(
-    broker: Broker, nodedown: Nodedown, caplog: pytest.LogCaptureFixture
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     broker.answer = DroppedNodes(NOBODY, NOBODY)
-    nodedown.turn(100.0, B_GONE)
+    peer_monitor.turn(100.0, B_GONE)
     broker.calls[0].end()
-    assert nodedown.turn(101.0, B_GONE) is None
+    assert peer_monitor.turn(101.0, B_GONE) is None
     assert caplog.text == ""
 
 
 def test_a_call_that_fails_is_made_again(
-    broker: Broker, nodedown: Nodedown, caplog: pytest.LogCaptureFixture
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker.answer = NodeNotRunning("rabbitmqctl eval on rabbit@a found no running node")
-    nodedown.turn(100.0, B_GONE)
+    peer_monitor.turn(100.0, B_GONE)
     broker.calls[0].end()
-    assert nodedown.turn(101.0, B_GONE) == 101.0 + FAILED
+    assert peer_monitor.turn(101.0, B_GONE) == 101.0 + FAILED
     assert "found no running node" in caplog.text
     broker.answer = DroppedNodes(B, NOBODY)
-    nodedown.turn(101.0 + FAILED, B_GONE)
+    peer_monitor.turn(101.0 + FAILED, B_GONE)
     broker.calls[1].end()
-    assert nodedown.turn(110.0, B_GONE) is None
+    assert peer_monitor.turn(110.0, B_GONE) is None
 
 
-def test_who_is_cut_off_drops_all_others(broker: Broker, nodedown: Nodedown) -> None:
-    nodedown.turn(100.0, CUT_OFF)
+def test_who_is_cut_off_drops_all_others(broker: Broker, peer_monitor: PeerMonitor) -> None:
+    peer_monitor.turn(100.0, CUT_OFF)
     broker.calls[0].end()
     assert broker.asked == [("rabbit@b", "rabbit@c")]
 
 
 def test_a_member_that_is_back_when_the_answer_comes_is_not_spoken_of(
-    broker: Broker, nodedown: Nodedown, caplog: pytest.LogCaptureFixture
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    nodedown.turn(100.0, B_GONE)
-    nodedown.turn(100.5, ALL)
+    peer_monitor.turn(100.0, B_GONE)
+    peer_monitor.turn(100.5, ALL)
     broker.calls[0].end()
-    assert nodedown.turn(101.0, ALL) is None
+    assert peer_monitor.turn(101.0, ALL) is None
     assert caplog.text == ""
 
 
 def test_a_broker_that_is_cut_off_is_let_alone_until_zookeeper_is_back(
-    broker: Broker, nodedown: Nodedown
+    broker: Broker, peer_monitor: PeerMonitor
 ) -> None:
     broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
-    nodedown.turn(100.0, CUT_OFF)
-    assert nodedown.cut_off, "it may be, while it is asked"
+    peer_monitor.turn(100.0, CUT_OFF)
+    assert peer_monitor.cut_off, "it may be, while it is asked"
     broker.calls[0].end()
-    nodedown.turn(101.0, CUT_OFF)
-    nodedown.turn(150.0, replace(CUT_OFF, broker_up=False))
-    assert nodedown.cut_off
-    nodedown.turn(200.1, replace(ALL, connected_since=200.0))
-    assert nodedown.cut_off, "its broker may yet need a moment"
-    nodedown.turn(200.0 + SETTLE, replace(ALL, connected_since=200.0))
-    assert not nodedown.cut_off
+    peer_monitor.turn(101.0, CUT_OFF)
+    peer_monitor.turn(150.0, replace(CUT_OFF, broker_up=False))
+    assert peer_monitor.cut_off
+    peer_monitor.turn(200.1, replace(ALL, connected_since=200.0))
+    assert peer_monitor.cut_off, "its broker may yet need a moment"
+    peer_monitor.turn(200.0 + SETTLE, replace(ALL, connected_since=200.0))
+    assert not peer_monitor.cut_off
 
 
-def test_who_has_a_majority_or_zookeeper_is_not_cut_off(broker: Broker, nodedown: Nodedown) -> None:
+def test_who_has_a_majority_or_zookeeper_is_not_cut_off(broker: Broker, peer_monitor: PeerMonitor) -> None:
     broker.answer = DroppedNodes(B, frozenset({"rabbit@c"}))
-    nodedown.turn(100.0, CUT_OFF)
+    peer_monitor.turn(100.0, CUT_OFF)
     broker.calls[0].end()
-    nodedown.turn(101.0, CUT_OFF)
-    assert not nodedown.cut_off
+    peer_monitor.turn(101.0, CUT_OFF)
+    assert not peer_monitor.cut_off
     broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
-    nodedown.turn(300.0, replace(ALL, view=view(member("a")), connected_since=290.0))
+    peer_monitor.turn(300.0, replace(ALL, view=view(member("a")), connected_since=290.0))
     broker.calls[1].end()
-    nodedown.turn(301.0, replace(ALL, view=view(member("a")), connected_since=290.0))
-    assert not nodedown.cut_off
+    peer_monitor.turn(301.0, replace(ALL, view=view(member("a")), connected_since=290.0))
+    assert not peer_monitor.cut_off

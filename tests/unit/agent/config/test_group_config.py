@@ -9,7 +9,7 @@ from rabbitkeeper.agent.config.agent import AgentConfig
 from rabbitkeeper.agent.config.change import changes_between, check, edited, parsed, template, with_values
 from rabbitkeeper.agent.config.file import validated
 from rabbitkeeper.agent.config.group import GROUP_WIDE, Source, effective_values, overlay, source_of, stand_in
-from rabbitkeeper.agent.group.effective_config import Settings
+from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
@@ -103,7 +103,7 @@ def test_what_a_file_says_of_a_section_besides_stays_secrets_and_all(tmp_path: P
 
 
 def test_an_agent_takes_what_is_valid_and_says_which_version() -> None:
-    settings = Settings(own())
+    settings = EffectiveConfig(own())
     before = settings.run()
     settings.take(found(3, health={"hung_after": 4.0}, later={"unknown": 1}), None)
     assert settings.effective is not before
@@ -123,7 +123,7 @@ def test_an_agent_takes_what_is_valid_and_says_which_version() -> None:
 def test_what_is_not_valid_changes_nothing_and_is_told(
     config: ConfigView | None, unreadable: str | None, why: str
 ) -> None:
-    settings = Settings(own())
+    settings = EffectiveConfig(own())
     settings.run()
     settings.take(found(3, health={"hung_after": 4.0}), None)
     before = settings.effective
@@ -139,7 +139,7 @@ def test_what_is_not_valid_changes_nothing_and_is_told(
 
 
 def test_decisions_are_made_on_the_last_valid_configuration() -> None:
-    settings = Settings(own())
+    settings = EffectiveConfig(own())
     settings.run()
     good = GroupView(0.0, config=found(1, preferred_site="a"))
     assert settings.see(good).config == good.config
@@ -150,7 +150,7 @@ def test_decisions_are_made_on_the_last_valid_configuration() -> None:
 
 
 def test_a_preferred_site_of_the_file_counts_too() -> None:
-    settings = Settings(own(preferred_site="b"))
+    settings = EffectiveConfig(own(preferred_site="b"))
     settings.run()
     seen = settings.see(GroupView(0.0, config=found(1)))
     assert seen.config is not None
@@ -158,7 +158,7 @@ def test_a_preferred_site_of_the_file_counts_too() -> None:
 
 
 def test_what_needs_a_restart_waits_for_it_and_the_rest_must_agree_with_what_runs() -> None:
-    settings = Settings(own())
+    settings = EffectiveConfig(own())
     settings.run()
     settings.take(found(1, zookeeper={"session_timeout": 12.0}, health={"fall": 2}), None)
     assert settings.taken.restart_pending == ("zookeeper.session_timeout",)
@@ -171,7 +171,7 @@ def test_what_needs_a_restart_waits_for_it_and_the_rest_must_agree_with_what_run
 
 
 def test_a_run_that_begins_with_it_has_no_restart_pending() -> None:
-    settings = Settings(own())
+    settings = EffectiveConfig(own())
     config = found(1, zookeeper={"session_timeout": 12.0}, watchdog={"timeout": 8.0})
     settings.take(config, None)
     assert settings.run().zookeeper.session_timeout == 12.0

@@ -4,7 +4,7 @@ import pytest
 
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_canary import MajorityResult
-from rabbitkeeper.agent.health.majority_check import RETRY, Campaign
+from rabbitkeeper.agent.health.majority_check import RETRY, MajorityCheck
 from rabbitkeeper.agent.health.probe import MajorityRequest
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
 
@@ -17,7 +17,7 @@ class Case:
     def __init__(self) -> None:
         self.asked: list[MajorityRequest] = []
         self.cancelled: list[MajorityRequest] = []
-        self.campaign = Campaign(self.ask, draw=lambda: 0.5)
+        self.check = MajorityCheck(self.ask, draw=lambda: 0.5)
 
     def ask(self, timeout: float) -> MajorityRequest:
         assert timeout == POLICY.majority_timeout
@@ -25,8 +25,8 @@ class Case:
         return self.asked[-1]
 
     def idle(self, now: float, status: Status = Status.RUNNING, *, blocked: bool = False) -> float | None:
-        self.campaign.collect(now, POLICY, blocked=blocked)
-        return self.campaign.idle(now, status, POLICY)
+        self.check.collect(now, POLICY, blocked=blocked)
+        return self.check.idle(now, status, POLICY)
 
 
 def test_while_all_is_well_one_is_asked_for_in_each_interval() -> None:
@@ -40,7 +40,7 @@ def test_while_all_is_well_one_is_asked_for_in_each_interval() -> None:
     assert len(case.asked) == 1
     case.idle(12.0)
     assert len(case.asked) == 2
-    assert case.campaign.facts.confirmed == 1
+    assert case.check.facts.confirmed == 1
 
 
 def test_after_one_that_failed_the_next_is_soon() -> None:
@@ -48,11 +48,11 @@ def test_after_one_that_failed_the_next_is_soon() -> None:
     case.idle(0.0)
     case.asked[0].result = FAILED
     assert case.idle(4.0, Status.RUNNING) == 4.0 + RETRY
-    assert (case.campaign.facts.failed, case.campaign.facts.error) == (1, "no majority answers")
+    assert (case.check.facts.failed, case.check.facts.error) == (1, "no majority answers")
     case.idle(5.0, Status.MINORITY)
     case.asked[1].result = CONFIRMED
     assert case.idle(5.1, Status.MINORITY) == 15.1
-    assert (case.campaign.facts.failed, case.campaign.facts.confirmed) == (0, 1)
+    assert (case.check.facts.failed, case.check.facts.confirmed) == (0, 1)
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.RUNNING, Status.MINORITY}))
@@ -70,7 +70,7 @@ def test_what_is_known_of_a_broker_that_went_is_forgotten() -> None:
     case.asked[0].result = FAILED
     case.idle(4.0, Status.MINORITY)
     case.idle(5.0, Status.UNREACHABLE)
-    assert case.campaign.facts.failed == 0
+    assert case.check.facts.failed == 0
 
 
 def test_silence_during_an_alarm_is_no_minority() -> None:
@@ -78,50 +78,50 @@ def test_silence_during_an_alarm_is_no_minority() -> None:
     case.idle(0.0)
     case.asked[0].result = FAILED
     case.idle(4.0, Status.RUNNING, blocked=True)
-    assert case.campaign.facts.failed == 0
+    assert case.check.facts.failed == 0
 
 
 def test_a_campaign_asks_anew_and_keeps_its_answer() -> None:
     case = Case()
     case.idle(0.0)
     case.asked[0].result = CONFIRMED  # before the lead became vacant, perhaps
-    assert case.campaign.run(POLICY) is None
+    assert case.check.run(POLICY) is None
     assert case.cancelled == case.asked[:1]
-    assert case.campaign.run(POLICY) is None
+    assert case.check.run(POLICY) is None
     assert len(case.asked) == 2
     case.asked[1].result = CONFIRMED
-    case.campaign.collect(1.0, POLICY, blocked=False)
-    assert case.campaign.run(POLICY) is CONFIRMED
-    case.campaign.ended(1.1, won=False)
-    assert case.campaign.failed_at == 1.1
+    case.check.collect(1.0, POLICY, blocked=False)
+    assert case.check.run(POLICY) is CONFIRMED
+    case.check.ended(1.1, won=False)
+    assert case.check.failed_at == 1.1
 
 
 def test_a_campaign_that_came_to_nothing_says_when() -> None:
     case = Case()
-    case.campaign.run(POLICY)
+    case.check.run(POLICY)
     case.asked[0].result = FAILED
-    case.campaign.collect(4.0, POLICY, blocked=False)
-    assert case.campaign.failed_at == 4.0
-    assert case.campaign.facts.failed == 1
-    case.campaign.run(POLICY)
+    case.check.collect(4.0, POLICY, blocked=False)
+    assert case.check.failed_at == 4.0
+    assert case.check.facts.failed == 1
+    case.check.run(POLICY)
     assert len(case.asked) == 2
 
 
 def test_a_campaign_that_is_over_is_dropped() -> None:
     case = Case()
-    case.campaign.run(POLICY)
+    case.check.run(POLICY)
     case.idle(1.0)
     assert case.cancelled == case.asked[:1]
 
 
 def test_it_is_noted_since_when_others_have_a_majority_that_is_missing_here() -> None:
-    campaign = Case().campaign
-    campaign.compare(1.0, Status.RUNNING, others=True)
-    assert campaign.elsewhere_since is None
-    campaign.compare(2.0, Status.MINORITY, others=False)
-    assert campaign.elsewhere_since is None
-    campaign.compare(3.0, Status.MINORITY, others=True)
-    campaign.compare(4.0, Status.MINORITY, others=True)
-    assert campaign.elsewhere_since == 3.0
-    campaign.compare(5.0, Status.MINORITY, others=False)
-    assert campaign.elsewhere_since is None
+    check = Case().check
+    check.compare(1.0, Status.RUNNING, others=True)
+    assert check.elsewhere_since is None
+    check.compare(2.0, Status.MINORITY, others=False)
+    assert check.elsewhere_since is None
+    check.compare(3.0, Status.MINORITY, others=True)
+    check.compare(4.0, Status.MINORITY, others=True)
+    assert check.elsewhere_since == 3.0
+    check.compare(5.0, Status.MINORITY, others=False)
+    assert check.elsewhere_since is None

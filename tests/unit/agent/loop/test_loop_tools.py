@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from rabbitkeeper.agent.runtime.job import Job
+from rabbitkeeper.agent.runtime.job import ThreadJob
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
@@ -56,7 +56,7 @@ def test_a_change_of_the_group_is_taken_once() -> None:
 
 def test_a_job_wakes_when_it_has_ended() -> None:
     woken = threading.Event()
-    job = Job("test", lambda: 5, woken.set)
+    job = ThreadJob("test", lambda: 5, woken.set)
     assert woken.wait(LONG)
     assert job.done
     assert job.failure is None
@@ -68,13 +68,13 @@ def test_a_jobs_own_error_is_its_outcome() -> None:
     def fail() -> None:
         raise error
 
-    job = Job("test", fail, lambda: None)
+    job = ThreadJob("test", fail, lambda: None)
     assert job.wait(LONG)
     assert job.failure is error
 
 
 def test_a_fault_in_a_job_is_raised_where_it_is_asked_for() -> None:
-    job = Job("test", lambda: 1 / 0, lambda: None)
+    job = ThreadJob("test", lambda: 1 / 0, lambda: None)
     assert job.wait(LONG)
     with pytest.raises(ZeroDivisionError):
         _ = job.failure

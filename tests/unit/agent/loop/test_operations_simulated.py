@@ -255,7 +255,7 @@ def _refuse() -> str | None:
 
 def test_a_restart_that_is_cancelled_while_drained_opens_the_listeners_again(group: Group) -> None:
     name, began = others(group)[0], group.world.now
-    group.agents[name].keeper.restart = lambda timeout: False  # type: ignore[method-assign]
+    group.agents[name].supervisor.restart = lambda timeout: False  # type: ignore[method-assign]
     asked = operator(group).restart(name, by="ann")
     assert group.run_until(lambda: bool(group.noted(name, "drain", began)), 30) is not None
     group.run(0.5)

@@ -10,7 +10,7 @@ from support.agent_states import NAME, NOW, leader, member, state, view
 
 from rabbitkeeper.agent.model.observation import ConnectionFacts
 from rabbitkeeper.agent.model.state import AgentState
-from rabbitkeeper.agent.notify.events import Account, Event, EventKind, follow
+from rabbitkeeper.agent.notify.events import Event, EventCursor, EventKind, follow
 from rabbitkeeper.coordinator.model.records import (
     ClusterNode,
     ClusterRecord,
@@ -31,16 +31,16 @@ STARTING, DRAINING = MemberStatus.STARTING, MemberStatus.DRAINING
 
 def told(*states: AgentState) -> list[Event]:
     """The events of the last of ``states``, after the others."""
-    account, events = Account(), ()
+    cursor, events = EventCursor(), ()
     for one in states:
-        account, events = follow(account, one, AT)
+        cursor, events = follow(cursor, one, AT)
     return list(events)
 
 
 def all_told(states: Sequence[AgentState]) -> list[Event]:
-    account, all_events = Account(), []
+    cursor, all_events = EventCursor(), []
     for one in states:
-        account, events = follow(account, one, AT)
+        cursor, events = follow(cursor, one, AT)
         all_events += events
     return all_events
 
@@ -370,8 +370,8 @@ def test_leads_and_downs_alternate_whatever_happens(states: list[AgentState]) ->
 
 @given(STATES)
 def test_the_same_state_again_is_never_news(states: list[AgentState]) -> None:
-    account = Account()
+    cursor = EventCursor()
     for one in states:
-        account, _ = follow(account, one, AT)
-        account, events = follow(account, one, AT)
+        cursor, _ = follow(cursor, one, AT)
+        cursor, events = follow(cursor, one, AT)
         assert events == ()

@@ -71,7 +71,7 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hear: Callable[...,
     write = "json.dump(dict(os.environ), open('told.tmp', 'w')); os.rename('told.tmp', 'told')"
     script = f"import json, os; os.chdir({str(tmp_path)!r}); {write}"
     hooks = hear(HooksConfig(leader_elected=python(script)))
-    hooks.hear(None, (event(reason="takes the lead"),))  # type: ignore[arg-type]  # the state is not looked at
+    hooks.receive(None, (event(reason="takes the lead"),))  # type: ignore[arg-type]  # the state is not looked at
     until((tmp_path / "told").exists)
     told = json.loads((tmp_path / "told").read_text())
     assert {key: value for key, value in told.items() if key.startswith("RABBITKEEPER_")} == {
@@ -99,7 +99,7 @@ def test_the_agents_own_environment_is_not_handed_on(monkeypatch: pytest.MonkeyP
 
 def test_only_what_is_hooked_runs(hear: Callable[..., Hooks]) -> None:
     hooks = hear(HooksConfig(member_down=python("pass")))
-    hooks.hear(None, (event(EventKind.STATE), event(), event(EventKind.MEMBER_DOWN, "node2")))  # type: ignore[arg-type]
+    hooks.receive(None, (event(EventKind.STATE), event(), event(EventKind.MEMBER_DOWN, "node2")))  # type: ignore[arg-type]
     until(lambda: sum(hooks.outcomes.values()) == 1)
     assert dict(hooks.outcomes) == {("member_down", "command", "done"): 1}
 
@@ -144,7 +144,7 @@ def test_what_does_not_fit_into_the_queue_is_left_out_and_counted(
     hooks = hear(HooksConfig(member_down=["sh", "-c", waits]))
     down = event(EventKind.MEMBER_DOWN, "node2")
     started = time.monotonic()
-    hooks.hear(None, (down,) * (BACKLOG + 10))  # type: ignore[arg-type]
+    hooks.receive(None, (down,) * (BACKLOG + 10))  # type: ignore[arg-type]
     assert time.monotonic() - started < PATIENCE  # nobody waited for the command
     assert 9 <= hooks.outcomes["member_down", "command", "dropped"] <= 10
     gate.touch()
@@ -186,7 +186,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_the_webhook_gets_the_event_as_json(receiver: Receiver, hear: Callable[..., Hooks]) -> None:
     hooks = hear(HooksConfig(webhook=SecretStr(receiver.url)))
-    hooks.hear(None, (event(timings={"vacant": 0.2}),))  # type: ignore[arg-type]
+    hooks.receive(None, (event(timings={"vacant": 0.2}),))  # type: ignore[arg-type]
     until(lambda: hooks.outcomes["leader_elected", "webhook", "done"] == 1)
     (got,) = receiver.got
     assert got["event"] == "leader_elected"

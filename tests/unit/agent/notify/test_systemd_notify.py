@@ -52,18 +52,18 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]
 def test_it_is_ready_when_it_is_registered_and_says_how_it_is(systemd: Systemd) -> None:
     notify = systemd.notify()
     session = replace(STATE.session, registered=False)
-    notify.hear(replace(STATE, session=session, sentence="the broker is starting; waits"), ())
+    notify.receive(replace(STATE, session=session, sentence="the broker is starting; waits"), ())
     assert systemd.told() == ["STATUS=the broker is starting; waits"]
-    notify.hear(STATE, ())
+    notify.receive(STATE, ())
     assert systemd.told() == ["READY=1", f"STATUS={STATE.sentence}"]
-    notify.hear(STATE, ())
+    notify.receive(STATE, ())
     assert systemd.told() == []
 
 
 def test_seconds_that_grow_are_no_news(systemd: Systemd) -> None:
     notify = systemd.notify()
-    notify.hear(replace(STATE, sentence="away for 1.0 s"), ())
-    notify.hear(replace(STATE, sentence="away for 2.0 s"), ())
+    notify.receive(replace(STATE, sentence="away for 1.0 s"), ())
+    notify.receive(replace(STATE, sentence="away for 2.0 s"), ())
     assert systemd.told() == ["READY=1", "STATUS=away for 1.0 s"]
 
 
@@ -114,11 +114,11 @@ def test_without_systemd_nothing_is_told(environ: dict[str, str]) -> None:
     notify = SystemdNotify(environ)
     assert not notify.listens
     notify.beat()
-    notify.hear(STATE, ())
+    notify.receive(STATE, ())
     notify.stopping()
 
 
 def test_a_socket_that_is_gone_is_no_error(tmp_path: Path) -> None:
     notify = SystemdNotify({"NOTIFY_SOCKET": str(tmp_path / "gone")})
-    notify.hear(STATE, ())
+    notify.receive(STATE, ())
     notify.stopping()

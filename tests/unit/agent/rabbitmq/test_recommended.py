@@ -16,7 +16,7 @@ from rabbitkeeper.agent.rabbitmq.recommended import (
     version_at,
     version_of,
 )
-from rabbitkeeper.agent.runtime.job import Work
+from rabbitkeeper.agent.runtime.job import Job
 
 PAUSE, QUORUM = ("cluster_partition_handling", "pause_minority"), ("default_queue_type", "quorum")
 
@@ -83,9 +83,9 @@ class Tools:
         return self.answer
 
 
-def at_once(name: str, work: Callable[[], object], wake: Callable[[], None]) -> Work:
+def at_once(name: str, work: Callable[[], object], wake: Callable[[], None]) -> Job:
     work()
-    return cast("Work", None)
+    return cast("Job", None)
 
 
 def test_a_brokers_configuration_is_checked_once(caplog: pytest.LogCaptureFixture) -> None:
