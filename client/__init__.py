@@ -21,9 +21,10 @@ from rabbitkeeper.client.model.errors import (
     Unroutable,
     WrongThread,
 )
+from rabbitkeeper.client.model.status import LastSwitch, Unconfirmed
 from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
 from rabbitkeeper.client.publish.future import Receipt
-from rabbitkeeper.client.status import LastSwitch, Leader, Status, Unconfirmed
+from rabbitkeeper.client.status import Leader, Status
 from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.tls import client_context
 

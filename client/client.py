@@ -9,10 +9,12 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from random import Random
 from types import TracebackType
-from typing import Any, Self
+from typing import ClassVar, Self
 from weakref import WeakSet
 
-from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.amqp.pika_connection import PikaTransport
+from rabbitkeeper.client.amqp.properties import BasicProperties
+from rabbitkeeper.client.amqp.transport import Access, Transport
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
@@ -27,6 +29,7 @@ from rabbitkeeper.client.model.errors import (
     WrongThread,
 )
 from rabbitkeeper.client.model.events import Event
+from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.process import this as process
 from rabbitkeeper.client.publish.future import Receipt
@@ -35,7 +38,7 @@ from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.group_watch import Discovery
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
-from rabbitkeeper.client.status import Leader, Status, Unconfirmed
+from rabbitkeeper.client.status import Leader, Status
 from rabbitkeeper.coordinator.model.paths import check_name
 from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity
 
@@ -76,6 +79,8 @@ class Client:
         InvalidArgument: an argument is not valid.
     """
 
+    _transport_type: ClassVar[type[Transport]] = PikaTransport  # tests have others
+
     def __init__(
         self,
         zookeeper: str,
@@ -111,6 +116,7 @@ class Client:
         self._access = Access(username, password, virtual_host, context, name)
         random = Random()
         self._engine = Engine(
+            self._transport_type(),
             self._access,
             name=f"{name}-io",
             random=random,
@@ -149,7 +155,7 @@ class Client:
         exchange: str,
         routing_key: str,
         body: bytes,
-        properties: Any = None,
+        properties: BasicProperties | None = None,
         *,
         mandatory: bool = True,
         timeout: float = 30.0,
@@ -180,7 +186,7 @@ class Client:
         exchange: str,
         routing_key: str,
         body: bytes,
-        properties: Any = None,
+        properties: BasicProperties | None = None,
         *,
         mandatory: bool = True,
         timeout: float = 30.0,
@@ -202,7 +208,7 @@ class Client:
 
     def publish_many(
         self,
-        messages: Iterable[tuple[str, str, bytes] | tuple[str, str, bytes, Any]],
+        messages: Iterable[tuple[str, str, bytes] | tuple[str, str, bytes, BasicProperties | None]],
         *,
         mandatory: bool = True,
         timeout: float = 30.0,

@@ -9,7 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from rabbitkeeper.client.amqp.transport import message_id_of
+from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
 from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
@@ -58,7 +58,13 @@ class Publishing:
         return self._window.open_messages
 
     def publish(
-        self, exchange: str, routing_key: str, body: bytes, properties: Any, mandatory: bool, timeout: float
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: BasicProperties | None,
+        mandatory: bool,
+        timeout: float,
     ) -> PublishFuture:
         """See ``Client.publish_nowait``."""
         future = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
@@ -115,7 +121,13 @@ class Publishing:
         return outcomes
 
     def _prepare(
-        self, exchange: str, routing_key: str, body: bytes, properties: Any, mandatory: bool, timeout: float
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        properties: BasicProperties | None,
+        mandatory: bool,
+        timeout: float,
     ) -> PublishFuture:
         """Check a message and make its future; nothing is handed over.
 

@@ -2,21 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import pika
-
+from rabbitkeeper.client.amqp.pika_connection import ConnectionParameters, connection_parameters
 from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.model.status import LastSwitch
 from rabbitkeeper.client.routing.switch import Phase
-
-
-@dataclass(frozen=True, slots=True)
-class LastSwitch:
-    """The last time that a client went over to another connection."""
-
-    previous: str  # the member before
-    member: str
-    at: float  # seconds since 1970
-    planned: bool  # the old connection still worked: nothing stalled
-    gap: float  # seconds without a connection that takes publishes; 0 if planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +37,6 @@ class Leader:
     epoch: int
     _access: Access = field(repr=False)
 
-    def parameters(self) -> pika.ConnectionParameters:
+    def parameters(self) -> ConnectionParameters:
         """For pika: host, port, virtual host and the client's own credentials."""
-        return self._access.parameters(self.address, timeout=10.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfirmed:
-    """A message that was handed over and had no outcome when the client was closed."""
-
-    message_id: str
-    exchange: str
-    routing_key: str
-    body: bytes = field(repr=False)
-    sent: bool  # it may be there; if not sent, it is not
+        return connection_parameters(self._access, self.address, timeout=10.0)

@@ -9,11 +9,10 @@ The layout is AMQP 0-9-1's, sections 2.3.5 (frames), 4.2.6 (content) and ``basic
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
 
-Delivery = tuple[int, bool, bytes, Any, bytes]
-"""Delivery tag; whether it is redelivered; exchange and routing key, encoded; properties, encoded, or as pika
-has decoded them; body."""
+Delivery = tuple[int, bool, bytes, object, bytes]
+"""Delivery tag; whether it is redelivered; exchange and routing key, encoded (:func:`encode_envelope`);
+properties, encoded (flags first), or as pika has decoded them; body."""
 
 _FRAME: Callable[[bytes, int], tuple[int, int, int]] = Struct(
     ">BHI"
@@ -145,6 +144,12 @@ class Decoder:
             consumer = self.consumers.get(self._ready_for)
             if consumer is not None:
                 consumer(ready)
+
+
+def encode_envelope(exchange: str, routing_key: str) -> bytes:
+    """As a delivery has them; each is of at most 255 bytes."""
+    name, key = exchange.encode(), routing_key.encode()
+    return bytes([len(name)]) + name + bytes([len(key)]) + key
 
 
 def decode_envelope(encoded: bytes) -> tuple[str, str]:

@@ -5,12 +5,14 @@ The fast sender encodes from templates and hands over whole bursts. For that it 
 pika connection, so :func:`sender_for` looks, each time a channel is opened, whether they are there; if not,
 messages go through ``basic_publish``, slower and otherwise the same.
 
-Nothing here imports pika: channels and the class of properties come from the wire.
 """
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from pika import BasicProperties
+from pika.channel import Channel
 
 from rabbitkeeper.client.amqp.frames import FRAME_OVERHEAD, Encoder, Outgoing
 
@@ -34,7 +36,7 @@ class FastSender:
         channel: pika's, open; see :func:`sender_for` for what is needed of it.
     """
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Channel) -> None:
         connection = channel.connection
         self._encoder = Encoder(channel.channel_number, connection._body_max_length)
         self._write = connection._output_marshaled_frames
@@ -54,12 +56,10 @@ class PlainSender:
 
     Args:
         channel: pika's, open.
-        properties: the class ``BasicProperties``.
     """
 
-    def __init__(self, channel: Any, properties: type[Any]) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._properties = properties
 
     @property
     def room(self) -> int:
@@ -68,7 +68,7 @@ class PlainSender:
     def send(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
             template = message.template
-            properties = self._properties().decode(template.encoded_properties(message.message_id))
+            properties = BasicProperties().decode(template.encoded_properties(message.message_id))
             self._channel.basic_publish(
                 template.exchange,
                 template.routing_key,
@@ -78,16 +78,16 @@ class PlainSender:
             )
 
 
-def sender_for(channel: Any, properties: type[Any]) -> Sender:
+def sender_for(channel: Channel) -> Sender:
     """The fast sender, if this pika has what it needs."""
     missing = _missing(channel)
     if missing is None:
         return FastSender(channel)
     log.warning("publishing the slow way: this version of pika %s", missing)
-    return PlainSender(channel, properties)
+    return PlainSender(channel)
 
 
-def _missing(channel: Any) -> str | None:
+def _missing(channel: Channel) -> str | None:
     """What keeps the fast sender from working on ``channel``; None if nothing does."""
     connection = channel.connection
     body_max = getattr(connection, "_body_max_length", None)

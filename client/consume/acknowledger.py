@@ -7,9 +7,10 @@ broker has put the message back.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from rabbitkeeper.client.amqp.delivery_tracker import AckLedger
+from rabbitkeeper.client.amqp.transport import CallLater
 
 DELAY = 0.004  # seconds for which an ack may wait for others
 BATCH = 500  # acks that do not wait; less with a small prefetch, for the broker waits for them
@@ -40,7 +41,7 @@ class Answers:
         prefetch: int,
         *,
         post: Callable[[Callable[[], None]], None],
-        call_later: Callable[[float, Callable[[], None]], Any],
+        call_later: CallLater,
     ) -> None:
         self._channel = channel
         self._batch = max(1, min(BATCH, prefetch // 4))
@@ -70,7 +71,7 @@ class Answers:
             self._hurry()
         elif not self._awaited:
             self._awaited = True
-            self._post(lambda: self._call_later(DELAY, self.flush))
+            self._post(self._flush_soon)
 
     def nack(self, tag: int, *, requeue: bool) -> None:
         self._nacked.append((tag, requeue))
@@ -86,6 +87,9 @@ class Answers:
     def delivered(self, tag: int) -> None:
         """Everything up to ``tag`` has come."""
         self._ledger.delivered = tag
+
+    def _flush_soon(self) -> None:
+        self._call_later(DELAY, self.flush)
 
     def flush(self) -> None:
         """Send what has gathered."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rabbitkeeper.client.amqp.decoding import Delivery, decode_envelope
-from rabbitkeeper.client.amqp.transport import decode_properties
+from rabbitkeeper.client.amqp.properties import BasicProperties, decode_properties
 from rabbitkeeper.client.consume.acknowledger import Answers
 
 
@@ -51,7 +51,7 @@ class Message:
         self.answered = False
         self._answers = answers
         self._on_ack = on_ack
-        self._properties: Any = None
+        self._properties: BasicProperties | None = None
 
     @property
     def exchange(self) -> str:
@@ -64,7 +64,7 @@ class Message:
         return decode_envelope(self._envelope)[1]
 
     @property
-    def properties(self) -> Any:
+    def properties(self) -> BasicProperties:
         """The publisher's: ``pika.BasicProperties``."""
         if self._properties is None:
             self._properties = decode_properties(self._found)

@@ -14,10 +14,9 @@ import queue
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from rabbitkeeper.client.amqp.decoding import Delivery
-from rabbitkeeper.client.amqp.transport import Channel, ChannelLost, Link
+from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection
 from rabbitkeeper.client.consume.acknowledger import Answers
 from rabbitkeeper.client.consume.deduplicator import Seen
 from rabbitkeeper.client.consume.message import Message
@@ -36,6 +35,15 @@ ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 _Item = tuple[Answers, Delivery] | RabbitKeeperError | None
 
 
+@dataclass(slots=True)
+class _Left:
+    """A consumer that was left for another; its channel lives on for answers."""
+
+    link: Connection
+    answers: Answers
+    is_stopped: bool = False  # nothing more will be delivered
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a subscription needs of the engine.
@@ -50,7 +58,7 @@ class Surroundings:
     """
 
     post: Callable[[Callable[[], None]], None]
-    call_later: Callable[[float, Callable[[], None]], Any]
+    call_later: CallLater
     now: Callable[[], float]
     emit: Callable[[Event], None]
     resolve: Callable[[str], str]
@@ -75,11 +83,11 @@ class Subscription:
         self._seen = Seen(dedupe) if dedupe else None
         self._on_ack = None if self._seen is None else self._seen.acked
         self._retry = Retry(around.random)
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._member = ""
         self._channel: Channel | None = None
         self._answers: Answers | None = None
-        self._leaving: list[Answers] = []  # of channels that live on for answers
+        self._leaving: list[_Left] = []
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
@@ -91,14 +99,14 @@ class Subscription:
 
     # -- on the I/O thread
 
-    def attach(self, link: Link, member: str, since: float) -> None:
+    def attach(self, link: Connection, member: str, since: float) -> None:
         """Consume over ``link``, which everything goes over since then (seconds, monotonic).
 
         When the link before still works, its consumer is ended first: two at once would be dealt the queue's
         messages in turn, and those in transit on the old link would come behind later ones on the new.
         """
         before = self._channel
-        self.detach(stopping=False)
+        left = self._leave()
         self._link, self._member = link, member
         self._retry.worked()
         self._patient_until = since + MISSING_GRACE
@@ -110,10 +118,15 @@ class Subscription:
             if expected == self._generation:
                 self._start()
 
-        if before is None:
+        def stopped() -> None:
+            if left is not None:
+                left.is_stopped = True
+            begin()
+
+        if before is None or left is None:
             begin()
         else:
-            before.stop_consuming(begin)
+            before.stop_consuming(stopped)
             self._around.call_later(STOP_PATIENCE, begin)
 
     def hurry(self) -> None:
@@ -121,14 +134,30 @@ class Subscription:
         if self._waits_until is not None:
             self._start()
 
-    def detach(self, *, stopping: bool = True) -> None:
+    def detach(self) -> None:
+        """The link is gone."""
+        self._leave()
+
+    def _leave(self) -> _Left | None:
         """The link is gone or is being left. While it lives, what it brought can be taken and answered."""
-        if stopping and self._channel is not None:
-            self._channel.stop_consuming(lambda: None)
-        if self._answers is not None:
-            self._leaving = [answers for answers in self._leaving if answers.open] + [self._answers]
+        left = None
+        self._leaving = [known for known in self._leaving if known.answers.open]
+        if self._link is not None and self._answers is not None:
+            left = _Left(self._link, self._answers)
+            self._leaving.append(left)
+        elif self._channel is not None:
+            self._channel.close()  # it is not open yet, or was given up
         self._forget()
         self._link = None
+        return left
+
+    def holds(self, link: Connection) -> bool:
+        """Whether ``link`` is still needed: for the last of a consumer that was left, or for answers."""
+        return any(
+            left.answers.is_alive and (left.answers.open or not left.is_stopped)
+            for left in self._leaving
+            if left.link is link
+        )
 
     def stop(self, on_stopped: Callable[[], None]) -> None:
         """Have the broker deliver no more, and give back what the user has not taken."""
@@ -149,12 +178,14 @@ class Subscription:
         """Messages delivered and not answered, whether taken or not."""
         answers = self._answers  # read once: asked from other threads too
         current = 0 if answers is None else answers.open
-        return current + sum(answers.open for answers in self._leaving)
+        return current + sum(left.answers.open for left in self._leaving)
 
     def flush(self) -> None:
         """Send the answers that have gathered."""
-        for answers in [*self._leaving, *([self._answers] if self._answers is not None else [])]:
-            answers.flush()
+        for left in self._leaving:
+            left.answers.flush()
+        if self._answers is not None:
+            self._answers.flush()
 
     def cancel(self) -> None:
         """The user wants no more: what he has not answered goes back to the queue."""
@@ -210,18 +241,19 @@ class Subscription:
         generation = self._generation
 
         def opened(channel: Channel) -> None:
+            if generation != self._generation:
+                channel.close()
+                return
             answers = Answers(
                 channel, self.prefetch, post=self._around.post, call_later=self._around.call_later
             )
-            if generation == self._generation:
-                self._answers = answers
+            self._answers = answers
             channel.consume(
                 self._around.resolve(self.queue_name),
                 self.prefetch,
                 on_ready=lambda: self._consuming(generation),
                 on_deliveries=lambda deliveries: self._delivered(answers, deliveries),
                 on_cancelled=lambda: self._lost(generation, ChannelLost(0, "the broker ended the consumer")),
-                unanswered=lambda: answers.open,
             )
 
         self._channel = link.channel(opened, lambda _channel, lost: self._lost(generation, lost))

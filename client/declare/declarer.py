@@ -15,9 +15,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
-from rabbitkeeper.client.amqp.transport import Channel, ChannelLost, Link
+from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection
 from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
 from rabbitkeeper.client.model.retry import Retry
@@ -62,7 +61,7 @@ class Declarer:
         topology: Topology,
         *,
         now: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Any],
+        call_later: CallLater,
         random: Random,
         emit: Callable[[Event], None],
         on_queue: Callable[[str], None],
@@ -73,7 +72,7 @@ class Declarer:
         self._now = now
         self._call_later = call_later
         self._random = random
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._channel: Channel | None = None
         self._ready = False  # the channel is open
         self._active: Job | None = None
@@ -81,7 +80,7 @@ class Declarer:
         self._restore_left = 0
         self._on_restored: Callable[[], None] | None = None
 
-    def attach(self, link: Link, on_restored: Callable[[], None]) -> None:
+    def attach(self, link: Connection, on_restored: Callable[[], None]) -> None:
         """Declare everything again over ``link``; ``on_restored`` is called once, when each was tried."""
         self.detach()
         self._link = link

@@ -8,7 +8,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rabbitkeeper.client.amqp.transport import Access, Channel, ChannelLost, Link, LinkLost, Loop
+from rabbitkeeper.client.amqp.transport import (
+    Access,
+    Channel,
+    ChannelLost,
+    Connection,
+    ConnectionLost,
+    Transport,
+)
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target
 
@@ -25,7 +32,7 @@ FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
 class Line:
     """A link with its target and its publish channel."""
 
-    link: Link
+    link: Connection
     target: Target
     publishing: Channel | None = None
 
@@ -36,26 +43,30 @@ class Lines:
     Args:
         on_ready: with the number of a line that takes publishes.
         on_lost: with the line, which is no longer here, and its number.
+        holds: whether a link is still needed by who consumed over it.
         on_left: a line that was not needed any more has been closed.
         on_blocked: with the number, and why the broker blocks publishers (None: it does so no longer).
     """
 
     def __init__(
         self,
-        loop: Loop,
+        transport: Transport,
         access: Access,
         publisher: Publisher,
         *,
         on_ready: Callable[[int], None],
-        on_lost: Callable[[int, Line, LinkLost], None],
+        on_lost: Callable[[int, Line, ConnectionLost], None],
+        holds: Callable[[Connection], bool],
         on_left: Callable[[], None],
         on_blocked: Callable[[int, str | None], None],
     ) -> None:
-        self._loop = loop
+        self._transport = transport
+        self._loop = transport.loop
         self._access = access
         self._publisher = publisher
         self._on_ready = on_ready
         self._on_lost = on_lost
+        self._holds = holds
         self._on_left = on_left
         self._on_blocked = on_blocked
         self._lines: dict[int, Line] = {}
@@ -73,8 +84,7 @@ class Lines:
     def open(self, number: int, target: Target) -> None:
         """Connect, then open a publish channel; the line is here from now on."""
         self._lines[number] = Line(
-            Link(
-                self._loop,
+            self._transport.connect(
                 target.address,
                 self._access,
                 timeout=CONNECT_TIMEOUT,
@@ -114,7 +124,7 @@ class Lines:
         def look() -> None:
             if self._lines.get(number) is not line:
                 return
-            if line.link.unanswered and line.link.is_open and self._loop.now() < give_up_at:
+            if self._holds(line.link) and line.link.is_open and self._loop.now() < give_up_at:
                 self._loop.call_later(RETIRE_POLL, look)
                 return
             del self._lines[number]
@@ -155,7 +165,7 @@ class Lines:
 
         line.link.channel(opened, lost)
 
-    def _lost(self, number: int, lost: LinkLost) -> None:
+    def _lost(self, number: int, lost: ConnectionLost) -> None:
         line = self._lines.pop(number, None)
         if line is not None:
             self._on_lost(number, line, lost)

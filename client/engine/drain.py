@@ -5,8 +5,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from rabbitkeeper.client.amqp.transport import Loop
+from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.publish.ledger import Entry, Ledger
-from rabbitkeeper.client.status import Unconfirmed
 
 POLL = 0.01  # seconds
 GRACE = 1.0  # seconds for the I/O thread to say what is left

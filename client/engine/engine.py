@@ -16,10 +16,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from rabbitkeeper.client.amqp.call_queue import Work
-from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, LinkLost, Loop
+from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, ConnectionLost, Timer, Transport
 from rabbitkeeper.client.consume.subscription import Subscription, Surroundings
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Line, Lines
@@ -37,13 +36,13 @@ from rabbitkeeper.client.model.events import (
     PublishersUnblocked,
     Switched,
 )
+from rabbitkeeper.client.model.status import LastSwitch, Unconfirmed
 from rabbitkeeper.client.model.topology import Entity, Topology
 from rabbitkeeper.client.publish.future import Futures, PublishFuture
 from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Placement, Spread, Target, Targets
 from rabbitkeeper.client.routing.switch import Abort, Open, Order, Phase, Promote, Switch
-from rabbitkeeper.client.status import LastSwitch, Unconfirmed
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +78,7 @@ class Engine:
     """The I/O thread.
 
     Args:
+        transport: where connections come from; with its loop, which is the engine's.
         access: how to get into a broker.
         name: of the thread.
         random: for jitter and spreading.
@@ -88,6 +88,7 @@ class Engine:
 
     def __init__(
         self,
+        transport: Transport,
         access: Access,
         *,
         name: str,
@@ -98,7 +99,7 @@ class Engine:
     ) -> None:
         self._emit = emit
         self._random = random
-        self._loop = Loop()
+        self._loop = transport.loop
         self._handed_over: deque[PublishFuture] = deque()
         self._work = Work(self._loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
         self.post = self._work.post
@@ -111,11 +112,12 @@ class Engine:
             lambda: self._lines.renew_publishing(self._current),
         )
         self._lines = Lines(
-            self._loop,
+            transport,
             access,
             self._publisher,
             on_ready=lambda number: self._obey(self._switch.ready(number, self._loop.now())),
             on_lost=self._link_lost,
+            holds=self._holds,
             on_left=lambda: self._declarer.hurry(),
             on_blocked=self._blocked,
         )
@@ -142,7 +144,7 @@ class Engine:
         self._lost_line: Line | None = None  # the last one that everything went over, while there is none
         self._last_switch: LastSwitch | None = None
         self._current: int | None = None  # the link that everything goes over; lags behind the switch's
-        self._timer: Any = None
+        self._timer: Timer | None = None
         self._timer_at = float("inf")
         self._last_error = "no broker is known"
         self._ended = False
@@ -151,7 +153,7 @@ class Engine:
         self.live = threading.Event()  # has been live at least once, or has failed
         self.failure: RabbitKeeperError | None = None
         self.snapshot = self._snapshot()
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self.run, name=name, daemon=True)
 
     # -- from any thread
 
@@ -267,9 +269,13 @@ class Engine:
         """End everything; what is unconfirmed is settled as closed. Returns at once; join the thread."""
         self.post(lambda: self._end(None))
 
+    def _holds(self, link: Connection) -> bool:
+        return any(subscription.holds(link) for subscription in self._subscriptions)
+
     # -- the thread
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """The thread's life: until :meth:`close`, or an error that nobody expected."""
         self._futures.io_thread = threading.get_ident()
         try:
             self._loop.run()
@@ -415,7 +421,7 @@ class Engine:
 
     # -- what links report
 
-    def _link_lost(self, number: int, line: Line, lost: LinkLost) -> None:
+    def _link_lost(self, number: int, line: Line, lost: ConnectionLost) -> None:
         self._last_error = f"{line.target.member} at {line.target.address}: {lost.why}"
         if lost.refused and self._switch.phase is Phase.CONNECTING:
             self._end(NotAuthorized(f"{self._last_error}; check the credentials and the virtual host"))

@@ -17,6 +17,7 @@ from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from typing import Any, NamedTuple
 
 from rabbitkeeper.client.amqp.frames import Template
+from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.errors import RabbitKeeperError, WrongThread
 from rabbitkeeper.client.publish.ledger import Entry, Settled
 from rabbitkeeper.client.publish.window import Window
@@ -133,7 +134,7 @@ class Futures:
     ) -> None:
         self.lock = threading.RLock()
         self.io_thread: int | None = None  # ident
-        self.call_later: Callable[[float, Callable[[], None]], Any]  # the loop's timer; set with the thread
+        self.call_later: CallLater  # the loop's timer; set with the thread
         self._waking = False  # a timer is set
         self._window = window
         self._explain = explain

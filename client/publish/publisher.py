@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.publish.ledger import Entry, Ledger, Outcome, Settled
 
 NACK_RETRY = 0.02  # seconds from a nack to the next channel
@@ -76,7 +77,7 @@ class Publisher:
     def __init__(
         self,
         now: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Any],
+        call_later: CallLater,
         renew: Callable[[], None],
     ) -> None:
         self.ledger = Ledger()

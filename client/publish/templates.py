@@ -5,10 +5,9 @@ different to AMQP, so they cannot be a key; and headers mostly differ from messa
 """
 
 from operator import attrgetter
-from typing import Any
 
 from rabbitkeeper.client.amqp.frames import Template
-from rabbitkeeper.client.amqp.transport import check_properties, encode_properties
+from rabbitkeeper.client.amqp.properties import BasicProperties, check_properties, encode_properties
 from rabbitkeeper.client.model.errors import InvalidArgument
 
 KEPT = 4096  # templates; routing keys can be unboundedly many
@@ -35,7 +34,9 @@ class Templates:
     def __init__(self) -> None:
         self._kept: dict[object, Template] = {}
 
-    def get(self, exchange: str, routing_key: str, properties: Any, *, mandatory: bool) -> Template:
+    def get(
+        self, exchange: str, routing_key: str, properties: BasicProperties | None, *, mandatory: bool
+    ) -> Template:
         """The template for a message; its message id is the caller's to give.
 
         Raises:
@@ -61,7 +62,9 @@ class Templates:
         return template
 
 
-def _make(exchange: str, routing_key: str, properties: Any, *, mandatory: bool) -> Template:
+def _make(
+    exchange: str, routing_key: str, properties: BasicProperties | None, *, mandatory: bool
+) -> Template:
     for what, value in (("exchange", exchange), ("routing_key", routing_key)):
         if not isinstance(value, str) or not _is_short(value):
             raise InvalidArgument(f"{what} {value!r} is not valid: use a string of at most 255 bytes")

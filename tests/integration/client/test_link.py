@@ -6,18 +6,20 @@ import threading
 import pytest
 from pika import frame, spec
 
-from rabbitkeeper.client.amqp.transport import Access, Link, LinkLost, Loop
+from rabbitkeeper.client.amqp.pika_connection import PikaConnection, PikaTransport
+from rabbitkeeper.client.amqp.transport import Access, ConnectionLost
 
 START = frame.Method(0, spec.Connection.Start(0, 9, {}, "PLAIN", "en_US")).marshal()
 
 
 @pytest.mark.parametrize("says", [b"", START], ids=["mute", "in the handshake"])
-@pytest.mark.parametrize("leave", [Link.close, Link.abort])
+@pytest.mark.parametrize("leave", [PikaConnection.close, PikaConnection.abort])
 def test_a_link_that_is_not_open_yet_is_left_without_a_trace(leave: object, says: bytes) -> None:
     assert callable(leave)
-    lost: list[LinkLost] = []
+    lost: list[ConnectionLost] = []
     ended = threading.Event()
-    loop = Loop()
+    transport = PikaTransport()
+    loop = transport.loop
 
     def serve() -> None:
         peer, _ = server.accept()
@@ -34,8 +36,7 @@ def test_a_link_that_is_not_open_yet_is_left_without_a_trace(leave: object, says
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
-        link = Link(
-            loop,
+        link = transport.connect(
             f"127.0.0.1:{server.getsockname()[1]}",
             Access("user", "password"),
             timeout=20,

@@ -35,7 +35,9 @@ from rabbitkeeper.client import (
     Unroutable,
     WrongThread,
 )
-from rabbitkeeper.client.amqp import transport
+from rabbitkeeper.client.amqp import pika_connection
+from rabbitkeeper.client.amqp.pika_channel import PikaChannel
+from rabbitkeeper.client.amqp.pika_connection import PikaConnection
 from rabbitkeeper.client.amqp.sender import FastSender, PlainSender
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
@@ -104,7 +106,7 @@ def client(
     if request.param == "tls":
         options["tls"] = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     if request.param.startswith("without"):
-        monkeypatch.setattr(transport, "SelectConnection", OtherPika)
+        monkeypatch.setattr(pika_connection, "SelectConnection", OtherPika)
     with announcer.client(**options) as client:
         assert uses_private_parts(client) is not request.param.startswith("without")
         yield client
@@ -113,7 +115,8 @@ def client(
 def uses_private_parts(client: Client) -> bool:
     line = client._engine._lines.get(client._engine._current)
     assert line is not None
-    assert line.publishing is not None
+    assert isinstance(line.publishing, PikaChannel)
+    assert isinstance(line.link, PikaConnection)
     fast = line.link._decoder is not None
     assert type(line.publishing._sender) is (FastSender if fast else PlainSender)
     return fast

@@ -8,7 +8,7 @@ from pika import frame
 from pika.spec import Basic, BasicProperties
 
 from rabbitkeeper.client.amqp.decoding import Decoder, Delivery, decode_envelope
-from rabbitkeeper.client.amqp.transport import decode_properties
+from rabbitkeeper.client.amqp.properties import decode_properties
 
 CONSUMERS = (1, 2)
 

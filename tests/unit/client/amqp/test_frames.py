@@ -13,8 +13,8 @@ from pika.channel import Channel
 from pika.connection import Connection
 
 from rabbitkeeper.client.amqp.frames import CHUNK, Encoder, Template
+from rabbitkeeper.client.amqp.properties import encode_properties, message_id_of
 from rabbitkeeper.client.amqp.sender import FastSender, PlainSender, sender_for
-from rabbitkeeper.client.amqp.transport import encode_properties, message_id_of
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.publish.templates import KEPT, Templates
 
@@ -143,7 +143,7 @@ def test_every_sender_writes_what_pika_writes(
 
     fast, plain = open_channel(channel, body_max), open_channel(channel, body_max)
     FastSender(fast).send(outgoing)
-    PlainSender(plain, pika.BasicProperties).send(outgoing)
+    PlainSender(plain).send(outgoing)
     assert fast.connection.written == pikas.connection.written
     assert plain.connection.written == pikas.connection.written
     assert fast.connection.bytes_sent == pikas.connection.bytes_sent  # the heartbeat looks at it
@@ -186,9 +186,9 @@ def test_a_pika_without_the_private_parts_publishes_the_plain_way(
     part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel = open_channel(1)
-    assert isinstance(sender_for(channel, pika.BasicProperties), FastSender)
+    assert isinstance(sender_for(channel), FastSender)
     setattr(channel.connection, part, None)
-    assert isinstance(sender_for(channel, pika.BasicProperties), PlainSender)
+    assert isinstance(sender_for(channel), PlainSender)
     assert "pika" in caplog.text
 
 

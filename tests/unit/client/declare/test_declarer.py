@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, cast
 
-from rabbitkeeper.client.amqp.transport import ChannelLost, Link
+from rabbitkeeper.client.amqp.transport import ChannelLost, Connection
 from rabbitkeeper.client.declare.declarer import SLOW_RETRY, Declarer
 from rabbitkeeper.client.model.events import DeclarationFailed, Event
 from rabbitkeeper.client.model.topology import Entity, Exchange, Queue, Topology
@@ -79,7 +79,7 @@ class Client:
             emit=self.events.append,
             on_queue=self.queues.append,
         )
-        self.declarer.attach(cast("Link", self.broker), self.count)
+        self.declarer.attach(cast("Connection", self.broker), self.count)
 
     def count(self) -> None:
         self.restored += 1

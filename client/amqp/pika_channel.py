@@ -1,0 +1,197 @@
+"""A channel of pika's, as :class:`transport.Channel`."""
+
+from collections.abc import Callable, Sequence
+
+from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
+from pika.frame import Method
+from pika.spec import Basic, BasicProperties
+
+from rabbitkeeper.client.amqp import transport
+from rabbitkeeper.client.amqp.decoding import Decoder, Delivery
+from rabbitkeeper.client.amqp.deliveries import delivery_of
+from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.amqp.sender import Sender, sender_for
+from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+
+
+class PikaChannel:
+    """See :class:`transport.Channel`."""
+
+    def __init__(
+        self,
+        connection: SelectConnection,
+        decoder: Decoder | None,
+        on_open: Callable[[transport.Channel], None],
+        on_lost: Callable[[transport.Channel, ChannelLost], None],
+    ) -> None:
+        self._on_open: Callable[[transport.Channel], None] | None = on_open
+        self._on_lost: Callable[[transport.Channel, ChannelLost], None] | None = on_lost
+        self._decoder = decoder
+        self._sender: Sender
+        self._is_stopping = False  # no consumer is started any more
+        self._channel: Channel = connection.channel(on_open_callback=self._opened)
+        self._channel.add_on_close_callback(self._closed)
+
+    @property
+    def is_open(self) -> bool:
+        return self._on_lost is not None and bool(self._channel.is_open)
+
+    @property
+    def is_over(self) -> bool:
+        """It reports nothing any more."""
+        return self._on_lost is None
+
+    def silence(self) -> None:
+        """Report nothing any more; the connection is being ended, and the channel with it."""
+        self._on_open = self._on_lost = None
+
+    def close(self) -> None:
+        self.silence()
+        if self._channel.is_open:
+            self._channel.close()
+
+    def _opened(self, _channel: object) -> None:
+        if self._on_open is not None:
+            self._on_open(self)
+        elif self._channel.connection.is_open:
+            self._channel.close()
+
+    def _closed(self, _channel: object, error: BaseException) -> None:
+        report, self._on_open, self._on_lost = self._on_lost, None, None
+        if self._decoder is not None:
+            self._decoder.forget(self._channel.channel_number)
+        if report is not None and isinstance(error, ChannelClosedByBroker):
+            report(self, ChannelLost(error.reply_code, error.reply_text))
+
+    # -- publishing
+
+    def confirm(
+        self,
+        on_ready: Callable[[], None],
+        on_answer: Callable[[int, bool, bool], None],
+        on_returned: Callable[[str | None, str, str, str], None],
+    ) -> None:
+        def answered(frame: Method) -> None:
+            if self._on_lost is not None:
+                method = frame.method
+                on_answer(method.delivery_tag, bool(method.multiple), isinstance(method, Basic.Ack))
+
+        def returned(
+            _channel: object, method: Basic.Return, properties: BasicProperties, _body: bytes
+        ) -> None:
+            if self._on_lost is not None:
+                why = f"{method.reply_code} {method.reply_text}"
+                on_returned(properties.message_id, method.exchange, method.routing_key, why)
+
+        def selected(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_ready()
+
+        self._sender = sender_for(self._channel)
+        self._channel.add_on_return_callback(returned)
+        self._channel.confirm_delivery(answered, callback=selected)
+
+    @property
+    def room(self) -> int:
+        return self._sender.room if self.is_open else 0
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        self._sender.send(messages)
+
+    # -- declaring
+
+    def declare(
+        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None]
+    ) -> None:
+        def done(frame: Method) -> None:
+            if self._on_lost is not None:
+                on_done(getattr(frame.method, "queue", None))
+
+        match entity:
+            case Exchange():
+                self._channel.exchange_declare(
+                    entity.name,
+                    exchange_type=entity.type,
+                    durable=entity.durable,
+                    auto_delete=entity.auto_delete,
+                    internal=entity.internal,
+                    arguments=dict(entity.arguments),
+                    callback=done,
+                )
+            case Queue():
+                self._channel.queue_declare(
+                    "" if entity.is_server_named else entity.name,
+                    durable=entity.durable,
+                    exclusive=entity.exclusive,
+                    auto_delete=entity.auto_delete,
+                    arguments=entity.declared_arguments,
+                    callback=done,
+                )
+            case Binding():
+                self._channel.queue_bind(
+                    resolve(entity.queue),
+                    entity.exchange,
+                    routing_key=entity.routing_key,
+                    arguments=dict(entity.arguments),
+                    callback=done,
+                )
+
+    # -- consuming
+
+    def consume(
+        self,
+        queue: str,
+        prefetch: int,
+        *,
+        on_ready: Callable[[], None],
+        on_deliveries: Callable[[list[Delivery]], None],
+        on_cancelled: Callable[[], None],
+    ) -> None:
+        def delivered(deliveries: list[Delivery]) -> None:
+            if self._on_lost is not None:
+                on_deliveries(deliveries)
+
+        def decoded(
+            _channel: object, method: Basic.Deliver, properties: BasicProperties, body: bytes
+        ) -> None:
+            delivered([delivery_of(method, properties, body)])
+
+        def cancelled(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_cancelled()
+
+        def consuming(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_ready()
+
+        def limited(_frame: object) -> None:
+            if self.is_open and not self._is_stopping:
+                self._channel.basic_consume(queue, decoded, callback=consuming)
+
+        if self._decoder is not None:
+            self._decoder.consumers[self._channel.channel_number] = delivered
+        self._channel.add_on_cancel_callback(cancelled)
+        self._channel.basic_qos(prefetch_count=prefetch, callback=limited)
+
+    def stop_consuming(self, on_stopped: Callable[[], None]) -> None:
+        def stopped(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_stopped()
+
+        self._is_stopping = True
+        tags = list(self._channel.consumer_tags) if self.is_open else []
+        for tag in tags:
+            self._channel.basic_cancel(tag, callback=stopped)
+        if not tags:
+            on_stopped()
+
+    def ack(self, tag: int, *, multiple: bool) -> None:
+        if self.is_open:
+            self._channel.basic_ack(tag, multiple=multiple)
+
+    def nack(self, tag: int, *, requeue: bool) -> None:
+        if self.is_open:
+            self._channel.basic_nack(tag, requeue=requeue)

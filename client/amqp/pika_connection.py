@@ -1,0 +1,191 @@
+"""The transport over pika: connections to real brokers. See :class:`transport.Transport`."""
+
+import logging
+from collections.abc import Callable
+
+from pika import ConnectionParameters as ConnectionParameters
+from pika import PlainCredentials, SSLOptions
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import ConnectionClosedByClient
+from pika.frame import Method
+
+from rabbitkeeper.client.amqp import transport
+from rabbitkeeper.client.amqp.decoding import Decoder
+from rabbitkeeper.client.amqp.deliveries import decode_deliveries
+from rabbitkeeper.client.amqp.pika_channel import PikaChannel
+from rabbitkeeper.client.amqp.pika_errors import connection_lost
+from rabbitkeeper.client.amqp.pika_loop import PikaLoop
+from rabbitkeeper.client.amqp.transport import Access, ChannelLost, ConnectionLost, Timer
+
+# pika reports every lost connection as an error of its own; the engine's one line says it better.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+HEARTBEAT = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
+CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
+
+
+def connection_parameters(access: Access, address: str, timeout: float) -> ConnectionParameters:
+    """pika's parameters for the broker at ``address`` (host:port), to connect in ``timeout`` seconds."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    return ConnectionParameters(
+        host=host,
+        port=int(port),
+        virtual_host=access.virtual_host,
+        credentials=PlainCredentials(access.username, access.password),
+        heartbeat=HEARTBEAT,
+        connection_attempts=1,
+        socket_timeout=timeout,
+        stack_timeout=timeout,
+        blocked_connection_timeout=None,
+        ssl_options=None if access.tls is None else SSLOptions(access.tls, host),
+        client_properties={"product": "RabbitKeeper", "connection_name": access.name},
+    )
+
+
+class PikaTransport:
+    """See :class:`transport.Transport`. Brings its loop."""
+
+    def __init__(self) -> None:
+        self.loop = PikaLoop()
+
+    def connect(
+        self,
+        address: str,
+        access: Access,
+        *,
+        timeout: float,
+        on_open: Callable[[], None],
+        on_lost: Callable[[ConnectionLost], None],
+        on_blocked: Callable[[str | None], None],
+    ) -> "PikaConnection":
+        return PikaConnection(
+            self.loop,
+            address,
+            access,
+            timeout=timeout,
+            on_open=on_open,
+            on_lost=on_lost,
+            on_blocked=on_blocked,
+        )
+
+
+class PikaConnection:
+    """See :class:`transport.Connection`."""
+
+    def __init__(
+        self,
+        loop: PikaLoop,
+        address: str,
+        access: Access,
+        *,
+        timeout: float,
+        on_open: Callable[[], None],
+        on_lost: Callable[[ConnectionLost], None],
+        on_blocked: Callable[[str | None], None],
+    ) -> None:
+        self._loop = loop
+        self._on_open: Callable[[], None] | None = on_open
+        self._on_lost: Callable[[ConnectionLost], None] | None = on_lost
+        self._on_blocked: Callable[[str | None], None] | None = on_blocked
+        self._is_open = False
+        self._channels: list[PikaChannel] = []
+        self._decoder: Decoder | None = None
+        self._timer: Timer | None = loop.call_later(
+            timeout, lambda: self._fail(ConnectionLost(f"no answer in {timeout:g} s"))
+        )
+        self._connection = SelectConnection(
+            connection_parameters(access, address, timeout),
+            on_open_callback=self._opened,
+            on_open_error_callback=self._failed,
+            on_close_callback=self._failed,
+            custom_ioloop=loop.ioloop,
+        )
+        self._connection.add_on_connection_blocked_callback(self._blocked)
+        self._connection.add_on_connection_unblocked_callback(self._unblocked)
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open and bool(self._connection.is_open)
+
+    @property
+    def frame_max(self) -> int:
+        return int(self._connection.params.frame_max)
+
+    def channel(
+        self,
+        on_open: Callable[[transport.Channel], None],
+        on_lost: Callable[[transport.Channel, ChannelLost], None],
+    ) -> PikaChannel:
+        channel = PikaChannel(self._connection, self._decoder, on_open, on_lost)
+        self._channels = [known for known in self._channels if not known.is_over]
+        self._channels.append(channel)
+        return channel
+
+    def abort(self) -> None:
+        self._forget()
+        connection = self._connection
+        if connection.is_closed or connection.is_closing:
+            return
+        if not self._drop("connection given up"):
+            connection.close()
+
+    def close(self) -> None:
+        if not self.is_open:  # pika 1.4 fails over a ``close`` during the opening handshake
+            self.abort()
+            return
+        self._forget()
+        self._connection.close()
+        self._loop.call_later(CLOSE_TIMEOUT, self._end_closing)
+
+    def _end_closing(self) -> None:
+        if not self._connection.is_closed:
+            self._drop("closing took too long")
+
+    def _drop(self, why: str) -> bool:
+        """Close the socket at once; whether this pika can do that."""
+        terminate = getattr(self._connection, "_terminate_stream", None)
+        if terminate is None:
+            return False
+        terminate(ConnectionClosedByClient(200, why))
+        return True
+
+    def _forget(self) -> None:
+        self._on_open = self._on_lost = self._on_blocked = None
+        self._is_open = False
+        for channel in self._channels:
+            channel.silence()
+        self._channels.clear()
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._timer = None
+
+    def _opened(self, _connection: object) -> None:
+        self._is_open = True
+        self._decoder = decode_deliveries(self._connection)
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._timer = None
+        if self._on_open is not None:
+            self._on_open()
+
+    def _failed(self, _connection: object, error: BaseException) -> None:
+        report = self._on_lost
+        self._forget()
+        if report is not None:
+            report(connection_lost(error))
+
+    def _fail(self, lost: ConnectionLost) -> None:
+        self._timer = None
+        report = self._on_lost
+        self.abort()
+        if report is not None:
+            report(lost)
+
+    def _blocked(self, _connection: object, frame: Method) -> None:
+        if self._on_blocked is not None:
+            self._on_blocked(str(frame.method.reason or "no reason given"))
+
+    def _unblocked(self, _connection: object, _frame: object) -> None:
+        if self._on_blocked is not None:
+            self._on_blocked(None)
