@@ -151,10 +151,15 @@ class Endurance:
         wait(lambda: self._observer.leader is not None, "somebody leads")
         leader = self._observer.leader or self._local.members[0]
         local, pid, instance = self._local, self._local.broker_pid(leader), self._instance(leader)
+
+        def kill_and_start() -> None:
+            local.kill_node(leader)
+            local.start_agent(leader)
+
         faults: dict[str, Callable[[], object]] = {
             "broker killed": lambda: local.kill_broker(leader),
             "broker stopped": lambda: local.stop_broker(leader),
-            "agent and broker killed": lambda: (local.kill_node(leader), local.start_agent(leader)),
+            "agent and broker killed": kill_and_start,
             "orderly restart": lambda: operate(local, lambda operator: operator.restart(leader, by="bench")),
         }
         name = self._random.choice(list(faults))

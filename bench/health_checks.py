@@ -48,7 +48,8 @@ def main() -> None:
 
 
 def _phase(pid: int, url: str, seconds: float, rate: float) -> dict[str, Any]:
-    before, latencies, stop = _turns(url), [], threading.Event()
+    before, stop = _turns(url), threading.Event()
+    latencies: list[float] = []
     pause = CONNECTIONS * 60 / rate if rate else 0.0
     threads = [
         threading.Thread(target=_ask, args=(url, pause, number, stop, latencies))

@@ -43,10 +43,18 @@ def announce(local: Local) -> Session:
     paths = GroupPaths(GROUP)
     session.ensure_path(paths.members)
     host, port = local.amqp("node1")
-    who = {"name": "node1", "instance": "1", "node": local.node("node1"), "amqp": f"{host}:{port}"}
-    member = MemberRecord(**who, versions=Versions(agent="bench"), state=MemberStatus.RUNNING, since=utcnow())
+    node, amqp, since = local.node("node1"), f"{host}:{port}", utcnow()
+    member = MemberRecord(
+        name="node1",
+        instance="1",
+        node=node,
+        versions=Versions(agent="bench"),
+        amqp=amqp,
+        state=MemberStatus.RUNNING,
+        since=since,
+    )
     session.create(paths.member("node1"), member.to_bytes(), ephemeral=True)
-    leader = LeaderRecord(**who, since=utcnow(), cause="bench")
+    leader = LeaderRecord(name="node1", instance="1", node=node, amqp=amqp, since=since, cause="bench")
     session.create(paths.leader, leader.to_bytes(), ephemeral=True)
     return session
 

@@ -28,7 +28,7 @@ def consume(where: Where, queue: str, count: int) -> Result:
     def opened(channel: pika.channel.Channel) -> None:
         channel.basic_qos(prefetch_count=PREFETCH, callback=lambda _: channel.basic_consume(queue, take))
 
-    connection = pika.SelectConnection(
+    connection: pika.SelectConnection = pika.SelectConnection(
         parameters(where),
         on_open_callback=lambda _: connection.channel(on_open_callback=opened),
         on_close_callback=lambda *_: connection.ioloop.stop(),

@@ -134,7 +134,7 @@ def _where_plain_is(demo: Running) -> str:
     with httpx.Client(base_url=demo.settings.url("MANAGEMENT"), auth=demo.settings.application) as management:
         for _ in attempts(30):
             answer = management.get("api/connections", timeout=10)
-            nodes = {
+            nodes: set[str] = {
                 each["node"]
                 for each in (answer.json() if answer.is_success else [])
                 if each.get("client_properties", {}).get("connection_name") == "plain"

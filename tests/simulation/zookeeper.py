@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeVar
 
 from rabbitkeeper.coordinator.model.errors import (
     Conflict,
@@ -26,6 +26,7 @@ from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Oper
 
 TICK = 0.25  # seconds between two looks for expired sessions
 Tree = dict[str, Znode]
+T = TypeVar("T")
 
 
 class Crashed(BaseException):
@@ -64,14 +65,15 @@ class ServerSession:
     timeout: float
     expires: float
     connection: int = 0
-    in_flight: list[Callable[[], Any]] = field(default_factory=list)
+    in_flight: list[Callable[[], object]] = field(default_factory=list)
 
 
 class SimulatedZooKeeper:
     def __init__(self, world: World) -> None:
         self.world = world
         self.up = True
-        self.lags = (0.0, 0.0, 0.05, 0.3)  # seconds by which the server that one connects to can be behind
+        # Seconds by which the server that one connects to can be behind.
+        self.lags: tuple[float, ...] = (0.0, 0.0, 0.05, 0.3)
         self.zxid = 1
         self.tree: Tree = {"/": Znode("/", b"", 0, 1, 1, 0)}
         self.past: list[tuple[float, int, Tree]] = [(0.0, 1, self.tree)]
@@ -319,12 +321,12 @@ class SimulatedSession:
 
     def _request(
         self,
-        do: Callable[[], Any],
+        do: Callable[[], T],
         *,
         write: bool = False,
         timeout: float = 2.0,
         in_session: int | None = None,
-    ) -> Any:
+    ) -> T:
         if in_session is not None and in_session != self.session_id:
             raise SessionLost("the session is no more")
         if not self.connected:
@@ -347,11 +349,11 @@ class SimulatedSession:
             raise ZooKeeperUnreachable("the connection broke, since the session has expired")
         self._flush(number, connection)
         self.zookeeper.sessions[number].expires = self.world.now + self.timeout
+        answer: T | CoordinationError
         try:
-            result = do()
-            failure = None
+            answer = do()
         except CoordinationError as error:
-            result, failure = None, error
+            answer = error
         if write:
             self._seen = self.zookeeper.zxid
         if chance.random() < 0.05 * self.trouble:
@@ -360,9 +362,9 @@ class SimulatedSession:
         self._pass(self.world.now + self._latency())
         if connection != self.connections or not self.connected:
             raise ZooKeeperUnreachable("the connection broke")
-        if failure is not None:
-            raise failure
-        return result
+        if isinstance(answer, CoordinationError):
+            raise answer
+        return answer
 
     def _flush(self, number: int, connection: int) -> None:
         server = self.zookeeper.sessions.get(number)
@@ -430,12 +432,12 @@ class SimulatedSession:
         timeout: float = 2.0,
         in_session: int | None = None,
     ) -> Znode:
-        return self._write([Create(path, data, ephemeral)], timeout, in_session)
+        return _there(self._write([Create(path, data, ephemeral)], timeout, in_session))
 
     def set(
         self, path: str, data: bytes, version: int, *, timeout: float = 2.0, in_session: int | None = None
     ) -> Znode:
-        return self._write([Set(path, data, version)], timeout, in_session)
+        return _there(self._write([Set(path, data, version)], timeout, in_session))
 
     def delete(self, path: str, version: int, *, timeout: float = 2.0, in_session: int | None = None) -> None:
         self._write([Delete(path, version)], timeout, in_session)
@@ -449,7 +451,7 @@ class SimulatedSession:
         with suppress(ZnodeExists):
             self._write([Create(path, b"")], timeout, None)
 
-    def _write(self, operations: Sequence[Operation], timeout: float, in_session: int | None) -> Any:
+    def _write(self, operations: Sequence[Operation], timeout: float, in_session: int | None) -> Znode | None:
         number = self.session_id
 
         def do() -> Znode | None:
@@ -457,6 +459,11 @@ class SimulatedSession:
             return self.zookeeper.tree.get(operations[0].path)
 
         return self._request(do, write=True, timeout=timeout, in_session=in_session)
+
+
+def _there(znode: Znode | None) -> Znode:
+    assert znode is not None
+    return znode
 
 
 def _parent(path: str) -> str:

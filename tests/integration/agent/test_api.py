@@ -364,7 +364,8 @@ def test_an_agent_that_was_stopped_does_not_claim_a_lead_when_it_goes_on(
     os.kill(agent, signal.SIGSTOP)
     try:
         watch.until(lambda view: view.leader is None, "the session has ended", 20)
-        asked = threading.Thread(target=_record, args=(local.api(NODE), answers := []), daemon=True)
+        answers: list[int] = []
+        asked = threading.Thread(target=_record, args=(local.api(NODE), answers), daemon=True)
         asked.start()
         time.sleep(0.2)  # the request lies in the socket when the agent goes on
     finally:

@@ -363,7 +363,8 @@ def test_without_hooks_nothing_is_touched() -> None:
     driver = made(broker("external"))
     assert (driver.can_start, driver.can_stop, driver.can_kill) == (False, False, False)
     assert driver.observe() == BrokerProcess(running=None)
-    for touch in (driver.start, lambda: driver.stop(1), driver.kill):
+    touches: tuple[Callable[[], None], ...] = (driver.start, lambda: driver.stop(1), driver.kill)
+    for touch in touches:
         with pytest.raises(BrokerNotOwned, match="rabbit@host1"):
             touch()
 

@@ -307,8 +307,8 @@ def test_what_needs_a_restart_is_pending_until_then(local: Local, watch: Watch, 
     watch.until(
         lambda view: (
             name in view.members
-            and view.members[name].record.config is not None
-            and not view.members[name].record.config.restart_pending
+            and (taken := view.members[name].record.config) is not None
+            and not taken.restart_pending
         ),
         "the agent that was started again goes by it",
         60,
@@ -327,6 +327,7 @@ def test_a_spoilt_configuration_changes_nothing(
     done(run("config", "set", "--replace", "health.hung_after=2.5"))
     before, _ = whole(watch)
     assert before.config is not None
+    valid = before.config.version
     path = GroupPaths("operations").config
     if spoilt is None:
         znodes.delete(path, before.config.version)
@@ -335,9 +336,7 @@ def test_a_spoilt_configuration_changes_nothing(
     view, _ = watch.until(
         lambda view: all(
             member.record.config is not None
-            and (member.record.config.problem or "").startswith(
-                f"goes on with version {before.config.version}"
-            )
+            and (member.record.config.problem or "").startswith(f"goes on with version {valid}")
             for member in view.members.values()
         ),
         "each agent says that it goes on with the last valid one",

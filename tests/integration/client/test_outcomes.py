@@ -86,12 +86,12 @@ class OtherTransport:
         return getattr(self._transport, name)
 
 
-class OtherPika(SelectConnection):
+class OtherPika(SelectConnection):  # type: ignore[misc]  # pika has no types
     """As a later pika might be: the private parts that publishing and consuming are fast by are not there."""
 
     def _init_connection_state(self) -> None:
         super()._init_connection_state()
-        self.bytes_received = 0.0  # type: ignore[assignment]
+        self.bytes_received = 0.0
 
     def _proto_connection_made(self, transport: Any) -> None:
         super()._proto_connection_made(OtherTransport(transport))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -99,7 +100,7 @@ def test_list_shows_who_leads_how_all_are_and_why(run: Run, led: int, group: str
 
 @pytest.mark.parametrize(("output", "parse"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_machines_get_the_same(
-    run: Run, led: int, group: str, output: str, parse: Callable[[str], dict]
+    run: Run, led: int, group: str, output: str, parse: Callable[[str], Any]
 ) -> None:
     content = parse(run("-o", output, "list").stdout)
     assert (content["group"], content["leader"], content["epoch"]) == (group, "node1", led)

@@ -17,11 +17,13 @@ from rabbitkeeper.coordinator.model.errors import (
     Conflict,
     NoZnode,
     SessionLost,
+    ZnodeError,
     ZnodeExists,
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.zookeeper.session import Check, Create, Delete, Session, Set
+from rabbitkeeper.coordinator.zookeeper.znode import Operation
 
 pytestmark = pytest.mark.zookeeper
 
@@ -218,14 +220,16 @@ def test_a_lost_session_is_a_new_generation_without_ephemerals(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_when_kazoo_gives_up_the_next_renewal_starts_anew(connect: Connect) -> None:
+def test_when_kazoo_gives_up_the_next_renewal_starts_anew(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = connect(timeout=6.0)
     assert session._handler is not None
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("not foreseen")
 
-    session._handler.select = broken
+    monkeypatch.setattr(session._handler, "select", broken)
     wait_for(lambda: session.generation == 2 and session.connected, tick=session.renew)
     session.sync()
 
@@ -360,7 +364,7 @@ def test_a_transaction_does_all_or_nothing_and_tells_what_failed(connect: Connec
     session = connect()
     a, b, c = f"{root}/a", f"{root}/b", f"{root}/c"
     session.transaction([Create(a, b""), Create(b, b"", ephemeral=True), Set(a, b"1", 0)])
-    cases = [
+    cases: list[tuple[list[Operation], type[ZnodeError], str]] = [
         ([Check(a, 1), Create(c, b""), Create(b, b"")], ZnodeExists, b),
         ([Create(c, b""), Check(a, 0)], Conflict, a),
         ([Create(c, b""), Delete(f"{root}/d", 0)], NoZnode, f"{root}/d"),

@@ -7,7 +7,8 @@ from rabbitkeeper.client.model.events import Event, EventsMissed, LeaderChanged
 
 
 def test_a_function_that_fails_keeps_no_other_from_its_events() -> None:
-    dispatch, got = Dispatch("test"), []
+    dispatch = Dispatch("test")
+    got: list[Event] = []
 
     def fail(_event: Event) -> None:
         raise ValueError

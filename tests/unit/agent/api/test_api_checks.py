@@ -46,7 +46,7 @@ class Agent:
         self.board.put_up(state)
 
     def status(self, path: str, method: str = "GET") -> int:
-        return self.http.request(method, path).status_code
+        return int(self.http.request(method, path).status_code)
 
     def _no_zookeeper(self) -> Store:
         raise ZooKeeperUnreachable("ZooKeeper is away")

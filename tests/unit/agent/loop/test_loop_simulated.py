@@ -271,7 +271,7 @@ FAULTS: dict[str, Callable[[Group, str], object]] = {
     "lose packets": lambda group, name: setattr(group.agents[name].session, "trouble", 0.7),
     "expire the session": lambda group, name: group.zookeeper.end(group.agents[name].session.session_id),
     "stop ZooKeeper": lambda group, name: group.zookeeper.stop(),
-    "start ZooKeeper": lambda group, name: group.zookeeper.up or group.zookeeper.start(),
+    "start ZooKeeper": lambda group, name: None if group.zookeeper.up else group.zookeeper.start(),
 }
 
 

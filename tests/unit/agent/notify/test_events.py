@@ -31,14 +31,16 @@ STARTING, DRAINING = MemberStatus.STARTING, MemberStatus.DRAINING
 
 def told(*states: AgentState) -> list[Event]:
     """The events of the last of ``states``, after the others."""
-    cursor, events = EventCursor(), ()
+    cursor = EventCursor()
+    events: tuple[Event, ...] = ()
     for one in states:
         cursor, events = follow(cursor, one, AT)
     return list(events)
 
 
 def all_told(states: Sequence[AgentState]) -> list[Event]:
-    cursor, all_events = EventCursor(), []
+    cursor = EventCursor()
+    all_events: list[Event] = []
     for one in states:
         cursor, events = follow(cursor, one, AT)
         all_events += events

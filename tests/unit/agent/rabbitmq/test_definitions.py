@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+from typing import Any
 
 import pytest
 
 from rabbitkeeper.agent.rabbitmq import definitions
 
-EMPTY = {
+EMPTY: dict[str, list[dict[str, Any]]] = {
     "vhosts": [{"name": "/"}],
     "users": [{"name": "keeper"}],
     "permissions": [{"user": "keeper", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],

@@ -58,7 +58,7 @@ def test_a_failed_check_names_what_it_is_about_and_not_all_of_it() -> None:
 
 
 def test_alarms_are_found_on_every_node() -> None:
-    nodes = [
+    nodes: list[dict[str, Any]] = [
         {"name": "rabbit@b", "mem_alarm": True, "disk_free_alarm": True},
         {"name": "rabbit@a", "mem_alarm": False},
         {"name": "rabbit@c"},
@@ -68,7 +68,7 @@ def test_alarms_are_found_on_every_node() -> None:
 
 def test_the_load_is_what_lives_on_the_node() -> None:
     connections = [{"node": "rabbit@a"}, {"node": "rabbit@a"}, {"node": "rabbit@b"}]
-    queues = [
+    queues: list[dict[str, Any]] = [
         {"node": "rabbit@a", "type": "classic"},
         {"node": "rabbit@a", "type": "classic", "exclusive": True},
         {"node": "rabbit@a", "type": "quorum"},

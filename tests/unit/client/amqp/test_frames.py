@@ -32,7 +32,7 @@ class Transport:
         return sum(len(chunk) for chunk in self.chunks)
 
 
-class Wire(Connection):
+class Wire(Connection):  # type: ignore[misc]  # pika has no types
     """A pika connection that is open without a broker: all of it is pika's but the socket."""
 
     def __init__(self, body_max: int) -> None:

@@ -112,7 +112,8 @@ def test_the_standard_library_waits_for_them(scene: Scene, confirm: bool) -> Non
     thread.join()
     assert all(isinstance(answer, Receipt if confirm else Nacked) for answer in answers)
     assert wait(futures, timeout=10, return_when=ALL_COMPLETED).not_done == set()
-    assert set(as_completed(futures, timeout=10)) == set(futures)
+    standard: list[Future[Receipt]] = list(futures)
+    assert set(as_completed(standard, timeout=10)) == set(futures)
 
 
 def test_who_waits_is_woken_and_who_waits_too_briefly_is_told(scene: Scene) -> None:
@@ -141,7 +142,11 @@ def test_callbacks_registered_while_it_ends_are_all_called_once(scene: Scene) ->
         def register(add: Callable[[int], None] = called.append, one: PublishFuture = future) -> None:
             barrier.wait()  # noqa: B023
             for number in range(3):
-                one.add_done_callback(lambda _future, number=number: add(number))
+
+                def tell(_future: Future[Receipt], number: int = number) -> None:
+                    add(number)
+
+                one.add_done_callback(tell)
 
         thread = threading.Thread(target=register)
         thread.start()

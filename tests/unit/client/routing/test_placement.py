@@ -48,8 +48,9 @@ def test_members_that_are_not_well_come_last_and_dead_ones_not_at_all() -> None:
         member("d", MemberStatus.STARTING),
         C,
     )
-    for spread in ("leader", "members"):
-        assert [one.member for one in placement(spread).candidates(targets)] == ["c", "a"]  # type: ignore[arg-type]
+    spreads: tuple[Spread, ...] = ("leader", "members")
+    for spread in spreads:
+        assert [one.member for one in placement(spread).candidates(targets)] == ["c", "a"]
 
 
 def test_a_client_of_a_site_stays_there_whoever_leads_and_leaves_it_only_for_want() -> None:
@@ -162,10 +163,8 @@ class Crowd:
 
     def seen(self) -> Targets:
         loads = Counter(dict.fromkeys(self.members, 0)) + Counter(self.at)
-        return group(
-            *self.members.values(),
-            **({name: loads[name] for name in self.members} if self.with_loads else {}),
-        )
+        known = {name: loads[name] for name in self.members} if self.with_loads else {}
+        return group(*self.members.values(), leader=None, **known)
 
     def look(self) -> None:
         before, self.targets = self.targets, self.seen()

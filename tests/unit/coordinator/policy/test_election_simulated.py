@@ -192,7 +192,7 @@ def test_a_vacant_lead_is_taken_soon(seed: int, members: int, how: str) -> None:
         first.status = MemberStatus.UNREACHABLE
         within = 1.6  # one turn of the loop to notice, then watch and turn; stagger once if the view is old
     assert group.run_until(
-        lambda: group.leader not in (None, first) and group.leader.leads is not None,  # type: ignore[union-attr]
+        lambda: group.leader not in (None, first) and group.leader.leads is not None,
         within,
     ), f"vacant for {group.world.now - began:.2f} s"
     # All see the same, so it is the best: by name, priorities being equal.
