@@ -21,6 +21,9 @@ def test_a_link_that_is_not_open_yet_is_left_without_a_trace(leave: object, says
     transport = PikaTransport()
     loop = transport.loop
 
+    def stop_soon() -> None:
+        loop.call_later(0, loop.stop)
+
     def serve() -> None:
         peer, _ = server.accept()
         with peer:
@@ -32,7 +35,7 @@ def test_a_link_that_is_not_open_yet_is_left_without_a_trace(leave: object, says
             while peer.recv(4096):
                 pass
             ended.set()
-            loop.call_soon_threadsafe(lambda: loop.call_later(0, loop.stop))
+            loop.call_soon_threadsafe(stop_soon)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)
