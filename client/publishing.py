@@ -40,11 +40,15 @@ class Publishing:
     Args:
         engine: takes what is handed over.
         window: counts what has no outcome.
+        now: the engine's clock; seconds, monotonic.
     """
 
-    def __init__(self, engine: "Engine", window: Window) -> None:
+    def __init__(
+        self, engine: "Engine", window: Window, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
         self._window = window
+        self._now = now
         self._futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
         self._templates = Templates()
         # With a number behind it, an id that no other client makes; of one length, for the templates.
@@ -89,7 +93,7 @@ class Publishing:
             PublishError: it ended otherwise.
         """
         try:
-            return future.result(max(0.0, future.deadline - time.monotonic()) + GRACE)
+            return future.result(max(0.0, future.deadline - self._now()) + GRACE)
         except FutureTimeout:  # the I/O thread did not settle it: it must not be waited for in silence
             raise PublishUnknown(
                 "no outcome by the deadline, and no word of the I/O thread", future.message_id
@@ -152,7 +156,7 @@ class Publishing:
         message_id = None if properties is None else message_id_of(properties)
         if message_id is None:
             message_id = self._id_prefix + str(next(self._ids))
-        return PublishFuture(self._futures, message_id, template, body, time.monotonic() + timeout)
+        return PublishFuture(self._futures, message_id, template, body, self._now() + timeout)
 
     def _prepared(self, message: Any, mandatory: bool, timeout: float) -> "PublishFuture | _Refused":
         """As :meth:`_prepare`, for one message of many: the error is returned."""

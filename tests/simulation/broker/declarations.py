@@ -1,0 +1,94 @@
+"""Declaring: what is there, what is refused, and with which words."""
+
+from typing import TYPE_CHECKING
+
+from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from simulation.broker.queues import SimulatedQueue
+
+if TYPE_CHECKING:
+    from simulation.broker.channel_end import ChannelEnd
+    from simulation.broker.cluster import SimulatedCluster
+
+EXCHANGE_TYPES = frozenset({"direct", "fanout", "topic", "headers"})
+
+
+class Refused(Exception):
+    """A declaration that the broker does not take."""
+
+    def __init__(self, code: int, why: str, *, ends_connection: bool = False) -> None:
+        super().__init__(why)
+        self.lost = ChannelLost(code, why)
+        self.ends_connection = ends_connection
+
+
+def declare(cluster: "SimulatedCluster", channel: "ChannelEnd", entity: Entity, queue: str) -> str | None:
+    """Declare ``entity``.
+
+    Args:
+        queue: the broker's name of the queue that it is, or binds; empty for one that the broker names.
+
+    Returns:
+        The broker's name of a queue.
+
+    Raises:
+        Refused: it is not.
+    """
+    name = queue if isinstance(entity, Binding | Queue) else entity.name
+    lost = cluster.refusals.get(name)
+    if lost is not None:
+        raise Refused(lost.code, lost.why)
+    match entity:
+        case Exchange():
+            _exchange(cluster, entity)
+            return None
+        case Queue():
+            return _queue(cluster, channel, entity, queue)
+    _binding(cluster, entity, queue)
+    return None
+
+
+def _exchange(cluster: "SimulatedCluster", exchange: Exchange) -> None:
+    if exchange.type not in EXCHANGE_TYPES:
+        why = f"COMMAND_INVALID - unknown exchange type '{exchange.type}'"
+        raise Refused(503, why, ends_connection=True)
+    known = cluster.exchanges.declared.setdefault(exchange.name, exchange)
+    if known != exchange:
+        raise Refused(
+            406, f"PRECONDITION_FAILED - inequivalent arg 'type' for exchange '{exchange.name}' in vhost '/'"
+        )
+    cluster.journal.declared.append(exchange.name)
+
+
+def _queue(cluster: "SimulatedCluster", channel: "ChannelEnd", declared: Queue, name: str) -> str:
+    known = cluster.queues.get(name)
+    if known is None:
+        name = name or cluster.new_queue_name()
+        owner = channel.connection if declared.exclusive else None
+        cluster.queues[name] = SimulatedQueue(cluster, declared, name, channel.node, owner)
+    elif known.owner not in (None, channel.connection):
+        raise Refused(
+            405, f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
+        )
+    elif not known.is_reachable:
+        raise Refused(
+            404,
+            f"NOT_FOUND - home node 'rabbit@{known.leader}' of durable queue '{name}' in vhost '/' "
+            "is down or inaccessible",
+        )
+    elif (
+        known.declared.declared_arguments != declared.declared_arguments
+        or known.declared.durable != declared.durable
+    ):
+        raise Refused(406, f"PRECONDITION_FAILED - inequivalent arg for queue '{name}' in vhost '/'")
+    cluster.journal.declared.append(name)
+    return name
+
+
+def _binding(cluster: "SimulatedCluster", binding: Binding, queue: str) -> None:
+    if not cluster.exchanges.has(binding.exchange):
+        raise Refused(404, f"NOT_FOUND - no exchange '{binding.exchange}' in vhost '/'")
+    if queue not in cluster.queues:
+        raise Refused(404, f"NOT_FOUND - no queue '{queue}' in vhost '/'")
+    cluster.exchanges.bind(binding, queue)
+    cluster.journal.declared.append(f"{binding.exchange} > {queue}")

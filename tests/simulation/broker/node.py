@@ -1,0 +1,29 @@
+"""A node of the simulated cluster: a broker that lives, dies, hangs, or turns clients away."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rabbitkeeper.client.amqp.transport import ConnectionLost
+
+if TYPE_CHECKING:
+    from simulation.broker.connection_end import ConnectionEnd
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One broker. Its cluster changes it."""
+
+    name: str
+    is_up: bool = True
+    is_hung: bool = False  # the kernel still accepts connections; nothing is read or said
+    refusal: ConnectionLost | None = None  # what it answers to whoever connects
+    ends_connections: bool = False  # right after they have opened
+    connections: list["ConnectionEnd"] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"{self.name}:5672"
+
+    @property
+    def answers(self) -> bool:
+        return self.is_up and not self.is_hung
