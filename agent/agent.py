@@ -19,10 +19,10 @@ from rabbitkeeper.agent.model.observation import ConnectFailure
 from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import GroupConfig, MemberStatus
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -51,7 +51,7 @@ class Agent:
         self,
         config: AgentConfig,
         *,
-        session: Session,
+        session: Backend,
         store: Store,
         membership: Membership,
         broker: BrokerSupervisor,

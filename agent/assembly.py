@@ -28,8 +28,9 @@ from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.runtime.log import set_level
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 
 def assemble(settings: EffectiveConfig) -> Agent:
@@ -52,7 +53,7 @@ def assemble(settings: EffectiveConfig) -> Agent:
         systemd.beat()
 
     driver = driver_for(config.broker, group=config.group, member=config.name)
-    session = Session(
+    session = backend_at(
         config.zookeeper.hosts,
         timeout=config.zookeeper.asked_timeout,
         wake=wakeup.ring_group,
@@ -143,7 +144,7 @@ def assemble(settings: EffectiveConfig) -> Agent:
 
 
 def _sinks(
-    config: AgentConfig, board: Board, session: Session, announcer: Announcer, systemd: SystemdNotify
+    config: AgentConfig, board: Board, session: Backend, announcer: Announcer, systemd: SystemdNotify
 ) -> Sinks:
     hooks, server = Hooks(config.hooks), None
     if config.http.listen is not None:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import OperationState
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 PREFETCH = 2000  # unacked messages
 ACK_EVERY = 500  # messages
@@ -128,7 +128,7 @@ def run(peer: str, function: str, where: Where, timeout: float = 300.0, **argume
 def operate(local: Local, ask: Callable[[OperationService], Submitted], patience: float = 300.0) -> float:
     """Ask for an operation and wait until it is done; how many seconds it took."""
     started = time.monotonic()
-    session = Session(local.zookeeper_hosts, name="bench")
+    session = backend_at(local.zookeeper_hosts, name="bench")
     session.start(10)
     try:
         operator = OperationService(Store(session, local.group))

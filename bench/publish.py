@@ -18,9 +18,10 @@ from pathlib import Path
 from common import ROOM
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 CLIENTS = (
     "raw",
@@ -36,9 +37,9 @@ KINDS = ("classic", "quorum")
 GROUP = "bench"
 
 
-def announce(local: Local) -> Session:
+def announce(local: Local) -> Backend:
     """Say in ZooKeeper what an agent would say of the one broker."""
-    session = Session(local.zookeeper_hosts, timeout=20, name="bench")
+    session = backend_at(local.zookeeper_hosts, timeout=20, name="bench")
     session.start()
     paths = GroupPaths(GROUP)
     session.ensure_path(paths.members)

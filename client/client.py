@@ -39,8 +39,8 @@ from rabbitkeeper.client.routing.group_watch import Discovery
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.client.status import Leader, Status
+from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.model.paths import check_name
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Client:
             emit=self._dispatch.emit,
             random=random,
             name=name,
-            access=ZooKeeperAccess(
+            access=BackendAccess(
                 identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth),
                 tls=zookeeper_tls,
             ),

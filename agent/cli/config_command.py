@@ -28,6 +28,7 @@ from rabbitkeeper.agent.config.group import (
     split,
     stand_in,
 )
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.options import Asking, asks
 from rabbitkeeper.coordinator.cli.output import show, table
 from rabbitkeeper.coordinator.cli.root import Target
@@ -38,7 +39,6 @@ from rabbitkeeper.coordinator.operations.config import write_config
 from rabbitkeeper.coordinator.operations.service import OperationRefused
 from rabbitkeeper.coordinator.store.reader import GroupReader
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 _WAIT = 10.0  # seconds for the agents to take a new configuration; they do in a fraction of one
 
@@ -52,8 +52,8 @@ def command() -> None:
 @click.pass_obj
 def show_config(target: Target) -> None:
     """Show each setting of the group: its value, where it comes from, when a new one holds."""
-    with target.session() as (session, group):
-        view = GroupReader(session, group, with_history=False).read(watch=False)
+    with target.backend() as (backend, group):
+        view = GroupReader(backend, group, with_history=False).read(watch=False)
     values, passed_over = ({}, ()) if view.config is None else split(view.config.record)
     members = taken_by(view)
     content = {
@@ -85,8 +85,8 @@ def set_config(
     if not settings and not replace:
         raise click.UsageError("Give KEY=VALUE; rabbitkeeper config show lists the keys.")
     wanted = dict(parsed(setting) for setting in settings)
-    with target.session() as (session, group):
-        store = Store(session, group)
+    with target.backend() as (backend, group):
+        store = Store(backend, group)
         view = store.snapshot(watch=False)
         if view.config_unreadable is not None and not replace:
             raise OperationRefused(
@@ -94,7 +94,7 @@ def set_config(
             )
         before = None if view.config is None else view.config.record
         record = with_values(None if replace else before, wanted)
-        _write(target, session, store, view, record, version, asking)
+        _write(target, backend, store, view, record, version, asking)
 
 
 @command.command("edit")
@@ -102,8 +102,8 @@ def set_config(
 @click.pass_obj
 def edit_config(target: Target, asking: Asking) -> None:
     """Edit the whole as YAML in $EDITOR."""
-    with target.session() as (session, group):
-        store = Store(session, group)
+    with target.backend() as (backend, group):
+        store = Store(backend, group)
         view = store.snapshot(watch=False)
     before = None if view.config is None else view.config.record
     text = template(view)
@@ -115,8 +115,8 @@ def edit_config(target: Target, asking: Asking) -> None:
         try:
             record = edited(before, written)
             # The editor may have been open for longer than a session lasts.
-            with target.session() as (session, group):
-                _write(target, session, Store(session, group), view, record, None, asking)
+            with target.backend() as (backend, group):
+                _write(target, backend, Store(backend, group), view, record, None, asking)
         except ConfigurationError as error:
             click.echo(f"rabbitkeeper: {error}", err=True)
             if not sys.stdin.isatty() or not click.confirm("Edit it again?"):
@@ -131,7 +131,7 @@ def edit_config(target: Target, asking: Asking) -> None:
 
 def _write(
     target: Target,
-    session: Session,
+    backend: Backend,
     store: Store,
     view: GroupView,
     record: GroupConfig,
@@ -140,7 +140,7 @@ def _write(
 ) -> None:
     version = view.config.version if view.config is not None else None
     if version is None and view.config_unreadable is not None:
-        znode = session.read([store.paths.config])[store.paths.config]
+        znode = backend.read([store.paths.config])[store.paths.config]
         version = None if znode is None else znode.version
     if expected is not None and expected != version:
         raise OperationRefused(f"the group's configuration has version {version}, not {expected}")
@@ -169,12 +169,12 @@ def _write(
             reason=asking.reason,
         )
         content["id"], content["version"] = entry.id, 0 if version is None else version + 1
-        content["members"] = _await_taken(session, store, content["version"], taken_by(view), asking.wait)
+        content["members"] = _await_taken(backend, store, content["version"], taken_by(view), asking.wait)
     _tell(target, content, changes)
 
 
 def _await_taken(
-    session: Session, store: Store, version: int, before: Mapping[str, TakenConfig], wait: float
+    backend: Backend, store: Store, version: int, before: Mapping[str, TakenConfig], wait: float
 ) -> dict[str, str]:
     """What each member says of the new version, a word or a sentence each.
 
@@ -182,14 +182,14 @@ def _await_taken(
     """
     deadline = time.monotonic() + wait
     while True:
-        session.renew()
-        seen = session.events
+        backend.renew()
+        seen = backend.events
         taken = taken_by(store.snapshot(watch=True))
         waiting = [name for name, its in taken.items() if its.version != version and its == before.get(name)]
         left = deadline - time.monotonic()
         if not waiting or left <= 0:
             return {name: _standing(its, version) for name, its in taken.items()}
-        session.await_event(seen, min(1.0, left))
+        backend.await_event(seen, min(1.0, left))
 
 
 def _standing(taken: TakenConfig, version: int) -> str:

@@ -7,8 +7,9 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_val
 from rabbitkeeper.agent.config.fields import FilePath, Section, Text, problem
 from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import TlsConfig
+from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
-from rabbitkeeper.coordinator.zookeeper.access import ANYONE, ZooKeeperAccess, check_identity, check_reader
+from rabbitkeeper.coordinator.zookeeper.access import ANYONE, check_reader
 
 
 def _reader(value: str) -> str:
@@ -72,13 +73,13 @@ class ZooKeeperConfig(Section):
         return self.session_timeout * 11 / 12
 
     @property
-    def access(self) -> ZooKeeperAccess:
+    def access(self) -> BackendAccess:
         """Who the agent is to ZooKeeper.
 
         Raises:
             ConfigurationError: a file of ``tls`` has gone since it was checked.
         """
-        return ZooKeeperAccess(
+        return BackendAccess(
             identity=None if self.auth is None else self.auth.identity,
             readers=tuple(self.readers),
             tls=None if self.tls is None else self.tls.context("zookeeper.tls"),

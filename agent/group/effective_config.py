@@ -19,11 +19,11 @@ from rabbitkeeper.agent.config.group import (
     own_values,
     split,
 )
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import ConfigView, GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -132,13 +132,13 @@ def read_group_config(own: AgentConfig) -> EffectiveConfig:
         ZooKeeperUnreachable: no ZooKeeper answered.
     """
     settings = EffectiveConfig(own)
-    session = Session(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
+    backend = backend_at(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
     try:
-        session.start(own.zookeeper.connect_timeout)
-        view = GroupReader(session, own.group, with_history=False).read(watch=False)
+        backend.start(own.zookeeper.connect_timeout)
+        view = GroupReader(backend, own.group, with_history=False).read(watch=False)
     except UnknownGroup:
         return settings  # it begins with this agent
     finally:
-        session.close()
+        backend.close()
     settings.see(view)
     return settings

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import (
     CoordinationError,
     DuplicateMember,
@@ -24,7 +25,6 @@ from rabbitkeeper.coordinator.model.errors import (
 from rabbitkeeper.coordinator.model.records import GroupConfig, HistoryEntry, MemberRecord, utcnow
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -38,8 +38,8 @@ class Membership:
     """One agent's part in its group. Belongs to the loop's thread.
 
     Args:
-        session: started.
-        store: of the group, through ``session``.
+        backend: started.
+        store: of the group, through ``backend``.
         announcer: who this agent is.
         wakeup: rung when the group is to be read again.
         beat: called between operations, each of which may take its timeout.
@@ -51,7 +51,7 @@ class Membership:
 
     def __init__(
         self,
-        session: Session,
+        backend: Backend,
         store: Store,
         announcer: Announcer,
         wakeup: Wakeup,
@@ -62,7 +62,7 @@ class Membership:
         launch: Launch = ThreadJob,
         see: Callable[[GroupView], GroupView] = lambda view: view,
     ) -> None:
-        self._session = session
+        self._backend = backend
         self._see = see
         self._store = store
         self._announcer = announcer
@@ -97,7 +97,7 @@ class Membership:
         Returns:
             When it will be time again, monotonic seconds; never while there is no connection.
         """
-        if not self._session.connected:
+        if not self._backend.connected:
             return math.inf
         if self._wakeup.take_group_changed() or now >= self._read_due:
             # Nothing should be missed by the watches; what is missed nevertheless is found like this.
@@ -169,7 +169,7 @@ class Membership:
 
     def record_change(self, entry: HistoryEntry) -> None:
         """Write a change of the lead to the history, beside the loop, as soon as ZooKeeper takes it."""
-        store = Store(self._session, self._store.paths.group)
+        store = Store(self._backend, self._store.paths.group)
         self._launch("history", lambda: self._append(store, entry), self._wakeup.ring)
 
     def leave(self) -> None:
@@ -184,14 +184,14 @@ class Membership:
     def _append(self, store: Store, entry: HistoryEntry) -> None:
         deadline = self._clock() + HISTORY_PATIENCE
         while True:
-            seen = self._session.events
+            seen = self._backend.events
             try:
                 store.append_history(entry)
             except (RecordError, CoordinationError) as error:
                 if self._clock() > deadline:
                     LOG.warning("epoch %d is missing in the history: %s", entry.epoch, error)
                     return
-                self._session.await_event(seen, 1.0)
+                self._backend.await_event(seen, 1.0)
             else:
                 return
 
@@ -232,7 +232,7 @@ class Membership:
         if self._duplicate_since is None:
             self._duplicate_since = now
             LOG.info("waiting for an earlier session to end: %s", error)
-        elif now > self._duplicate_since + self._session.timeout + DUPLICATE_MARGIN:
+        elif now > self._duplicate_since + self._backend.timeout + DUPLICATE_MARGIN:
             raise error
 
     def _create_group(self) -> None:

@@ -14,7 +14,7 @@ from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
 from rabbitkeeper.agent.cluster.removal import remove
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
-from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import Conflict, NoNode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
 from rabbitkeeper.coordinator.model.view import GroupView, MaintenanceView, SwitchoverView
 from rabbitkeeper.coordinator.operations.log import advance_maintenance, end_maintenance, end_switchover
@@ -295,7 +295,7 @@ class OperationRunner:
         failure = job.failure
         # What was written is seen in the next snapshot only: until then the old one would have it done again.
         self._retry_at = now + RETRY if failure is not None else now + 0.1
-        if failure is None or isinstance(failure, NoZnode | Conflict):
+        if failure is None or isinstance(failure, NoNode | Conflict):
             return  # done, or others were first
         LOG.warning("%s: %s", name, failure)
         if name == "drain":

@@ -33,6 +33,7 @@ from rabbitkeeper.agent.model.state import AgentState, Board, SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.notify.status_log import StatusLog
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
+from rabbitkeeper.coordinator.backend.interface import Session
 from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
     HistoryEntry,
@@ -44,7 +45,6 @@ from rabbitkeeper.coordinator.model.records import (
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action, Decision, MemberState, decide
 from rabbitkeeper.coordinator.policy.ranking import rank
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 

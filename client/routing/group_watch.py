@@ -13,12 +13,12 @@ from random import Random
 
 from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.placement import Target, Targets
+from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Discovery:
         emit: Callable[[Event], None],
         random: Random,
         name: str,
-        access: ZooKeeperAccess | None = None,
+        access: BackendAccess | None = None,
         secure: bool = False,
     ) -> None:
         self._secure = secure
@@ -63,12 +63,12 @@ class Discovery:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._last = Targets()
-        self._session = Session(
+        self._session = backend_at(
             hosts,
             timeout=session_timeout,
             wake=self._wake.set,
             name=name,
-            access=access or ZooKeeperAccess(),
+            access=access or BackendAccess(),
         )
         self._reader = GroupReader(self._session, group, with_history=False)
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)

@@ -4,10 +4,10 @@ import threading
 import time
 
 from rabbitkeeper.compose.demo.sightings import Sighting, Sightings
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 REREAD = 0.5  # seconds at the most between two reads
 
@@ -20,7 +20,7 @@ class Observer(Sightings):
         self.view: GroupView | None = None
         self._wake = threading.Event()
         self._stopping = False
-        self._session = Session(zookeeper, wake=self._wake.set, name="demo-observer")
+        self._session = backend_at(zookeeper, wake=self._wake.set, name="demo-observer")
         self._reader = GroupReader(self._session, group, with_history=False)
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from rabbitkeeper.compose.local.errors import LocalError
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 Condition = Callable[[GroupView], str | None]  # what is still missing, a sentence; None: nothing
 
@@ -36,7 +36,7 @@ def await_group(
         LocalError: not in time; says what was missing.
     """
     deadline = time.monotonic() + timeout
-    session = Session(hosts, name="local")
+    session = backend_at(hosts, name="local")
     missing: str | None = "ZooKeeper does not answer"
     try:
         with suppress(ZooKeeperUnreachable):

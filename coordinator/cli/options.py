@@ -11,12 +11,12 @@ from typing import Any
 import click
 from rich.table import Table
 
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.output import clock, show, table
 from rabbitkeeper.coordinator.cli.root import Target
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 _LOOK_AGAIN = 1.0  # seconds, should a watch be missed
 
@@ -75,8 +75,8 @@ def ask(target: Target, asking: Asking, request: Callable[[OperationService], Su
     Args:
         request: asks the operator for it.
     """
-    with target.session() as (session, group):
-        operator = OperationService(Store(session, group))
+    with target.backend() as (backend, group):
+        operator = OperationService(Store(backend, group))
         submitted = request(operator)
         entry = submitted.entry
         for warning in submitted.warnings:
@@ -88,7 +88,7 @@ def ask(target: Target, asking: Asking, request: Callable[[OperationService], Su
         if asking.wait and not entry.state.final and not appointed:
             if target.output == "table":
                 click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
-            entry = _await_outcome(session, operator, entry, asking.wait)
+            entry = _await_outcome(backend, operator, entry, asking.wait)
         show_outcome(target.output, entry, submitted.sentence)
     waited_in_vain = bool(asking.wait) and not appointed and not entry.state.final
     if waited_in_vain:
@@ -134,16 +134,16 @@ def operations_table(group: str, entries: list[OperationEntry]) -> Table:
 
 
 def _await_outcome(
-    session: Session, operator: OperationService, entry: OperationEntry, timeout: float
+    backend: Backend, operator: OperationService, entry: OperationEntry, timeout: float
 ) -> OperationEntry:
     deadline = time.monotonic() + timeout
     while not entry.state.final and time.monotonic() < deadline:
-        session.renew()
-        seen = session.events
-        session.stat(operator.log_path, watch=True)
+        backend.renew()
+        seen = backend.events
+        backend.stat(operator.log_path, watch=True)
         entry = operator.outcome(entry.id) or entry
         if not entry.state.final:
-            session.await_event(seen, min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
+            backend.await_event(seen, min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
     return entry
 
 

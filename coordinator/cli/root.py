@@ -13,6 +13,9 @@ from typing import Any
 
 import click
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import (
     ConfigurationError,
     RabbitKeeperError,
@@ -21,8 +24,6 @@ from rabbitkeeper.coordinator.model.errors import (
 )
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.tls import client_context
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 ENTRY_POINTS = "rabbitkeeper.commands"
 CONNECT_TIMEOUT = 5.0  # seconds
@@ -36,11 +37,11 @@ class Target:
     zookeeper: str | None
     group: str | None
     output: str
-    access: ZooKeeperAccess = field(default_factory=ZooKeeperAccess)
+    access: BackendAccess = field(default_factory=BackendAccess)
 
     @contextmanager
-    def session(self) -> Iterator[tuple[Session, str]]:
-        """A started session and the group's name.
+    def backend(self) -> Iterator[tuple[Backend, str]]:
+        """A started backend and the group's name.
 
         Raises:
             click.UsageError: ZooKeeper's hosts or the group were not given.
@@ -50,13 +51,13 @@ class Target:
             raise click.UsageError("Which ZooKeeper? Give -z HOSTS or set RABBITKEEPER_ZOOKEEPER.")
         if not self.group:
             raise click.UsageError("Which group? Give -g GROUP or set RABBITKEEPER_GROUP.")
-        session = Session(self.zookeeper, name="rabbitkeeper", access=self.access)
-        session.start(CONNECT_TIMEOUT)
+        backend = backend_at(self.zookeeper, name="rabbitkeeper", access=self.access)
+        backend.start(CONNECT_TIMEOUT)
         try:
-            session.adopt_acl(GroupPaths(self.group).root)
-            yield session, self.group
+            backend.adopt_acl(GroupPaths(self.group).root)
+            yield backend, self.group
         finally:
-            session.close()
+            backend.close()
 
 
 class Commands(click.Group):
@@ -129,9 +130,9 @@ def root(
     )
 
 
-def _access(auth: str | None, ca: str | None, certificate: str | None) -> ZooKeeperAccess:
+def _access(auth: str | None, ca: str | None, certificate: str | None) -> BackendAccess:
     secure = ca is not None or certificate is not None
-    return ZooKeeperAccess(
+    return BackendAccess(
         identity=None if auth is None else _identity(Path(auth)),
         tls=client_context(ca, certificate, where="--zookeeper") if secure else None,
     )

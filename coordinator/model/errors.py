@@ -45,7 +45,7 @@ class UnknownGroup(CoordinationError):
     """The group does not exist in this ZooKeeper."""
 
 
-class ZnodeError(CoordinationError):
+class NodeError(CoordinationError):
     """A condition of one znode was not met, so the operation (or the whole transaction) did nothing.
 
     Args:
@@ -58,11 +58,11 @@ class ZnodeError(CoordinationError):
         self.path = path
 
 
-class NoZnode(ZnodeError):
+class NoNode(NodeError):
     """The znode is not there, or its parent is not."""
 
 
-class ZnodeExists(ZnodeError):
+class NodeExists(NodeError):
     """The znode is there already."""
 
 
@@ -82,5 +82,5 @@ class FormationBusy(CoordinationError):
     """Another agent held the formation lock until the deadline."""
 
 
-class Conflict(ZnodeError):
+class Conflict(NodeError):
     """A compare-and-set found another version than expected; read again and decide anew."""

@@ -62,7 +62,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
 
-class ZnodeRecord(Record):
+class StoredRecord(Record):
     """A record that is the whole content of a znode."""
 
     v: Literal[1] = 1
@@ -116,7 +116,7 @@ class TakenConfig(Record):
     own: dict[str, Any] = Field(default_factory=dict)  # by key, as in "health.interval"
 
 
-class MemberRecord(ZnodeRecord):
+class MemberRecord(StoredRecord):
     """``members/<name>``: who an agent is, what clients connect to, and how its broker is."""
 
     name: str
@@ -135,8 +135,8 @@ class MemberRecord(ZnodeRecord):
     config: TakenConfig | None = None
 
 
-class LeaderRecord(ZnodeRecord):
-    """``leader``: whom clients prefer. Its czxid is the epoch."""
+class LeaderRecord(StoredRecord):
+    """``leader``: whom clients prefer. The number that its node was created with is the epoch."""
 
     name: str
     instance: str
@@ -155,7 +155,7 @@ class ClusterNode(Record):
     joined: str
 
 
-class ClusterRecord(ZnodeRecord):
+class ClusterRecord(StoredRecord):
     """``cluster``: the RabbitMQ cluster that was formed, by Erlang node name."""
 
     founder: str  # the Erlang node that the others join
@@ -163,7 +163,7 @@ class ClusterRecord(ZnodeRecord):
     nodes: dict[str, ClusterNode]
 
 
-class GroupConfig(ZnodeRecord):
+class GroupConfig(StoredRecord):
     """``config``: what holds for the whole group, over what each agent's file says.
 
     Besides ``mode`` it holds settings of the agents, in the sections of their files. They are the agents' to
@@ -185,7 +185,7 @@ class GroupConfig(ZnodeRecord):
         return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-class PauseRecord(ZnodeRecord):
+class PauseRecord(StoredRecord):
     """``pause``: maintenance; nobody takes the lead by himself while it is there."""
 
     by: str
@@ -220,12 +220,12 @@ class OperationState(StrEnum):
         return self in (OperationState.DONE, OperationState.FAILED)
 
 
-class SwitchoverRecord(ZnodeRecord):
+class SwitchoverRecord(StoredRecord):
     """``switchover``: the one move of the lead that is asked for and has not ended yet."""
 
     id: str
     kind: Literal[OperationKind.SWITCHOVER, OperationKind.FAILOVER, OperationKind.FAILBACK]
-    previous: str | None = Field(alias="from")  # who led when it was asked for
+    previous: str | None = Field(validation_alias="from", serialization_alias="from")  # who led when asked
     epoch: int | None  # of that lead
     to: str | None  # None: the best candidate
     at: str | None = None  # not before this time, UTC; None: now
@@ -241,7 +241,7 @@ class MaintenanceStep(StrEnum):
     RESTART = "restart"  # its broker ends and boots again
 
 
-class MaintenanceRecord(ZnodeRecord):
+class MaintenanceRecord(StoredRecord):
     """``maintenance``: the one restart or removal under way.
 
     Agents take it step by step with compare-and-set, so that any of them can die between two steps and its
@@ -275,7 +275,7 @@ class OperationEntry(Record):
     outcome: str | None = None  # a sentence
 
 
-class OperationLog(ZnodeRecord):
+class OperationLog(StoredRecord):
     """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
 
     entries: tuple[OperationEntry, ...] = ()
@@ -296,7 +296,8 @@ class HistoryEntry(Record):
     """One change of the lead."""
 
     epoch: int
-    previous: str | None = Field(alias="from")  # the member that led before
+    # The member that led before.
+    previous: str | None = Field(validation_alias="from", serialization_alias="from")
     to: str
     node: str
     cause: str
@@ -307,7 +308,7 @@ class HistoryEntry(Record):
     timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
 
 
-class History(ZnodeRecord):
+class History(StoredRecord):
     """``history``: the last :data:`HISTORY_LIMIT` changes of the lead, oldest first."""
 
     entries: tuple[HistoryEntry, ...] = ()

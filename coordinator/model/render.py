@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from rabbitkeeper.coordinator.model.records import ZnodeRecord
+from rabbitkeeper.coordinator.model.records import StoredRecord
 from rabbitkeeper.coordinator.model.view import GroupView
 
 
-def render_record(record: ZnodeRecord) -> dict[str, Any]:
+def render_record(record: StoredRecord) -> dict[str, Any]:
     """A record by the names that it has in its znode, without the format's version."""
     return record.model_dump(mode="json", by_alias=True, exclude={"v"})
 

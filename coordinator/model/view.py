@@ -21,7 +21,7 @@ class LeaderView:
     """The ``leader`` znode."""
 
     record: LeaderRecord
-    epoch: int  # its czxid: grows with every new leader
+    epoch: int  # the number that its node was created with: grows with every new leader
     version: int  # for a checked delete; 0 is a version like any other
     owner: int  # the ZooKeeper session that holds it
 

@@ -7,7 +7,8 @@ kept as it is found, with keys that nobody here understands.
 import time
 from collections.abc import Callable
 
-from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, ZnodeExists
+from rabbitkeeper.coordinator.backend.node import Create, Set, TransactionStep
+from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode
 from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
     OperationEntry,
@@ -18,7 +19,6 @@ from rabbitkeeper.coordinator.model.records import (
 from rabbitkeeper.coordinator.operations.log import commit
 from rabbitkeeper.coordinator.operations.service import OperationRefused, new_id
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.znode import Create, Operation, Set
 
 
 def write_config(
@@ -34,7 +34,7 @@ def write_config(
 ) -> OperationEntry:
     """Write the group's configuration if it is still what the caller has seen.
 
-    Atomic: the ``config`` znode and the entry in the log of operations change together or not at all.
+    Atomic: the ``config`` node and the entry in the log of operations change together or not at all.
 
     Args:
         record: the new one, validated.
@@ -61,10 +61,10 @@ def write_config(
         outcome=changes,
     )
     path, data = store.paths.config, record.to_bytes()
-    change: Operation = Create(path, data) if version is None else Set(path, data, version)
+    change: TransactionStep = Create(path, data) if version is None else Set(path, data, version)
     try:
         commit(store, entry, [change])
-    except (ZnodeExists, NoZnode, Conflict):
+    except (NodeExists, NoNode, Conflict):
         raise OperationRefused(
             f"the group's configuration is not version {version} any more: look at it and ask again"
         ) from None

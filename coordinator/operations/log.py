@@ -5,10 +5,10 @@ found again by its id whatever dies in between. Nothing is decided here.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 
-from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RecordError, ZnodeExists
+from rabbitkeeper.coordinator.backend.node import Create, Delete, Set, TransactionStep
+from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode, RecordError
 from rabbitkeeper.coordinator.model.records import (
     MaintenanceRecord,
     OperationEntry,
@@ -18,8 +18,8 @@ from rabbitkeeper.coordinator.model.records import (
     utcnow,
 )
 from rabbitkeeper.coordinator.model.view import MaintenanceView, SwitchoverView
+from rabbitkeeper.coordinator.store.reader import read_node
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.znode import Create, Delete, Operation, Set
 
 LOG = logging.getLogger("rabbitkeeper.operations")
 
@@ -28,14 +28,16 @@ def read_operations(store: Store) -> tuple[OperationEntry, ...]:
     """The operations kept, oldest first.
 
     Raises:
-        RecordError: the znode cannot be read.
+        RecordError: the node cannot be read.
     """
     path = store.paths.operations
-    znode = store.session.read([path])[path]
-    return () if znode is None else OperationLog.from_bytes(path, znode.data).entries
+    node = read_node(store.backend, path)
+    return () if node is None else OperationLog.from_bytes(path, node.data).entries
 
 
-def commit(store: Store, entry: OperationEntry, changes: Sequence[Operation], timeout: float = 2.0) -> None:
+def commit(
+    store: Store, entry: OperationEntry, changes: Sequence[TransactionStep], timeout: float = 2.0
+) -> None:
     """Write ``entry`` to the log and do ``changes`` in one transaction.
 
     Atomic. Repeated while only the log has changed under it; a condition of ``changes`` that is not met is
@@ -46,19 +48,19 @@ def commit(store: Store, entry: OperationEntry, changes: Sequence[Operation], ti
 
     Raises:
         RecordError: the log cannot be read; it is left as it is.
-        ZnodeExists, NoZnode, Conflict: a condition of ``changes`` is not met; the error names its path.
+        NodeExists, NoNode, Conflict: a condition of ``changes`` is not met; the error names its path.
         ZooKeeperUnreachable: unknown; look for the entry's id.
     """
-    path, deadline = store.paths.operations, time.monotonic() + timeout
+    path, deadline = store.paths.operations, store.clock() + timeout
     while True:
-        znode = store.session.read([path])[path]
-        log = OperationLog() if znode is None else OperationLog.from_bytes(path, znode.data)
+        node = read_node(store.backend, path)
+        log = OperationLog() if node is None else OperationLog.from_bytes(path, node.data)
         data = log.with_entry(entry).to_bytes()
-        write: Operation = Create(path, data) if znode is None else Set(path, data, znode.version)
+        write: TransactionStep = Create(path, data) if node is None else Set(path, data, node.version)
         try:
-            store.session.transaction((write, *changes))
-        except (ZnodeExists, NoZnode, Conflict) as error:
-            if error.path != path or time.monotonic() > deadline:
+            store.backend.transaction((write, *changes))
+        except (NodeExists, NoNode, Conflict) as error:
+            if error.path != path or store.clock() > deadline:
                 raise
         else:
             return
@@ -67,10 +69,10 @@ def commit(store: Store, entry: OperationEntry, changes: Sequence[Operation], ti
 def end_switchover(
     store: Store, pending: SwitchoverView, state: OperationState, outcome: str, timeout: float = 2.0
 ) -> None:
-    """The move of the lead has ended: its znode goes, and the log says how.
+    """The move of the lead has ended: its node goes, and the log says how.
 
     Raises:
-        NoZnode, Conflict: it has been ended or changed already.
+        NoNode, Conflict: it has been ended or changed already.
         CoordinationError: as :func:`commit`. A log that cannot be read is left as it is, and told.
     """
     gone = Delete(store.paths.switchover, pending.version)
@@ -98,12 +100,12 @@ def advance_maintenance(
     _commit_anyway(store, entry_of(pending.record, OperationState.RUNNING, outcome), changed, timeout)
 
 
-def _commit_anyway(store: Store, entry: OperationEntry, change: Operation, timeout: float) -> None:
+def _commit_anyway(store: Store, entry: OperationEntry, change: TransactionStep, timeout: float) -> None:
     """A log that cannot be read must not keep a request under way for ever."""
     try:
         commit(store, entry, [change], timeout)
     except RecordError as error:
-        store.session.transaction([change])
+        store.backend.transaction([change])
         LOG.warning(
             "not in the log: %s %s is %s: %s (%s)", entry.kind, entry.id, entry.state, entry.outcome, error
         )

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rabbitkeeper.coordinator.model.errors import Conflict, NoZnode, RabbitKeeperError, ZnodeExists
+from rabbitkeeper.coordinator.backend.node import Create, Delete, TransactionStep
+from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.paths import check_name
 from rabbitkeeper.coordinator.model.records import (
     MaintenanceRecord,
@@ -28,7 +29,6 @@ from rabbitkeeper.coordinator.policy.maintenance import rolling_order, why_unsaf
 from rabbitkeeper.coordinator.policy.schedule import moment
 from rabbitkeeper.coordinator.policy.switchover import best_candidate, why_unfit
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.znode import Create, Delete, Operation
 
 
 class OperationRefused(RabbitKeeperError):
@@ -62,7 +62,7 @@ class OperationService:
     """Asks one group. Belongs to one thread, like its store.
 
     Args:
-        store: of the group, through a started session.
+        store: of the group, through a started backend.
         wall: seconds since 1970.
     """
 
@@ -102,7 +102,7 @@ class OperationService:
                 raise OperationRefused(
                     f"no operation {operation!r} is pending; rabbitkeeper operations lists them"
                 )
-        except (NoZnode, Conflict):
+        except (NoNode, Conflict):
             raise OperationRefused(f"{operation} has just gone on or ended; look and ask again") from None
         entry = self.outcome(operation)
         if entry is None:
@@ -222,7 +222,7 @@ class OperationService:
         """
         view = self._view()
         path = self._store.paths.pause
-        there = self._store.session.stat(path)
+        there = self._store.backend.stat(path)
         if there is None:
             raise OperationRefused("the group is not paused")
         entry = self._entry(OperationKind.RESUME, by, reason, state=OperationState.DONE)
@@ -389,7 +389,7 @@ class OperationService:
         self,
         view: GroupView,
         entry: OperationEntry,
-        changes: list[Operation],
+        changes: list[TransactionStep],
         busy: str | None,
         dry_run: bool,
     ) -> None:
@@ -401,10 +401,10 @@ class OperationService:
             return
         try:
             commit(self._store, entry, changes)
-        except (ZnodeExists, NoZnode, Conflict) as error:
+        except (NodeExists, NoNode, Conflict) as error:
             unreadable = next((problem for problem in view.problems if problem.startswith(error.path)), None)
             if unreadable is not None:
-                busy = f"{unreadable}; delete that znode if nobody else needs it, then ask again"
+                busy = f"{unreadable}; delete that node if nobody else needs it, then ask again"
             raise OperationRefused(
                 busy or f"another request came first: {error}; look and ask again"
             ) from None

@@ -1,6 +1,6 @@
-"""Read a group from ZooKeeper into one immutable :class:`GroupView`. Reads only; agents and clients use it.
+"""Read a group from its backend into one immutable :class:`GroupView`. Reads only; agents and clients use it.
 
-A znode that cannot be understood never stops the reading: it is named in ``problems`` and, where the safe
+A node that cannot be understood never stops the reading: it is named in ``problems`` and, where the safe
 side is another, stands for the worst (a ``pause`` that cannot be read pauses; a ``leader`` that cannot be
 read is still a leader, so the lead is not vacant).
 """
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TypeVar
 
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError, UnknownGroup
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
 from rabbitkeeper.coordinator.model.records import (
@@ -21,8 +23,8 @@ from rabbitkeeper.coordinator.model.records import (
     MaintenanceRecord,
     MemberRecord,
     PauseRecord,
+    StoredRecord,
     SwitchoverRecord,
-    ZnodeRecord,
 )
 from rabbitkeeper.coordinator.model.view import (
     ClusterView,
@@ -33,36 +35,34 @@ from rabbitkeeper.coordinator.model.view import (
     MemberView,
     SwitchoverView,
 )
-from rabbitkeeper.coordinator.zookeeper.session import Session
-from rabbitkeeper.coordinator.zookeeper.znode import Znode
 
-RecordT = TypeVar("RecordT", bound=ZnodeRecord)
+RecordT = TypeVar("RecordT", bound=StoredRecord)
 
 
 class GroupReader:
     """Reads one group again and again, and spares the history while it has not changed.
 
     Args:
-        session: a started session.
+        backend: started.
         group: its name, or its paths.
-        with_history: whether ``last_change`` is wanted; the history is the one large znode.
-        clock: seconds, monotonic; the session's own.
+        with_history: whether ``last_change`` is wanted; the history is the one large node.
+        clock: seconds, monotonic; the backend's own.
     """
 
     def __init__(
         self,
-        session: Session,
+        backend: Backend,
         group: str | GroupPaths,
         *,
         with_history: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session = session
+        self._backend = backend
         self._paths = GroupPaths(group) if isinstance(group, str) else group
         self._with_history = with_history
         self._clock = clock
         self._connection = 0
-        self._history_zxid = 0
+        self._history_modified = 0
         self._last_change: HistoryEntry | None = None
         self._history_problem: str | None = None
 
@@ -77,16 +77,16 @@ class GroupReader:
 
         Raises:
             UnknownGroup: it does not exist; the message names those that do.
-            CoordinationError: as :meth:`Session.read`.
+            CoordinationError: as :meth:`Nodes.read`.
         """
-        session, paths, now = self._session, self._paths, self._clock()
-        connection = session.connections
+        backend, paths, now = self._backend, self._paths, self._clock()
+        connection = backend.connections
         if connection != self._connection:
-            session.sync(timeout=timeout)
+            backend.sync(timeout=timeout)
             self._connection = connection
-        names = session.children(paths.members, watch=watch, timeout=timeout)
-        if names is None and session.stat(paths.root, timeout=timeout) is None:
-            raise unknown_group(session, paths.group)
+        names = backend.children(paths.members, watch=watch, timeout=timeout)
+        if names is None and backend.stat(paths.root, timeout=timeout) is None:
+            raise unknown_group(backend, paths.group)
         if self._with_history:
             self._read_history(timeout)
         problems = [] if self._history_problem is None else [self._history_problem]
@@ -97,27 +97,32 @@ class GroupReader:
                 members[name] = paths.member(name)
             except InvalidName as error:
                 problems.append(f"{paths.members} has a znode that is no member: {error}")
-        found = session.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
+        found = backend.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
         return _view(paths, found, members, self._last_change, problems, now)
 
     def _read_history(self, timeout: float) -> None:
         path = self._paths.history
-        stat = self._session.stat(path, timeout=timeout)
+        stat = self._backend.stat(path, timeout=timeout)
         if stat is None:
-            self._history_zxid, self._last_change, self._history_problem = 0, None, None
+            self._history_modified, self._last_change, self._history_problem = 0, None, None
             return
-        if stat.mzxid == self._history_zxid:
+        if stat.modified == self._history_modified:
             return
         problems: list[str] = []
-        znode = self._session.read([path], timeout=timeout)[path]
-        history = _decode(History, znode, problems)
-        self._history_zxid = 0 if znode is None else znode.mzxid
+        node = self._backend.read([path], timeout=timeout)[path]
+        history = _decode(History, node, problems)
+        self._history_modified = 0 if node is None else node.modified
         self._last_change = history.entries[-1] if history is not None and history.entries else None
         self._history_problem = problems[0] if problems else None
 
 
+def read_node(backend: Backend, path: str) -> Node | None:
+    """One node; None if there is none."""
+    return backend.read([path])[path]
+
+
 def read_group(
-    session: Session,
+    backend: Backend,
     paths: GroupPaths,
     *,
     watch: bool = False,
@@ -131,29 +136,29 @@ def read_group(
         now: what the view says it was read at, seconds monotonic; by default this moment.
     """
     reader = GroupReader(
-        session, paths, with_history=with_history, clock=time.monotonic if now is None else lambda: now
+        backend, paths, with_history=with_history, clock=time.monotonic if now is None else lambda: now
     )
     return reader.read(watch=watch, timeout=timeout)
 
 
-def groups(session: Session, *, timeout: float = 2.0) -> tuple[str, ...]:
-    """Names of the groups in this ZooKeeper."""
-    return session.children(ROOT, timeout=timeout) or ()
+def groups(backend: Backend, *, timeout: float = 2.0) -> tuple[str, ...]:
+    """Names of the groups in this backend."""
+    return backend.children(ROOT, timeout=timeout) or ()
 
 
-def unknown_group(session: Session, group: str) -> UnknownGroup:
+def unknown_group(backend: Backend, group: str) -> UnknownGroup:
     """The error for a group that does not exist, naming those that do."""
-    known = groups(session)
+    known = groups(backend)
     remedy = f"the groups there are: {', '.join(known)}" if known else "there is no group at all yet"
     return UnknownGroup(
-        f"group {group!r} does not exist in ZooKeeper at {session.hosts}: {remedy} "
+        f"group {group!r} does not exist in ZooKeeper at {backend.hosts}: {remedy} "
         "(a group begins with its first agent)"
     )
 
 
 def _view(
     paths: GroupPaths,
-    found: dict[str, Znode | None],
+    found: dict[str, Node | None],
     members: dict[str, str],
     last_change: HistoryEntry | None,
     problems: list[str],
@@ -161,62 +166,62 @@ def _view(
 ) -> GroupView:
     views: dict[str, MemberView] = {}
     for name, path in members.items():
-        znode = found[path]
-        member = _decode(MemberRecord, znode, problems)
-        if znode is not None and member is not None:
+        node = found[path]
+        member = _decode(MemberRecord, node, problems)
+        if node is not None and member is not None:
             if member.name != name:
                 problems.append(f"{path} says it is member {member.name!r}: it is left out")
                 continue
-            views[name] = MemberView(member, znode.version, znode.owner)
-    cluster_znode, leader_znode = found[paths.cluster], found[paths.leader]
-    cluster = _decode(ClusterRecord, cluster_znode, problems)
-    config_znode = found[paths.config]
-    config = _decode(GroupConfig, config_znode, problems)
-    config_unreadable = problems[-1] if config is None and config_znode is not None else None
-    switchover_znode, maintenance_znode = found[paths.switchover], found[paths.maintenance]
-    switchover = _decode(SwitchoverRecord, switchover_znode, problems)
-    maintenance = _decode(MaintenanceRecord, maintenance_znode, problems)
-    leader, unreadable = _leader(leader_znode, problems)
+            views[name] = MemberView(member, node.version, node.owner)
+    cluster_node, leader_node = found[paths.cluster], found[paths.leader]
+    cluster = _decode(ClusterRecord, cluster_node, problems)
+    config_node = found[paths.config]
+    config = _decode(GroupConfig, config_node, problems)
+    config_unreadable = problems[-1] if config is None and config_node is not None else None
+    switchover_node, maintenance_node = found[paths.switchover], found[paths.maintenance]
+    switchover = _decode(SwitchoverRecord, switchover_node, problems)
+    maintenance = _decode(MaintenanceRecord, maintenance_node, problems)
+    leader, unreadable = _leader(leader_node, problems)
     return GroupView(
         read_at=now,
         leader=leader,
         leader_unreadable=unreadable,
         members=MappingProxyType(views),
-        cluster=ClusterView(cluster, cluster_znode.version) if cluster and cluster_znode else None,
-        config=ConfigView(config, config_znode.version) if config and config_znode else None,
+        cluster=ClusterView(cluster, cluster_node.version) if cluster and cluster_node else None,
+        config=ConfigView(config, config_node.version) if config and config_node else None,
         config_unreadable=config_unreadable,
         pause=_pause(found[paths.pause], problems),
-        switchover=SwitchoverView(switchover, switchover_znode.version)
-        if switchover and switchover_znode
+        switchover=SwitchoverView(switchover, switchover_node.version)
+        if switchover and switchover_node
         else None,
-        maintenance=MaintenanceView(maintenance, maintenance_znode.version)
-        if maintenance and maintenance_znode
+        maintenance=MaintenanceView(maintenance, maintenance_node.version)
+        if maintenance and maintenance_node
         else None,
         last_change=last_change,
         problems=tuple(problems),
     )
 
 
-def _leader(znode: Znode | None, problems: list[str]) -> tuple[LeaderView | None, str | None]:
-    if znode is None:
+def _leader(node: Node | None, problems: list[str]) -> tuple[LeaderView | None, str | None]:
+    if node is None:
         return None, None
-    record = _decode(LeaderRecord, znode, problems)
+    record = _decode(LeaderRecord, node, problems)
     if record is None:
         return None, problems[-1]
-    return LeaderView(record, epoch=znode.czxid, version=znode.version, owner=znode.owner), None
+    return LeaderView(record, epoch=node.created, version=node.version, owner=node.owner), None
 
 
-def _pause(znode: Znode | None, problems: list[str]) -> PauseRecord | None:
-    if znode is None:
+def _pause(node: Node | None, problems: list[str]) -> PauseRecord | None:
+    if node is None:
         return None
-    return _decode(PauseRecord, znode, problems) or PauseRecord(by="unknown", since="", reason=problems[-1])
+    return _decode(PauseRecord, node, problems) or PauseRecord(by="unknown", since="", reason=problems[-1])
 
 
-def _decode(kind: type[RecordT], znode: Znode | None, problems: list[str]) -> RecordT | None:
-    if znode is None:
+def _decode(kind: type[RecordT], node: Node | None, problems: list[str]) -> RecordT | None:
+    if node is None:
         return None
     try:
-        return kind.from_bytes(znode.path, znode.data)
+        return kind.from_bytes(node.path, node.data)
     except RecordError as error:
         problems.append(str(error))
         return None

@@ -1,28 +1,20 @@
 """The group's atomic operations: each says what is atomic, what it raises, and why it is safe to repeat.
 
-Nothing is decided here (``election.py`` does) and nothing is repeated behind the caller's back, save the two
+Nothing is decided here (``policy/`` does) and nothing is repeated behind the caller's back, save the two
 compare-and-set loops that say so. After :class:`ZooKeeperUnreachable` the outcome is unknown; every operation
 can then be called again, and looks at what is there first.
 
-A store belongs to one thread.
+What is behind it is a backend, whichever it is; what the agent knows of its own member and lead is in
+``own_member.py`` and ``leadership.py``.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 
-from rabbitkeeper.coordinator.model.errors import (
-    Conflict,
-    DuplicateMember,
-    LeaderExists,
-    NotRegistered,
-    NoZnode,
-    RecordError,
-    SessionLost,
-    ZnodeExists,
-    ZooKeeperUnreachable,
-)
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.backend.node import Create
+from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths, check_name
 from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
@@ -34,42 +26,37 @@ from rabbitkeeper.coordinator.model.records import (
 )
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView, LeaderView
 from rabbitkeeper.coordinator.store.formation_lock import FormationLock
-from rabbitkeeper.coordinator.store.reader import GroupReader, groups, unknown_group
-from rabbitkeeper.coordinator.zookeeper.session import Session
-from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Operation, Set, Znode
+from rabbitkeeper.coordinator.store.leadership import Leadership
+from rabbitkeeper.coordinator.store.own_member import OwnMember, current_session
+from rabbitkeeper.coordinator.store.reader import GroupReader, groups, read_node
 
 __all__ = ["FormationLock", "Store", "groups"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """Our member znode, as we wrote it last."""
-
-    path: str
-    session: int
-    version: int
-    data: bytes | None  # None: a write was not answered, so what is there is not known
-
-    def unsure(self) -> "_Own":
-        return replace(self, data=None)
-
-
 class Store:
-    """One group, through one session.
+    """One group, through one session. Belongs to one thread.
 
     Args:
-        session: a started session.
+        backend: started.
         group: the group's name.
+        clock: seconds, monotonic; the backend's own.
+
+    Attributes:
+        backend: for what concerns no group's records: watching a node, waiting.
+        paths: where the group's nodes are.
+        clock: as given.
 
     Raises:
         InvalidName: ``group`` cannot be a name.
     """
 
-    def __init__(self, session: Session, group: str) -> None:
-        self.session = session
+    def __init__(self, backend: Backend, group: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.backend = backend
         self.paths = GroupPaths(group)
-        self._reader = GroupReader(session, self.paths)
-        self._own: _Own | None = None
+        self.clock = clock
+        self._reader = GroupReader(backend, self.paths, clock=clock)
+        self._member = OwnMember(backend, self.paths)
+        self._lead = Leadership(backend, self.paths, self._member)
 
     # -- the group
 
@@ -80,7 +67,7 @@ class Store:
         group that is there already has stays, whatever it holds.
         """
         paths = self.paths
-        self.session.ensure_path(ROOT)
+        self.backend.ensure_path(ROOT)
         skeleton = (
             Create(paths.root, b""),
             Create(paths.config, config.to_bytes()),
@@ -88,12 +75,12 @@ class Store:
             Create(paths.history, History().to_bytes()),
         )
         try:
-            self.session.transaction(skeleton)
-        except ZnodeExists:
+            self.backend.transaction(skeleton)
+        except NodeExists:
             # Mend what somebody has deleted; each of these is what a new group starts with.
             for missing in skeleton:
-                with suppress(ZnodeExists):
-                    self.session.create(missing.path, missing.data)
+                with suppress(NodeExists):
+                    self.backend.create(missing.path, missing.data)
 
     def snapshot(self, *, watch: bool = True) -> GroupView:
         """All of the group at about one moment; see :meth:`GroupReader.read`."""
@@ -103,75 +90,42 @@ class Store:
 
     @property
     def registered(self) -> bool:
-        """Whether our member znode was written in the session that is there now."""
-        return self._own is not None and self._own.session == self.session.session_id
+        """Whether our member node was written in the session that is there now."""
+        return self._member.registered
 
     def register(self, record: MemberRecord) -> None:
         """Create our ephemeral ``members/<name>``, or take it if this session has it already.
 
-        Atomic: the create. Safe to repeat: after a lost answer the znode is known by its owner.
+        Atomic: the create. Safe to repeat: after a lost answer the node is known by its owner.
 
         Raises:
             DuplicateMember: another session has it: another agent under this name, or an earlier run of this
                 one whose session has not ended yet.
             UnknownGroup: the group has not been created.
         """
-        path, data, session = self.paths.member(record.name), record.to_bytes(), self._session_id()
-        try:
-            znode = self.session.create(path, data, ephemeral=True, in_session=session)
-        except NoZnode:
-            raise unknown_group(self.session, self.paths.group) from None
-        except ZnodeExists:
-            there = self._read(path)
-            if there is None:
-                raise ZooKeeperUnreachable(f"{path} went away while it was looked at: try again") from None
-            if there.owner != session:
-                raise self._duplicate(record, there) from None
-            self._own = _Own(path, session, there.version, there.data)
-            self.update(record)
-        else:
-            self._own = _Own(path, session, znode.version, data)
+        self._member.register(record)
 
     def update(self, record: MemberRecord) -> None:
         """Write our member's record if it says something new.
 
-        Atomic: a compare-and-set on our own znode. If somebody else has changed it (there is no reason to),
+        Atomic: a compare-and-set on our own node. If somebody else has changed it (there is no reason to),
         our content wins.
 
         Raises:
-            NotRegistered: this session has no such znode; register again.
+            NotRegistered: this session has no such node; register again.
         """
-        own, data = self._registered(), record.to_bytes()
-        if data == own.data:
-            return
-        self._own = own.unsure()
-        try:
-            znode = self.session.set(own.path, data, own.version, in_session=own.session)
-        except (Conflict, NoZnode):
-            own = self._reread(own)
-            znode = self.session.set(own.path, data, own.version, in_session=own.session)
-        except SessionLost:
-            self._own = None
-            raise NotRegistered(f"{own.path} went with its session: register again") from None
-        self._own = replace(own, version=znode.version, data=data)
+        self._member.update(record)
 
     def unregister(self) -> None:
-        """Delete our member znode, if this session has one."""
-        own, self._own = self._own, None
-        if own is None:
-            return
-        with suppress(SessionLost):
-            znode = self._read(own.path)
-            if znode is not None and znode.owner == own.session:
-                with suppress(NoZnode):
-                    self.session.delete(own.path, znode.version, in_session=own.session)
+        """Delete our member node, if this session has one."""
+        self._member.unregister()
 
     # -- the lead
 
     def take_lead(self, record: LeaderRecord) -> int:
         """Create the ephemeral ``leader``: the campaign.
 
-        Atomic: one transaction that checks our own member znode and creates ``leader``, so that nobody leads
+        Atomic: one transaction that checks our own member node and creates ``leader``, so that nobody leads
         who is not a member, and of all who try one succeeds.
 
         Returns:
@@ -179,36 +133,16 @@ class Store:
 
         Raises:
             LeaderExists: another session leads.
-            NotRegistered: our member znode is not what we wrote last.
+            NotRegistered: our member node is not what we wrote last.
             ZooKeeperUnreachable: unknown. The next snapshot tells, by the leader's ``owner``.
         """
-        own, path = self._registered(), self.paths.leader
-        try:
-            self.session.transaction(
-                (Check(own.path, own.version), Create(path, record.to_bytes(), ephemeral=True)),
-                in_session=own.session,
-            )
-        except ZnodeExists:
-            pass
-        except (NoZnode, Conflict, SessionLost) as error:
-            self._own = None
-            raise NotRegistered(f"may not lead: {error}") from None
-        leader = self._read(path)
-        if leader is None:
-            raise ZooKeeperUnreachable(f"{path} went away while it was looked at: try again")
-        if leader.owner != own.session:
-            raise LeaderExists(f"the lead was taken by {_said(leader, LeaderRecord)}")
-        return leader.czxid
+        return self._lead.take(record)
 
     def resign(self, leader: LeaderView, record: MemberRecord | None = None) -> bool:
         """Delete ``leader`` if it is ours.
 
-        Atomic: one transaction that checks our own member znode, or writes ``record`` to it, and deletes
-        ``leader`` with the version seen. Why the member znode is part of it: ZooKeeper cannot make a delete
-        depend on ``ephemeralOwner``, and each new leader znode has version 0, so a delete alone that comes
-        late could hit the *next* leader. Our member znode exists only in the session that also owns this
-        leader, and a session's requests are done in their order; so while it is as we wrote it last, our
-        session lives and the ``leader`` of this epoch, if it is there, is ours.
+        Atomic: one transaction that checks our own member node, or writes ``record`` to it, and deletes
+        ``leader`` with the version seen. ``leadership.py`` tells why the member is part of it.
 
         Args:
             leader: as the last snapshot shows it.
@@ -219,33 +153,10 @@ class Store:
             False if it was not ours, or not any more.
 
         Raises:
-            NotRegistered: our member znode is not what we wrote last; register again, then resign.
+            NotRegistered: our member node is not what we wrote last; register again, then resign.
             ZooKeeperUnreachable: unknown.
         """
-        if leader.owner != self.session.session_id:
-            return False
-        own, path = self._registered(), self.paths.leader
-        there = self._read(path)
-        if there is None or there.owner != own.session or there.czxid != leader.epoch:
-            return False
-        ours: Operation = Check(own.path, own.version)
-        if record is not None:
-            ours = Set(own.path, record.to_bytes(), own.version)
-        if record is not None:
-            self._own = own.unsure()
-        try:
-            self.session.transaction((ours, Delete(path, there.version)), in_session=own.session)
-        except SessionLost:
-            self._own = None
-            return False
-        except (NoZnode, Conflict) as error:
-            if error.path == path:
-                return False
-            self._own = None
-            raise NotRegistered(f"cannot resign safely: {error}") from None
-        if record is not None:
-            self._own = replace(own, version=own.version + 1, data=record.to_bytes())
-        return True
+        return self._lead.resign(leader, record)
 
     # -- the history
 
@@ -253,10 +164,10 @@ class Store:
         """The leader changes kept, oldest first.
 
         Raises:
-            RecordError: the znode cannot be read.
+            RecordError: the node cannot be read.
         """
-        znode = self._read(self.paths.history)
-        return () if znode is None else History.from_bytes(znode.path, znode.data).entries
+        node = read_node(self.backend, self.paths.history)
+        return () if node is None else History.from_bytes(node.path, node.data).entries
 
     def append_history(self, entry: HistoryEntry, timeout: float = 2.0) -> None:
         """Add an entry, unless one of its epoch is there.
@@ -267,23 +178,23 @@ class Store:
             timeout: seconds for all.
 
         Raises:
-            RecordError: the znode cannot be read; it is left as it is.
+            RecordError: the node cannot be read; it is left as it is.
             Conflict: others were always faster until the deadline.
         """
-        path, deadline = self.paths.history, time.monotonic() + timeout
+        path, deadline = self.paths.history, self.clock() + timeout
         while True:
-            znode = self._read(path)
-            history = History() if znode is None else History.from_bytes(path, znode.data)
+            node = read_node(self.backend, path)
+            history = History() if node is None else History.from_bytes(path, node.data)
             longer = history.with_entry(entry)
             if longer is history:
                 return
             try:
-                if znode is None:
-                    self.session.create(path, longer.to_bytes())
+                if node is None:
+                    self.backend.create(path, longer.to_bytes())
                 else:
-                    self.session.set(path, longer.to_bytes(), znode.version)
-            except (Conflict, ZnodeExists, NoZnode):
-                if time.monotonic() > deadline:
+                    self.backend.set(path, longer.to_bytes(), node.version)
+            except (Conflict, NodeExists, NoNode):
+                if self.clock() > deadline:
                     raise
             else:
                 return
@@ -294,12 +205,12 @@ class Store:
         """The formed cluster; None before it is founded.
 
         Raises:
-            RecordError: the znode cannot be read.
+            RecordError: the node cannot be read.
         """
-        znode = self._read(self.paths.cluster)
-        if znode is None:
+        node = read_node(self.backend, self.paths.cluster)
+        if node is None:
             return None
-        return ClusterView(ClusterRecord.from_bytes(znode.path, znode.data), znode.version)
+        return ClusterView(ClusterRecord.from_bytes(node.path, node.data), node.version)
 
     def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView:
         """Write ``cluster`` if it is still what the caller has seen.
@@ -315,19 +226,19 @@ class Store:
         path = self.paths.cluster
         try:
             if version is None:
-                znode = self.session.create(path, record.to_bytes())
+                node = self.backend.create(path, record.to_bytes())
             else:
-                znode = self.session.set(path, record.to_bytes(), version)
-        except (ZnodeExists, NoZnode) as error:
+                node = self.backend.set(path, record.to_bytes(), version)
+        except (NodeExists, NoNode) as error:
             raise Conflict(f"{path} has been changed in the meantime: {error}", path) from None
-        return ClusterView(record, znode.version)
+        return ClusterView(record, node.version)
 
     @contextmanager
     def formation_lock(self, holder: str, timeout: float) -> Iterator[FormationLock]:
         """Hold the lock under which the cluster is founded or joined.
 
         Atomic: the create of an ephemeral ``formation``. There is no queue: whoever waits tries again
-        when the znode goes. The lock goes with the session; :meth:`FormationLock.held` asks.
+        when the node goes. The lock goes with the session; :meth:`FormationLock.held` asks.
 
         Args:
             holder: the member's name, for those who wait.
@@ -337,49 +248,9 @@ class Store:
             FormationBusy: another held it until the deadline.
             SessionLost: the session was lost while waiting.
         """
-        lock = FormationLock(self.session, self.paths.formation, self._session_id())
+        lock = FormationLock(self.backend, self.paths.formation, current_session(self.backend), self.clock)
         lock.acquire(check_name("member", holder), timeout)
         try:
             yield lock
         finally:
             lock.release()
-
-    # -- inside
-
-    def _read(self, path: str) -> Znode | None:
-        return self.session.read([path])[path]
-
-    def _session_id(self) -> int:
-        session_id = self.session.session_id
-        if not session_id:
-            raise ZooKeeperUnreachable(f"there is no ZooKeeper session with {self.session.hosts}")
-        return session_id
-
-    def _registered(self) -> _Own:
-        if self._own is None or self._own.session != self.session.session_id:
-            self._own = None
-            raise NotRegistered("this session has no member znode: register first")
-        return self._own
-
-    def _reread(self, own: _Own) -> _Own:
-        there = self._read(own.path)
-        if there is None or there.owner != own.session:
-            self._own = None
-            raise NotRegistered(f"{own.path} is not ours any more: register again")
-        return replace(own, version=there.version, data=there.data)
-
-    def _duplicate(self, record: MemberRecord, there: Znode) -> DuplicateMember:
-        return DuplicateMember(
-            f"member name {record.name!r} is taken in group {self.paths.group!r} by "
-            f"{_said(there, MemberRecord)}: give this agent a name of its own, or stop the other one "
-            "(an earlier run of this agent goes when its session ends, within seconds)"
-        )
-
-
-def _said(znode: Znode, kind: type[MemberRecord] | type[LeaderRecord]) -> str:
-    """Who a znode says it is, for an error."""
-    try:
-        record = kind.from_bytes(znode.path, znode.data)
-    except RecordError:
-        return f"session 0x{znode.owner & (1 << 64) - 1:x}, whose record cannot be read"
-    return f"{record.name} (instance {record.instance}, node {record.node})"

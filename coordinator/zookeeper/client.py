@@ -54,17 +54,18 @@ from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.serialization import Connect
 from kazoo.security import ACL, make_acl
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.model.errors import (
     AccessDenied,
     ConfigurationError,
     Conflict,
     CoordinationError,
-    NoZnode,
+    NodeExists,
+    NoNode,
     SessionLost,
-    ZnodeExists,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, digest_id
+from rabbitkeeper.coordinator.zookeeper.access import ANYONE, digest_id
 
 RECONNECT_DELAY = 0.5  # seconds at most between attempts to connect, give or take 40 %
 
@@ -120,9 +121,9 @@ def translate(error: BaseException, path: str) -> CoordinationError:
     if isinstance(error, _DENIED):
         return AccessDenied(f"ZooKeeper denies access to {path} ({name}): check the credentials and its ACL")
     if isinstance(error, NoNodeError):
-        return NoZnode(f"{path} does not exist, or its parent does not", path)
+        return NoNode(f"{path} does not exist, or its parent does not", path)
     if isinstance(error, NodeExistsError):
-        return ZnodeExists(f"{path} exists already", path)
+        return NodeExists(f"{path} exists already", path)
     if isinstance(error, BadVersionError):
         return Conflict(f"{path} has been changed in the meantime", path)
     if isinstance(error, NotEmptyError):
@@ -247,7 +248,7 @@ class Log:
         _log.error(message, *args, exc_info=True)
 
 
-def build(hosts: str, timeout: float, access: ZooKeeperAccess) -> tuple[KazooClient, Handler]:
+def build(hosts: str, timeout: float, access: BackendAccess) -> tuple[KazooClient, Handler]:
     """A client that has not been started, and its handler.
 
     Args:
@@ -271,11 +272,12 @@ def build(hosts: str, timeout: float, access: ZooKeeperAccess) -> tuple[KazooCli
     return client, handler
 
 
-def _acl(access: ZooKeeperAccess) -> list[ACL] | None:
+def _acl(access: BackendAccess) -> list[ACL] | None:
     """What is put on each znode that is created; None: open to everybody, kazoo's default."""
     if access.identity is None:
         return None
-    readers = [reader.split(":", 1) for reader in access.readers]
+    named = (ANYONE,) if access.readers is None else access.readers
+    readers = [reader.split(":", 1) for reader in named]
     return [
         make_acl("digest", digest_id(access.identity), all=True),
         *(make_acl(scheme, who, read=True) for scheme, who in readers),

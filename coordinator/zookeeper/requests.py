@@ -1,107 +1,143 @@
 """What a session asks of kazoo: how each request is sent, and what its answer means.
 
-A request is sent without waiting, so that several can be under way; the session waits for the answers.
+A request is sent without waiting, so that several can be under way; the session waits for the answers. kazoo
+is not typed: what is ``KazooClient`` or ``KazooAnswer`` here is unknown to the type checker, and nothing of
+it goes further than the ``decode`` of its request.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import RolledBackError, RuntimeInconsistency
 from kazoo.protocol.states import ZnodeStat
 
+from rabbitkeeper.coordinator.backend.node import Check, Create, Delete, Node, Set, TransactionStep
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.zookeeper.client import translate
-from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Operation, Set, Znode
 
+T_co = TypeVar("T_co", covariant=True)
+
+KazooAnswer: TypeAlias = Any
 Watch = Callable[[object], None] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One request about ``path``; ``send`` gives kazoo's AsyncResult."""
+class Request(Generic[T_co]):
+    """One request about ``path``.
+
+    Attributes:
+        send: gives kazoo's AsyncResult.
+        decode: what the answer means. A refusal that kazoo does not raise is returned, as an error of ours.
+    """
 
     path: str
-    send: Callable[[KazooClient], Any]
+    send: Callable[[KazooClient], KazooAnswer]
+    decode: Callable[[KazooAnswer], T_co | CoordinationError]
 
 
-def get(path: str) -> Request:
-    return Request(path, lambda client: client.get_async(path))
+def get(path: str) -> Request[Node]:
+    return Request(path, lambda client: client.get_async(path), lambda answer: _node(path, *answer))
 
 
-def exists(path: str, watch: Watch = None) -> Request:
-    return Request(path, lambda client: client.exists_async(path, watch=watch))
+def exists(path: str, watch: Watch = None) -> Request[Node | None]:
+    """The node without its data."""
+
+    def decode(stat: ZnodeStat | None) -> Node | None:
+        return None if stat is None else _node(path, b"", stat)
+
+    return Request(path, lambda client: client.exists_async(path, watch=watch), decode)
 
 
-def children(path: str, watch: Watch = None) -> Request:
-    return Request(path, lambda client: client.get_children_async(path, watch=watch))
-
-
-def acl(path: str) -> Request:
-    return Request(path, lambda client: client.get_acls_async(path))
-
-
-def sync(path: str) -> Request:
-    return Request(path, lambda client: client.sync_async(path))
-
-
-def create(path: str, data: bytes, ephemeral: bool = False) -> Request:
+def children(path: str, watch: Watch = None) -> Request[tuple[str, ...]]:
     return Request(
-        path, lambda client: client.create_async(path, data, ephemeral=ephemeral, include_data=True)
+        path,
+        lambda client: client.get_children_async(path, watch=watch),
+        lambda names: tuple(sorted(names)),
     )
 
 
-def set_data(path: str, data: bytes, version: int) -> Request:
+def acl(path: str) -> Request[KazooAnswer]:
+    """As kazoo's ``default_acl`` takes it."""
+    return Request(path, lambda client: client.get_acls_async(path), lambda answer: answer[0])
+
+
+def sync(path: str) -> Request[None]:
+    return Request(path, lambda client: client.sync_async(path), _nothing)
+
+
+def create(path: str, data: bytes, ephemeral: bool = False) -> Request[Node]:
+    return Request(
+        path,
+        lambda client: client.create_async(path, data, ephemeral=ephemeral, include_data=True),
+        lambda answer: _node(path, data, answer[1]),
+    )
+
+
+def set_data(path: str, data: bytes, version: int) -> Request[Node]:
     checked = _checked(version)
-    return Request(path, lambda client: client.set_async(path, data, checked))
+    return Request(
+        path,
+        lambda client: client.set_async(path, data, checked),
+        lambda stat: _node(path, data, stat),
+    )
 
 
-def delete(path: str, version: int) -> Request:
+def delete(path: str, version: int) -> Request[None]:
     checked = _checked(version)
-    return Request(path, lambda client: client.delete_async(path, checked))
+    return Request(path, lambda client: client.delete_async(path, checked), _nothing)
 
 
-def transaction(operations: Sequence[Operation]) -> Request:
-    def send(client: KazooClient) -> Any:
+def transaction(steps: Sequence[TransactionStep]) -> Request[None]:
+    """All of ``steps`` or none."""
+    for step in steps:
+        if not isinstance(step, Create):
+            _checked(step.version)
+
+    def send(client: KazooClient) -> KazooAnswer:
         transaction = client.transaction()
-        for operation in operations:
-            match operation:
+        for step in steps:
+            match step:
                 case Check(path, version):
-                    transaction.check(path, _checked(version))
+                    transaction.check(path, version)
                 case Create(path, data, ephemeral):
                     transaction.create(path, data, ephemeral=ephemeral)
                 case Set(path, data, version):
-                    transaction.set_data(path, data, _checked(version))
+                    transaction.set_data(path, data, version)
                 case Delete(path, version):
-                    transaction.delete(path, _checked(version))
+                    transaction.delete(path, version)
         return transaction.commit_async()
 
-    return Request(operations[0].path, send)
+    return Request(steps[0].path, send, lambda results: _refusal(steps, results))
 
 
-def refusal(operations: Sequence[Operation], results: Sequence[object]) -> CoordinationError | None:
+def _refusal(steps: Sequence[TransactionStep], results: Sequence[object]) -> CoordinationError | None:
     """Why a transaction did nothing; None if it was done.
 
-    One that failed is an answer like any other: the error of the operation that failed stands at its place,
+    One that failed is an answer like any other: the error of the step that failed stands at its place,
     RolledBack at those before it and RuntimeInconsistency at those after it.
     """
     failed = [
-        (operation, result)
-        for operation, result in zip(operations, results, strict=True)
+        (step, result)
+        for step, result in zip(steps, results, strict=True)
         if isinstance(result, BaseException)
     ]
-    for operation, result in failed:
+    for step, result in failed:
         if not isinstance(result, RolledBackError | RuntimeInconsistency):
-            return translate(result, operation.path)
+            return translate(result, step.path)
     if failed:
-        return CoordinationError(f"ZooKeeper rolled back a transaction on {operations[0].path}")
+        return CoordinationError(f"ZooKeeper rolled back a transaction on {steps[0].path}")
     return None
 
 
-def znode(path: str, data: bytes | None, stat: ZnodeStat) -> Znode:
+def _node(path: str, data: bytes | None, stat: ZnodeStat) -> Node:
     """A znode as kazoo shows it."""
-    return Znode(path, data or b"", stat.version, stat.czxid, stat.mzxid, stat.ephemeralOwner)
+    return Node(path, data or b"", stat.version, stat.czxid, stat.mzxid, stat.ephemeralOwner)
+
+
+def _nothing(_answer: object) -> None:
+    """The answer says no more than that it was done."""
 
 
 def _checked(version: int) -> int:

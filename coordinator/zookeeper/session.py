@@ -1,4 +1,4 @@
-"""One ZooKeeper session: its connection, its lease, and the primitive operations with deadlines.
+"""One ZooKeeper session: its connection, its lease, and requests with deadlines.
 
 The session says what is certain and does what it is told; it decides nothing, keeps no znode alive and
 makes no znode again. Its owner (the agent's loop, a client's watcher, a command) does that, from one thread
@@ -22,47 +22,41 @@ What an owner can rely on:
 import functools
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 from kazoo.protocol.states import KazooState
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.model.errors import (
     ConfigurationError,
     CoordinationError,
-    NoZnode,
     SessionLost,
-    ZnodeExists,
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.zookeeper import requests
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
 from rabbitkeeper.coordinator.zookeeper.client import Handler, build, check_hosts, translate
-from rabbitkeeper.coordinator.zookeeper.lease import Lease
-from rabbitkeeper.coordinator.zookeeper.requests import Request
+from rabbitkeeper.coordinator.zookeeper.requests import KazooAnswer, Request
 from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState
-from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Operation, Set, Znode
-
-__all__ = ["Check", "Create", "Delete", "Operation", "Session", "Set", "Znode"]
 
 BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender at 278 (Linux)
 CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
 
-_ANYBODY = ZooKeeperAccess()
-
 _log = logging.getLogger(__name__)
 
 
-def _nothing() -> None:
-    pass
+T = TypeVar("T")
 
 
-class Session:
+class ZooKeeperSession:
     """A session with ZooKeeper that outlives lost connections, and replaces itself when it is lost.
+
+    Its life and what is certain of it; what can be asked with it is in ``backend.py``. The properties are
+    those of :class:`~rabbitkeeper.coordinator.backend.interface.Session`.
 
     Args:
         hosts: ``host[:port][,host[:port]...][/chroot]``.
@@ -85,12 +79,12 @@ class Session:
         self,
         hosts: str,
         *,
-        timeout: float = 6.0,
-        margin: float | None = None,
-        wake: Callable[[], None] = _nothing,
-        clock: Callable[[], float] = time.monotonic,
-        access: ZooKeeperAccess = _ANYBODY,
-        name: str = "rabbitkeeper",
+        timeout: float,
+        margin: float | None,
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        access: BackendAccess,
+        name: str,
     ) -> None:
         if not timeout > 0:
             raise ConfigurationError(f"session timeout {timeout!r} is not valid: use seconds above 0")
@@ -101,7 +95,7 @@ class Session:
         self._wake = wake
         self._clock = clock
         self._access = access
-        self._acl: Any = None  # another than that of ``access``
+        self._acl: KazooAnswer | None = None  # another than that of ``access``
         self._lock = threading.Condition()  # guards what is below; who holds it does not wait for ZooKeeper
         self._client: KazooClient | None = None
         self._handler: Handler | None = None
@@ -212,22 +206,6 @@ class Session:
                 "and nobody can lead with it; install kazoo 2.10 or 2.11"
             )
 
-    def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
-        """Create znodes with the ACL of the one at ``path`` from now on, if there is one and one is somebody.
-
-        For those who write into a group that others have made: who may read it is for them to say.
-        """
-        if self._access.identity is None:
-            return
-        (answer,) = self._ask([requests.acl(path)], timeout)
-        if isinstance(answer, NoZnode):
-            return
-        acl, _ = _value(answer)
-        with self._lock:
-            self._acl = acl
-            if self._client is not None:
-                self._client.default_acl = acl
-
     def close(self) -> None:
         """End the session, so that its ephemerals go at once; within :data:`CLOSE_TIMEOUT` seconds.
 
@@ -274,115 +252,6 @@ class Session:
             self._state = state.renewing(renewal)
         client.sync_async("/").rawlink(functools.partial(self._renewed, renewal))
 
-    # -- primitive operations: all end by ``timeout`` seconds and raise subclasses of CoordinationError
-
-    def read(
-        self, paths: Sequence[str], *, watch: bool = False, timeout: float = 2.0
-    ) -> dict[str, Znode | None]:
-        """Read znodes in this order, in one go: a later one is never older than an earlier one.
-
-        Args:
-            paths: absolute.
-            watch: be woken by the next change of each, its creation or deletion included.
-            timeout: seconds for all.
-
-        Returns:
-            Each path with its znode, or None if there is none.
-        """
-        asked: list[Request] = []
-        for path in paths:
-            if watch:  # "exists" also watches a znode that is not there; the read after it cannot miss more
-                asked.append(requests.exists(path, self._on_event))
-            asked.append(requests.get(path))
-        answers = self._ask(asked, timeout)
-        found: dict[str, Znode | None] = {}
-        for path, answer in zip(paths, answers[1::2] if watch else answers, strict=True):
-            if isinstance(answer, NoZnode):
-                found[path] = None
-            else:
-                data, stat = _value(answer)
-                found[path] = requests.znode(path, data, stat)
-        return found
-
-    def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Znode | None:
-        """A znode without its data, or None if there is none."""
-        (answer,) = self._ask([requests.exists(path, self._on_event if watch else None)], timeout)
-        stat = _value(answer)
-        return None if stat is None else requests.znode(path, None, stat)
-
-    def children(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> tuple[str, ...] | None:
-        """Names of the children, sorted; None if there is no such znode (which is then not watched)."""
-        (answer,) = self._ask([requests.children(path, self._on_event if watch else None)], timeout)
-        return None if isinstance(answer, NoZnode) else tuple(sorted(_value(answer)))
-
-    def create(
-        self,
-        path: str,
-        data: bytes,
-        *,
-        ephemeral: bool = False,
-        timeout: float = 2.0,
-        in_session: int | None = None,
-    ) -> Znode:
-        """Create a znode.
-
-        Args:
-            in_session: do it in the session of this id or not at all (:class:`SessionLost`).
-
-        Raises:
-            ZnodeExists: it is there. After a lost answer it may be one's own: look at the owner.
-            NoZnode: its parent is not there.
-        """
-        (answer,) = self._ask([requests.create(path, data, ephemeral)], timeout, in_session)
-        _, stat = _value(answer)
-        return requests.znode(path, data, stat)
-
-    def set(
-        self, path: str, data: bytes, version: int, *, timeout: float = 2.0, in_session: int | None = None
-    ) -> Znode:
-        """Replace the data of a znode that still has ``version``.
-
-        Raises:
-            Conflict: it has another version.
-            NoZnode: it is not there.
-        """
-        (answer,) = self._ask([requests.set_data(path, data, version)], timeout, in_session)
-        return requests.znode(path, data, _value(answer))
-
-    def delete(self, path: str, version: int, *, timeout: float = 2.0, in_session: int | None = None) -> None:
-        """Delete a znode that still has ``version``. Raises as :meth:`set` does."""
-        (answer,) = self._ask([requests.delete(path, version)], timeout, in_session)
-        _value(answer)
-
-    def ensure_path(self, path: str, *, timeout: float = 2.0) -> None:
-        """Create ``path`` and what is above it, as empty persistent znodes, where they are not there."""
-        parts = path.strip("/").split("/")
-        paths = ["/" + "/".join(parts[: length + 1]) for length in range(len(parts))]
-        for answer in self._ask([requests.create(one, b"") for one in paths], timeout):
-            if not isinstance(answer, ZnodeExists):
-                _value(answer)
-
-    def sync(self, path: str = "/", *, timeout: float = 2.0) -> None:
-        """Let the server catch up with ZooKeeper's leader, so that what is read next is not old."""
-        (answer,) = self._ask([requests.sync(path)], timeout)
-        _value(answer)
-
-    def transaction(
-        self, operations: Sequence[Operation], *, timeout: float = 2.0, in_session: int | None = None
-    ) -> None:
-        """Do all of ``operations`` or none.
-
-        Args:
-            in_session: do it in the session of this id or not at all (:class:`SessionLost`).
-
-        Raises:
-            NoZnode, ZnodeExists, Conflict: the condition that failed; ``error.path`` tells where.
-        """
-        (answer,) = self._ask([requests.transaction(operations)], timeout, in_session)
-        refusal = requests.refusal(operations, _value(answer))
-        if refusal is not None:
-            raise refusal
-
     # -- inside
 
     def _spawn(self) -> None:
@@ -393,6 +262,13 @@ class Session:
         self._client = client
         client.start_async()
 
+    def _create_with(self, acl: KazooAnswer) -> None:
+        """Create znodes with this ACL from now on."""
+        with self._lock:
+            self._acl = acl
+            if self._client is not None:
+                self._client.default_acl = acl
+
     def _first_answer(self, deadline: float) -> bool:
         """Wait for a connection and one answer over it: an open port alone does not serve."""
         with self._lock:
@@ -400,39 +276,46 @@ class Session:
             sent = self._clock()
             renewal = self._state.renewal_at(sent)
         try:
-            self.sync(timeout=max(0.0, deadline - sent))
+            (answer,) = self._ask([requests.sync("/")], max(0.0, deadline - sent))
+            value(answer)
         except (ZooKeeperUnreachable, SessionLost):
             return False
         with self._lock:
             self._state = self._state.renewed(renewal, answered=True)
         return True
 
-    def _ask(self, asked: Sequence[Request], timeout: float, in_session: int | None = None) -> list[Any]:
+    def _ask(
+        self, asked: Sequence[Request[T]], timeout: float, in_session: int | None = None
+    ) -> list[T | CoordinationError]:
         """Send requests one after the other without waiting between them; return what came back.
 
         An answer that is an error of the znode's is returned, not raised; one of the connection is raised.
+
+        Args:
+            timeout: seconds for all.
+            in_session: send them in the session of this id or not at all (:class:`SessionLost`).
         """
         deadline = self._clock() + timeout
-        answers: list[Any] = []
+        answers: list[T | CoordinationError] = []
         for start in range(0, len(asked), BATCH):
             # Under the lock, which the listener for lost sessions takes before kazoo drops what is queued:
             # what is sent for a session is dropped with it or refused here, never sent in the next one.
             with self._lock:
                 client, handler, connection = self._usable(in_session)
                 sent = self._clock()
-                pending = [(one.path, one.send(client)) for one in asked[start : start + BATCH]]
-            for path, result in pending:
+                pending = [(one, one.send(client)) for one in asked[start : start + BATCH]]
+            for request, result in pending:
                 try:
-                    answers.append(result.get(timeout=max(0.0, deadline - self._clock())))
+                    answers.append(request.decode(result.get(timeout=max(0.0, deadline - self._clock()))))
                 except handler.timeout_exception:
                     waited = self._clock() - sent
                     if waited >= self.timeout * STALL and connection == self.connections:
                         handler.sever()
                     raise ZooKeeperUnreachable(
-                        f"ZooKeeper at {self.hosts} did not answer about {path} within {waited:.1f} s"
+                        f"ZooKeeper at {self.hosts} did not answer about {request.path} within {waited:.1f} s"
                     ) from None
                 except KazooException as error:
-                    ours = translate(error, path)
+                    ours = translate(error, request.path)
                     if isinstance(ours, ZooKeeperUnreachable | SessionLost):
                         raise ours from None
                     answers.append(ours)
@@ -486,7 +369,7 @@ class Session:
         if before.session_id and not after.session_id:
             _log.warning("%s: the ZooKeeper session has expired", self.name)
 
-    def _renewed(self, renewal: Renewal, result: Any) -> None:
+    def _renewed(self, renewal: Renewal, result: KazooAnswer) -> None:
         """A renewal was answered; called by kazoo's completion thread."""
         with self._lock:
             now = self._clock()
@@ -516,7 +399,8 @@ def _end(client: KazooClient) -> None:
         client.close()
 
 
-def _value(answer: Any) -> Any:
+def value(answer: T | CoordinationError) -> T:
+    """What was asked for, if it was not refused."""
     if isinstance(answer, CoordinationError):
         raise answer
     return answer

@@ -6,7 +6,7 @@ things that belong together.
 
 from dataclasses import dataclass, replace
 
-from rabbitkeeper.coordinator.zookeeper.lease import Lease
+from rabbitkeeper.coordinator.backend.lease import Lease
 
 NO_LEASE = Lease(timeout=0.0)
 

@@ -34,19 +34,14 @@ from rabbitkeeper.coordinator.model.errors import DuplicateMember, RabbitKeeperE
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import GroupConfig, LeaderRecord, MemberRecord
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
-from simulation.zookeeper import Crashed, SimulatedSession, SimulatedZooKeeper, Tree, World
+from simulation.backend import SimulatedBackend
+from simulation.world import Crashed, World
+from simulation.zookeeper import SimulatedZooKeeper, Tree
 
 GROUP = "orders"
 BOOT = 8.0  # seconds
 HUNG_AFTER = 2.0
 REFUSED = ConnectionFacts(failures=1, failure=ConnectFailure.REFUSED, error="cannot connect")
-
-
-class WaitingSession(SimulatedSession):
-    def await_event(self, seen: int, timeout: float) -> bool:
-        self._pass(self.world.now + timeout)
-        return self.events != seen
 
 
 class SimulatedBroker:
@@ -250,10 +245,9 @@ class SimulatedAgent:
             self._soon(run)
 
         clock = self._clock
-        self.session = WaitingSession(self.group.zookeeper, self.config.zookeeper.asked_timeout, ring_group)
-        session = cast("Session", self.session)
-        store = Store(session, GROUP)
-        store._reader._clock = clock
+        self.session = SimulatedBackend(self.group.zookeeper, self.config.zookeeper.asked_timeout, ring_group)
+        session = self.session
+        store = Store(session, GROUP, clock=clock)
         announcer = Announcer(self.config, instance=f"{self.name}-{run}")
         draw = self.world.chance.random
         self.settings = EffectiveConfig(self.config)
@@ -474,8 +468,8 @@ class Group:
             self.note(LeaderRecord.from_bytes(old.path, old.data).name, "resigned")
         if new is not None:
             name = LeaderRecord.from_bytes(new.path, new.data).name
-            assert not self.epochs or new.czxid > self.epochs[-1], "the epoch went back"
-            self.epochs.append(new.czxid)
+            assert not self.epochs or new.created > self.epochs[-1], "the epoch went back"
+            self.epochs.append(new.created)
             now = self.world.now
             assert self.noted(name, "confirmed", now - 10.0), f"{name} leads without a confirmed canary"
             self.note(name, "leads")

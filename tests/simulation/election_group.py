@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import cast
 
+from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import (
@@ -20,9 +20,9 @@ from rabbitkeeper.coordinator.model.records import (
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action, Decision, ElectionTiming, MemberState, decide
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
-from rabbitkeeper.coordinator.zookeeper.znode import Znode
-from simulation.zookeeper import Crashed, SimulatedSession, SimulatedZooKeeper, Tree, World
+from simulation.backend import SimulatedBackend
+from simulation.world import Crashed, World
+from simulation.zookeeper import SimulatedZooKeeper, Tree
 
 GROUP = "orders"
 TIMEOUT = 6.0  # seconds, of a session
@@ -47,10 +47,9 @@ class Agent:
     def start(self) -> None:
         self.runs += 1
         self.instance = f"{self.name}-{self.runs}"
-        self.session = SimulatedSession(self.group.zookeeper, TIMEOUT, self._woken)
+        self.session = SimulatedBackend(self.group.zookeeper, TIMEOUT, self._woken)
         self.session.trouble = self.group.trouble
-        self.store = Store(cast("Session", self.session), GROUP)
-        self.store._reader._clock = lambda: self.world.now
+        self.store = Store(self.session, GROUP, clock=lambda: self.world.now)
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
         self.failed_at: float | None = None
@@ -236,7 +235,7 @@ class Group:
             self.zookeeper.commit(
                 self.zookeeper.tree
                 | {
-                    self.paths.pause: Znode(
+                    self.paths.pause: Node(
                         self.paths.pause,
                         record.to_bytes(),
                         0,
@@ -307,13 +306,13 @@ class Group:
 
     def _committed(self, before: Tree, after: Tree, session: int) -> None:
         old, new = before.get(self.paths.leader), after.get(self.paths.leader)
-        if old is not None and (new is None or new.czxid != old.czxid) and session:
+        if old is not None and (new is None or new.created != old.created) and session:
             assert session == old.owner, "a leader was deleted by another session than its own"
-        if new is not None and (old is None or new.czxid != old.czxid):
+        if new is not None and (old is None or new.created != old.created):
             record = LeaderRecord.from_bytes(new.path, new.data)
-            assert new.czxid not in self.owners, "two leaders in one epoch"
-            assert all(epoch < new.czxid for epoch in self.owners), "the epoch went back"
-            self.owners[new.czxid] = record.name
+            assert new.created not in self.owners, "two leaders in one epoch"
+            assert all(epoch < new.created for epoch in self.owners), "the epoch went back"
+            self.owners[new.created] = record.name
 
     def _check(self) -> None:
         leading = {agent.name: agent.leads for agent in self.agents.values() if agent.leads is not None}

@@ -1,62 +1,27 @@
-"""A ZooKeeper in virtual time, and the session of one client with it: what can go wrong, goes wrong.
+"""A ZooKeeper in virtual time: its tree, its sessions, and what its servers have shown when.
 
-Requests take time, and while one is under way everybody else goes on: the world is advanced inside the call,
-so the real ``Store`` and ``GroupReader`` run on it unchanged. Requests are lost, answers are lost, a write
-whose answer never came is done later; followers lag behind; sessions expire by the server's clock;
-connections break and come back at another server.
+A server can be stopped, suspended and started again; sessions expire by the server's clock; followers lag
+behind (``SimulatedBackend`` reads from what they have).
 """
 
-import heapq
-import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Protocol
 
-from rabbitkeeper.coordinator.model.errors import (
-    Conflict,
-    CoordinationError,
-    NoZnode,
-    SessionLost,
-    ZnodeExists,
-    ZooKeeperUnreachable,
-)
-from rabbitkeeper.coordinator.zookeeper.lease import Lease
-from rabbitkeeper.coordinator.zookeeper.znode import Check, Create, Delete, Operation, Set, Znode
+from rabbitkeeper.coordinator.backend.node import Create, Delete, Node, Set, TransactionStep
+from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode
+from simulation.world import World
 
 TICK = 0.25  # seconds between two looks for expired sessions
-Tree = dict[str, Znode]
-T = TypeVar("T")
+Tree = dict[str, Node]
 
 
-class Crashed(BaseException):
-    """The process whose call this was is no more."""
+class Client(Protocol):
+    """What the server tells those who are connected to it."""
 
+    def notice_break(self) -> None: ...
 
-class World:
-    """Virtual time, and chance from one seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.now = 0.0
-        self.chance = random.Random(seed)
-        self.after_each: Callable[[], None] = lambda: None
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._count = 0
-
-    def at(self, time: float, event: Callable[[], None]) -> None:
-        self._count += 1
-        heapq.heappush(self._events, (max(time, self.now), self._count, event))
-
-    def after(self, delay: float, event: Callable[[], None]) -> None:
-        self.at(self.now + delay, event)
-
-    def advance(self, until: float) -> None:
-        while self._events and self._events[0][0] <= until:
-            time, _, event = heapq.heappop(self._events)
-            self.now = max(self.now, time)
-            event()
-            self.after_each()
-        self.now = max(self.now, until)
+    def notice_change(self, changed: set[str]) -> None: ...
 
 
 @dataclass
@@ -75,10 +40,10 @@ class SimulatedZooKeeper:
         # Seconds by which the server that one connects to can be behind.
         self.lags: tuple[float, ...] = (0.0, 0.0, 0.05, 0.3)
         self.zxid = 1
-        self.tree: Tree = {"/": Znode("/", b"", 0, 1, 1, 0)}
+        self.tree: Tree = {"/": Node("/", b"", 0, 1, 1, 0)}
         self.past: list[tuple[float, int, Tree]] = [(0.0, 1, self.tree)]
         self.sessions: dict[int, ServerSession] = {}
-        self.clients: list[SimulatedSession] = []
+        self.clients: list[Client] = []
         self.on_commit: Callable[[Tree, Tree, int], None] = lambda before, after, session: None
         self._numbers = 100
         world.after(TICK, self._look_for_expired)
@@ -113,7 +78,7 @@ class SimulatedZooKeeper:
         if self.sessions.pop(number, None) is not None:
             self.commit({path: znode for path, znode in self.tree.items() if znode.owner != number}, 0)
 
-    def apply(self, operations: Sequence[Operation], session: int) -> None:
+    def apply(self, operations: Sequence[TransactionStep], session: int) -> None:
         """All or nothing."""
         tree, zxid = dict(self.tree), self.zxid + 1
         for operation in operations:
@@ -122,17 +87,17 @@ class SimulatedZooKeeper:
             match operation:
                 case Create(_, data, ephemeral):
                     if there is not None:
-                        raise ZnodeExists(f"{path} exists", path)
-                    if _parent(path) not in tree:
-                        raise NoZnode(f"{_parent(path)} does not exist", path)
-                    tree[path] = Znode(path, data, 0, zxid, zxid, session if ephemeral else 0)
+                        raise NodeExists(f"{path} exists", path)
+                    if parent_of(path) not in tree:
+                        raise NoNode(f"{parent_of(path)} does not exist", path)
+                    tree[path] = Node(path, data, 0, zxid, zxid, session if ephemeral else 0)
                     continue
             if there is None:
-                raise NoZnode(f"{path} does not exist", path)
+                raise NoNode(f"{path} does not exist", path)
             if there.version != operation.version:
                 raise Conflict(f"{path} has another version", path)
             if isinstance(operation, Set):
-                tree[path] = replace(there, data=operation.data, version=there.version + 1, mzxid=zxid)
+                tree[path] = replace(there, data=operation.data, version=there.version + 1, modified=zxid)
             elif isinstance(operation, Delete):
                 del tree[path]
         self.commit(tree, session)
@@ -146,7 +111,7 @@ class SimulatedZooKeeper:
         del self.past[:-200]
         self.on_commit(before, tree, session)
         changed = {path for path in before.keys() | tree.keys() if before.get(path) != tree.get(path)}
-        changed |= {_parent(path) for path in before.keys() ^ tree.keys()}
+        changed |= {parent_of(path) for path in before.keys() ^ tree.keys()}
         for client in self.clients:
             client.notice_change(changed)
 
@@ -158,321 +123,6 @@ class SimulatedZooKeeper:
         self.world.after(TICK, self._look_for_expired)
 
 
-class SimulatedSession:
-    """Has the methods of ``Session`` that the store and the reader use.
-
-    Attributes:
-        link: whether the network between this client and ZooKeeper works.
-        suspended: the process stands still (SIGSTOP); so do its heartbeats.
-        alive: the process is there.
-        trouble: 0 for a network that loses nothing, to 1 for one that loses a tenth of everything.
-    """
-
-    hosts = "simulated:2181"
-
-    def __init__(self, zookeeper: SimulatedZooKeeper, timeout: float, wake: Callable[[], None]) -> None:
-        self.zookeeper = zookeeper
-        self.world = zookeeper.world
-        self.timeout = timeout
-        self.link = True
-        self.suspended = False
-        self.alive = True
-        self.trouble = 0.0
-        self.connected = False
-        self.connections = 0
-        self.connected_since: float | None = None
-        self.disconnected_since: float | None = 0.0
-        self.session_id = 0
-        self.generation = 0
-        self.established_at: float | None = None
-        self.lease = Lease(timeout=0.0)
-        self.events = 0
-        self._wake = wake
-        self._lag = 0.0
-        self._seen = 0
-        self._watched: set[str] = set()
-        self._renewing = False
-        zookeeper.clients.append(self)
-        self._connect_later()
-        self.world.after(timeout / 3, self._heartbeat)
-
-    # -- the connection
-
-    def notice_break(self) -> None:
-        """The connection is gone; the client learns of it now or, when nothing tells it, later."""
-        delay = self.world.chance.choice((0.0, 0.0, self.world.chance.uniform(0, self.timeout / 3)))
-        connection = self.connections
-        self.world.after(delay, lambda: self._drop(connection))
-
-    def close(self) -> None:
-        if self.session_id and self.connected and self.zookeeper.up and self.link:
-            self.zookeeper.end(self.session_id)
-        self.alive = False
-
-    def _drop(self, connection: int) -> None:
-        if self.connected and connection == self.connections:
-            self.connected = False
-            self.connected_since = None
-            self.disconnected_since = self.world.now
-            self._watched.clear()
-            self._renewing = False
-            self._tell()
-            self._connect_later()
-
-    def _connect_later(self) -> None:
-        self.world.after(self.world.chance.uniform(0.01, 0.6), self._connect)
-
-    def _connect(self) -> None:
-        if not self.alive or self.connected:
-            return
-        if self.suspended or not (self.link and self.zookeeper.up):
-            self._connect_later()
-            return
-        server = self.zookeeper.sessions.get(self.session_id)
-        if server is None:
-            if self.session_id:  # the answer to the attempt is that the session has expired
-                self._lose()
-                self._connect_later()
-                return
-            server = self.zookeeper.open(self.timeout)
-            self.session_id = server.number
-            self.generation += 1
-            self.established_at = self.world.now
-            self.lease = Lease(self.timeout, self.timeout / 6)
-        server.in_flight.clear()  # a session that has moved refuses what comes over the old connection
-        server.expires = self.world.now + self.timeout
-        self.connections += 1
-        server.connection = self.connections
-        self.connected = True
-        self.connected_since = self.world.now
-        self.disconnected_since = None
-        self._lag = self.world.chance.choice(self.zookeeper.lags)
-        self._tell()
-
-    def _lose(self) -> None:
-        self.session_id = 0
-        self.established_at = None
-        self.lease = Lease(timeout=0.0)
-        self._seen = 0
-        self._tell()
-
-    def _heartbeat(self) -> None:
-        if self.alive:
-            if self.connected and self.link and self.zookeeper.up and not self.suspended:
-                server = self.zookeeper.sessions.get(self.session_id)
-                if server is None:
-                    self._drop(self.connections)
-                else:
-                    server.expires = self.world.now + self.timeout
-            elif self.connected and not self.suspended:
-                self._drop(self.connections)
-            self.world.after(self.timeout / 3, self._heartbeat)
-
-    def _tell(self) -> None:
-        self.events += 1
-        self._wake()
-
-    def notice_change(self, changed: set[str]) -> None:
-        if self.connected and self.link and changed & self._watched:
-            self._watched -= changed
-            self.world.after(self._lag + self._latency(), self._tell)
-
-    # -- the lease
-
-    def renew(self) -> None:
-        if not self.connected or self._renewing:
-            return
-        sent, generation, connection = self.world.now, self.generation, self.connections
-        self._renewing = True
-
-        def arrive() -> None:
-            server = self.zookeeper.sessions.get(self.session_id)
-            if self._reaches(connection) and server is not None and generation == self.generation:
-                server.expires = self.world.now + self.timeout
-                self.world.after(self._latency(), answer)
-
-        def answer() -> None:
-            if connection == self.connections:
-                self._renewing = False
-            if generation == self.generation and self.session_id:
-                before = self.lease.valid(self.world.now)
-                self.lease = self.lease.answered(sent)
-                if not before:
-                    self._tell()
-
-        self.world.after(self._latency(), arrive)
-
-    # -- requests
-
-    def _latency(self) -> float:
-        chance = self.world.chance
-        return chance.choice((0.001, 0.002, 0.005, chance.uniform(0, 0.3) * self.trouble))
-
-    def _reaches(self, connection: int) -> bool:
-        return self.link and self.zookeeper.up and self.connected and connection == self.connections
-
-    def _pass(self, until: float) -> None:
-        """Time goes by inside a call; a suspended process goes on when it is told to, a dead one never."""
-        self.world.advance(until)
-        while self.suspended and self.alive:
-            self.world.advance(self.world.now + 0.1)
-        if not self.alive:
-            raise Crashed
-
-    def _request(
-        self,
-        do: Callable[[], T],
-        *,
-        write: bool = False,
-        timeout: float = 2.0,
-        in_session: int | None = None,
-    ) -> T:
-        if in_session is not None and in_session != self.session_id:
-            raise SessionLost("the session is no more")
-        if not self.connected:
-            raise ZooKeeperUnreachable("not connected")
-        chance, number, connection = self.world.chance, self.session_id, self.connections
-        if not self._reaches(connection) or chance.random() < 0.05 * self.trouble:
-            server = self.zookeeper.sessions.get(number)
-            if write and server is not None and chance.random() < 0.7:
-                server.in_flight.append(do)
-                self.world.after(chance.uniform(0, 4), lambda: self._flush(number, connection))
-            self._pass(self.world.now + timeout)
-            self._drop(connection)
-            raise ZooKeeperUnreachable("not answered in time")
-        self._pass(self.world.now + self._latency())
-        if not self._reaches(connection):
-            self._drop(connection)
-            raise ZooKeeperUnreachable("the connection broke")
-        if number not in self.zookeeper.sessions:
-            self._drop(connection)
-            raise ZooKeeperUnreachable("the connection broke, since the session has expired")
-        self._flush(number, connection)
-        self.zookeeper.sessions[number].expires = self.world.now + self.timeout
-        answer: T | CoordinationError
-        try:
-            answer = do()
-        except CoordinationError as error:
-            answer = error
-        if write:
-            self._seen = self.zookeeper.zxid
-        if chance.random() < 0.05 * self.trouble:
-            self._drop(connection)
-            raise ZooKeeperUnreachable("the answer was lost")
-        self._pass(self.world.now + self._latency())
-        if connection != self.connections or not self.connected:
-            raise ZooKeeperUnreachable("the connection broke")
-        if isinstance(answer, CoordinationError):
-            raise answer
-        return answer
-
-    def _flush(self, number: int, connection: int) -> None:
-        server = self.zookeeper.sessions.get(number)
-        if server is None or server.connection != connection or not self.zookeeper.up:
-            return
-        waiting, server.in_flight = server.in_flight, []
-        for do in waiting:
-            with suppress(CoordinationError):  # nobody hears it any more
-                do()
-
-    def _visible(self) -> Tree:
-        """The tree of a follower that lags behind, but not behind what this session has seen."""
-        best = self.zookeeper.past[-1]
-        for entry in self.zookeeper.past:
-            if entry[1] >= self._seen and entry[0] >= self.world.now - self._lag:
-                best = entry
-                break
-        newer = [entry for entry in self.zookeeper.past if entry[1] >= best[1]]
-        _, self._seen, tree = self.world.chance.choice((best, newer[-1]))
-        return tree
-
-    def _watch(self, paths: Sequence[str], seen: int) -> None:
-        self._watched.update(paths)
-        if seen != self.zookeeper.zxid:  # what has changed since comes to this follower, and is told
-            self.world.after(self._lag + self._latency(), self._tell)
-
-    def read(
-        self, paths: Sequence[str], *, watch: bool = False, timeout: float = 2.0
-    ) -> dict[str, Znode | None]:
-        def do() -> dict[str, Znode | None]:
-            found = {path: self._visible().get(path) for path in paths}
-            if watch:
-                self._watch(paths, self._seen)
-            return found
-
-        return self._request(do, timeout=timeout)
-
-    def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Znode | None:
-        znode = self.read([path], watch=watch, timeout=timeout)[path]
-        return None if znode is None else replace(znode, data=b"")
-
-    def children(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> tuple[str, ...] | None:
-        def do() -> tuple[str, ...] | None:
-            tree = self._visible()
-            if watch and path in tree:
-                self._watch([path], self._seen)
-            if path not in tree:
-                return None
-            return tuple(sorted(name for one in tree if (name := _child(path, one))))
-
-        return self._request(do, timeout=timeout)
-
-    def sync(self, path: str = "/", *, timeout: float = 2.0) -> None:
-        def do() -> None:
-            self._seen = self.zookeeper.zxid
-
-        self._request(do, timeout=timeout)
-
-    def create(
-        self,
-        path: str,
-        data: bytes,
-        *,
-        ephemeral: bool = False,
-        timeout: float = 2.0,
-        in_session: int | None = None,
-    ) -> Znode:
-        return _there(self._write([Create(path, data, ephemeral)], timeout, in_session))
-
-    def set(
-        self, path: str, data: bytes, version: int, *, timeout: float = 2.0, in_session: int | None = None
-    ) -> Znode:
-        return _there(self._write([Set(path, data, version)], timeout, in_session))
-
-    def delete(self, path: str, version: int, *, timeout: float = 2.0, in_session: int | None = None) -> None:
-        self._write([Delete(path, version)], timeout, in_session)
-
-    def transaction(
-        self, operations: Sequence[Operation], *, timeout: float = 2.0, in_session: int | None = None
-    ) -> None:
-        self._write(operations, timeout, in_session)
-
-    def ensure_path(self, path: str, *, timeout: float = 2.0) -> None:
-        with suppress(ZnodeExists):
-            self._write([Create(path, b"")], timeout, None)
-
-    def _write(self, operations: Sequence[Operation], timeout: float, in_session: int | None) -> Znode | None:
-        number = self.session_id
-
-        def do() -> Znode | None:
-            self.zookeeper.apply(operations, number)
-            return self.zookeeper.tree.get(operations[0].path)
-
-        return self._request(do, write=True, timeout=timeout, in_session=in_session)
-
-
-def _there(znode: Znode | None) -> Znode:
-    assert znode is not None
-    return znode
-
-
-def _parent(path: str) -> str:
+def parent_of(path: str) -> str:
+    """The path above."""
     return path.rpartition("/")[0] or "/"
-
-
-def _child(parent: str, path: str) -> str | None:
-    rest = path.removeprefix(parent + "/") if path.startswith(parent + "/") else ""
-    return rest if rest and "/" not in rest else None
-
-
-__all__ = ["Check", "Crashed", "SimulatedSession", "SimulatedZooKeeper", "Tree", "World"]

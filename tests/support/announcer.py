@@ -9,9 +9,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 GROUP = "announced"
 
@@ -24,7 +24,7 @@ class Announcer:
         self.amqps = amqps  # of the only member, if there is one only
         self.members = local.members
         self.paths = GroupPaths(GROUP)
-        self.session = Session(local.zookeeper_hosts, timeout=20, name="announcer")
+        self.session = backend_at(local.zookeeper_hosts, timeout=20, name="announcer")
         self.session.start()
         self.session.ensure_path(self.paths.members)
         for name in self.members:

@@ -4,9 +4,9 @@ from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.sightings import LeaderSeen
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 from support.waiting import wait_for
 
 
@@ -40,7 +40,7 @@ def reasons(observer: Observer, member: str) -> str:
 
 def the_history_agrees(local: Local, observer: Observer) -> None:
     """Each epoch once and in order, and all that were seen to lead are in the history as they were seen."""
-    session = Session(local.zookeeper_hosts, name="test-history")
+    session = backend_at(local.zookeeper_hosts, name="test-history")
     session.start(10)
     try:
         written = {entry.epoch: entry.to for entry in Store(session, local.group).history()}

@@ -4,11 +4,11 @@ import threading
 import time
 from collections.abc import Callable
 
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader, groups
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 PATIENCE = 60.0  # seconds; a broker boots in eight, on a busy host in more
 
@@ -18,7 +18,7 @@ class Watch:
 
     def __init__(self, hosts: str, group: str) -> None:
         self._bell = threading.Event()
-        self._session = Session(hosts, wake=self._bell.set, name="test")
+        self._session = backend_at(hosts, wake=self._bell.set, name="test")
         self._session.start(10)
         self._reader = GroupReader(self._session, group)
         self.view: GroupView | None = None

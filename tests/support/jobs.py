@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation.zookeeper import World
+from simulation.world import World
 
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 

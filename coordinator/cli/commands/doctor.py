@@ -52,9 +52,9 @@ def command(target: Target, api_ca: str | None) -> None:
     servers = _at_once(
         lambda address: _server(address, target.access.tls), _addresses(target.zookeeper or "")
     )
-    with target.session() as (session, group):
-        view = GroupReader(session, group).read(watch=False)
-        granted, unreadable = session.timeout, _unreadable(Store(session, group))
+    with target.backend() as (backend, group):
+        view = GroupReader(backend, group).read(watch=False)
+        granted, unreadable = backend.timeout, _unreadable(Store(backend, group))
     facts = Facts(
         view=view,
         servers=servers,
@@ -110,7 +110,7 @@ def _addresses(hosts: str) -> list[str]:
 
 
 def _server(address: str, tls: ssl.SSLContext | None) -> ServerFacts:
-    """Whether it takes a connection. That it also answers is seen by the session, for the one it is with."""
+    """Whether it takes a connection. That it also answers is seen by the backend, for the one it is with."""
     host, colon, port = address.rpartition(":")
     if not colon or address.endswith("]"):
         host, port = address, "2181"

@@ -15,10 +15,10 @@ from rabbitkeeper.coordinator.store.store import Store
 @click.pass_obj
 def command(target: Target, last: int) -> None:
     """Show the last changes of the lead, oldest first."""
-    with target.session() as (session, group):
-        store = Store(session, group)
-        if session.stat(store.paths.root) is None:
-            raise unknown_group(session, group)
+    with target.backend() as (backend, group):
+        store = Store(backend, group)
+        if backend.stat(store.paths.root) is None:
+            raise unknown_group(backend, group)
         entries = store.history()[-last:]
     made = table(f"group {group}", "epoch", "at", "from", "to", "cause", "by", "timings", "operation")
     for entry in entries:

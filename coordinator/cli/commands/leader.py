@@ -15,8 +15,8 @@ from rabbitkeeper.coordinator.store.reader import GroupReader
 @click.pass_obj
 def command(target: Target) -> None:
     """Show who leads, since when and why."""
-    with target.session() as (session, group):
-        view = GroupReader(session, group, with_history=False).read(watch=False)
+    with target.backend() as (backend, group):
+        view = GroupReader(backend, group, with_history=False).read(watch=False)
     if view.leader is None:
         why = view.leader_unreadable or "it may be electing; rabbitkeeper list shows its members"
         click.echo(f"rabbitkeeper: group {group!r} has no leader: {why}", err=True)

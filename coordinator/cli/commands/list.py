@@ -24,8 +24,8 @@ STYLES = {
 @click.pass_obj
 def command(target: Target) -> None:
     """Show the members, their states and who leads."""
-    with target.session() as (session, group):
-        view = GroupReader(session, group, with_history=False).read(watch=False)
+    with target.backend() as (backend, group):
+        view = GroupReader(backend, group, with_history=False).read(watch=False)
     show(target.output, content(group, view), members_table(group, view), notes(view))
     for problem in view.problems:
         click.echo(f"rabbitkeeper: {problem}", err=True)

@@ -22,10 +22,10 @@ def command(context: click.Context, last: int) -> None:
     if context.invoked_subcommand is not None:
         return
     target: Target = context.obj
-    with target.session() as (session, group):
-        store = Store(session, group)
-        if session.stat(store.paths.root) is None:
-            raise unknown_group(session, group)
+    with target.backend() as (backend, group):
+        store = Store(backend, group)
+        if backend.stat(store.paths.root) is None:
+            raise unknown_group(backend, group)
         entries = list(OperationService(store).operations()[-last:])
     notes = [] if entries else ["Nothing has been asked for yet."]
     content = [entry.model_dump(mode="json") for entry in entries]
@@ -37,8 +37,8 @@ def command(context: click.Context, last: int) -> None:
 @click.pass_obj
 def show_one(target: Target, operation: str) -> None:
     """Show what has become of OPERATION; exit status 1 if it failed or is not known."""
-    with target.session() as (session, group):
-        entry = OperationService(Store(session, group)).outcome(operation)
+    with target.backend() as (backend, group):
+        entry = OperationService(Store(backend, group)).outcome(operation)
     if entry is None:
         click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
@@ -53,8 +53,8 @@ def show_one(target: Target, operation: str) -> None:
 @click.pass_obj
 def cancel(target: Target, operation: str, asking: Asking) -> None:
     """End OPERATION, which is pending or under way; what it has done already stays."""
-    with target.session() as (session, group):
-        operator = OperationService(Store(session, group))
+    with target.backend() as (backend, group):
+        operator = OperationService(Store(backend, group))
         if asking.dry_run:
             entry = operator.outcome(operation)
         else:

@@ -10,13 +10,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.commands.list import content, members_table, notes
 from rabbitkeeper.coordinator.cli.root import Target
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import utcnow
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 _LOOK_AGAIN = 1.0  # seconds: ages grow, and a watch may be missed
 _AWAY_PAUSE = 0.5  # seconds between attempts while ZooKeeper is away
@@ -30,15 +30,15 @@ Show = Callable[[GroupView | None, str | None], None]
 @click.pass_obj
 def command(target: Target, seconds: float | None) -> None:
     """Follow the members and the leader until Ctrl-C. With -o json: one JSON object a line."""
-    with target.session() as (session, group):
-        reader = GroupReader(session, group, with_history=False)
+    with target.backend() as (backend, group):
+        reader = GroupReader(backend, group, with_history=False)
         first = reader.read()
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
             if target.output == "table" and Console().is_terminal:
-                _live(session, reader, group, first, deadline)
+                _live(backend, reader, group, first, deadline)
             else:
-                _follow(session, reader, first, deadline, _printer(target.output, group))
+                _follow(backend, reader, first, deadline, _printer(target.output, group))
         except KeyboardInterrupt:
             return
 
@@ -72,26 +72,26 @@ def changes(before: GroupView | None, after: GroupView) -> list[str]:
 
 
 def _follow(
-    session: Session, reader: GroupReader, first: GroupView, deadline: float | None, show: Show
+    backend: Backend, reader: GroupReader, first: GroupView, deadline: float | None, show: Show
 ) -> None:
     show(first, None)
     while deadline is None or time.monotonic() < deadline:
-        seen = session.events
-        session.renew()
+        seen = backend.events
+        backend.renew()
         try:
             view = reader.read()
         except UnknownGroup:
             raise
         except CoordinationError as error:
             show(None, str(error))
-            session.await_event(seen, _AWAY_PAUSE)
+            backend.await_event(seen, _AWAY_PAUSE)
             continue
         show(view, None)
-        session.await_event(seen, _LOOK_AGAIN)
+        backend.await_event(seen, _LOOK_AGAIN)
 
 
 def _live(
-    session: Session, reader: GroupReader, group: str, first: GroupView, deadline: float | None
+    backend: Backend, reader: GroupReader, group: str, first: GroupView, deadline: float | None
 ) -> None:
     last = first
 
@@ -108,7 +108,7 @@ def _live(
             last = view or last
             live.update(picture(problem), refresh=True)
 
-        _follow(session, reader, first, deadline, show)
+        _follow(backend, reader, first, deadline, show)
 
 
 def _printer(output: str, group: str) -> Show:

@@ -19,9 +19,9 @@ from support.group_watch import PATIENCE, Watch, epoch, states
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import MemberStatus
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 
@@ -251,7 +251,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
     local: Local, http: httpx.Client, watch: Watch, content: bytes
 ) -> None:
     before, pid = watch.leader(), local.agent_pid(NODE)
-    session = Session(local.zookeeper_hosts, name="vandal")
+    session = backend_at(local.zookeeper_hosts, name="vandal")
     session.start(10)
     try:
         for path in znodes():
@@ -289,7 +289,7 @@ def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(
     local: Local, http: httpx.Client, token: dict[str, str]
 ) -> None:
     paths = GroupPaths(GROUP)
-    session = Session(local.zookeeper_hosts, name="vandal")
+    session = backend_at(local.zookeeper_hosts, name="vandal")
     session.start(10)
     try:
         for name, path in (("history", paths.history), ("operations", paths.operations)):

@@ -11,16 +11,16 @@ from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import GroupConfig
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.zookeeper]
 
 
 @pytest.fixture
 def store(zookeeper: str) -> Iterator[Store]:
-    session = Session(zookeeper, timeout=10.0)
+    session = backend_at(zookeeper, timeout=10.0)
     session.start()
     store = Store(session, "formation")
     store.create_group(GroupConfig())

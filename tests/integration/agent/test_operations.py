@@ -15,11 +15,12 @@ from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.root import root
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(400)]
 
@@ -62,9 +63,9 @@ def load(local: Local) -> Iterator[Load]:
 
 
 @pytest.fixture
-def znodes(local: Local) -> Iterator[Session]:
+def znodes(local: Local) -> Iterator[Backend]:
     """What somebody does with a plain ZooKeeper client."""
-    session = Session(local.zookeeper_hosts, name="test")
+    session = backend_at(local.zookeeper_hosts, name="test")
     session.start(10)
     yield session
     session.close()
@@ -134,7 +135,7 @@ def test_a_switchover_at_a_time_waits_for_it(watch: Watch, run: Run) -> None:
     assert whole(watch)[1] != led
 
 
-def test_what_cannot_be_is_refused_and_changes_nothing(watch: Watch, run: Run, znodes: Session) -> None:
+def test_what_cannot_be_is_refused_and_changes_nothing(watch: Watch, run: Run, znodes: Backend) -> None:
     before, led = whole(watch)
     log = GroupPaths("operations").operations
     version = getattr(znodes.stat(log), "version", None)
@@ -322,7 +323,7 @@ def test_what_needs_a_restart_is_pending_until_then(local: Local, watch: Watch, 
     "spoilt", [b"<not ours/>", b'{"v":1,"mode":"cluster","health":{"interval":9.0}}', b'{"v":9}', None]
 )
 def test_a_spoilt_configuration_changes_nothing(
-    watch: Watch, run: Run, znodes: Session, spoilt: bytes | None
+    watch: Watch, run: Run, znodes: Backend, spoilt: bytes | None
 ) -> None:
     done(run("config", "set", "--replace", "health.hung_after=2.5"))
     before, _ = whole(watch)

@@ -27,10 +27,10 @@ from rabbitkeeper.client import (
     Unroutable,
     WrongThread,
 )
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberStatus, utcnow
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
@@ -355,7 +355,7 @@ def test_without_zookeeper_publishing_goes_on(announcer: Announcer, traffic: Tra
 
 def test_a_leader_that_cannot_be_reached_is_an_error_within_the_deadline(zookeeper: str) -> None:
     paths = GroupPaths("unreachable")
-    session = Session(zookeeper)
+    session = backend_at(zookeeper)
     session.start()
     session.ensure_path(paths.members)
     record = LeaderRecord(name="n", instance="1", node="n", amqp="127.0.0.1:9", since=utcnow(), cause="test")

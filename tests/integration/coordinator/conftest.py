@@ -7,9 +7,10 @@ import pytest
 from support.zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import GroupConfig
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 _numbers = itertools.count(1)
 
@@ -21,13 +22,13 @@ def group() -> str:
 
 
 @pytest.fixture
-def connect(zookeeper: str) -> Iterator[Callable[..., Session]]:
+def connect(zookeeper: str) -> Iterator[Callable[..., Backend]]:
     """Makes started sessions with the shared ZooKeeper."""
     yield from _connect(zookeeper)
 
 
 @pytest.fixture
-def stores(connect: Callable[..., Session], group: str) -> Callable[..., Store]:
+def stores(connect: Callable[..., Backend], group: str) -> Callable[..., Store]:
     """Makes stores of the test's group, which is created, each with a session of its own."""
 
     def make(**options: object) -> Store:
@@ -46,7 +47,7 @@ def breakable() -> Iterator[Local]:
 
 
 @pytest.fixture
-def connect_breakable(breakable: Local) -> Iterator[Callable[..., Session]]:
+def connect_breakable(breakable: Local) -> Iterator[Callable[..., Backend]]:
     """Makes started sessions with the breakable ZooKeeper."""
     yield from _connect(breakable.zookeeper_hosts)
 
@@ -58,11 +59,11 @@ def proxy(zookeeper: str) -> Iterator[Proxy]:
         yield proxy
 
 
-def _connect(hosts: str) -> Iterator[Callable[..., Session]]:
-    opened: list[Session] = []
+def _connect(hosts: str) -> Iterator[Callable[..., Backend]]:
+    opened: list[Backend] = []
 
-    def connect(**options: object) -> Session:
-        session = Session(hosts, **options)  # type: ignore[arg-type]
+    def connect(**options: object) -> Backend:
+        session = backend_at(hosts, **options)  # type: ignore[arg-type]
         opened.append(session)
         session.start(20.0)
         return session

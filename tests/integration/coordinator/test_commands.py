@@ -132,8 +132,8 @@ def test_without_a_leader(run: Run, store: Store, group: str) -> None:
 
 
 def test_a_pause_and_rubbish_are_told(run: Run, store: Store) -> None:
-    store.session.create(store.paths.pause, PauseRecord(by="ann", since="", reason="new disks").to_bytes())
-    store.session.create(store.paths.member("node9"), b"rubbish")
+    store.backend.create(store.paths.pause, PauseRecord(by="ann", since="", reason="new disks").to_bytes())
+    store.backend.create(store.paths.member("node9"), b"rubbish")
     result = run("list")
     assert result.exit_code == 0
     assert "Paused by ann" in result.stdout

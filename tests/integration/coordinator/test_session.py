@@ -12,22 +12,24 @@ from support.waiting import wait_for
 from support.zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.backend.node import Check, Create, Delete, Set, TransactionStep
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import (
     ConfigurationError,
     Conflict,
-    NoZnode,
+    NodeError,
+    NodeExists,
+    NoNode,
     SessionLost,
-    ZnodeError,
-    ZnodeExists,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess
-from rabbitkeeper.coordinator.zookeeper.session import Check, Create, Delete, Session, Set
-from rabbitkeeper.coordinator.zookeeper.znode import Operation
+from rabbitkeeper.coordinator.zookeeper.backend import ZooKeeperBackend
 
 pytestmark = pytest.mark.zookeeper
 
-Connect = Callable[..., Session]
+Connect = Callable[..., Backend]
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def root(connect: Connect, group: str) -> str:
     return f"/test/{group}"
 
 
-def gone(session: Session, path: str) -> bool:
+def gone(session: Backend, path: str) -> bool:
     return session.stat(path) is None
 
 
@@ -80,7 +82,7 @@ def test_a_loop_that_does_not_renew_loses_the_lease_although_the_session_lives(c
 def test_of_a_session_that_is_cut_off_the_lease_ends_before_its_ephemerals_go(
     connect: Connect, proxy: Proxy, root: str
 ) -> None:
-    lonely = Session(proxy.address, timeout=2.0)
+    lonely = backend_at(proxy.address, timeout=2.0)
     lonely.start()
     path = f"{root}/leader"
     lonely.create(path, b"", ephemeral=True)
@@ -149,7 +151,7 @@ def test_it_is_back_within_a_second_of_zookeeper(breakable: Local, connect_break
 
 
 def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(proxy: Proxy) -> None:
-    session = Session(proxy.address, timeout=6.0)
+    session = backend_at(proxy.address, timeout=6.0)
     session.start()
     number = session.session_id
     proxy.swallow(2)
@@ -165,7 +167,7 @@ def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(prox
 
 def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeeper: str, proxy: Proxy) -> None:
     """Requests go on being sent all the time, which by itself would hide that nothing is answered."""
-    session = Session(f"{proxy.address},{zookeeper}", timeout=6.0)
+    session = backend_at(f"{proxy.address},{zookeeper}", timeout=6.0)
     for _ in range(20):  # the server is chosen by chance
         session.start()
         if proxy.carries:
@@ -187,7 +189,7 @@ def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeepe
 
 
 def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> None:
-    session = Session(proxy.address, timeout=3.0)
+    session = backend_at(proxy.address, timeout=3.0)
     session.start()
     proxy.silence()
     with pytest.raises(ZooKeeperUnreachable):  # of the operation, or of what kazoo notices by then
@@ -202,7 +204,7 @@ def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> Non
 def test_a_lost_session_is_a_new_generation_without_ephemerals(
     connect: Connect, proxy: Proxy, root: str
 ) -> None:
-    session = Session(proxy.address, timeout=1.0)
+    session = backend_at(proxy.address, timeout=1.0)
     session.start()
     number, path = session.session_id, f"{root}/mine"
     session.create(path, b"", ephemeral=True)
@@ -224,6 +226,7 @@ def test_when_kazoo_gives_up_the_next_renewal_starts_anew(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = connect(timeout=6.0)
+    assert isinstance(session, ZooKeeperBackend)
     assert session._handler is not None
 
     def broken(*_: object, **__: object) -> None:
@@ -237,7 +240,7 @@ def test_when_kazoo_gives_up_the_next_renewal_starts_anew(
 @pytest.mark.timeout(180)
 def test_an_ensemble_loses_a_server_and_the_session_goes_on() -> None:
     with Local(zookeepers=3, members=0) as local:
-        session = Session(local.zookeeper_hosts, timeout=6.0)
+        session = backend_at(local.zookeeper_hosts, timeout=6.0)
         session.start(30.0)
         number = session.session_id
         session.create("/mine", b"", ephemeral=True)
@@ -250,7 +253,7 @@ def test_an_ensemble_loses_a_server_and_the_session_goes_on() -> None:
         session.close()
 
 
-def works(session: Session) -> bool:
+def works(session: Backend) -> bool:
     try:
         session.sync(timeout=1.0)
     except ZooKeeperUnreachable:
@@ -264,7 +267,7 @@ def works(session: Session) -> bool:
 def test_an_address_where_nobody_listens_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    session = Session(f"127.0.0.1:{port}")
+    session = backend_at(f"127.0.0.1:{port}")
     began = time.monotonic()
     with pytest.raises(ZooKeeperUnreachable, match=f"no ZooKeeper server of 127.0.0.1:{port} answered"):
         session.start(0.7)
@@ -273,7 +276,7 @@ def test_an_address_where_nobody_listens_is_named() -> None:
 
 def test_a_port_that_accepts_and_is_silent_is_not_a_zookeeper() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        session = Session(f"127.0.0.1:{silent.getsockname()[1]}")
+        session = backend_at(f"127.0.0.1:{silent.getsockname()[1]}")
         began = time.monotonic()
         with pytest.raises(ZooKeeperUnreachable, match="answered within"):
             session.start(0.7)
@@ -282,7 +285,7 @@ def test_a_port_that_accepts_and_is_silent_is_not_a_zookeeper() -> None:
 
 def test_a_session_that_could_not_start_can_start_later(breakable: Local) -> None:
     breakable.kill_zookeeper()
-    session = Session(breakable.zookeeper_hosts)
+    session = backend_at(breakable.zookeeper_hosts)
     with pytest.raises(ZooKeeperUnreachable):
         session.start(0.3)
     breakable.start_zookeeper()
@@ -296,7 +299,7 @@ def test_a_session_that_could_not_start_can_start_later(breakable: Local) -> Non
 )
 def test_hosts_that_cannot_be_are_refused(hosts: str) -> None:
     with pytest.raises(ConfigurationError, match="use host:port"):
-        Session(hosts)
+        backend_at(hosts)
 
 
 def test_close_ends_the_session_at_once(connect: Connect, root: str) -> None:
@@ -339,7 +342,7 @@ def test_read_finds_what_is_there_in_any_number(connect: Connect, root: str) -> 
     znode = found[paths[0]]
     assert znode is not None
     assert (znode.data, znode.version, znode.owner) == (paths[0].encode(), 0, 0)
-    assert znode.czxid == znode.mzxid > 0
+    assert znode.created == znode.modified > 0
     assert session.children(root) == tuple(path.rpartition("/")[2] for path in paths[::2])
     assert session.children(f"{root}/nowhere") is None
 
@@ -356,7 +359,7 @@ def test_set_and_delete_take_version_0_for_a_version(connect: Connect, root: str
     with pytest.raises(ValueError, match="any version"):
         session.delete(path, -1)
     session.delete(path, 1)
-    with pytest.raises(NoZnode):
+    with pytest.raises(NoNode):
         session.set(path, b"2", 1)
 
 
@@ -364,12 +367,12 @@ def test_a_transaction_does_all_or_nothing_and_tells_what_failed(connect: Connec
     session = connect()
     a, b, c = f"{root}/a", f"{root}/b", f"{root}/c"
     session.transaction([Create(a, b""), Create(b, b"", ephemeral=True), Set(a, b"1", 0)])
-    cases: list[tuple[list[Operation], type[ZnodeError], str]] = [
-        ([Check(a, 1), Create(c, b""), Create(b, b"")], ZnodeExists, b),
+    cases: list[tuple[list[TransactionStep], type[NodeError], str]] = [
+        ([Check(a, 1), Create(c, b""), Create(b, b"")], NodeExists, b),
         ([Create(c, b""), Check(a, 0)], Conflict, a),
-        ([Create(c, b""), Delete(f"{root}/d", 0)], NoZnode, f"{root}/d"),
+        ([Create(c, b""), Delete(f"{root}/d", 0)], NoNode, f"{root}/d"),
         ([Create(c, b""), Set(b, b"", 7)], Conflict, b),
-        ([Create(f"{root}/d/e", b""), Create(c, b"")], NoZnode, f"{root}/d/e"),
+        ([Create(f"{root}/d/e", b""), Create(c, b"")], NoNode, f"{root}/d/e"),
     ]
     for operations, error, path in cases:
         with pytest.raises(error) as failed:
@@ -414,7 +417,7 @@ def test_every_kind_of_change_wakes(connect: Connect, root: str) -> None:
 
 
 def test_a_lost_connection_wakes_those_who_watch(connect: Connect, proxy: Proxy, root: str) -> None:
-    session = Session(proxy.address, timeout=10.0)
+    session = backend_at(proxy.address, timeout=10.0)
     session.start()
     session.read([root], watch=True)
     seen = session.events
@@ -431,7 +434,7 @@ def test_operators_get_one_line_a_change_and_no_secret(
     breakable: Local, connect_breakable: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    session = connect_breakable(name="node1", access=ZooKeeperAccess(("agent", "hunter2")))
+    session = connect_breakable(name="node1", access=BackendAccess(("agent", "hunter2")))
     breakable.kill_zookeeper()
     wait_for(lambda: not session.connected)
     threading.Event().wait(2.0)

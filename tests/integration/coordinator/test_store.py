@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.waiting import wait_for
 
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.backend.node import Node, TransactionStep
 from rabbitkeeper.coordinator.model.errors import (
     Conflict,
     CoordinationError,
@@ -34,12 +36,11 @@ from rabbitkeeper.coordinator.model.records import (
 from rabbitkeeper.coordinator.model.view import ConfigView, LeaderView
 from rabbitkeeper.coordinator.store.reader import GroupReader, groups, read_group
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
-from rabbitkeeper.coordinator.zookeeper.znode import Operation, Znode
+from rabbitkeeper.coordinator.zookeeper.backend import ZooKeeperBackend
 
 pytestmark = pytest.mark.zookeeper
 
-Connect = Callable[..., Session]
+Connect = Callable[..., Backend]
 Stores = Callable[..., Store]
 
 
@@ -67,8 +68,8 @@ def change(epoch: int, to: str = "a") -> HistoryEntry:
     )
 
 
-def there(store: Store, path: str) -> Znode:
-    znode = store.session.read([path])[path]
+def there(store: Store, path: str) -> Node:
+    znode = store.backend.read([path])[path]
     assert znode is not None
     return znode
 
@@ -95,15 +96,15 @@ def test_the_configuration_that_is_there_stays(stores: Stores) -> None:
     store = stores()
     path = store.paths.config
     for version, kept in enumerate((b'{"v":1,"mode":"cluster","later":true}', b"<not ours/>")):
-        store.session.set(path, kept, version)
+        store.backend.set(path, kept, version)
         store.create_group(GroupConfig())
         assert there(store, path).data == kept
 
 
 def test_what_was_deleted_of_a_group_comes_back(stores: Stores) -> None:
     store = stores()
-    store.session.delete(store.paths.history, 0)
-    store.session.delete(store.paths.members, 0)
+    store.backend.delete(store.paths.history, 0)
+    store.backend.delete(store.paths.members, 0)
     assert store.snapshot().members == {}
     assert store.history() == ()
     store.create_group(GroupConfig())
@@ -112,12 +113,12 @@ def test_what_was_deleted_of_a_group_comes_back(stores: Stores) -> None:
 
 def test_an_unknown_group_names_those_there_are(stores: Stores) -> None:
     known = stores()
-    unknown = Store(known.session, "no-such-group")
+    unknown = Store(known.backend, "no-such-group")
     for act in (unknown.snapshot, lambda: unknown.register(member("a"))):
         with pytest.raises(UnknownGroup, match=f"'no-such-group' does not exist .*{known.paths.group}"):
             act()
-    assert known.paths.group in groups(known.session)
-    assert "no-such-group" not in groups(known.session)
+    assert known.paths.group in groups(known.backend)
+    assert "no-such-group" not in groups(known.backend)
 
 
 # -- the member
@@ -128,8 +129,8 @@ def test_a_member_is_there_as_long_as_its_session(stores: Stores) -> None:
     assert not one.registered
     one.register(member("a"))
     assert one.registered
-    assert other.snapshot().members["a"].owner == one.session.session_id
-    one.session.close()
+    assert other.snapshot().members["a"].owner == one.backend.session_id
+    one.backend.close()
     assert not one.registered
     assert other.snapshot().members == {}
 
@@ -140,7 +141,7 @@ def test_a_name_belongs_to_one_live_instance(stores: Stores) -> None:
     with pytest.raises(DuplicateMember, match=r"'a' is taken .* a \(instance first, node rabbit@a\)"):
         other.register(member("a", "second"))
     assert not other.registered
-    assert there(one, one.paths.member("a")).owner == one.session.session_id
+    assert there(one, one.paths.member("a")).owner == one.backend.session_id
     one.unregister()
     other.register(member("a", "second"))
 
@@ -149,7 +150,7 @@ def test_registering_again_is_no_duplicate_and_says_what_is_new(stores: Stores) 
     """As after a create whose answer was lost."""
     store = stores()
     store.register(member("a"))
-    forgetful = Store(store.session, store.paths.group)
+    forgetful = Store(store.backend, store.paths.group)
     forgetful.register(member("a", state=MemberStatus.DRAINING))
     assert forgetful.registered
     assert store.snapshot().members["a"].record.state is MemberStatus.DRAINING
@@ -169,7 +170,7 @@ def test_what_somebody_else_wrote_over_a_member_does_not_last(stores: Stores) ->
     store, other = stores(), stores()
     path = store.paths.member("a")
     store.register(member("a"))
-    other.session.set(path, b"scribble", 0)
+    other.backend.set(path, b"scribble", 0)
     store.update(member("a", state=MemberStatus.HUNG))
     assert store.snapshot().members["a"].record.state is MemberStatus.HUNG
 
@@ -179,14 +180,14 @@ def test_a_write_whose_answer_was_lost_is_made_good(stores: Stores, monkeypatch:
     store = stores()
     well, sick = member("a"), member("a", state=MemberStatus.HUNG)
     store.register(well)
-    done = store.session.set
+    done = store.backend.set
 
-    def lost(*args: object, **options: object) -> Znode:
+    def lost(*args: object, **options: object) -> Node:
         done(*args, **options)  # type: ignore[arg-type]
         raise ZooKeeperUnreachable("the answer was lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "set", lambda _self, *args, **options: lost(*args, **options))
+        patch.setattr(ZooKeeperBackend, "set", lambda _self, *args, **options: lost(*args, **options))
         with pytest.raises(ZooKeeperUnreachable):
             store.update(sick)
     assert store.snapshot().members["a"].record.state is MemberStatus.HUNG
@@ -197,7 +198,7 @@ def test_a_write_whose_answer_was_lost_is_made_good(stores: Stores, monkeypatch:
 def test_a_member_that_was_removed_is_not_registered(stores: Stores) -> None:
     store, other = stores(), stores()
     store.register(member("a"))
-    other.session.delete(store.paths.member("a"), 0)
+    other.backend.delete(store.paths.member("a"), 0)
     with pytest.raises(NotRegistered):
         store.update(member("a", state=MemberStatus.HUNG))
     assert not store.registered
@@ -214,7 +215,7 @@ def test_the_epoch_is_the_leaders_czxid_and_grows(stores: Stores) -> None:
     epochs = []
     for _ in range(3):
         epochs.append(store.take_lead(leader("a")))
-        assert led(store).epoch == epochs[-1] == there(store, store.paths.leader).czxid
+        assert led(store).epoch == epochs[-1] == there(store, store.paths.leader).created
         assert store.resign(led(store))
     assert epochs == sorted(set(epochs))
 
@@ -256,7 +257,7 @@ def test_nobody_leads_who_is_not_a_member(stores: Stores) -> None:
     with pytest.raises(NotRegistered):
         store.take_lead(leader("a"))
     store.register(member("a"))
-    other.session.delete(store.paths.member("a"), 0)
+    other.backend.delete(store.paths.member("a"), 0)
     with pytest.raises(NotRegistered):
         store.take_lead(leader("a"))
     assert store.snapshot().leader is None
@@ -316,25 +317,25 @@ def test_a_resignation_that_comes_late_does_not_hit_the_next_leader(
     store.register(member("a"))
     other.register(member("b"))
     store.take_lead(leader("a"))
-    late: list[Sequence[Operation]] = []
+    late: list[Sequence[TransactionStep]] = []
 
-    def hold(self: Session, operations: Sequence[Operation], **_: object) -> None:
+    def hold(self: ZooKeeperBackend, operations: Sequence[TransactionStep], **_: object) -> None:
         late.append(operations)
         raise ZooKeeperUnreachable("not answered")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "transaction", hold)
+        patch.setattr(ZooKeeperBackend, "transaction", hold)
         with pytest.raises(ZooKeeperUnreachable):
             store.resign(led(store))
-    store.session.close()
-    store.session.start()
+    store.backend.close()
+    store.backend.start()
     other.take_lead(leader("b"))
     with pytest.raises(CoordinationError):
-        store.session.transaction(late[0])
+        store.backend.transaction(late[0])
     assert led(other).record.name == "b"
     # And what is bound to the old session is not even sent.
     with pytest.raises(CoordinationError, match="is no more"):
-        store.session.delete(store.paths.leader, 0, in_session=1)
+        store.backend.delete(store.paths.leader, 0, in_session=1)
 
 
 def test_the_lead_goes_with_the_session(stores: Stores) -> None:
@@ -342,9 +343,9 @@ def test_the_lead_goes_with_the_session(stores: Stores) -> None:
     store.register(member("a"))
     store.take_lead(leader("a"))
     assert other.snapshot(watch=True).leader is not None
-    seen = other.session.events
-    store.session.close()
-    assert other.session.await_event(seen, 5.0)
+    seen = other.backend.events
+    store.backend.close()
+    assert other.backend.await_event(seen, 5.0)
     view = other.snapshot()
     assert view.leader is None
     assert view.members == {}
@@ -369,7 +370,7 @@ def test_entries_of_many_writers_are_all_kept_and_none_twice(stores: Stores) -> 
 
 def test_a_history_that_cannot_be_read_is_left_alone(stores: Stores) -> None:
     store = stores()
-    store.session.set(store.paths.history, b"{}[]", 0)
+    store.backend.set(store.paths.history, b"{}[]", 0)
     for act in (store.history, lambda: store.append_history(change(1))):
         with pytest.raises(RecordError, match=store.paths.history):
             act()
@@ -380,7 +381,7 @@ def test_a_history_that_cannot_be_read_is_left_alone(stores: Stores) -> None:
 
 def test_a_history_that_is_gone_begins_again(stores: Stores) -> None:
     store = stores()
-    store.session.delete(store.paths.history, 0)
+    store.backend.delete(store.paths.history, 0)
     store.append_history(change(1))
     assert [entry.epoch for entry in store.history()] == [1]
 
@@ -391,13 +392,13 @@ def test_the_history_is_read_only_when_it_has_changed(
     store = stores()
     store.append_history(change(1))
     read: list[str] = []
-    original = Session.read
+    original = ZooKeeperBackend.read
 
-    def counting(self: Session, paths: Sequence[str], **options: object) -> dict[str, Znode | None]:
+    def counting(self: ZooKeeperBackend, paths: Sequence[str], **options: object) -> dict[str, Node | None]:
         read.extend(paths)
         return original(self, paths, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Session, "read", counting)
+    monkeypatch.setattr(ZooKeeperBackend, "read", counting)
     for _ in range(3):
         view = store.snapshot()
         assert view.last_change is not None
@@ -418,7 +419,7 @@ RUBBISH = [b"", b"\xff\xfe\x00", b"[]", b'{"v":2}', b'{"v":1}', b'"text"', b"{" 
 @pytest.mark.parametrize("data", RUBBISH, ids=["empty", "binary", "list", "v2", "v1", "string", "deep"])
 def test_rubbish_in_any_znode_is_named_and_stops_nothing(stores: Stores, data: bytes) -> None:
     store = stores()
-    paths, session = store.paths, store.session
+    paths, session = store.paths, store.backend
     store.register(member("a"))
     session.set(paths.config, data, 0)
     session.set(paths.history, data, 0)
@@ -445,7 +446,7 @@ def test_rubbish_in_any_znode_is_named_and_stops_nothing(stores: Stores, data: b
 
 def test_a_member_under_another_name_is_left_out(stores: Stores) -> None:
     store = stores()
-    store.session.create(store.paths.member("b"), member("a").to_bytes())
+    store.backend.create(store.paths.member("b"), member("a").to_bytes())
     view = store.snapshot()
     assert view.members == {}
     assert "says it is member 'a'" in view.problems[0]
@@ -454,18 +455,18 @@ def test_a_member_under_another_name_is_left_out(stores: Stores) -> None:
 def test_the_pause_is_seen(stores: Stores) -> None:
     store, other = stores(), stores()
     assert other.snapshot(watch=True).pause is None
-    seen = other.session.events
+    seen = other.backend.events
     pause = PauseRecord(by="ann", since=utcnow(), reason="new disks")
-    store.session.create(store.paths.pause, pause.to_bytes())
-    assert other.session.await_event(seen, 5.0)
+    store.backend.create(store.paths.pause, pause.to_bytes())
+    assert other.backend.await_event(seen, 5.0)
     assert other.snapshot().pause == pause
 
 
 def test_a_reader_without_history_and_a_single_read(stores: Stores) -> None:
     store = stores()
     store.append_history(change(1))
-    assert GroupReader(store.session, store.paths.group, with_history=False).read().last_change is None
-    view = read_group(store.session, store.paths, now=7.0)
+    assert GroupReader(store.backend, store.paths.group, with_history=False).read().last_change is None
+    view = read_group(store.backend, store.paths, now=7.0)
     assert view.read_at == 7.0
     assert view.last_change is not None
 
@@ -520,8 +521,8 @@ def test_one_holds_the_formation_lock_and_the_next_gets_it_at_once(stores: Store
 def test_the_formation_lock_goes_with_its_session_and_spares_the_next(stores: Stores) -> None:
     one, other = stores(), stores()
     with one.formation_lock("a", 1.0) as lock:
-        one.session.close()
-        one.session.start()
+        one.backend.close()
+        one.backend.start()
         assert not lock.held()
         with other.formation_lock("b", 5.0) as next_lock:
             lock.release()

@@ -27,12 +27,14 @@ from rabbitkeeper.compose.local.guardian import Guardian
 from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
+from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.store.reader import GroupReader
 from rabbitkeeper.coordinator.tls import client_context
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, digest_id
-from rabbitkeeper.coordinator.zookeeper.session import Session
+from rabbitkeeper.coordinator.zookeeper.access import digest_id
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
@@ -58,8 +60,8 @@ class Secured:
     def trust(self) -> ssl.SSLContext:
         return client_context(self.certificates / "ca.pem")
 
-    def session(self, identity: tuple[str, str] | None) -> Session:
-        session = Session(self.hosts, access=ZooKeeperAccess(identity, tls=self.trust()))
+    def session(self, identity: tuple[str, str] | None) -> Backend:
+        session = backend_at(self.hosts, access=BackendAccess(identity, tls=self.trust()))
         session.start(10)
         return session
 
@@ -237,15 +239,15 @@ def test_an_operator_with_a_wrong_password_is_refused_in_one_line(secured: Secur
 
 def test_a_server_that_nobody_vouches_for_is_said(secured: Secured, tmp_path: Path) -> None:
     subprocess.run([SCRIPT, tmp_path, "other"], check=True, timeout=60)
-    stranger = ZooKeeperAccess(CLIENTS, tls=client_context(tmp_path / "ca.pem"))
+    stranger = BackendAccess(CLIENTS, tls=client_context(tmp_path / "ca.pem"))
     with pytest.raises(ZooKeeperUnreachable, match=r"TLS with localhost .*issuer"):
-        Session(secured.hosts, access=stranger).start(2.0)
+        backend_at(secured.hosts, access=stranger).start(2.0)
 
 
 def test_a_server_with_another_name_is_said(secured: Secured) -> None:
     hosts = secured.hosts.replace("localhost", "127.0.0.1")
     with pytest.raises(ZooKeeperUnreachable, match=r"TLS with 127\.0\.0\.1 .*(match|not valid)"):
-        Session(hosts, access=ZooKeeperAccess(CLIENTS, tls=secured.trust())).start(2.0)
+        backend_at(hosts, access=BackendAccess(CLIENTS, tls=secured.trust())).start(2.0)
 
 
 def test_many_answers_in_one_tls_record_all_arrive(secured: Secured) -> None:

@@ -1,7 +1,6 @@
 """The loop in virtual time: what happens at each fault, in which order, and how soon."""
 
 from collections.abc import Callable
-from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +11,6 @@ from rabbitkeeper.agent.cluster.canary_repair import PATIENCE
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 BOOTED = BOOT + 5.0
 
@@ -228,7 +226,7 @@ def test_a_broker_that_is_stopped_in_a_living_erlang_machine_is_started_anew(gro
 def test_a_member_that_comes_back_is_given_replicas_once(group: Group) -> None:
     nodes = {f"rabbit@{name}": ClusterNode(member=name, joined="") for name in group.names}
     led, began = led_by(group), group.world.now
-    store = Store(cast("Session", group.agents[led].session), GROUP)
+    store = Store(group.agents[led].session, GROUP)
     store.write_cluster(ClusterRecord(founder="rabbit@node1", formed="", nodes=nodes), None)
     group.run(60)
     assert all(len(group.noted(name, "grow")) == 1 for name in group.names)

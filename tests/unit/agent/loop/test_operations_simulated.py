@@ -1,7 +1,5 @@
 """What operators ask for, carried out by whole agents in virtual time, whatever dies meanwhile."""
 
-from typing import cast
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +16,6 @@ from rabbitkeeper.coordinator.model.records import (
 )
 from rabbitkeeper.coordinator.operations.service import OperationRefused, OperationService
 from rabbitkeeper.coordinator.store.store import Store
-from rabbitkeeper.coordinator.zookeeper.session import Session
 
 DAY = 86400.0
 
@@ -40,7 +37,7 @@ def whole_group(seed: int) -> Group:
 
 def store(group: Group) -> Store:
     through = next(agent for agent in group.agents.values() if agent.alive and agent.session.connected)
-    return Store(cast("Session", through.session), GROUP)
+    return Store(through.session, GROUP)
 
 
 def operator(group: Group) -> OperationService:
@@ -308,7 +305,7 @@ def test_a_better_member_gets_the_lead_back_once_and_not_from_an_operator(group:
         agent.start()
     group.run(15)  # until the sessions of the earlier runs have ended
     assert group.run_until(lambda: group.whole, 60) is not None
-    store(group).session.set(group.paths.config, GroupConfig.model_validate(config).to_bytes(), 0)
+    store(group).backend.set(group.paths.config, GroupConfig.model_validate(config).to_bytes(), 0)
     group.run(1)
     group.agents[led].broker.die()
     group.run(1)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.tls import client_context
-from rabbitkeeper.coordinator.zookeeper.access import ZooKeeperAccess, check_identity, check_reader, digest_id
+from rabbitkeeper.coordinator.zookeeper.access import check_reader, digest_id
 from rabbitkeeper.coordinator.zookeeper.client import build
 
 _SELF_SIGNED = "openssl req -x509 -newkey rsa:2048 -passout pass:secret -subj /CN=one"
@@ -19,13 +20,13 @@ def test_a_digest_is_what_zookeeper_makes_of_it() -> None:
 
 
 def test_without_an_identity_znodes_are_open() -> None:
-    client, _ = build("127.0.0.1:1", 6.0, ZooKeeperAccess())
+    client, _ = build("127.0.0.1:1", 6.0, BackendAccess())
     assert client.default_acl is None
     assert not client.auth_data
 
 
 def test_with_an_identity_it_may_do_everything_and_readers_may_read() -> None:
-    access = ZooKeeperAccess(("super", "test"), ("digest:client:x", "x509:CN=app, O=us"))
+    access = BackendAccess(("super", "test"), ("digest:client:x", "x509:CN=app, O=us"))
     client, _ = build("127.0.0.1:1", 6.0, access)
     assert [(acl.id.scheme, acl.id.id, acl.acl_list) for acl in client.default_acl] == [
         ("digest", "super:D/InIHSb7yEEbrWz8b9l71RjZJU=", ["ALL"]),

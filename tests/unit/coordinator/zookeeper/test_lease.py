@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.coordinator.zookeeper.lease import Lease
+from rabbitkeeper.coordinator.backend.lease import Lease
 
 
 def test_it_ends_a_timeout_less_the_margin_after_the_send_time() -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.coordinator.zookeeper.lease import Lease
+from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState
 
 EMPTY = Lease(timeout=6.0, margin=1.0)

@@ -1,9 +1,9 @@
-"""The lease: until when a ZooKeeper session is certain to be held, by the holder's own clock.
+"""The lease: until when a session is certain to be held, by the holder's own clock.
 
-ZooKeeper's server starts a session's timeout anew when it *receives* a request, which is after the request
+The backend's server starts a session's timeout anew when it *receives* a request, which is after the request
 was *sent*. So a session is certain to live until the send time of the last request that was answered plus
-the negotiated timeout. The client library cannot be asked: it reports a lost session only once it has
-reconnected, so a partitioned client would believe in its session for ever.
+the negotiated timeout. A client library cannot be asked: it reports a lost session only once it has
+reconnected, so a client that is cut off would believe in its session for ever.
 
 (The argument is that of Gray and Cheriton's leases, SOSP 1989: the holder's term starts no later than the
 grantor's. It holds for clocks that run at about the same rate; ``margin`` covers their drift.)
@@ -39,4 +39,5 @@ class Lease:
         return max(0.0, self.renewed + self.timeout - self.margin - now)
 
     def valid(self, now: float) -> bool:
+        """Whether the session is certain to live at ``now``, with the margin to spare."""
         return self.remaining(now) > 0.0
