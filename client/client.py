@@ -40,6 +40,7 @@ from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.client.status import Leader, Status
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
+from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import check_name
 
 log = logging.getLogger(__name__)
@@ -125,18 +126,18 @@ class Client:
             emit=self._dispatch.emit,
         )
         self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
+        zookeeper_access = BackendAccess(
+            identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth), tls=zookeeper_tls
+        )
         self._discovery = Discovery(
-            zookeeper,
+            lambda wake: backend_at(
+                zookeeper, timeout=session_timeout, wake=wake, name=name, access=zookeeper_access
+            ),
             group,
-            session_timeout=session_timeout,
             publish=self._engine.view,
             emit=self._dispatch.emit,
             random=random,
             name=name,
-            access=BackendAccess(
-                identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth),
-                tls=zookeeper_tls,
-            ),
             secure=context is not None,
         )
         deadline = time.monotonic() + timeout

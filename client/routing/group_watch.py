@@ -13,8 +13,7 @@ from random import Random
 
 from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.placement import Target, Targets
-from rabbitkeeper.coordinator.backend.access import BackendAccess
-from rabbitkeeper.coordinator.connect import backend_at
+from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -31,27 +30,23 @@ class Discovery:
     """Watches one group.
 
     Args:
-        hosts: ZooKeeper's connection string.
+        backend: makes the backend that holds the group, not started yet, given what it wakes.
         group: to watch.
-        session_timeout: to ask for, seconds.
         emit: takes events.
         publish: takes each new picture; called on this class's thread, and once on the caller's of
             :meth:`start`.
-        access: who the client is to ZooKeeper.
         secure: whether brokers are connected to with TLS.
     """
 
     def __init__(
         self,
-        hosts: str,
+        backend: Callable[[Callable[[], None]], Backend],
         group: str,
         *,
-        session_timeout: float,
         publish: Callable[[Targets], None],
         emit: Callable[[Event], None],
         random: Random,
         name: str,
-        access: BackendAccess | None = None,
         secure: bool = False,
     ) -> None:
         self._secure = secure
@@ -63,20 +58,14 @@ class Discovery:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._last = Targets()
-        self._session = backend_at(
-            hosts,
-            timeout=session_timeout,
-            wake=self._wake.set,
-            name=name,
-            access=access or BackendAccess(),
-        )
-        self._reader = GroupReader(self._session, group, with_history=False)
+        self._backend = backend(self._wake.set)
+        self._reader = GroupReader(self._backend, group, with_history=False)
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 
     @property
     def connected(self) -> bool:
         """Whether ZooKeeper answers, as far as is known."""
-        return self._session.connected
+        return self._backend.connected
 
     def start(self, timeout: float) -> None:
         """Connect, read the group once and go on watching it.
@@ -86,11 +75,11 @@ class Discovery:
             UnknownGroup: ZooKeeper has no such group.
         """
         deadline = time.monotonic() + timeout
-        self._session.start(timeout)
+        self._backend.start(timeout)
         try:
             self._read(max(0.5, deadline - time.monotonic()))
         except BaseException:
-            self._session.close()
+            self._backend.close()
             raise
         self._thread.start()
 
@@ -100,7 +89,7 @@ class Discovery:
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(5.0)
-        self._session.close()
+        self._backend.close()
 
     def _run(self) -> None:
         due = 0.0
@@ -109,11 +98,11 @@ class Discovery:
             self._wake.clear()
             if self._stopping.is_set():
                 return
-            self._session.renew()
-            if self._session.connected != self._was_connected:
-                self._was_connected = self._session.connected
+            self._backend.renew()
+            if self._backend.connected != self._was_connected:
+                self._was_connected = self._backend.connected
                 self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
-            if not self._session.connected or (not woken and time.monotonic() < due):
+            if not self._backend.connected or (not woken and time.monotonic() < due):
                 continue
             try:
                 self._read(timeout=2.0)
