@@ -5,12 +5,14 @@ names (groups, queues) of your own.
 """
 
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from rabbitkeeper.compose.local import Local
+from rabbitkeeper.compose.local import Local, saved_logs
 
 # What they assert is shown as well as a test's own.
 pytest.register_assert_rewrite("support", "simulation")
@@ -21,6 +23,16 @@ settings.load_profile("rabbitkeeper")
 
 # A shell has what it starts in the background ignore Ctrl-C, and whatever that starts inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the logs of the servers that still run when a test fails; those that have ended kept theirs."""
+    report = yield
+    if report.failed:
+        for folder in Path(tempfile.gettempdir()).glob("rabbitkeeper-*"):
+            saved_logs.save(folder, item.nodeid)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any, Self
 from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
-from rabbitkeeper.compose.local import bare, installed, readiness
+from rabbitkeeper.compose.local import bare, installed, readiness, saved_logs
 from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.bare import BareBroker
 from rabbitkeeper.compose.local.erlang import ErlangHost
@@ -99,7 +99,9 @@ class Local:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._guardian is not None:
+            saved_logs.save(self._guardian.folder, f"{self.group} {kind.__name__}")
         self.stop()
 
     # -- all of it
@@ -130,8 +132,8 @@ class Local:
                 self._zookeeper.start(timeout=timeout)
             if self.members:
                 self._start_members(self._guardian, deadline)
-        except BaseException:
-            self.stop()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
 
     def wait_ready(self, timeout: float = 180.0) -> None:
