@@ -271,8 +271,7 @@ class SimulatedBackend:
             if entry[1] >= self._seen and entry[0] >= self.world.now - self._lag:
                 best = entry
                 break
-        newer = [entry for entry in self.zookeeper.past if entry[1] >= best[1]]
-        _, self._seen, tree = self.world.chance.choice((best, newer[-1]))
+        _, self._seen, tree = self.world.chance.choice((best, self.zookeeper.past[-1]))
         return tree
 
     def _watch(self, paths: Sequence[str], seen: int) -> None:

@@ -156,7 +156,7 @@ def api() -> Iterator[tuple[Api, ManagementClient]]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     client = ManagementClient(ManagementSettings(f"http://127.0.0.1:{server.server_port}", ("rk", "pw")))
     yield api, client
     client.close()
