@@ -5,24 +5,18 @@ credentials have been tried; and nothing is done to the broker before the member
 """
 
 import logging
-import time
-from collections.abc import Callable
 
-from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.config import AgentConfig
-from rabbitkeeper.agent.group.membership import Membership
-from rabbitkeeper.agent.health.probe import Probe
-from rabbitkeeper.agent.loop.housekeeping import Housekeeping
-from rabbitkeeper.agent.loop.loop import Loop, wrong_credentials
-from rabbitkeeper.agent.model.errors import WrongCredentials
+from rabbitkeeper.agent.loop.loop import Loop
+from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
+from rabbitkeeper.agent.loop.turn import wrong_credentials
 from rabbitkeeper.agent.model.observation import ConnectFailure
 from rabbitkeeper.agent.notify.sinks import Sinks
+from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
-from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
-from rabbitkeeper.coordinator.model.records import GroupConfig, MemberStatus
-from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.model.records import GroupConfig
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -37,44 +31,39 @@ class Agent:
 
     Args:
         config: the agent's.
-        session: not started yet.
-        store: of the group, through ``session``.
-        membership, broker, loop: see there.
-        probe, housekeeping: not started yet.
+        broker: our broker's side; nothing of it is started yet.
+        group: the group's side; the backend is not started yet.
+        loop: over both.
         wakeup: the loop's bell.
         watchdog: not started yet.
         sinks: who is told of the agent's states; not started yet.
-        clock: monotonic seconds.
+        clocks: monotonic and wall.
     """
 
     def __init__(
         self,
         config: AgentConfig,
-        *,
-        session: Backend,
-        store: Store,
-        membership: Membership,
-        broker: BrokerSupervisor,
+        broker: BrokerSide,
+        group: GroupSide,
         loop: Loop,
-        probe: Probe,
-        housekeeping: Housekeeping,
+        *,
         wakeup: Wakeup,
         watchdog: Watchdog,
         sinks: Sinks,
-        clock: Callable[[], float] = time.monotonic,
+        clocks: Clocks | None = None,
     ) -> None:
         self._config = config
-        self._session = session
-        self._store = store
-        self._membership = membership
-        self._broker = broker
+        self._backend = group.backend
+        self._store = group.store
+        self._membership = group.membership
+        self._supervisor = broker.supervisor
+        self._probe = broker.probe
+        self._housekeeping = broker.housekeeping
         self._loop = loop
-        self._probe = probe
-        self._housekeeping = housekeeping
         self._wakeup = wakeup
         self._watchdog = watchdog
         self._sinks = sinks
-        self._clock = clock
+        self._clock = (clocks or Clocks()).monotonic
         self._stopping: str | None = None
 
     def stop(self, reason: str = "the agent is being stopped") -> None:
@@ -94,7 +83,7 @@ class Agent:
         zookeeper = self._config.zookeeper
         self._sinks.start()  # first: a port that is taken must not leave a trace in ZooKeeper
         try:
-            self._session.start(timeout=zookeeper.connect_timeout)
+            self._backend.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
             self._housekeeping.start()
             if self._config.broker.driver != "process":
@@ -110,14 +99,14 @@ class Agent:
             self._stop_broker()
         except ConfigurationError:
             self._membership.leave()
-            if self._broker.started_here:
-                self._broker.stop(BROKER_STOP_TIMEOUT)
+            if self._supervisor.started_here:
+                self._supervisor.stop(BROKER_STOP_TIMEOUT)
             raise
         finally:
             self._sinks.stop()
             self._housekeeping.stop()
             self._probe.stop()
-            self._session.close()
+            self._backend.close()
 
     # -- inside
 
@@ -130,7 +119,7 @@ class Agent:
                 raise wrong_credentials(self._config, facts)
             if facts.up_since is not None or facts.failures:
                 return
-            self._session.renew()
+            self._backend.renew()
             self._wakeup.wait(0.1)
 
     def _go_round(self) -> None:
@@ -153,12 +142,13 @@ class Agent:
         """Give up the lead, and wait until another leads and clients have had time to move."""
         LOG.info("stopping: %s", self._stopping)
         self._sinks.stopping()
-        led = self._leads()
+        view = self._membership.view
+        led = view is not None and view.leads(self._backend.session_id)
         self._loop.drain(self._stopping or "")
         deadline = self._clock() + DRAIN_TIMEOUT
         while self._clock() < deadline:
             due = self._loop.turn()
-            if not self._session.connected or not led or self._succeeded():
+            if not self._backend.connected or not led or self._succeeded():
                 break
             self._loop.wait(min(due, deadline))
         if led and self._succeeded() and self._stops_broker():
@@ -166,27 +156,19 @@ class Agent:
             while self._clock() < until:
                 self._loop.wait(min(self._loop.turn(), until))
 
-    def _leads(self) -> bool:
-        view = self._membership.view
-        leader = view.leader if view is not None else None
-        return leader is not None and leader.owner == self._session.session_id
-
     def _succeeded(self) -> bool:
         """Whether another leads, or nobody else could."""
         view = self._membership.view
         if view is None:
             return False
         if view.leader is not None:
-            return view.leader.owner != self._session.session_id or view.pause is not None
+            return not view.leads(self._backend.session_id) or view.pause is not None
         others = (member.record for name, member in view.members.items() if name != self._config.name)
-        return not any(other.state is MemberStatus.RUNNING and not other.tags.no_failover for other in others)
+        return not any(other.state.may_lead and not other.tags.no_failover for other in others)
 
     def _stops_broker(self) -> bool:
         return self._config.broker.stop_with_agent
 
     def _stop_broker(self) -> None:
         if self._stops_broker():
-            self._broker.stop(BROKER_STOP_TIMEOUT)
-
-
-__all__ = ["Agent", "WrongCredentials"]
+            self._supervisor.stop(BROKER_STOP_TIMEOUT)

@@ -2,9 +2,10 @@
 
 import secrets
 import time
+from collections.abc import Callable
 
 from rabbitkeeper.agent.agent import Agent
-from rabbitkeeper.agent.broker.drivers import driver_for
+from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
@@ -17,9 +18,13 @@ from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.group.operation_runner import OperationRunner
 from rabbitkeeper.agent.health.connection import ProbeSettings
 from rabbitkeeper.agent.health.inspection import Inspection
+from rabbitkeeper.agent.health.majority_check import MajorityCheck
 from rabbitkeeper.agent.health.probe import Probe
+from rabbitkeeper.agent.loop.cluster_mode import ClusterHousekeeping, ClusterMode
 from rabbitkeeper.agent.loop.housekeeping import Housekeeping, Management
 from rabbitkeeper.agent.loop.loop import Loop
+from rabbitkeeper.agent.loop.mode import Mode
+from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.hooks import Hooks
 from rabbitkeeper.agent.notify.sinks import Sinks
@@ -28,7 +33,6 @@ from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.runtime.log import set_level
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
-from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -44,7 +48,6 @@ def assemble(settings: EffectiveConfig) -> Agent:
     """
     config = settings.run()
     wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
-
     systemd = SystemdNotify()
 
     def beat() -> None:
@@ -53,18 +56,53 @@ def assemble(settings: EffectiveConfig) -> Agent:
         systemd.beat()
 
     driver = driver_for(config.broker, group=config.group, member=config.name)
-    session = backend_at(
+    backend = backend_at(
         config.zookeeper.hosts,
         timeout=config.zookeeper.asked_timeout,
         wake=wakeup.ring_group,
         name=config.name,
         access=config.zookeeper.access,
     )
-    store = Store(session, config.group)
+
+    def store() -> Store:
+        # Each job has one of its own: it runs beside the loop, and a store belongs to one thread.
+        return Store(backend, config.group)
+
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
-    announcer = Announcer(config, instance=secrets.token_hex(8))
-    membership = Membership(session, store, announcer, wakeup, beat, see=settings.see)
-    amqp = config.broker.amqp
+    mode = _cluster_mode(config, store, driver, probe, wakeup)
+    supervisor = _supervisor(config, mode, driver, probe, wakeup)
+    broker = BrokerSide(
+        supervisor,
+        probe,
+        Housekeeping(
+            Inspection(driver.ctl.node_state, wake=wakeup.ring),
+            node=config.broker.node,
+            management=_management(config, probe, wakeup),
+        ),
+    )
+    announcer, own_store = Announcer(config, instance=secrets.token_hex(8)), store()
+    group = GroupSide(
+        backend,
+        own_store,
+        Membership(backend, own_store, announcer, wakeup, beat, see=settings.see),
+        OperationRunner(config.name, store=store, ctl=driver.ctl, broker=supervisor, wake=wakeup.ring_group),
+        announcer,
+    )
+
+    def adopt(changed: AgentConfig) -> None:
+        probe.adapt(_probe_settings(changed))
+        watchdog.adapt(changed.watchdog_timeout)
+        set_level(changed.log.level)
+
+    loop = Loop(settings, broker, group, mode, wakeup=wakeup, board=board, beat=beat, adopt=adopt)
+    sinks = _sinks(config, board, store, announcer, systemd)
+    return Agent(config, broker, group, loop, wakeup=wakeup, watchdog=watchdog, sinks=sinks)
+
+
+def _cluster_mode(
+    config: AgentConfig, store: Callable[[], Store], driver: BrokerDriver, probe: Probe, wakeup: Wakeup
+) -> ClusterMode:
+    amqp, ctl = config.broker.amqp, driver.ctl
     identity = Identity(
         member=config.name,
         node=config.broker.node,
@@ -73,90 +111,51 @@ def assemble(settings: EffectiveConfig) -> Agent:
     )
 
     def into_cluster() -> FormationResult:
-        # A store of its own: this runs beside the loop, and a store belongs to one thread.
-        own = Store(session, config.group)
-        return form(own, driver.ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
+        return form(store(), ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
 
+    return ClusterMode(
+        into_cluster,
+        MajorityCheck(probe.confirm_majority),
+        ClusterHousekeeping(
+            Replicas(lambda: ctl.grow(config.broker.node), wake=wakeup.ring),
+            CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
+            PeerMonitor(ctl, wake=wakeup.ring) if config.health.fast_nodedown else None,
+        ),
+    )
+
+
+def _supervisor(
+    config: AgentConfig, mode: Mode, driver: BrokerDriver, probe: Probe, wakeup: Wakeup
+) -> BrokerSupervisor:
     check = ConfigurationCheck(driver.ctl)
 
-    def formed() -> None:
+    def joined() -> None:
         probe.connect_now()
         if config.broker.driver != "process":  # whose configuration the agent writes
             check.begin()
 
-    broker = BrokerSupervisor(
+    return BrokerSupervisor(
         driver,
-        into_cluster,
+        mode.join,
         boot_timeout=config.broker.boot_timeout,
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
-        formed=formed,
-    )
-    operations = OperationRunner(
-        config.name,
-        store=lambda: Store(session, config.group),
-        ctl=driver.ctl,
-        broker=broker,
-        wake=wakeup.ring_group,
-    )
-
-    housekeeping = Housekeeping(
-        Inspection(driver.ctl.node_state, wake=wakeup.ring),
-        Replicas(lambda: driver.ctl.grow(config.broker.node), wake=wakeup.ring),
-        CanaryRepair(config.name, config.broker.vhost, driver.ctl, wake=wakeup.ring),
-        node=config.broker.node,
-        management=_management(config, probe, wakeup),
-    )
-
-    def adopt(changed: AgentConfig) -> None:
-        probe.adapt(_probe_settings(changed))
-        watchdog.adapt(changed.watchdog_timeout)
-        set_level(changed.log.level)
-
-    loop = Loop(
-        settings,
-        session=session,
-        membership=membership,
-        broker=broker,
-        probe=probe,
-        announcer=announcer,
-        wakeup=wakeup,
-        operations=operations,
-        peer_monitor=PeerMonitor(driver.ctl, wake=wakeup.ring),
-        housekeeping=housekeeping,
-        board=board,
-        beat=beat,
-        adopt=adopt,
-    )
-    return Agent(
-        config,
-        session=session,
-        store=store,
-        membership=membership,
-        broker=broker,
-        loop=loop,
-        probe=probe,
-        housekeeping=housekeeping,
-        wakeup=wakeup,
-        watchdog=watchdog,
-        sinks=_sinks(config, board, session, announcer, systemd),
+        formed=joined,
     )
 
 
 def _sinks(
-    config: AgentConfig, board: Board, session: Backend, announcer: Announcer, systemd: SystemdNotify
+    config: AgentConfig,
+    board: Board,
+    store: Callable[[], Store],
+    announcer: Announcer,
+    systemd: SystemdNotify,
 ) -> Sinks:
     hooks, server = Hooks(config.hooks), None
     if config.http.listen is not None:
         from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
 
-        server = ApiServer(
-            config.http,
-            board,
-            store=lambda: Store(session, config.group),
-            announcer=announcer,
-            hooks=hooks.outcomes,
-        )
+        server = ApiServer(config.http, board, store=store, announcer=announcer, hooks=hooks.outcomes)
     return Sinks(board, hooks, systemd, server)
 
 
@@ -164,9 +163,8 @@ def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> Management
     broker = config.broker
     if broker.management is None:
         return None
-    from rabbitkeeper.agent.rabbitmq.management.client import (
-        ManagementSettings,  # only now: httpx costs memory
-    )
+    # Only now: httpx costs memory.
+    from rabbitkeeper.agent.rabbitmq.management.client import ManagementSettings
     from rabbitkeeper.agent.rabbitmq.management.poller import Poller
 
     offered = {"amqp": broker.advertised_amqp, "amqps": broker.advertised_amqps}

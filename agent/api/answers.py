@@ -45,7 +45,7 @@ def replica(state: AgentState | None, silent: float) -> Answer:
     """Whether clients that want any broker but the leader's should come here."""
     if state is None or silent > STALLED:
         return _no_state(silent)
-    return _answer(not state.owns_lead and state.may_serve_beside, state)
+    return _answer(not state.owns_lead and state.serves_beside, state)
 
 
 def ready(state: AgentState | None, silent: float) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
-from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess
+from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
 from rabbitkeeper.agent.broker.policy import Plan, Step, Supervised, plan
 from rabbitkeeper.agent.model.errors import FormationRefused
@@ -58,7 +58,7 @@ class BrokerSupervisor:
 
     def __init__(
         self,
-        driver: BrokerDriver,
+        driver: ProcessControl,
         form: Callable[[], object],
         *,
         boot_timeout: float,
@@ -85,6 +85,7 @@ class BrokerSupervisor:
         self._asked_to_end = False  # an operator has: its end is no death
         self._been_up = False
         self._formed = False
+        self._tell_formed = False  # it has come into the cluster, which the others have yet to be told
         self._form_due = 0.0
         self._kill_due = 0.0
         self._restarts = RestartBackoff()
@@ -161,6 +162,9 @@ class BrokerSupervisor:
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.
         """
+        if self._tell_formed:
+            self._tell_formed = False
+            self._on_formed()
         if well_since is not None:
             self._restarts = self._restarts.well(well_since, now)
         if self._was_paused and not paused:
@@ -279,7 +283,7 @@ class BrokerSupervisor:
     def _formation_ended(self, now: float, failure: RabbitKeeperError | None) -> None:
         if failure is None:
             self._formed, self._form_problem = True, None
-            self._on_formed()
+            self._tell_formed = True
             return
         refused = isinstance(failure, FormationRefused)
         self._form_due = now + (REFUSED_PAUSE if refused else FAILED_PAUSE)

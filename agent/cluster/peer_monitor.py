@@ -6,10 +6,11 @@ beside the loop.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from rabbitkeeper.agent.cluster.suspects import SETTLE, PeerSighting, Suspects
-from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -17,11 +18,17 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 ANSWER = 1.0  # seconds for a node to answer our broker over the connection that they have
 
 
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes: ...
+
+
 class PeerMonitor:
     """Watches the other nodes for one agent. Belongs to the loop's thread.
 
     Args:
-        ctl: the tools of our broker.
+        tools: our broker's.
         wake: called when a call has ended.
         clock: monotonic seconds.
         launch: begins a job.
@@ -29,13 +36,13 @@ class PeerMonitor:
 
     def __init__(
         self,
-        ctl: RabbitmqCtl,
+        tools: Tools,
         *,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         launch: Launch = ThreadJob,
     ) -> None:
-        self._ctl = ctl
+        self._tools = tools
         self._wake = wake
         self._clock = clock
         self._launch = launch
@@ -84,7 +91,7 @@ class PeerMonitor:
     # -- inside
 
     def _ask(self, nodes: tuple[str, ...]) -> None:
-        self._found = self._ctl.drop_silent_nodes(nodes, timeout=ANSWER)
+        self._found = self._tools.drop_silent_nodes(nodes, timeout=ANSWER)
 
     def _collect(self, now: float) -> None:
         if self._job is None or not self._job[1].done:

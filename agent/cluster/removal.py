@@ -4,10 +4,12 @@ The record comes last: cut off before that, the whole is done again, and each st
 """
 
 import logging
+from typing import Protocol
 
-from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
-from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.coordinator.model.records import ClusterRecord
+from rabbitkeeper.coordinator.model.view import ClusterView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -18,7 +20,28 @@ class RemovalFailed(RabbitKeeperError):
     """The member could not be removed; says at which step."""
 
 
-def remove(store: Store, ctl: RabbitmqCtl, member: str) -> None:
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    @property
+    def node(self) -> str: ...
+
+    def cluster_status(self) -> ClusterStatus: ...
+
+    def shrink(self, gone: str) -> None: ...
+
+    def forget_cluster_node(self, other: str, *, node: str) -> None: ...
+
+
+class Clusters(Protocol):
+    """What is needed of the store."""
+
+    def cluster(self) -> ClusterView | None: ...
+
+    def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView: ...
+
+
+def remove(store: Clusters, ctl: Tools, member: str) -> None:
     """Have the RabbitMQ cluster forget a member's node and take it from the group's record.
 
     Args:
@@ -43,7 +66,7 @@ def remove(store: Store, ctl: RabbitmqCtl, member: str) -> None:
     _unrecord(store, member)
 
 
-def _unrecord(store: Store, member: str) -> None:
+def _unrecord(store: Clusters, member: str) -> None:
     for _ in range(_CONFLICTS):
         view = store.cluster()
         if view is None:

@@ -74,6 +74,7 @@ class Membership:
         self._duplicate_since: float | None = None
         self._trouble: str | None = None
         self._read_due = 0.0
+        self._missing = False  # the group is, by the last read
         self._switchover: str | None = None  # the id of the pending request
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
@@ -115,6 +116,8 @@ class Membership:
         Raises:
             DuplicateMember: another agent has had this name for longer than an earlier run of this one can.
         """
+        if self._missing:
+            self._create_group()
         try:
             if self._store.registered:
                 self._store.update(record)
@@ -199,8 +202,7 @@ class Membership:
         try:
             view = self._store.snapshot(watch=True)
         except UnknownGroup:
-            self._create_group()
-            self._wakeup.ring_group()
+            self._missing = True
         except CoordinationError as error:
             self._troubled("the group cannot be read", error)
         else:
@@ -236,6 +238,8 @@ class Membership:
             raise error
 
     def _create_group(self) -> None:
+        self._missing = False
+        self._wakeup.ring_group()
         try:
             self._store.create_group(GroupConfig())
         except CoordinationError as error:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from rabbitkeeper.agent.cluster import draining, removal
 from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
 from rabbitkeeper.agent.cluster.removal import remove
-from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import Conflict, NoNode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
@@ -23,7 +23,7 @@ from rabbitkeeper.coordinator.policy.election import MemberState
 from rabbitkeeper.coordinator.policy.failback import reason_to_ask
 from rabbitkeeper.coordinator.policy.maintenance import Do, Todo, Worker, next_step
 from rabbitkeeper.coordinator.policy.ranking import rank
-from rabbitkeeper.coordinator.policy.switchover import SwitchoverPlan, plan_switchover
+from rabbitkeeper.coordinator.policy.switchover import SwitchoverPlan
 from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -50,6 +50,12 @@ class Restartable(Protocol):
         """End the broker in order, to be started again; False if something else is being done to it."""
 
 
+class Tools(draining.Tools, removal.Tools, Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    def revive(self) -> None: ...
+
+
 class OperationRunner:
     """One agent's part in the operations. Belongs to the loop's thread.
 
@@ -68,7 +74,7 @@ class OperationRunner:
         name: str,
         *,
         store: Callable[[], Store],
-        ctl: RabbitmqCtl,
+        ctl: Tools,
         broker: Restartable,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
@@ -99,6 +105,7 @@ class OperationRunner:
         now: float,
         view: GroupView | None,
         me: MemberState,
+        switchover: SwitchoverPlan | None,
         *,
         leads: bool,
         left_drained: bool = False,
@@ -110,6 +117,7 @@ class OperationRunner:
             now: seconds, monotonic.
             view: the last snapshot. None as well while it may be out of date: nothing is begun then.
             me: the agent itself, in this turn.
+            switchover: what is to become of the pending request; None if there is none.
             leads: whether it leads, with a valid lease.
             left_drained: our broker says that an agent, by now a dead one, has drained it.
             failback: seconds for which our broker must have been running before the lead is asked for, if
@@ -120,7 +128,7 @@ class OperationRunner:
             return
         if leads or (view.leader is None and any(name != self._name for name in rank(view))):
             self._led_at = now
-        self._end_move(view, plan_switchover(view, me.wall, me.waited(now)), leads=leads)
+        self._end_switchover(view, switchover, leads=leads)
         if failback is not None:
             self._ask_back(now, view, me, failback)
         pending = view.maintenance
@@ -131,16 +139,16 @@ class OperationRunner:
         else:
             self._seen = None
 
-    # -- moves of the lead
+    # -- switchover and failback
 
-    def _end_move(self, view: GroupView, move: SwitchoverPlan | None, *, leads: bool) -> None:
-        """Tell the log how a move has ended: the leader does, or whoever is there while nobody leads."""
+    def _end_switchover(self, view: GroupView, plan: SwitchoverPlan | None, *, leads: bool) -> None:
+        """Tell the log how it has ended: the leader does, or while there is none, whoever is there."""
         pending = view.switchover
-        if move is None or move.ended is None or pending is None:
+        if plan is None or plan.ended is None or pending is None:
             return
         first = min(view.members, default=None)
         if leads or (view.leader is None and first == self._name):
-            state, outcome = move.ended
+            state, outcome = plan.ended
             self._begin("switchover", lambda: self._ended(pending, state, outcome))
 
     def _ended(self, pending: SwitchoverView, state: OperationState, outcome: str) -> None:

@@ -39,44 +39,51 @@ class Inspection:
         self._due: float | None = None
         self._pause = PAUSE
         self._of: tuple[str | None, int] | None = None  # the process and the spell of the job under way
+        self._current: tuple[str | None, int] = (None, 0)  # the process and the spell there are now
         self._spell = 0  # numbers the times that a look was wanted
-        self.facts: NodeFacts | None = None  # None: not known, or of no interest
+        self._facts: NodeFacts | None = None
 
-    def turn(self, now: float, process: str | None, *, wanted: bool) -> None:
-        """Look if it is time to, and take note of what was seen.
+    def look(self, now: float, process: str | None, *, wanted: bool) -> NodeFacts | None:
+        """Take note of what was seen. Begins nothing.
 
         Args:
             now: seconds, monotonic.
             process: tells the broker's process from any other.
             wanted: it runs and refuses connections, and nothing is being done to it.
+
+        Returns:
+            What the node says of itself; None if that is not known, or of no interest.
         """
-        this = (process, self._spell)
+        self._current = (process, self._spell)
         if self._job is not None and self._job.done:
-            self._collect(now, this)
-        if not wanted:
+            self._collect(now)
+        if wanted:
+            self._due = now + FIRST if self._due is None else self._due
+        else:
             if self._due is not None:
                 self._spell += 1
-            self._due, self._pause, self.facts = None, PAUSE, None
-            return
-        if self._due is None:
-            self._due = now + FIRST
-        if self._job is None and now >= self._due:
-            self._found, self._of = None, this
+            self._due, self._pause, self._facts = None, PAUSE, None
+        return self._facts
+
+    def ask(self, now: float) -> None:
+        """Ask the node if it is time to, beside the loop; after :meth:`look` in the same turn."""
+        if self._job is None and self._due is not None and now >= self._due:
+            self._found, self._of = None, self._current
             self._job = self._launch("inspection", self._ask, self._wake)
 
     def _ask(self) -> None:
         self._found = self._look()
 
-    def _collect(self, now: float, this: tuple[str | None, int]) -> None:
+    def _collect(self, now: float) -> None:
         job, self._job = self._job, None
         failure = job.failure if job is not None else None
-        if this != self._of:
+        if self._current != self._of:
             return  # it says nothing of what is there now
         self._due = now + self._pause
         # One that boots is on its way: how it goes on is of interest soon.
         self._pause = PAUSE if self._found is NodeState.BOOTING else min(LONGEST_PAUSE, 2 * self._pause)
         if failure is not None:
             LOG.debug("the node cannot be asked why it refuses connections: %s", failure)
-            self.facts = None
-        elif self._found is not None and (self.facts is None or self.facts.state is not self._found):
-            self.facts = NodeFacts(self._found, now)
+            self._facts = None
+        elif self._found is not None and (self._facts is None or self._facts.state is not self._found):
+            self._facts = NodeFacts(self._found, now)

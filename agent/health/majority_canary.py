@@ -12,7 +12,6 @@ nacked, or confirmed, at the same moments as one on a connection made after it, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pika
@@ -24,16 +23,6 @@ _ARGUMENTS = {"x-queue-type": "quorum", "x-max-length": 5, "x-overflow": "drop-h
 RETRY_AFTER_ANSWER = 0.03  # seconds from a nack or a closed channel to the next attempt
 RETRY_AFTER_SILENCE = 0.1  # seconds from an unanswered attempt to the next
 _MOST_OPEN = 8  # attempts that may be open at a time; then the oldest makes room
-
-
-@dataclass(frozen=True, slots=True)
-class MajorityResult:
-    """How a majority canary ended."""
-
-    confirmed: bool
-    took: float  # seconds
-    attempts: int
-    error: str | None = None  # why it was not confirmed, a sentence
 
 
 class MajorityCanary:

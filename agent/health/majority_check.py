@@ -1,6 +1,6 @@
-"""The majority canary on the loop's side: asked for now and then, and anew before a lead is taken.
+"""The majority check on the loop's side: a canary asked for now and then, and anew before a lead is taken.
 
-Pure bookkeeping around a request that the probe answers; what its results mean for the broker's state is
+Bookkeeping around a request that the probe answers; what its results mean for the broker's state is
 ``judge.py``'s to say, and whether to campaign ``election.py``'s.
 """
 
@@ -8,8 +8,7 @@ import random
 from collections.abc import Callable
 
 from rabbitkeeper.agent.health.judge import HealthPolicy
-from rabbitkeeper.agent.health.majority_canary import MajorityResult
-from rabbitkeeper.agent.health.probe import MajorityRequest
+from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.agent.model.observation import MajorityFacts
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -17,8 +16,22 @@ RETRY = 1.0  # seconds between canaries once one was not confirmed
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.MINORITY})  # in other states the answer is known
 
 
+def elsewhere_since(before: float | None, now: float, status: MemberStatus, *, others: bool) -> float | None:
+    """Since when a missing majority is this member's alone; None if it is not. Pure.
+
+    Args:
+        before: the same, a turn ago.
+        now: seconds, monotonic.
+        status: the verdict's.
+        others: whether another member that may lead runs.
+    """
+    if status is not MemberStatus.MINORITY or not others:
+        return None
+    return now if before is None else before
+
+
 class MajorityCheck:
-    """At most one majority canary at a time.
+    """At most one majority canary at a time. Belongs to the loop's thread.
 
     Args:
         ask: has a majority canary published; called with seconds to try for.
@@ -35,7 +48,6 @@ class MajorityCheck:
         self._due = 0.0
         self.facts = MajorityFacts()
         self.failed_at: float | None = None  # when the last campaign came to nothing, seconds monotonic
-        self.elsewhere_since: float | None = None  # since when others have had a majority, and we have not
 
     def collect(self, now: float, policy: HealthPolicy, *, blocked: bool) -> None:
         """Take note of a result that has come in; at the start of each turn.
@@ -60,21 +72,8 @@ class MajorityCheck:
             self.failed_at = now
         self._request, self._running = None, False
 
-    def compare(self, now: float, status: MemberStatus, *, others: bool) -> None:
-        """Take note of whether a missing majority is this member's alone.
-
-        Args:
-            now: seconds, monotonic.
-            status: the verdict's.
-            others: whether another member that may lead runs.
-        """
-        if status is not MemberStatus.MINORITY or not others:
-            self.elsewhere_since = None
-        elif self.elsewhere_since is None:
-            self.elsewhere_since = now
-
     def run(self, policy: HealthPolicy) -> MajorityResult | None:
-        """Campaign: have a canary confirmed, in as many turns as it takes.
+        """Have a canary confirmed for a campaign, in as many turns as it takes.
 
         The canary is published after the campaign has begun: one that was under way may have been confirmed
         before whatever has left the lead vacant.

@@ -19,7 +19,8 @@ from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.agent.health.alarm_probe import AlarmProbe
 from rabbitkeeper.agent.health.connection import BrokerConnection, ProbeSettings
-from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary, MajorityResult
+from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary
+from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.agent.health.response_timer import STEP, ResponseTimer
 from rabbitkeeper.agent.model.observation import ANSWERED, ConnectFailure, ConnectionFacts
 
@@ -29,18 +30,6 @@ _PAUSE = 0.1  # seconds between attempts to connect, times their number
 _LONGEST_PAUSE = 0.5  # seconds
 _CLOSE_TIMEOUT = 0.5  # seconds for the broker to say goodbye when the probe stops
 _STOP_TIMEOUT = 2.0  # seconds for the thread to end
-
-
-class MajorityRequest:
-    """A majority canary that was asked for; ``result`` is set when it has ended."""
-
-    def __init__(self, cancel: Callable[["MajorityRequest"], None]) -> None:
-        self._cancel = cancel
-        self.result: MajorityResult | None = None
-
-    def cancel(self) -> None:
-        """Nobody waits for it any more. Returns at once."""
-        self._cancel(self)
 
 
 class Probe:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rabbitkeeper.agent.model.observation import ConnectionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.coordinator.model.records import HistoryEntry, MemberStatus
+from rabbitkeeper.coordinator.model.records import HistoryEntry
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action, Decision
 
@@ -25,10 +25,15 @@ class SessionFacts:
     lease_until: float  # until when it is certain to live, less the margin
     timeout: float  # seconds, as the server granted it
     registered: bool  # the member's znode is there, in this session
+    established_at: float | None = None  # when this session began; None: there is none
 
     @property
     def connected(self) -> bool:
         return self.connected_since is not None
+
+    def lease_valid(self, now: float) -> bool:
+        """Whether the session is certain to live at ``now``."""
+        return now < self.lease_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class AgentState:
     connection: ConnectionFacts
     broker: BrokerFacts
     view: GroupView | None  # None: it is being read again
+    serves: bool  # clients may use the broker if this member leads
+    serves_beside: bool  # clients may use it while another leads
     lead: HistoryEntry | None = None  # the lead that this run of the agent has taken last
 
     @property
@@ -80,21 +87,11 @@ class AgentState:
 
     def leads(self, now: float) -> bool:
         """Whether this agent leads for certain at ``now``: with a lease that is valid."""
-        return self.owns_lead and now < self.session.lease_until
+        return self.owns_lead and self.session.lease_valid(now)
 
     def holds_lead(self, now: float) -> bool:
         """Whether it leads, or led when it last knew and has no ZooKeeper to say otherwise."""
         return self.leads(now) or (self.owns_lead and self.decision.action is Action.HOLD)
-
-    @property
-    def serves(self) -> bool:
-        """Whether its broker is as good as a leader's must be: running, or ill in a way in which all are."""
-        return self.verdict.status.serves
-
-    @property
-    def may_serve_beside(self) -> bool:
-        """Whether clients may use this broker while another leads."""
-        return self.verdict.status in (MemberStatus.RUNNING, MemberStatus.ALARMED)
 
 
 def _nobody(_state: AgentState) -> None:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-WELL = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.MINORITY})
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -18,4 +16,4 @@ class Verdict:
     def well(self) -> bool:
         """Whether the broker serves clients: running, or alarmed or without a majority through no fault of
         its own."""
-        return self.status in WELL
+        return self.status.serves

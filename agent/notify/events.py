@@ -13,12 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from rabbitkeeper.agent.model.state import AgentState
-from rabbitkeeper.agent.model.verdict import WELL
-from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action, Decision
 
-_DOWN = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE})
 GONE = "gone"  # the state of a member that is not registered
 
 
@@ -161,7 +158,7 @@ def _own_state(last: AgentState | None, state: AgentState, about: _About) -> lis
         return []
     timings = {}
     heard = state.connection.heard_at
-    if last is not None and last.verdict.well and verdict.status in _DOWN and heard is not None:
+    if last is not None and last.verdict.well and verdict.status.down and heard is not None:
         timings["detection"] = max(0.0, state.at - heard)
     return [
         about.event(
@@ -271,9 +268,9 @@ def _standing(
         return before, []  # nobody is there to tell: how it stood is kept for the next leader
     now = dict(before or {})
     for name, member in view.members.items():
-        if member.record.state in WELL:
+        if member.record.state.serves:
             now[name] = True
-        elif member.record.state in _DOWN:
+        elif member.record.state.down:
             now[name] = False
     recorded = None if view.cluster is None else {node.member for node in view.cluster.record.nodes.values()}
     for name in now.keys() - view.members.keys():

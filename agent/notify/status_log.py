@@ -15,7 +15,6 @@ from rabbitkeeper.coordinator.policy.election import Action, Decision
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 _SECONDS = re.compile(r"\d+\.\d+ s")
-_BAD = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE, MemberStatus.MINORITY})
 _NOTEWORTHY = frozenset({Action.RESIGN, Action.HOLD})
 
 
@@ -65,6 +64,7 @@ class StatusLog:
             return
         was = f", was {self._status[0]}" if self._status and self._status[0] is not verdict.status else ""
         why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
-        level = logging.WARNING if verdict.status in _BAD else logging.INFO
+        bad = verdict.status.down or verdict.status is MemberStatus.MINORITY
+        level = logging.WARNING if bad else logging.INFO
         LOG.log(level, "the broker is %s%s%s", verdict.status, was, why)
         self._status = status

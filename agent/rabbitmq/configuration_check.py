@@ -4,26 +4,32 @@ For brokers whose configuration is not the agent's to write. Nothing depends on 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from rabbitkeeper.agent.rabbitmq import recommended
-from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    def parameters(self, names: Sequence[str]) -> tuple[str, dict[str, str]]: ...
+
+
 class ConfigurationCheck:
     """One check of one broker. Belongs to the loop's thread.
 
     Args:
-        ctl: the broker's tools.
+        tools: the broker's.
         launch: begins a job.
     """
 
-    def __init__(self, ctl: RabbitmqCtl, *, launch: Launch = ThreadJob) -> None:
-        self._ctl = ctl
+    def __init__(self, tools: Tools, *, launch: Launch = ThreadJob) -> None:
+        self._tools = tools
         self._launch = launch
         self._begun = False
 
@@ -35,7 +41,7 @@ class ConfigurationCheck:
 
     def _check(self) -> None:
         try:
-            version, found = self._ctl.parameters(recommended.parameters())
+            version, found = self._tools.parameters(recommended.parameters())
         except RabbitKeeperError as error:
             LOG.info("the broker's configuration could not be checked: %s", error)
             return

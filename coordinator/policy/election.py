@@ -105,7 +105,13 @@ class Decision:
 
 
 def decide(
-    view: GroupView | None, me: MemberState, now: float, timing: ElectionTiming | None = None
+    view: GroupView | None,
+    me: MemberState,
+    now: float,
+    timing: ElectionTiming | None = None,
+    *,
+    switchover: SwitchoverPlan | None = None,
+    hold: bool = True,
 ) -> Decision:
     """Decide what the agent ``me`` does now.
 
@@ -116,19 +122,22 @@ def decide(
         me: the agent itself.
         now: seconds, monotonic; the clock of ``me`` and ``view``.
         timing: seconds to wait in each case.
+        switchover: what :func:`plan_switchover` says of this very turn, if that has been asked already.
+        hold: a leader stays what it is while there is no ZooKeeper, for as long as that lasts.
     """
     if not me.connected or not me.lease_valid:
-        return _without_zookeeper(view, me, now)
+        return _without_zookeeper(view, me, now, hold=hold)
     if view is None:
         return Decision(Action.WAIT, "the group has not been read yet")
     if view.leader_unreadable is not None:
         return Decision(Action.WAIT, f"there is a leader that cannot be read: {view.leader_unreadable}")
+    move = switchover or plan_switchover(view, me.wall, me.waited(now))
     if view.leader is not None:
-        return _with_leader(view, view.leader, me, now, timing or ElectionTiming())
-    return _vacant(view, me, now, timing or ElectionTiming())
+        return _with_leader(view, view.leader, me, now, timing or ElectionTiming(), move)
+    return _vacant(view, me, now, timing or ElectionTiming(), move)
 
 
-def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> Decision:
+def _without_zookeeper(view: GroupView | None, me: MemberState, now: float, *, hold: bool) -> Decision:
     since = me.disconnected_since
     if me.connected:
         what = "the lease of the ZooKeeper session is not certain"
@@ -137,12 +146,20 @@ def _without_zookeeper(view: GroupView | None, me: MemberState, now: float) -> D
     else:
         what = f"there has been no connection to ZooKeeper for {now - since:.1f} s"
     if view is not None and view.leader is not None and view.leads(me.session):
-        return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {view.leader.epoch})")
+        epoch = view.leader.epoch
+        if not hold:
+            return Decision(Action.WAIT, f"{what}: does not lead (epoch {epoch}) any more")
+        return Decision(Action.HOLD, f"{what}: stays as the last known leader (epoch {epoch})")
     return Decision(Action.WAIT, what)
 
 
 def _with_leader(
-    view: GroupView, leader: LeaderView, me: MemberState, now: float, timing: ElectionTiming
+    view: GroupView,
+    leader: LeaderView,
+    me: MemberState,
+    now: float,
+    timing: ElectionTiming,
+    move: SwitchoverPlan | None,
 ) -> Decision:
     name, epoch = leader.record.name, leader.epoch
     if not view.leads(me.session):
@@ -153,7 +170,6 @@ def _with_leader(
                 "it goes when that session ends",
             )
         return Decision(Action.FOLLOW, f"{name} leads (epoch {epoch})")
-    move = plan_switchover(view, me.wall)
     if move is not None and move.candidate is not None:
         return Decision(
             Action.RESIGN,
@@ -210,8 +226,9 @@ def _in_minority(
     )
 
 
-def _vacant(view: GroupView, me: MemberState, now: float, timing: ElectionTiming) -> Decision:
-    move = plan_switchover(view, me.wall, me.waited(now))
+def _vacant(
+    view: GroupView, me: MemberState, now: float, timing: ElectionTiming, move: SwitchoverPlan | None
+) -> Decision:
     candidate = None if move is None else move.candidate
     forced = move is not None and move.forced and candidate == me.name
     if view.pause is not None and not forced:

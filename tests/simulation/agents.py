@@ -7,11 +7,10 @@ probe. What the loop would do beside itself is done on the spot.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 from support.jobs import Done, Later
 
-from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess
+from rabbitkeeper.agent.broker.drivers import BrokerProcess
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
@@ -22,13 +21,16 @@ from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.group.operation_runner import OperationRunner
 from rabbitkeeper.agent.health.inspection import Inspection
-from rabbitkeeper.agent.health.majority_canary import MajorityResult
-from rabbitkeeper.agent.health.probe import MajorityRequest, Probe
+from rabbitkeeper.agent.health.majority_check import MajorityCheck
+from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
+from rabbitkeeper.agent.loop.cluster_mode import ClusterHousekeeping, ClusterMode
 from rabbitkeeper.agent.loop.housekeeping import Housekeeping
 from rabbitkeeper.agent.loop.loop import Loop
+from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 from rabbitkeeper.agent.model.state import Board
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, DroppedNodes, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, DroppedNodes
+from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -133,6 +135,16 @@ class SimulatedBroker:
     def replicas(self, vhost: str, queue: str) -> frozenset[str] | None:
         return frozenset(self.group.agents[name].config.broker.node for name in self.group.replicas)
 
+    @property
+    def node(self) -> str:
+        return self.group.agents[self.member].config.broker.node
+
+    def shrink(self, gone: str) -> None:
+        self.group.note(self.member, f"shrink {gone}")
+
+    def forget_cluster_node(self, other: str, *, node: str) -> None:
+        self.group.note(self.member, f"forget {other}")
+
     def delete_queue(self, vhost: str, queue: str) -> None:
         self.group.note(self.member, f"delete {queue}")
         self.group.leaderless = False  # the next canary declares it
@@ -216,6 +228,23 @@ class SimulatedBroker:
         return request
 
 
+@dataclass(frozen=True)
+class SimulatedProbe:
+    """What a probe says of a simulated broker. It needs no thread."""
+
+    broker: SimulatedBroker
+
+    @property
+    def facts(self) -> ConnectionFacts:
+        return self.broker.facts
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
 class SimulatedAgent:
     """One member: an agent, one run after the other, and its broker."""
 
@@ -264,9 +293,18 @@ class SimulatedAgent:
             see=self.settings.see,
         )
         self.broker.probe_anew(ring)
-        self.supervisor = BrokerSupervisor(
-            cast("BrokerDriver", self.broker),
+        mode = ClusterMode(
             self._form,
+            MajorityCheck(self.broker.confirm_majority),
+            ClusterHousekeeping(
+                Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
+                CanaryRepair(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
+                PeerMonitor(self.broker, wake=ring, clock=clock, launch=self._beside),
+            ),
+        )
+        self.supervisor = BrokerSupervisor(
+            self.broker,
+            mode.join,
             boot_timeout=60.0,
             restart_limit=10,
             wake=ring,
@@ -274,37 +312,30 @@ class SimulatedAgent:
             draw=draw,
             launch=Done,
         )
+        operations = OperationRunner(
+            self.name,
+            store=lambda: Store(session, GROUP),
+            ctl=self.broker,
+            broker=self.supervisor,
+            wake=ring_group,
+            clock=clock,
+            launch=self._later,
+        )
+        inspection = Inspection(self.broker.node_state, wake=ring, launch=self._beside)
         self.board = Board(clock)
         self.loop = Loop(
             self.settings,
-            session=session,
-            membership=self.membership,
-            broker=self.supervisor,
-            probe=cast("Probe", self.broker),
-            announcer=announcer,
+            BrokerSide(
+                self.supervisor,
+                SimulatedProbe(self.broker),
+                Housekeeping(inspection, node=self.config.broker.node),
+            ),
+            GroupSide(session, store, self.membership, operations, announcer),
+            mode,
             wakeup=bell,
-            operations=OperationRunner(
-                self.name,
-                store=lambda: Store(session, GROUP),
-                ctl=cast("RabbitmqCtl", self.broker),
-                broker=self.supervisor,
-                wake=ring_group,
-                clock=clock,
-                launch=self._later,
-            ),
-            peer_monitor=PeerMonitor(
-                cast("RabbitmqCtl", self.broker), wake=ring, clock=clock, launch=self._beside
-            ),
-            housekeeping=Housekeeping(
-                Inspection(self.broker.node_state, wake=ring, launch=self._beside),
-                Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
-                CanaryRepair(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
-                node=self.config.broker.node,
-            ),
             board=self.board,
             beat=lambda: None,
-            clock=clock,
-            wall=clock,
+            clocks=Clocks(clock, clock),
         )
         self._created = False
         self._store = store

@@ -3,6 +3,7 @@
 from types import MappingProxyType
 from typing import Any
 
+from rabbitkeeper.agent.loop.cluster_mode import ClusterMode
 from rabbitkeeper.agent.model.observation import ConnectionFacts
 from rabbitkeeper.agent.model.state import AgentState, BrokerFacts, SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
@@ -84,6 +85,8 @@ def state(
             "connection": ConnectionFacts(up_since=NOW - 8, confirmed=3, latency=0.002, version="3.10.8"),
             "broker": BrokerFacts(),
             "view": view,
+            "serves": ClusterMode.admits(status, leads=True),
+            "serves_beside": ClusterMode.admits(status, leads=False),
             **more,
         }
     )

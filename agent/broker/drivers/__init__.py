@@ -6,6 +6,7 @@ from rabbitkeeper.agent.broker.drivers.base import (
     BrokerProcess,
     BrokerStartFailed,
     BrokerStopFailed,
+    ProcessControl,
 )
 from rabbitkeeper.agent.broker.drivers.docker import DockerDriver
 from rabbitkeeper.agent.broker.drivers.external import ExternalDriver
@@ -19,6 +20,7 @@ __all__ = [
     "BrokerProcess",
     "BrokerStartFailed",
     "BrokerStopFailed",
+    "ProcessControl",
     "driver_for",
 ]
 

@@ -48,15 +48,11 @@ class BrokerProcess:
     identity: str | None = None
 
 
-class BrokerDriver(Protocol):
-    """One broker. ``observe`` may be called from one thread while another starts or ends the broker.
+class ProcessControl(Protocol):
+    """One broker's process. ``observe`` may be called from one thread while another starts or ends it.
 
-    What a driver cannot do raises ``BrokerNotOwned``; ``can_start``, ``can_stop`` and ``can_kill`` tell.
+    What cannot be done raises ``BrokerNotOwned``; ``can_start``, ``can_stop`` and ``can_kill`` tell.
     """
-
-    @property
-    def name(self) -> str:
-        """``process``, ``systemd``, ``docker`` or ``external``, as in the configuration."""
 
     @property
     def can_start(self) -> bool:
@@ -69,10 +65,6 @@ class BrokerDriver(Protocol):
     @property
     def can_kill(self) -> bool:
         """Whether ``kill`` has a way to end it by force."""
-
-    @property
-    def ctl(self) -> RabbitmqCtl:
-        """The node's command-line tools."""
 
     def observe(self) -> BrokerProcess:
         """How it is now, or was a moment ago. Cheap; waits for nothing."""
@@ -109,3 +101,15 @@ class BrokerDriver(Protocol):
             BrokerStopFailed: it did not go.
             BrokerNotOwned: see there.
         """
+
+
+class BrokerDriver(ProcessControl, Protocol):
+    """One way to run a broker: its process, and the tools of its node."""
+
+    @property
+    def name(self) -> str:
+        """As in the configuration, ``broker.driver``."""
+
+    @property
+    def ctl(self) -> RabbitmqCtl:
+        """The node's command-line tools."""

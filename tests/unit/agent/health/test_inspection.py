@@ -18,8 +18,9 @@ class Case:
         self.inspection = Inspection(self._answer, wake=lambda: None, launch=self._launch)
 
     def turn(self, now: float, process: str = "1", *, wanted: bool = True) -> NodeFacts | None:
-        self.inspection.turn(now, process, wanted=wanted)
-        return self.inspection.facts
+        facts = self.inspection.look(now, process, wanted=wanted)
+        self.inspection.ask(now)
+        return facts
 
     def _launch(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Called:
         self.looks.append(Called(name, work, wake))

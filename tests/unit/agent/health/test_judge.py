@@ -20,7 +20,7 @@ from rabbitkeeper.agent.model.observation import (
     Observation,
     ProcessFacts,
 )
-from rabbitkeeper.agent.model.verdict import WELL, Verdict
+from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
 
 POLICY = HealthPolicy(hung_after=2.0, fall=1, rise=1, start_grace=30.0)
@@ -385,6 +385,5 @@ def test_reasons_do_not_grow_with_time(
 
 
 def test_well_is_what_serves() -> None:
-    from rabbitkeeper.coordinator.model.records import MemberStatus
-
-    assert {state for state in MemberStatus if state.serves} == WELL
+    well = {status for status in Status if Verdict(status, (), 0.0).well}
+    assert well == {Status.RUNNING, Status.ALARMED, Status.MINORITY}

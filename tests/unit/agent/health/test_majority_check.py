@@ -3,9 +3,8 @@
 import pytest
 
 from rabbitkeeper.agent.health.judge import HealthPolicy
-from rabbitkeeper.agent.health.majority_canary import MajorityResult
-from rabbitkeeper.agent.health.majority_check import RETRY, MajorityCheck
-from rabbitkeeper.agent.health.probe import MajorityRequest
+from rabbitkeeper.agent.health.majority_check import RETRY, MajorityCheck, elsewhere_since
+from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
 
 POLICY = HealthPolicy(majority_interval=10.0, majority_timeout=4.0)
@@ -115,13 +114,12 @@ def test_a_campaign_that_is_over_is_dropped() -> None:
 
 
 def test_it_is_noted_since_when_others_have_a_majority_that_is_missing_here() -> None:
-    check = Case().check
-    check.compare(1.0, Status.RUNNING, others=True)
-    assert check.elsewhere_since is None
-    check.compare(2.0, Status.MINORITY, others=False)
-    assert check.elsewhere_since is None
-    check.compare(3.0, Status.MINORITY, others=True)
-    check.compare(4.0, Status.MINORITY, others=True)
-    assert check.elsewhere_since == 3.0
-    check.compare(5.0, Status.MINORITY, others=False)
-    assert check.elsewhere_since is None
+    since = elsewhere_since(None, 1.0, Status.RUNNING, others=True)
+    assert since is None
+    since = elsewhere_since(since, 2.0, Status.MINORITY, others=False)
+    assert since is None
+    since = elsewhere_since(since, 3.0, Status.MINORITY, others=True)
+    since = elsewhere_since(since, 4.0, Status.MINORITY, others=True)
+    assert since == 3.0
+    since = elsewhere_since(since, 5.0, Status.MINORITY, others=False)
+    assert since is None

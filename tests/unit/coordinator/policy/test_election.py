@@ -141,6 +141,16 @@ def test_without_zookeeper_the_leader_holds_and_the_others_wait() -> None:
     assert act(None, away).action is Action.WAIT
 
 
+def test_without_zookeeper_a_leader_that_may_not_hold_does_not_lead() -> None:
+    for away in (
+        replace(ME, connected=False, disconnected_since=NOW - 3),
+        replace(ME, lease_valid=False),
+    ):
+        decision = decide(view(A, leader=leader("a", MINE)), away, NOW, hold=False)
+        assert decision.action is Action.WAIT
+        assert "does not lead" in decision.reason
+
+
 def test_a_lead_that_went_with_its_session_is_not_held() -> None:
     lost = replace(ME, connected=False, session=0, disconnected_since=NOW - 3)
     assert act(view(A, leader=leader("a", MINE)), lost).action is Action.WAIT

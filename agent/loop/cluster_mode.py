@@ -1,0 +1,111 @@
+"""The mode ``cluster``: the brokers are one RabbitMQ cluster, whose own consensus guards what they hold.
+
+So any of them is safe to use; the leader is the one that clients prefer. It leads once a majority has
+confirmed a canary, and stays where it is while ZooKeeper is away. A broker joins by being formed into the
+cluster; beside that its replicas are grown, the canary's queue is repaired, and nodes that are gone are
+dropped.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
+from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.replicas import Replicas
+from rabbitkeeper.agent.cluster.suspects import PeerSighting
+from rabbitkeeper.agent.health.judge import HealthPolicy
+from rabbitkeeper.agent.health.majority_check import MajorityCheck
+from rabbitkeeper.agent.model.observation import Observation
+from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+
+SETTLED = 20.0  # seconds until a cluster's size counts: while it is formed it has two brokers for a moment
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHousekeeping:
+    """What is done beside the loop in a cluster; each part begins its own jobs.
+
+    Attributes:
+        replicas, canary_repair: see there.
+        peer_monitor: None: nodes that are gone are left to RabbitMQ's own time.
+    """
+
+    replicas: Replicas
+    canary_repair: CanaryRepair
+    peer_monitor: PeerMonitor | None
+
+
+class ClusterMode:
+    """See :class:`~rabbitkeeper.agent.loop.mode.Mode`, whose methods these are.
+
+    Args:
+        form: brings our broker into the cluster; returns when it is in.
+        majority_check: what confirms a lead.
+        housekeeping: what is done beside the loop.
+    """
+
+    def __init__(
+        self, form: Callable[[], object], majority_check: MajorityCheck, housekeeping: ClusterHousekeeping
+    ) -> None:
+        self._form = form
+        self._housekeeping = housekeeping
+        self._size: int | None = None
+        self._size_since = 0.0
+        self._cluster: ClusterRecord | None = None  # as it was read last
+        self.lead_check = majority_check
+
+    def join(self) -> object:
+        return self._form()
+
+    def observe(
+        self,
+        now: float,
+        observation: Observation,
+        policy: HealthPolicy,
+        view: GroupView | None,
+        *,
+        blocked: bool,
+    ) -> Observation:
+        self.lead_check.collect(now, policy, blocked=blocked)
+        size = len(_nodes(view)) or None
+        if size != self._size:
+            self._size, self._size_since = size, now
+        lasts = now >= self._size_since + SETTLED
+        return replace(
+            observation,
+            majority=self.lead_check.facts,
+            cluster_size=self._size if lasts else None,
+            canary=self._housekeeping.canary_repair.said,
+        )
+
+    def holds_lead(self, now: float) -> bool:
+        return True
+
+    @staticmethod
+    def admits(status: MemberStatus, *, leads: bool) -> bool:
+        # Beside a leader that has a majority, a broker without one is no good.
+        return status.serves and (leads or status is not MemberStatus.MINORITY)
+
+    @property
+    def cut_off(self) -> bool:
+        peer_monitor = self._housekeeping.peer_monitor
+        return peer_monitor is not None and peer_monitor.cut_off
+
+    def tend(
+        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool
+    ) -> None:
+        well = verdict.status is MemberStatus.RUNNING
+        self._housekeeping.replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
+        self._housekeeping.canary_repair.turn(now, verdict, view if current else None)
+
+    def watch_peers(self, now: float, sighting: PeerSighting) -> float | None:
+        self._cluster = sighting.cluster or self._cluster
+        if self._housekeeping.peer_monitor is None:
+            return None
+        return self._housekeeping.peer_monitor.turn(now, replace(sighting, cluster=self._cluster))
+
+
+def _nodes(view: GroupView | None) -> Mapping[str, ClusterNode]:
+    return {} if view is None or view.cluster is None else view.cluster.record.nodes
