@@ -37,7 +37,7 @@ SETTLED = 10  # rounds after which, and before whose end, a sample counts
 
 
 @dataclass(slots=True)
-class Account:
+class StreamLog:
     """One publisher's messages, numbered from 1. Of a size that does not grow with their count."""
 
     published: int = 0  # the last number that was confirmed or has failed
@@ -72,7 +72,7 @@ class Stream:
     """A publisher and a consumer of one queue, with a client and a thread each."""
 
     def __init__(self, local: Local, number: int, stopping: threading.Event) -> None:
-        self.account = Account()
+        self.log = StreamLog()
         self._queue = f"endurance-{number}"
         self._stopping = stopping
         where = (local.zookeeper_hosts, local.group, local.credentials)
@@ -83,27 +83,27 @@ class Stream:
         self._thread = threading.Thread(target=self._publish)
         self._workers = self.consumer.on_message(
             self._queue,
-            lambda message: self.account.delivered(int(message.body), redelivered=message.redelivered),
+            lambda message: self.log.delivered(int(message.body), redelivered=message.redelivered),
         )
         self._thread.start()
 
     def _publish(self) -> None:
-        account = self.account
+        log = self.log
         while not self._stopping.wait(PAUSE):
-            number = account.published + 1
+            number = log.published + 1
             try:
                 self.producer.publish("", self._queue, b"%d" % number, timeout=60.0)
-                account.confirmed_at = time.monotonic()
+                log.confirmed_at = time.monotonic()
             except RabbitKeeperError as error:
-                account.failed.add(number)
+                log.failed.add(number)
                 print(f"  {self._queue}: message {number}: {type(error).__name__}: {error}", flush=True)
-            account.published = number
+            log.published = number
 
     def finish(self) -> None:
         """Everything that was confirmed has been delivered, or will never be."""
         self._thread.join(70)
         deadline = time.monotonic() + 60
-        while self.account.lost() and time.monotonic() < deadline:
+        while self.log.lost() and time.monotonic() < deadline:
             time.sleep(0.1)
         self.producer.close(1)
         self.consumer.close(1)
@@ -166,7 +166,7 @@ class Endurance:
         struck = time.monotonic()
         faults[name]()
         wait(
-            lambda: all(stream.account.confirmed_at > struck for stream in self.streams),
+            lambda: all(stream.log.confirmed_at > struck for stream in self.streams),
             "every publisher has had a confirm since",
         )
         # a stopped broker's last confirms may come after the signal was sent: its process must be another
@@ -205,14 +205,14 @@ class Endurance:
 
 
 def report(endurance: Endurance) -> bool:
-    accounts = [stream.account for stream in endurance.streams]
+    logs = [stream.log for stream in endurance.streams]
     total = Counter(
-        published=sum(account.published for account in accounts),
-        failed=sum(len(account.failed) for account in accounts),
-        lost=sum(len(account.lost()) for account in accounts),
-        out_of_order=sum(account.late for account in accounts),
-        redelivered_late=sum(account.returned for account in accounts),
-        duplicated=sum(account.again for account in accounts),
+        published=sum(log.published for log in logs),
+        failed=sum(len(log.failed) for log in logs),
+        lost=sum(len(log.lost()) for log in logs),
+        out_of_order=sum(log.late for log in logs),
+        redelivered_late=sum(log.returned for log in logs),
+        duplicated=sum(log.again for log in logs),
     )
     print(", ".join(f"{key.replace('_', ' ')} {total[key]}" for key in total))
     well = not total["lost"] and not total["out_of_order"]

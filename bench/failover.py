@@ -130,7 +130,7 @@ def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
         bare.stop()
         for rival in rivals:
             rival.stop()
-            print("{}: lost {}, duplicated {}".format(rival.name, *rival.account()))
+            print("{}: lost {}, duplicated {}".format(rival.name, *rival.lost_and_duplicated()))
         lost = load.finish(30)
         totals = load.totals()
     finally:

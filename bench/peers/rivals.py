@@ -53,7 +53,7 @@ class Rival:
         before = [moment for moment in times if moment <= start][-1:]
         return max(b - a for a, b in pairwise([*before, *(moment for moment in times if moment > start)]))
 
-    def account(self) -> tuple[int, int]:
+    def lost_and_duplicated(self) -> tuple[int, int]:
         """How many confirmed messages are lost, and how many are there more than once."""
         connection = pika.BlockingConnection(self.parameters()[0])
         delivered: Counter[int] = Counter()

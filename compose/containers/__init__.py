@@ -4,7 +4,7 @@ from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.project import Project
 from rabbitkeeper.compose.containers.settings import Settings
 from rabbitkeeper.compose.containers.stage import FAULTS, ContainerStage
-from rabbitkeeper.compose.containers.traffic import ContainerTraffic, RemoteSightings
+from rabbitkeeper.compose.containers.traffic import ContainerTraffic, RemoteTimeline
 
 __all__ = [
     "FAULTS",
@@ -12,6 +12,6 @@ __all__ = [
     "ContainerTraffic",
     "DemoError",
     "Project",
-    "RemoteSightings",
+    "RemoteTimeline",
     "Settings",
 ]

@@ -7,7 +7,7 @@ from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.project import FOLDER, Project
 from rabbitkeeper.compose.containers.settings import Settings
 from rabbitkeeper.compose.containers.stage import FAULTS, MEMBERS, ContainerStage
-from rabbitkeeper.compose.containers.traffic import ContainerTraffic, RemoteSightings
+from rabbitkeeper.compose.containers.traffic import ContainerTraffic, RemoteTimeline
 from rabbitkeeper.compose.demo.performance import perform
 from rabbitkeeper.compose.demo.report import Report
 from rabbitkeeper.compose.demo.scenario import Fault
@@ -78,19 +78,19 @@ def run(
     done()
     try:
         done = waiting(screen.say, "starting three ZooKeepers, three brokers with agents, HAProxy, clients")
-        traffic, sightings = start(project, settings)
+        traffic, timeline = start(project, settings)
         done()
         addresses = (
             f"dashboard {settings.url('API')}, management {settings.url('MANAGEMENT')}, "
             f"AMQP {settings.bind}:{settings.ports['RABBITKEEPER_AMQP_PORT']}"
         )
-        screen.watch(traffic, sightings)
+        screen.watch(traffic, timeline)
         screen.say(f"a producer and a consumer are at work; {addresses}")
         report = perform(
             ContainerStage(project, settings.agents),
             faults,
             traffic,
-            sightings,
+            timeline,
             screen,
             started=started,
             minutes=minutes,
@@ -108,7 +108,7 @@ def run(
         project.down()
 
 
-def start(project: Project, settings: Settings) -> tuple[ContainerTraffic, RemoteSightings]:
+def start(project: Project, settings: Settings) -> tuple[ContainerTraffic, RemoteTimeline]:
     """Start everything, and wait until the group is whole and the clients are at work.
 
     Args:
@@ -119,24 +119,24 @@ def start(project: Project, settings: Settings) -> tuple[ContainerTraffic, Remot
         DemoError: something did not start.
     """
     project.up(settings)
-    sightings = RemoteSightings(project, MEMBERS)
-    await_whole(sightings, READY_TIMEOUT)
+    timeline = RemoteTimeline(project, MEMBERS)
+    await_whole(timeline, READY_TIMEOUT)
     traffic = ContainerTraffic(project)
     traffic.wait()
-    return traffic, sightings
+    return traffic, timeline
 
 
-def await_whole(sightings: RemoteSightings, timeout: float) -> None:
+def await_whole(timeline: RemoteTimeline, timeout: float) -> None:
     """Wait until there is a leader and every member runs.
 
     Raises:
         DemoError: not in time, or the observer has ended.
     """
     deadline = time.monotonic() + timeout
-    while not sightings.is_whole():
-        sightings.check()
+    while not timeline.is_whole():
+        timeline.check()
         if time.monotonic() > deadline:
-            seen = {} if sightings.now is None else sightings.now.members
+            seen = {} if timeline.now is None else timeline.now.members
             states = ", ".join(f"{name}: {one.state}" for name, one in sorted(seen.items())) or "no member"
             raise DemoError(f"the group is not whole after {timeout:.0f} s: {states}")
         time.sleep(0.1)

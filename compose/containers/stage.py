@@ -14,7 +14,7 @@ import docker.errors
 from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.project import Project
 from rabbitkeeper.compose.demo.scenario import Fault
-from rabbitkeeper.compose.demo.sightings import Sightings
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 
 MEMBERS = ("node1", "node2", "node3")
 ZOOKEEPERS = ("zookeeper1", "zookeeper2", "zookeeper3")
@@ -43,12 +43,12 @@ class ContainerStage:
         services = self._servers() if target == EVERYTHING else self._services(target)
         return f"docker logs {self._project.name}-{services[0]}-1"
 
-    def is_back(self, target: str, sightings: Sightings) -> bool:
+    def is_back(self, target: str, timeline: GroupTimeline) -> bool:
         if target in ZOOKEEPERS:
             return self._healthy(target)
         if target == EVERYTHING:
-            return sightings.is_whole() and all(map(self._healthy, ZOOKEEPERS))
-        return sightings.runs(target)
+            return timeline.is_whole() and all(map(self._healthy, ZOOKEEPERS))
+        return timeline.runs(target)
 
     def zookeeper_leader(self) -> str:
         """The ZooKeeper server that leads the ensemble; any other while there is none."""

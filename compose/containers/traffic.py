@@ -15,22 +15,22 @@ import docker.errors
 
 from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.project import Project
-from rabbitkeeper.compose.demo.account import Account, Totals
 from rabbitkeeper.compose.demo.load import PUBLISH_TIMEOUT
-from rabbitkeeper.compose.demo.sightings import MemberSeen, Sighting, Sightings
+from rabbitkeeper.compose.demo.message_log import MessageLog, Totals
+from rabbitkeeper.compose.demo.timeline import GroupState, GroupTimeline, MemberCondition
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 _FIRST_WORD = 60.0  # seconds for a role to tell something
-_TAIL = 5  # lines of what is no telling, for errors
+_TAIL = 5  # lines that are no JSON, for errors
 
 
-class Told:
+class RoleOutput:
     """Follows what one role tells, on a thread of its own.
 
     Args:
         container: the role's, running.
         service: its name, for errors.
-        take: is given each line, and a function that turns the teller's moments into ours.
+        take: is given each line, and a function that turns the writer's moments into ours.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class Told:
             DemoError: the role has ended, or was started again.
         """
         if self.ended.is_set() or len(self.runs) > 1:
-            what = "has ended" if self.ended.is_set() else "was started again, and its account is broken"
+            what = "has ended" if self.ended.is_set() else "was started again, and its counts are broken"
             raise DemoError(f"the {self._service} {what}; it said: {' | '.join(self.tail) or 'nothing'}")
 
     def wait(self) -> None:
-        """Wait for the first telling.
+        """Wait for the first line of JSON.
 
         Raises:
             DemoError: there was none in time.
@@ -104,7 +104,7 @@ class Clock:
 
 
 class ContainerTraffic:
-    """The account of what producer and consumer tell.
+    """What became of the messages, as producer and consumer tell it.
 
     What the methods that :class:`~rabbitkeeper.compose.demo.stage.Traffic` has are for stands there.
 
@@ -113,12 +113,12 @@ class ContainerTraffic:
     """
 
     def __init__(self, project: Project) -> None:
-        self._account = Account()
+        self._messages = MessageLog()
         self._members: dict[str, str | None] = {"producer": None, "consumer": None}
         self._stopping = False
         self._producer = project.container("producer")
-        self._produced = Told(self._producer, "producer", self._take_produced)
-        self._consumed = Told(project.container("consumer"), "consumer", self._take_consumed)
+        self._produced = RoleOutput(self._producer, "producer", self._take_produced)
+        self._consumed = RoleOutput(project.container("consumer"), "consumer", self._take_consumed)
 
     def wait(self) -> None:
         """Wait until both are at work.
@@ -131,16 +131,16 @@ class ContainerTraffic:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        return tuple(self._account.failures)
+        return tuple(self._messages.failures)
 
     def totals(self) -> Totals:
-        return self._account.totals()
+        return self._messages.totals()
 
     def last_confirm(self) -> float:
-        return self._account.last_confirm()
+        return self._messages.last_confirm()
 
     def longest_pause(self, start: float, end: float) -> float:
-        return self._account.longest_pause(start, end)
+        return self._messages.longest_pause(start, end)
 
     def connected(self) -> Mapping[str, str | None]:
         return self._members
@@ -156,29 +156,29 @@ class ContainerTraffic:
         self._producer.stop(timeout=round(patience))
         self._produced.ended.wait(10)
         deadline = time.monotonic() + timeout
-        while self._account.missing() and time.monotonic() < deadline:
+        while self._messages.missing() and time.monotonic() < deadline:
             time.sleep(0.05)
-        return self._account.missing()
+        return self._messages.missing()
 
     def resume(self) -> None:
-        """Start the producer again after :meth:`finish`; nobody keeps account of what it does then."""
+        """Start the producer again after :meth:`finish`; nobody counts what it does then."""
         self._producer.start()
 
     # -- inside
 
     def _take_produced(self, told: Mapping[str, Any], clock: Clock) -> None:
         self._members["producer"] = told["member"]
-        self._account.published = int(told["published"])
+        self._messages.published = int(told["published"])
         for number, asked, at in told.get("confirmed", ()):
-            self._account.confirm(number, clock.ours(asked), clock.ours(at))
-        self._account.failures += told.get("failed", ())
+            self._messages.confirm(number, clock.ours(asked), clock.ours(at))
+        self._messages.failures += told.get("failed", ())
 
     def _take_consumed(self, told: Mapping[str, Any], _clock: Clock) -> None:
         self._members["consumer"] = told["member"]
-        self._account.deliver(told.get("delivered", ()))
+        self._messages.deliver(told.get("delivered", ()))
 
 
-class RemoteSightings(Sightings):
+class RemoteTimeline(GroupTimeline):
     """What the observer's container tells.
 
     Args:
@@ -188,7 +188,7 @@ class RemoteSightings(Sightings):
 
     def __init__(self, project: Project, members: tuple[str, ...]) -> None:
         super().__init__(members)
-        self._told = Told(project.container("observer"), "observer", self._take)
+        self._told = RoleOutput(project.container("observer"), "observer", self._take)
 
     def check(self) -> None:
         """
@@ -200,10 +200,10 @@ class RemoteSightings(Sightings):
     def _take(self, told: Mapping[str, Any], clock: Clock) -> None:
         for seen in told.get("seen", ()):
             members = {
-                name: MemberSeen(MemberStatus(state), tuple(reasons))
+                name: MemberCondition(MemberStatus(state), tuple(reasons))
                 for name, (state, *reasons) in seen["members"].items()
             }
-            self.saw(Sighting(seen["leader"], seen["epoch"], members), clock.ours(seen["at"]))
+            self.record(GroupState(seen["leader"], seen["epoch"], members), clock.ours(seen["at"]))
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The demo's load: one producer and one consumer, and an account of every message.
+"""The demo's load: one producer and one consumer, and what became of every message.
 
 The producer publishes numbered messages one after the other, each confirmed before the next, so that a pause
 in its confirms is a pause that a user would have felt. The consumer acks each message. What was confirmed
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from rabbitkeeper.client import Binding, Client, Exchange, PublishError, Queue, RabbitKeeperError
-from rabbitkeeper.compose.demo.account import Account, Totals
+from rabbitkeeper.compose.demo.message_log import MessageLog, Totals
 
 EXCHANGE, QUEUE = "my-exchange", "my-queue"
 PAUSE = 0.004  # seconds between publishes: about 200 a second
@@ -31,7 +31,7 @@ class Load:
     """
 
     def __init__(self, zookeeper: str, group: str, credentials: tuple[str, str]) -> None:
-        self._account = Account()
+        self._messages = MessageLog()
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self.producer = Client(zookeeper, group, credentials, name="demo-producer")
@@ -53,31 +53,31 @@ class Load:
             thread.start()
 
     def totals(self) -> Totals:
-        return self._account.totals()
+        return self._messages.totals()
 
     @property
     def failures(self) -> tuple[str, ...]:
-        return tuple(self._account.failures)
+        return tuple(self._messages.failures)
 
     def last_confirm(self) -> float:
-        return self._account.last_confirm()
+        return self._messages.last_confirm()
 
     def longest_pause(self, start: float, end: float) -> float:
-        return self._account.longest_pause(start, end)
+        return self._messages.longest_pause(start, end)
 
     def connected(self) -> Mapping[str, str | None]:
         return {"producer": self.producer.status().member, "consumer": self.consumer.status().member}
 
     def slowest_publish(self, start: float, end: float) -> float:
-        return self._account.slowest_publish(start, end)
+        return self._messages.slowest_publish(start, end)
 
     def finish(self, timeout: float) -> frozenset[int]:
         self._stopping.set()
         self._threads[0].join(PUBLISH_TIMEOUT + 5)
         deadline = time.monotonic() + timeout
-        while self._account.missing() and time.monotonic() < deadline:
+        while self._messages.missing() and time.monotonic() < deadline:
             time.sleep(0.05)
-        return self._account.missing()
+        return self._messages.missing()
 
     def close(self) -> None:
         self._stopping.set()
@@ -89,24 +89,24 @@ class Load:
             raise self._error
 
     def _produce(self) -> None:
-        account = self._account
+        messages = self._messages
         try:
             while not self._stopping.wait(PAUSE):
-                account.published += 1
-                number, asked = account.published, time.monotonic()
+                messages.published += 1
+                number, asked = messages.published, time.monotonic()
                 try:
                     self.producer.publish(EXCHANGE, "", f"Message {number}".encode(), timeout=PUBLISH_TIMEOUT)
                 except PublishError as error:
-                    account.failures.append(f"Message {number}: {error}")
+                    messages.failures.append(f"Message {number}: {error}")
                 else:
-                    account.confirm(number, asked, time.monotonic())
+                    messages.confirm(number, asked, time.monotonic())
         except RabbitKeeperError as error:
             self._fail(error)
 
     def _consume(self) -> None:
         try:
             for message in self.consumer.consume(QUEUE, prefetch=100):
-                self._account.deliver([int(message.body.split()[1])])
+                self._messages.deliver([int(message.body.split()[1])])
                 message.ack()
         except RabbitKeeperError as error:
             self._fail(error)

@@ -4,7 +4,7 @@ import os
 import signal
 
 from rabbitkeeper.compose.demo.scenario import Fault
-from rabbitkeeper.compose.demo.sightings import Sightings
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 from rabbitkeeper.compose.local import Local
 
 
@@ -17,8 +17,8 @@ class LocalStage:
     def logs(self, target: str) -> str:
         return str(self.local.logs(target))
 
-    def is_back(self, target: str, sightings: Sightings) -> bool:
-        return sightings.runs(target)
+    def is_back(self, target: str, timeline: GroupTimeline) -> bool:
+        return timeline.runs(target)
 
     def kill_broker(self, member: str) -> None:
         self.local.kill_broker(member)

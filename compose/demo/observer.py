@@ -3,7 +3,7 @@
 import threading
 import time
 
-from rabbitkeeper.compose.demo.sightings import Sighting, Sightings
+from rabbitkeeper.compose.demo.timeline import GroupState, GroupTimeline
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -12,7 +12,7 @@ from rabbitkeeper.coordinator.store.reader import GroupReader
 REREAD = 0.5  # seconds at the most between two reads
 
 
-class Observer(Sightings):
+class Observer(GroupTimeline):
     """Watches a group on a thread of its own."""
 
     def __init__(self, zookeeper: str, group: str, members: tuple[str, ...]) -> None:
@@ -44,4 +44,4 @@ class Observer(Sightings):
                 self.view = self._reader.read(watch=True)
             except CoordinationError:
                 continue  # the next read will tell; the demo shows the last view until then
-            self.saw(Sighting.of(self.view), time.monotonic())
+            self.record(GroupState.of(self.view), time.monotonic())

@@ -7,8 +7,8 @@ from random import Random
 from rabbitkeeper.compose.demo.report import Report
 from rabbitkeeper.compose.demo.scenario import AnyStage, Fault, Scenario
 from rabbitkeeper.compose.demo.screen import Screen
-from rabbitkeeper.compose.demo.sightings import Sightings
 from rabbitkeeper.compose.demo.stage import Traffic
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 
 DELIVERY_TIMEOUT = 60.0  # seconds for what was confirmed to be delivered in the end
 
@@ -17,7 +17,7 @@ def perform(
     stage: AnyStage,
     faults: Sequence[Fault[AnyStage]],
     traffic: Traffic,
-    sightings: Sightings,
+    timeline: GroupTimeline,
     screen: Screen,
     *,
     started: float,
@@ -30,7 +30,7 @@ def perform(
         stage: what is broken.
         faults: each once on the leader; then, for ``minutes``, any of them at random.
         traffic: running.
-        sightings: kept up to date by somebody else.
+        timeline: kept up to date by somebody else.
         screen: where it is shown.
         started: when the demo began, seconds monotonic.
         minutes: None: only each fault once.
@@ -39,7 +39,7 @@ def perform(
     Raises:
         RabbitKeeperError: the producer or the consumer ended with an error.
     """
-    scenario = Scenario(stage, traffic, sightings, screen.say)
+    scenario = Scenario(stage, traffic, timeline, screen.say)
     results = scenario.run(faults)
     if minutes is not None and all(result.whole is not None for result in results):
         screen.say(f"breaking {len(faults)} kinds of things at random for {minutes:g} min, seed {seed}")

@@ -1,4 +1,4 @@
-"""What the demo found: a line per fault and the account of all messages, for people and for machines."""
+"""What the demo found: a line per fault and what became of all messages, for people and for machines."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from rabbitkeeper.compose.demo.account import Totals
+from rabbitkeeper.compose.demo.message_log import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class Report:
             "[dim]gap: the longest time without a confirm; elected, whole: from the fault until a new leader "
             "was announced, and until everything ran again[/]\n"
         )
-        account = Table(title="What became of the messages", title_justify="left", pad_edge=False)
+        table = Table(title="What became of the messages", title_justify="left", pad_edge=False)
         totals = self.totals
         for heading in ("published", "confirmed", "delivered", "duplicated", "not confirmed", "lost"):
-            account.add_column(heading, justify="right")
+            table.add_column(heading, justify="right")
         lost = f"[bold red]{len(self.lost)}[/]" if self.lost else "[bold green]0[/]"
         numbers = (totals.published, totals.confirmed, totals.delivered, totals.duplicated, totals.failed)
-        account.add_row(*(f"{number:,}" for number in numbers), lost)
-        console.print(account)
+        table.add_row(*(f"{number:,}" for number in numbers), lost)
+        console.print(table)
         for failure in self.failures[:10]:
             console.print(f"not confirmed: {failure}", highlight=False, markup=False)
         if self.lost:

@@ -11,8 +11,8 @@ from random import Random
 from typing import Generic, TypeVar
 
 from rabbitkeeper.compose.demo.report import FaultResult
-from rabbitkeeper.compose.demo.sightings import Sightings
 from rabbitkeeper.compose.demo.stage import Stage, Traffic
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 
 CALM = 3.0  # seconds of undisturbed load before each fault
 SETTLE = 2.0  # seconds of load that must go through after the group is whole
@@ -57,16 +57,16 @@ class Scenario(Generic[AnyStage]):
     Args:
         stage: what is broken.
         traffic: running.
-        sightings: kept up to date by somebody else.
+        timeline: kept up to date by somebody else.
         say: takes a sentence for each thing that happens.
     """
 
     def __init__(
-        self, stage: AnyStage, traffic: Traffic, sightings: Sightings, say: Callable[[str], None]
+        self, stage: AnyStage, traffic: Traffic, timeline: GroupTimeline, say: Callable[[str], None]
     ) -> None:
         self._stage = stage
         self._traffic = traffic
-        self._sightings = sightings
+        self._timeline = timeline
         self._say = say
 
     def run(self, faults: Iterable[Fault[AnyStage]]) -> list[FaultResult]:
@@ -85,7 +85,7 @@ class Scenario(Generic[AnyStage]):
         results = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            member = random.choice(self._sightings.members)
+            member = random.choice(self._timeline.members)
             results.append(self._run(random.choice(faults), member))
             if results[-1].whole is None:
                 break
@@ -93,9 +93,9 @@ class Scenario(Generic[AnyStage]):
 
     def _leader(self) -> str:
         deadline = time.monotonic() + WHOLE_TIMEOUT
-        while (leader := self._sightings.leader) is None and time.monotonic() < deadline:
+        while (leader := self._timeline.leader) is None and time.monotonic() < deadline:
             self._pause(0.1)
-        return leader or self._sightings.members[0]
+        return leader or self._timeline.members[0]
 
     def _run(self, fault: Fault[AnyStage], member: str) -> FaultResult:
         self._pause(CALM)
@@ -113,7 +113,7 @@ class Scenario(Generic[AnyStage]):
         whole = self._await_whole(struck, target)
         self._pause(SETTLE)
         end = time.monotonic()
-        seen = self._sightings.elected_since(struck)
+        seen = self._timeline.elected_since(struck)
         result = FaultResult(
             fault=fault.name,
             target=target,
@@ -133,18 +133,18 @@ class Scenario(Generic[AnyStage]):
         return result
 
     def _role(self, target: str) -> str:
-        if target not in self._sightings.members:
+        if target not in self._timeline.members:
             return ""
-        return "leader" if self._sightings.leader == target else "replica"
+        return "leader" if self._timeline.leader == target else "replica"
 
     def _await_whole(self, struck: float, target: str) -> float | None:
         """Seconds until everything is in its place again, after the target was seen not to be."""
         deadline = struck + WHOLE_TIMEOUT
         seen_broken = False
         while time.monotonic() < deadline:
-            back = self._stage.is_back(target, self._sightings)
+            back = self._stage.is_back(target, self._timeline)
             seen_broken = seen_broken or not back or time.monotonic() - struck > 2 * ABSENCE
-            if seen_broken and back and self._sightings.is_whole():
+            if seen_broken and back and self._timeline.is_whole():
                 return time.monotonic() - struck
             self._pause(0.05)
         return None

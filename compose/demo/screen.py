@@ -12,14 +12,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from rabbitkeeper.compose.demo.sightings import Sightings
 from rabbitkeeper.compose.demo.stage import Traffic
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 EVENTS = 8  # lines of what happened
 BARS = " ▁▂▃▄▅▆▇█"
 SLOT = 0.25  # seconds of confirms that one bar of the graph stands for
-PLAIN_PERIOD = 5.0  # seconds between two lines of the account
+PLAIN_PERIOD = 5.0  # seconds between two lines of counts
 
 STYLES = {
     MemberStatus.RUNNING: "green",
@@ -35,14 +35,14 @@ class Screen(Protocol):
     def say(self, sentence: str) -> None:
         """Something happened."""
 
-    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
+    def watch(self, traffic: Traffic, timeline: GroupTimeline) -> None:
         """From now on there is something to watch."""
 
     def close(self) -> None: ...
 
 
 class PlainScreen:
-    """A line for each thing that happens, and one now and then for the account."""
+    """A line for each thing that happens, and one now and then with the counts."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -54,12 +54,12 @@ class PlainScreen:
         moment = time.monotonic() - self._started
         self._console.print(f"{moment:7.2f} s  {sentence}", highlight=False, markup=False, soft_wrap=True)
 
-    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
+    def watch(self, traffic: Traffic, timeline: GroupTimeline) -> None:
         def tell() -> None:
             known = 0
             due = time.monotonic()
             while not self._stopping.wait(0.02):
-                for seen in sightings.leaders[known:]:
+                for seen in timeline.leaders[known:]:
                     known += 1
                     self.say(f"{seen.member} leads (epoch {seen.epoch})")
                 if time.monotonic() >= due:
@@ -86,7 +86,7 @@ class LiveScreen:
         self._started = time.monotonic()
         self._events: deque[tuple[float, str]] = deque(maxlen=EVENTS)
         self._traffic: Traffic | None = None
-        self._sightings: Sightings | None = None
+        self._timeline: GroupTimeline | None = None
         self._graph = _Graph()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=8, transient=True)
         self._live.start()
@@ -94,16 +94,16 @@ class LiveScreen:
     def say(self, sentence: str) -> None:
         self._events.append((time.monotonic() - self._started, sentence))
 
-    def watch(self, traffic: Traffic, sightings: Sightings) -> None:
-        self._traffic, self._sightings = traffic, sightings
+    def watch(self, traffic: Traffic, timeline: GroupTimeline) -> None:
+        self._traffic, self._timeline = traffic, timeline
 
     def close(self) -> None:
         self._live.stop()
 
     def _draw(self) -> RenderableType:
         parts: list[RenderableType] = []
-        if self._sightings is not None and self._traffic is not None:
-            parts += [self._members(self._sightings, self._traffic), self._messages(self._traffic)]
+        if self._timeline is not None and self._traffic is not None:
+            parts += [self._members(self._timeline, self._traffic), self._messages(self._traffic)]
         events = Text()
         for moment, sentence in self._events:
             events.append(f"{moment:7.1f} s  ", style="dim")
@@ -113,19 +113,19 @@ class LiveScreen:
         return Panel(Group(*parts), title=title, title_align="left", border_style="blue", padding=(0, 1))
 
     @staticmethod
-    def _members(sightings: Sightings, traffic: Traffic) -> Table:
+    def _members(timeline: GroupTimeline, traffic: Traffic) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("member", "broker", "role", "clients", "why"):
             table.add_column(heading, header_style="dim")
-        now = sightings.now
+        now = timeline.now
         connected = traffic.connected()
-        for name in sightings.members:
+        for name in timeline.members:
             clients = ", ".join(client for client, where in connected.items() if where == name)
             member = None if now is None else now.members.get(name)
             if member is None:
                 table.add_row(name, Text("gone", style="bold red"), "", clients, "its agent has no session")
                 continue
-            leads = sightings.leader == name
+            leads = timeline.leader == name
             role = Text("★ leader", style="bold yellow") if leads else Text("replica", style="dim")
             reason = Text(member.reasons[0] if member.reasons else "", overflow="ellipsis")
             state = Text(member.state.value, style=STYLES.get(member.state, "bold red"))

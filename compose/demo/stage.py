@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from rabbitkeeper.compose.demo.account import Totals
-from rabbitkeeper.compose.demo.sightings import Sightings
+from rabbitkeeper.compose.demo.message_log import Totals
+from rabbitkeeper.compose.demo.timeline import GroupTimeline
 
 
 class Traffic(Protocol):
-    """One producer and one consumer at work, and the account of every message."""
+    """One producer and one consumer at work, and what became of every message."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -42,5 +42,5 @@ class Stage(Protocol):
     def logs(self, target: str) -> str:
         """Where to look when something of it does not come back."""
 
-    def is_back(self, target: str, sightings: Sightings) -> bool:
+    def is_back(self, target: str, timeline: GroupTimeline) -> bool:
         """Whether what was broken is in its place again, as far as can be seen from outside."""

@@ -91,7 +91,7 @@ def send(pids: Iterable[int], *signals: signal.Signals) -> None:
                 break
 
 
-class Guardian:
+class GuardianLoop:
     """The loop around the socket, the caller's pidfd and SIGCHLD.
 
     Args:
@@ -255,7 +255,7 @@ class Guardian:
 def main() -> None:
     become_subreaper()
     caller, grace = int(sys.argv[1]), float(sys.argv[2])
-    Guardian(socket.socket(fileno=os.dup(0)), caller, grace).run()
+    GuardianLoop(socket.socket(fileno=os.dup(0)), caller, grace).run()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 
 from rabbitkeeper.client import Binding, Client, Exchange, Queue
 from rabbitkeeper.compose.demo.load import EXCHANGE, QUEUE
-from rabbitkeeper.compose.roles import surroundings
-from rabbitkeeper.compose.roles.telling import Teller
+from rabbitkeeper.compose.roles import environment
+from rabbitkeeper.compose.roles.output import OutputWriter
 
 
 class Consumer:
@@ -34,17 +34,17 @@ class Consumer:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
-    with surroundings.connect("demo-consumer") as client:
+    with environment.connect("demo-consumer") as client:
         client.declare(Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(EXCHANGE, QUEUE))
         consumer = Consumer(client)
-        teller = Teller(consumer.news, consumer.state)
-        teller.start()
+        writer = OutputWriter(consumer.news, consumer.state)
+        writer.start()
         try:
             consumer.run()
         except KeyboardInterrupt:
             pass
         finally:
-            teller.stop()
+            writer.stop()
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -6,31 +6,31 @@ import time
 from typing import Any
 
 from rabbitkeeper.compose.demo.observer import Observer
-from rabbitkeeper.compose.demo.sightings import Sighting
-from rabbitkeeper.compose.roles import surroundings
-from rabbitkeeper.compose.roles.telling import Teller
+from rabbitkeeper.compose.demo.timeline import GroupState
+from rabbitkeeper.compose.roles import environment
+from rabbitkeeper.compose.roles.output import OutputWriter
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 
 
-class TellingObserver(Observer):
-    """Keeps each sighting that differs from the one before until it has been told."""
+class ReportingObserver(Observer):
+    """Keeps each state that differs from the one before until it has been told."""
 
     def __init__(self, zookeeper: str, group: str, members: tuple[str, ...]) -> None:
         super().__init__(zookeeper, group, members)
         self._untold: list[dict[str, Any]] = []
 
-    def saw(self, sighting: Sighting, at: float) -> None:
-        if sighting != self.now:
-            members = {name: [seen.state, *seen.reasons] for name, seen in sighting.members.items()}
+    def record(self, state: GroupState, at: float) -> None:
+        if state != self.now:
+            members = {name: [seen.state, *seen.reasons] for name, seen in state.members.items()}
             self._untold.append(
                 {
                     "at": round(at, 4),
-                    "leader": sighting.leader,
-                    "epoch": sighting.epoch,
+                    "leader": state.leader,
+                    "epoch": state.epoch,
                     "members": members,
                 }
             )
-        super().saw(sighting, at)
+        super().record(state, at)
 
     def news(self) -> dict[str, Any]:
         told = self._untold[:]  # only this thread takes away, only the other one adds
@@ -42,18 +42,18 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    observer = TellingObserver(surroundings.zookeeper(), surroundings.group(), surroundings.members())
-    teller = Teller(observer.news)
+    observer = ReportingObserver(environment.zookeeper(), environment.group(), environment.members())
+    writer = OutputWriter(observer.news)
     while not stopping.is_set():
         try:
             observer.start()
             break
         except ZooKeeperUnreachable as error:
-            surroundings.wait_because(error)
-    teller.start()
+            environment.wait_because(error)
+    writer.start()
     while not stopping.is_set():
         time.sleep(0.1)
-    teller.stop()
+    writer.stop()
     observer.stop()
 
 

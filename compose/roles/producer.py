@@ -12,8 +12,8 @@ from typing import Any
 
 from rabbitkeeper.client import Binding, Client, Exchange, PublishError, Queue
 from rabbitkeeper.compose.demo.load import EXCHANGE, PAUSE, PUBLISH_TIMEOUT, QUEUE
-from rabbitkeeper.compose.roles import surroundings
-from rabbitkeeper.compose.roles.telling import Teller
+from rabbitkeeper.compose.roles import environment
+from rabbitkeeper.compose.roles.output import OutputWriter
 
 
 class Producer:
@@ -52,13 +52,13 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with surroundings.connect("demo-producer") as client:
+    with environment.connect("demo-producer") as client:
         client.declare(Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(EXCHANGE, QUEUE))
         producer = Producer(client)
-        teller = Teller(producer.news, producer.state)
-        teller.start()
+        writer = OutputWriter(producer.news, producer.state)
+        writer.start()
         producer.run(stopping)
-        teller.stop()
+        writer.stop()
 
 
 if __name__ == "__main__":

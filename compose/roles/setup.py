@@ -10,23 +10,23 @@ import sys
 import httpx
 
 from rabbitkeeper.compose.local import LocalError, readiness
-from rabbitkeeper.compose.roles import surroundings
+from rabbitkeeper.compose.roles import environment
 
 TIMEOUT = 300.0  # seconds for the group to be whole
 
 
 def main() -> None:
-    condition = readiness.ready(surroundings.members())
+    condition = readiness.ready(environment.members())
     view = readiness.await_group(
-        surroundings.zookeeper(), surroundings.group(), condition, lambda: None, TIMEOUT
+        environment.zookeeper(), environment.group(), condition, lambda: None, TIMEOUT
     )
     if view.leader is None or view.leader.record.amqp is None:
         raise LocalError("the leader does not say where its broker is")
     host = view.leader.record.amqp.rpartition(":")[0]
-    name, password = surroundings.application()
+    name, password = environment.application()
     with httpx.Client(
         base_url=os.environ["MANAGEMENT"].format(host=host),
-        auth=("rabbitkeeper", surroundings.secret("agent_password")),
+        auth=("rabbitkeeper", environment.secret("agent_password")),
         timeout=30,
     ) as management:
         user = {"password": password, "tags": "monitoring"}

@@ -10,7 +10,7 @@ from rabbitkeeper.compose.containers import (
     ContainerStage,
     ContainerTraffic,
     Project,
-    RemoteSightings,
+    RemoteTimeline,
     Settings,
 )
 from rabbitkeeper.compose.containers.demo import READY_TIMEOUT, await_whole, start
@@ -29,19 +29,19 @@ class Running:
     settings: Settings
     stage: ContainerStage
     traffic: ContainerTraffic
-    sightings: RemoteSightings
+    timeline: RemoteTimeline
 
     @property
     def leader(self) -> str:
         """Who leads; waits for a group that is whole."""
-        await_whole(self.sightings, READY_TIMEOUT)
-        assert self.sightings.leader is not None
-        return self.sightings.leader
+        await_whole(self.timeline, READY_TIMEOUT)
+        assert self.timeline.leader is not None
+        return self.timeline.leader
 
     def strike(self, *faults: Fault[ContainerStage]) -> list[FaultResult]:
         """Each of these faults on the leader, with the demo's own scenario."""
         said: list[str] = []
-        results = Scenario(self.stage, self.traffic, self.sightings, said.append).run(faults)
+        results = Scenario(self.stage, self.traffic, self.timeline, said.append).run(faults)
         assert [result.fault for result in results if result.whole is None] == [], said
         return results
 
@@ -63,8 +63,8 @@ def running(profiles: str, folder: Path) -> Iterator[Running]:
     project.check(settings)
     project.build(settings)
     try:
-        traffic, sightings = start(project, settings)
-        yield Running(project, settings, ContainerStage(project, settings.agents), traffic, sightings)
+        traffic, timeline = start(project, settings)
+        yield Running(project, settings, ContainerStage(project, settings.agents), traffic, timeline)
     finally:
         project.down()
     assert not project.exists()

@@ -2,7 +2,7 @@
 
 from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.observer import Observer
-from rabbitkeeper.compose.demo.sightings import LeaderSeen
+from rabbitkeeper.compose.demo.timeline import ObservedLeader
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -19,7 +19,7 @@ def nothing_is_lost(load: Load) -> None:
     assert totals.confirmed == totals.published == totals.delivered
 
 
-def whole(observer: Observer) -> LeaderSeen:
+def whole(observer: Observer) -> ObservedLeader:
     """The leader, once the group is whole."""
     wait_for(observer.is_whole, "the group is whole", 120)
     return observer.leaders[-1]

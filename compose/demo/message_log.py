@@ -1,4 +1,4 @@
-"""The account of every message of the demo, whoever keeps it. Pure: the times are given."""
+"""What became of every message of the demo, whoever writes it down. Pure: the times are given."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The account at one moment."""
+    """The counts at one moment."""
 
     published: int
     confirmed: int
@@ -18,7 +18,7 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Account:
+class MessageLog:
     """What was published, confirmed and delivered, by number. Written by one thread a field, read by any."""
 
     published: int = 0

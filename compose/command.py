@@ -73,7 +73,7 @@ def command(
         raise click.UsageError("--keep is of no use with --docker; --watch leaves everything running")
     if json_file is not None and not json_file.parent.is_dir():
         raise click.UsageError(f"--json {json_file}: the folder {json_file.parent} does not exist")
-    # What the clients log about lost connections is what the demo shows; a second telling would spoil it.
+    # What the clients log about lost connections is what the demo shows; telling it twice would spoil it.
     logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
     console = Console()
     if minutes is not None and seed is None:

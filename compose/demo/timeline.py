@@ -8,7 +8,7 @@ from rabbitkeeper.coordinator.model.view import GroupView
 
 
 @dataclass(frozen=True, slots=True)
-class MemberSeen:
+class MemberCondition:
     """What a member's agent says of its broker."""
 
     state: MemberStatus
@@ -16,17 +16,17 @@ class MemberSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class GroupState:
     """A group at one moment."""
 
     leader: str | None = None
     epoch: int = 0  # of the leader
-    members: Mapping[str, MemberSeen] = field(default_factory=dict)
+    members: Mapping[str, MemberCondition] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, view: GroupView) -> "Sighting":
+    def of(cls, view: GroupView) -> "GroupState":
         members = {
-            name: MemberSeen(member.record.state, member.record.reasons)
+            name: MemberCondition(member.record.state, member.record.reasons)
             for name, member in view.members.items()
         }
         if view.leader is None:
@@ -35,7 +35,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaderSeen:
+class ObservedLeader:
     """A leader's znode, and when it was first seen (seconds, monotonic)."""
 
     member: str
@@ -43,7 +43,7 @@ class LeaderSeen:
     at: float
 
 
-class Sightings:
+class GroupTimeline:
     """What was seen last, and every leader so far.
 
     Args:
@@ -52,21 +52,21 @@ class Sightings:
 
     def __init__(self, members: tuple[str, ...]) -> None:
         self.members = members
-        self.now: Sighting | None = None
-        self.leaders: list[LeaderSeen] = []
+        self.now: GroupState | None = None
+        self.leaders: list[ObservedLeader] = []
 
-    def saw(self, sighting: Sighting, at: float) -> None:
-        """Take down a sighting of the moment ``at``, seconds monotonic."""
-        self.now = sighting
-        if sighting.leader is not None and (not self.leaders or self.leaders[-1].epoch < sighting.epoch):
-            self.leaders.append(LeaderSeen(sighting.leader, sighting.epoch, at))
+    def record(self, state: GroupState, at: float) -> None:
+        """Take down a state of the moment ``at``, seconds monotonic."""
+        self.now = state
+        if state.leader is not None and (not self.leaders or self.leaders[-1].epoch < state.epoch):
+            self.leaders.append(ObservedLeader(state.leader, state.epoch, at))
 
     @property
     def leader(self) -> str | None:
         """Who leads now."""
         return None if self.now is None else self.now.leader
 
-    def elected_since(self, moment: float) -> LeaderSeen | None:
+    def elected_since(self, moment: float) -> ObservedLeader | None:
         """The first leader that was announced after ``moment``."""
         return next((seen for seen in self.leaders if seen.at > moment), None)
 

@@ -1,6 +1,6 @@
 """How a role tells what it does: lines of JSON on its output, which Docker keeps and the demo reads.
 
-Each line has ``now``, the teller's monotonic clock, so that a reader with another clock can tell when the
+Each line has ``now``, the writer's monotonic clock, so that a reader with another clock can tell when the
 times in the line were; and ``run``, which is another after a restart. What else it has is the role's.
 """
 
@@ -16,7 +16,7 @@ PERIOD = 0.1  # seconds between two lines at the least
 QUIET = 1.0  # seconds between two lines at the most
 
 
-class Teller:
+class OutputWriter:
     """Prints lines on a thread of its own, so that the role's own work may wait for as long as it likes.
 
     Args:
@@ -31,7 +31,7 @@ class Teller:
         self._state = state
         self._run = secrets.token_hex(4)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._tell, name="teller", daemon=True)
+        self._thread = threading.Thread(target=self._tell, name="writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
