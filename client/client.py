@@ -1,49 +1,45 @@
 """The client: what users of the SDK call. It checks, hands over to the engine, and waits."""
 
-import logging
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from random import Random
 from types import TracebackType
 from typing import ClassVar, Self
-from weakref import WeakSet
 
 from rabbitkeeper.client.amqp.pika_connection import PikaTransport
 from rabbitkeeper.client.amqp.properties import BasicProperties
 from rabbitkeeper.client.amqp.transport import Access, Transport
+from rabbitkeeper.client.arguments import check_credentials, check_positive, check_spread, tls_context
+from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
-from rabbitkeeper.client.dispatch import Dispatch
-from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.consuming import Consuming
+from rabbitkeeper.client.event_dispatcher import EventDispatcher
+from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.errors import (
-    Closed,
     InvalidArgument,
     NoLeader,
     RabbitKeeperError,
-    WrongThread,
 )
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
-from rabbitkeeper.client.process import this as process
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
-from rabbitkeeper.client.routing.group_watch import Discovery
+from rabbitkeeper.client.routing.group_watch import GroupWatch
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
-from rabbitkeeper.client.status import Leader, Status
+from rabbitkeeper.client.status import Leader, Status, status_of, why_unreached
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import check_name
-
-log = logging.getLogger(__name__)
 
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
@@ -101,47 +97,44 @@ class Client:
         site: str | None = None,
     ) -> None:
         check_name("group", group)
-        username, password = _check_credentials(credentials)
+        username, password = check_credentials(credentials)
         for key, value in (("timeout", timeout), ("window", window), ("window_bytes", window_bytes)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise InvalidArgument(f"{key} {value!r} is not valid: use a number above 0")
-        _check_spread(spread, site)
-        context = _tls_context(tls)
+            check_positive(key, value)
+        check_spread(spread, site)
+        context = tls_context(tls)
         self.group = group
         self._name = name
-        self._dispatch = Dispatch(f"{name}-events")
-        self._workers: WeakSet[Workers] = WeakSet()
-        self._pid = process.pid
-        self._closing = False
-        self._close_lock = threading.Lock()
+        self._events = EventDispatcher(f"{name}-events")
         self._access = Access(username, password, virtual_host, context, name)
         random = Random()
-        self._engine = Engine(
+        self._engine = assemble(
             self._transport_type(),
             self._access,
-            name=f"{name}-io",
-            random=random,
+            name=name,
             spread=spread,
             site=site,
-            emit=self._dispatch.emit,
+            random=random,
+            emit=self._events.emit,
         )
+        self._guard = Guard(self._engine)
         self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
+        self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
         zookeeper_access = BackendAccess(
             identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth), tls=zookeeper_tls
         )
-        self._discovery = Discovery(
+        self._group_watch = GroupWatch(
             lambda wake: backend_at(
                 zookeeper, timeout=session_timeout, wake=wake, name=name, access=zookeeper_access
             ),
             group,
             publish=self._engine.view,
-            emit=self._dispatch.emit,
+            emit=self._events.emit,
             random=random,
             name=name,
             secure=context is not None,
         )
         deadline = time.monotonic() + timeout
-        self._discovery.start(timeout)
+        self._group_watch.start(timeout)
         self._engine.start()
         try:
             self._await_live(deadline, timeout)
@@ -178,7 +171,7 @@ class Client:
             InvalidArgument: it cannot be sent; nothing was.
             WrongThread: in a forked child, or in a callback on the I/O thread.
         """
-        self._check_usable()
+        self._guard.check_usable()
         future = self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
         return self._publishing.result(future)
 
@@ -203,8 +196,9 @@ class Client:
             WrongThread: in a forked child; or on the I/O thread while the window is full.
             NoLeader, Blocked: the window stayed full until the deadline; nothing was handed over.
         """
-        if self._closing or self._engine.failure is not None or process.pid != self._pid:
-            self._check_usable(callback=True)
+        guard = self._guard
+        if guard.is_closing or self._engine.failure is not None or guard.is_foreign:
+            guard.check_usable_in_callback()
         return self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
 
     def publish_many(
@@ -230,8 +224,8 @@ class Client:
         Raises:
             Closed, WrongThread: the client takes nothing; from then on nothing is handed over.
         """
-        self._check_usable()
-        return self._publishing.publish_many(messages, mandatory, timeout, self._check_usable)
+        self._guard.check_usable()
+        return self._publishing.publish_many(messages, mandatory, timeout, self._guard.check_usable)
 
     # -- consuming
 
@@ -252,14 +246,8 @@ class Client:
             TopologyError: from the iterator: the queue does not exist, was deleted, or refuses consumers.
             NotAuthorized: likewise; the broker refused.
         """
-        self._check_usable()
-        name = queue.name if isinstance(queue, Queue) else queue
-        if not isinstance(name, str) or not name:
-            raise InvalidArgument(f"queue {queue!r} is not valid: use the name of a queue")
-        _check_number("prefetch", prefetch, 1, 65535)
-        _check_number("dedupe", dedupe, 0, 10_000_000)
-        subscription = self._engine.subscribe(name, prefetch, dedupe)
-        return Consumer(subscription, self._finish, self._engine.drop)
+        self._guard.check_usable()
+        return self._consuming.consume(queue, prefetch, dedupe)
 
     def on_message(
         self,
@@ -285,27 +273,10 @@ class Client:
         Raises:
             InvalidArgument, Closed, WrongThread: at once.
         """
-        if not callable(function):
-            raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
-        _check_number("workers", workers, 1, 1000)
-        if on_error not in ("requeue", "reject"):
-            raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
-        running = Workers(
-            self.consume(queue, prefetch, dedupe=dedupe),
-            function,
-            count=workers,
-            on_error=on_error,
-            emit=self._dispatch.emit,
-            name=self._name,
+        self._guard.check_usable()
+        return self._consuming.on_message(
+            queue, function, workers=workers, prefetch=prefetch, dedupe=dedupe, on_error=on_error
         )
-        self._workers.add(running)
-        return running
-
-    def _finish(self, subscription: Subscription, timeout: float) -> int:
-        if process.pid != self._pid or not self._engine.thread.is_alive():
-            return subscription.in_hand
-        self._refuse_own_threads()
-        return self._engine.finish(subscription, time.monotonic() + timeout)
 
     # -- declaring
 
@@ -318,7 +289,7 @@ class Client:
             NoLeader: no broker was reached.
             NotAuthorized: the broker refused.
         """
-        self._check_usable()
+        self._guard.check_usable()
         for entity in entities:
             if not isinstance(entity, Exchange | Queue | Binding):
                 raise InvalidArgument(f"{entity!r} cannot be declared: use Exchange, Queue or Binding")
@@ -347,8 +318,8 @@ class Client:
         """
         if not callable(function):
             raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
-        self._dispatch.add(function)
-        return lambda: self._dispatch.remove(function)
+        self._events.add(function)
+        return lambda: self._events.remove(function)
 
     @property
     def leader(self) -> Leader:
@@ -364,23 +335,11 @@ class Client:
 
     def status(self) -> Status:
         """Where the client is, in one object."""
-        snapshot, consuming = self._engine.snapshot, self._engine.consuming
-        target = snapshot.target
-        return Status(
-            phase=snapshot.phase,
-            member=None if target is None else target.member,
-            address=None if target is None else target.address,
-            since=snapshot.since,
-            epoch=snapshot.epoch,
-            leader=None if snapshot.leader is None else snapshot.leader.member,
+        return status_of(
+            self._engine.snapshot,
+            self._engine.consumers,
             unconfirmed=self._publishing.unconfirmed,
-            consumers=consuming.active,
-            consumers_wanted=consuming.wanted,
-            in_hand=consuming.in_hand,
-            last_switch=snapshot.last_switch,
-            blocked=snapshot.blocked,
-            zookeeper=self._discovery.connected,
-            error=snapshot.error,
+            zookeeper=self._group_watch.connected,
         )
 
     # -- the end
@@ -397,26 +356,22 @@ class Client:
         Returns:
             What was handed over and is still unconfirmed; its futures end with :class:`Closed`.
         """
-        if process.pid != self._pid:
-            return ()
-        with self._close_lock:
-            already, self._closing = self._closing, True
-        if already:
+        if self._guard.is_foreign or not self._guard.begin_closing():
             return ()
         left: list[Unconfirmed] = []
         deadline = time.monotonic() + timeout
         if threading.get_ident() != self._engine.thread.ident:
             if self._engine.thread.is_alive():
-                for running in list(self._workers):
-                    running.stop(max(0.0, deadline - time.monotonic()))
-                left = self._engine.drain(deadline)
+                self._consuming.stop(deadline)
+                with suppress(FutureTimeout):  # nothing is known of it if no answer comes
+                    left = self._engine.drain(deadline).result(max(0.0, deadline - time.monotonic()) + GRACE)
             self._engine.close()
             if self._engine.thread.ident is not None:
                 self._engine.thread.join(5.0)
         else:
             self._engine.close()
-        self._discovery.stop()
-        self._dispatch.close(1.0)
+        self._group_watch.stop()
+        self._events.close(1.0)
         return tuple(left)
 
     def __enter__(self) -> Self:
@@ -433,67 +388,12 @@ class Client:
         self._engine.live.wait(max(0.0, deadline - time.monotonic()))
         if self._engine.failure is not None:
             raise self._engine.failure
-        snapshot = self._engine.snapshot
-        if snapshot.phase is Phase.CONNECTING:
-            seen = (
-                "it has no leader" if snapshot.leader is None else f"its leader is {snapshot.leader.member}"
-            )
-            if self._discovery.mismatch:
-                seen = (
-                    "its brokers announce no address without TLS (amqp): give tls"
-                    if self._access.tls is None
-                    else "its brokers announce no address with TLS (amqps): set broker.advertise.amqps"
-                )
+        if self._engine.snapshot.phase is Phase.CONNECTING:
             raise NoLeader(
-                f"no broker of group {self.group!r} took the client within {timeout:g} s: {seen}; "
-                f"last error: {snapshot.error or 'none'}"
+                f"no broker of group {self.group!r} took the client within {timeout:g} s: "
+                + why_unreached(
+                    self._engine.snapshot,
+                    mismatch=self._group_watch.mismatch,
+                    secure=self._access.tls is not None,
+                )
             )
-
-    def _check_usable(self, *, callback: bool = False) -> None:
-        """``callback``: the call is allowed in a callback on the I/O thread."""
-        if process.pid != self._pid:
-            raise WrongThread(
-                "this client belongs to the process that made it; make another one after the fork"
-            )
-        if not callback:
-            self._refuse_own_threads()
-        if self._engine.failure is not None:
-            raise self._engine.failure
-        if self._closing:
-            raise Closed("the client is closed")
-
-    def _refuse_own_threads(self) -> None:
-        if threading.get_ident() == self._engine.thread.ident:
-            raise WrongThread(
-                "a call that waits, in a callback on the client's I/O thread, would wait for itself; "
-                "use publish_nowait, or another thread"
-            )
-
-
-def _check_credentials(credentials: object) -> tuple[str, str]:
-    match credentials:
-        case (str(username), str(password)):
-            return username, password
-    raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
-
-
-def _tls_context(tls: object) -> ssl.SSLContext | None:
-    if tls is True:
-        return ssl.create_default_context()
-    if tls is None or tls is False:
-        return None
-    if not isinstance(tls, ssl.SSLContext):
-        raise InvalidArgument(f"tls of type {type(tls).__name__} is not valid: use an ssl.SSLContext or True")
-    return tls
-
-
-def _check_number(key: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidArgument(f"{key} {value!r} is not valid: use a number from {least} to {most}")
-
-
-def _check_spread(spread: object, site: object) -> None:
-    if spread not in ("leader", "members", "site"):
-        raise InvalidArgument(f"spread {spread!r} is not valid: use 'leader', 'members' or 'site'")
-    if (spread == "site") != (site is not None) or not isinstance(site, str | None):
-        raise InvalidArgument(f"site {site!r} is not valid with spread={spread!r}: name it for 'site' alone")

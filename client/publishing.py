@@ -54,7 +54,7 @@ class Publishing:
         # With a number behind it, an id that no other client makes; of one length, for the templates.
         self._id_prefix = uuid.uuid4().hex[:22]
         self._ids = count(1_000_000_000)
-        engine.answers_to(self._futures)
+        engine.report_to(self._futures)
 
     @property
     def unconfirmed(self) -> int:
@@ -198,7 +198,7 @@ class Publishing:
         last = f"; last error: {snapshot.error}" if snapshot.error else ""
         return NoLeader(f"{what}: no broker is reached{last}", message_id)
 
-    def _explain(self, settled: Settled) -> RabbitKeeperError:
+    def _explain(self, settled: Settled[PublishFuture]) -> RabbitKeeperError:
         """The error for a publish that was not confirmed."""
         entry = settled.entry
         name, where = entry.message_id, f"to exchange {entry.exchange!r} with key {entry.routing_key!r}"

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from rabbitkeeper.client.amqp.pika_connection import ConnectionParameters, connection_parameters
 from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.engine.snapshot import Snapshot
+from rabbitkeeper.client.engine.subscriptions import ConsumerCounts
 from rabbitkeeper.client.model.status import LastSwitch
 from rabbitkeeper.client.routing.switch import Phase
 
@@ -40,3 +42,41 @@ class Leader:
     def parameters(self) -> ConnectionParameters:
         """For pika: host, port, virtual host and the client's own credentials."""
         return connection_parameters(self._access, self.address, timeout=10.0)
+
+
+def status_of(snapshot: Snapshot, consumers: ConsumerCounts, *, unconfirmed: int, zookeeper: bool) -> Status:
+    """What the engine shows, as users see it."""
+    target = snapshot.target
+    return Status(
+        phase=snapshot.phase,
+        member=None if target is None else target.member,
+        address=None if target is None else target.address,
+        since=snapshot.since,
+        epoch=snapshot.epoch,
+        leader=None if snapshot.leader is None else snapshot.leader.member,
+        unconfirmed=unconfirmed,
+        consumers=consumers.active,
+        consumers_wanted=consumers.wanted,
+        in_hand=consumers.in_hand,
+        last_switch=snapshot.last_switch,
+        blocked=snapshot.blocked,
+        zookeeper=zookeeper,
+        error=snapshot.error,
+    )
+
+
+def why_unreached(snapshot: Snapshot, *, mismatch: bool, secure: bool) -> str:
+    """Why a client has not reached a broker, in a sentence's end.
+
+    Args:
+        mismatch: members were there, and none announces an address that this client can use.
+        secure: the client uses TLS.
+    """
+    seen = "it has no leader" if snapshot.leader is None else f"its leader is {snapshot.leader.member}"
+    if mismatch:
+        seen = (
+            "its brokers announce no address with TLS (amqps): set broker.advertise.amqps"
+            if secure
+            else "its brokers announce no address without TLS (amqp): give tls"
+        )
+    return f"{seen}; last error: {snapshot.error or 'none'}"

@@ -1,10 +1,10 @@
-"""Work handed over to the I/O thread: a deque, and one wake-up a burst."""
+"""Calls handed over to the I/O thread: a deque, and one wake-up a burst."""
 
 from collections import deque
 from collections.abc import Callable
 
 
-class Work:
+class CallQueue:
     """Calls to be made on the I/O thread, in the order of posting.
 
     Args:
@@ -34,7 +34,7 @@ class Work:
     def wake(self) -> None:
         """Have a burst done soon. From any thread, after what it is for was put in its place.
 
-        No lock: who finds the flag set has put his work there before it is cleared, and so before the burst
+        No lock: who finds the flag set has put the call there before it is cleared, and so before the burst
         looks. Two threads may both find it clear, and the loop is woken twice.
         """
         if not self._woken:

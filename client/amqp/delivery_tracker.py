@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class AckLedger:
+class DeliveryTracker:
     """One channel's deliveries. Their tags count from 1 (AMQP 0-9-1, ``basic.deliver``)."""
 
     delivered: int = 0  # the highest tag

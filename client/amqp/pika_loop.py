@@ -14,6 +14,7 @@ class PikaLoop:
 
     def __init__(self) -> None:
         self.ioloop = IOLoop()
+        self._is_over = False
 
     @staticmethod
     def now() -> float:
@@ -24,15 +25,19 @@ class PikaLoop:
             self.ioloop.add_callback_threadsafe(callback)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        if self._is_over:
+            return None
         return self.ioloop.call_later(max(0.0, delay), callback)
 
     def cancel(self, timer: Timer) -> None:
-        self.ioloop.remove_timeout(timer)
+        if not self._is_over:
+            self.ioloop.remove_timeout(timer)
 
     def run(self) -> None:
         try:
             self.ioloop.start()
         finally:
+            self._is_over = True
             self.ioloop.close()
 
     def stop(self) -> None:

@@ -1,10 +1,9 @@
 """Senders: two ways to get messages onto a channel, the fast one and the plain one.
 
-pika encodes each frame anew and hands each to the socket by itself, which is three system calls a message.
-The fast sender encodes from templates and hands over whole bursts. For that it needs three private parts of a
-pika connection, so :func:`sender_for` looks, each time a channel is opened, whether they are there; if not,
+pika encodes each frame and hands it to the socket by itself, which is three system calls a message. The fast
+sender encodes from templates and hands over whole bursts. For that it needs three private parts of a pika
+connection, so :func:`sender_for` looks, each time a channel is opened, whether they are there; if not,
 messages go through ``basic_publish``, slower and otherwise the same.
-
 """
 
 import logging

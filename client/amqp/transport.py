@@ -78,7 +78,8 @@ class Loop(Protocol):
         has ended."""
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Have ``callback`` called once, ``delay`` seconds from now (below 0: as 0), never at once."""
+        """Have ``callback`` called once, ``delay`` seconds from now (below 0: as 0), never at once. Dropped
+        when the loop has ended."""
 
     def cancel(self, timer: Timer) -> None:
         """Call it no more. A timer that has been called already is no error."""

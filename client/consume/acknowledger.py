@@ -1,4 +1,4 @@
-"""Answers: acks and nacks of one consumer's channel, from any thread to the broker in few frames.
+"""The acknowledger: acks and nacks of one consumer's channel, from any thread to the broker in few frames.
 
 A thread only appends to a deque. The I/O thread is woken once a burst and sends what has gathered after a few
 milliseconds, or at once when there is enough of it. When the channel is gone an answer does nothing: the
@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from rabbitkeeper.client.amqp.delivery_tracker import AckLedger
+from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.amqp.transport import CallLater
 
 DELAY = 0.004  # seconds for which an ack may wait for others
 BATCH = 500  # acks that do not wait; less with a small prefetch, for the broker waits for them
 
 
-class AnswerChannel(Protocol):
+class AckChannel(Protocol):
     """What it needs of a channel."""
 
     @property
@@ -25,7 +25,7 @@ class AnswerChannel(Protocol):
     def nack(self, tag: int, *, requeue: bool) -> None: ...
 
 
-class Answers:
+class Acknowledger:
     """The answers to what one channel has delivered.
 
     Args:
@@ -37,17 +37,19 @@ class Answers:
 
     def __init__(
         self,
-        channel: AnswerChannel,
+        channel: AckChannel,
         prefetch: int,
         *,
         post: Callable[[Callable[[], None]], None],
         call_later: CallLater,
     ) -> None:
+        self.on_idle: Callable[[], None] | None = None
+        """Called, while it is set, on the I/O thread when nothing is unanswered after answers were sent."""
         self._channel = channel
         self._batch = max(1, min(BATCH, prefetch // 4))
         self._post = post
         self._call_later = call_later
-        self._ledger = AckLedger()
+        self._tracker = DeliveryTracker()
         self._acked: deque[int] = deque()
         self._nacked: deque[tuple[int, bool]] = deque()
         self._awaited = False  # a flush is on its way
@@ -61,11 +63,12 @@ class Answers:
     @property
     def open(self) -> int:
         """Deliveries that were neither acked nor nacked. On the I/O thread."""
-        return self._ledger.open if self._channel.is_open else 0
+        return self._tracker.open if self._channel.is_open else 0
 
     # -- from any thread
 
     def ack(self, tag: int) -> None:
+        """Its message is done with."""
         self._acked.append(tag)
         if len(self._acked) >= self._batch:
             self._hurry()
@@ -74,6 +77,7 @@ class Answers:
             self._post(self._flush_soon)
 
     def nack(self, tag: int, *, requeue: bool) -> None:
+        """Its message is not done with."""
         self._nacked.append((tag, requeue))
         self._hurry()
 
@@ -86,21 +90,23 @@ class Answers:
 
     def delivered(self, tag: int) -> None:
         """Everything up to ``tag`` has come."""
-        self._ledger.delivered = tag
-
-    def _flush_soon(self) -> None:
-        self._call_later(DELAY, self.flush)
+        self._tracker.delivered = tag
 
     def flush(self) -> None:
         """Send what has gathered."""
         # cleared before the deques are read: what is appended later finds them cleared and asks again
         self._awaited = self._urgent = False
         acked = self._acked
-        self._ledger.ack([acked.popleft() for _ in range(len(acked))])
+        self._tracker.ack([acked.popleft() for _ in range(len(acked))])
         if self._channel.is_open:
-            for tag, multiple in self._ledger.flush():
+            for tag, multiple in self._tracker.flush():
                 self._channel.ack(tag, multiple=multiple)
         while self._nacked:
             tag, requeue = self._nacked.popleft()
-            if self._channel.is_open and self._ledger.nack(tag):
+            if self._channel.is_open and self._tracker.nack(tag):
                 self._channel.nack(tag, requeue=requeue)
+        if self.on_idle is not None and not self._tracker.open:
+            self.on_idle()
+
+    def _flush_soon(self) -> None:
+        self._call_later(DELAY, self.flush)

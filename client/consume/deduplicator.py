@@ -15,7 +15,7 @@ class Identified(Protocol):
     def message_id(self) -> str | None: ...
 
 
-class Seen:
+class Deduplicator:
     """The last ``size`` ids. From any thread."""
 
     def __init__(self, size: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rabbitkeeper.client.amqp.decoding import Delivery, decode_envelope
 from rabbitkeeper.client.amqp.properties import BasicProperties, decode_properties
-from rabbitkeeper.client.consume.acknowledger import Answers
+from rabbitkeeper.client.consume.acknowledger import Acknowledger
 
 
 class Message:
@@ -27,9 +27,9 @@ class Message:
     """
 
     __slots__ = (
-        "_answers",
+        "_acknowledger",
+        "_encoded_properties",
         "_envelope",
-        "_found",
         "_on_ack",
         "_properties",
         "answered",
@@ -43,13 +43,14 @@ class Message:
         self,
         delivery: Delivery,
         queue: str,
-        answers: Answers,
+        acknowledger: Acknowledger,
         on_ack: Callable[["Message"], None] | None = None,
     ) -> None:
-        self.delivery_tag, self.redelivered, self._envelope, self._found, self.body = delivery
+        self.delivery_tag, self.redelivered, self._envelope, encoded, self.body = delivery
+        self._encoded_properties = encoded
         self.queue = queue
         self.answered = False
-        self._answers = answers
+        self._acknowledger = acknowledger
         self._on_ack = on_ack
         self._properties: BasicProperties | None = None
 
@@ -67,14 +68,14 @@ class Message:
     def properties(self) -> BasicProperties:
         """The publisher's: ``pika.BasicProperties``."""
         if self._properties is None:
-            self._properties = decode_properties(self._found)
+            self._properties = decode_properties(self._encoded_properties)
         return self._properties
 
     @property
     def message_id(self) -> str | None:
         """As the publisher set it; the SDK's publisher always does."""
-        found: str | None = self.properties.message_id
-        return found
+        message_id: str | None = self.properties.message_id
+        return message_id
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -99,13 +100,13 @@ class Message:
             self.answered = True
             if self._on_ack is not None:
                 self._on_ack(self)
-            self._answers.ack(self.delivery_tag)
+            self._acknowledger.ack(self.delivery_tag)
 
     def nack(self, *, requeue: bool = True) -> None:
         """The message is not done with: it is delivered again, or with ``requeue=False`` dead-lettered."""
         if not self.answered:
             self.answered = True
-            self._answers.nack(self.delivery_tag, requeue=requeue)
+            self._acknowledger.nack(self.delivery_tag, requeue=requeue)
 
     def reject(self, *, requeue: bool = False) -> None:
         """The message is refused: dead-lettered if its queue has a place for that, else dropped."""

@@ -1,4 +1,4 @@
-"""The declarer: declares what the user asks for, and everything again on each new link.
+"""The declarer: declares what the user asks for, and everything again on each new connection.
 
 One channel of its own, one declaration at a time: a refusal closes the channel, and so it is known whose it
 is. What may pass (a queue still locked by the lost connection, an exchange that another entry declares) is
@@ -6,7 +6,7 @@ tried again with growing pauses; what will not pass ends with an error for the u
 with an event. One failure never stops the rest.
 
 Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass, such
-as an exclusive queue that the connection being left still holds, go on being tried while the link lasts.
+as an exclusive queue that the connection being left still holds, are tried again while this one lasts.
 """
 
 import logging
@@ -24,7 +24,9 @@ from rabbitkeeper.client.model.topology import Entity, Queue, Topology, describe
 
 log = logging.getLogger(__name__)
 
-RESTORE_ATTEMPTS = 8  # of one entity on one link, in about three seconds; then it is reported and goes on
+RESTORE_ATTEMPTS = (
+    8  # of one entity on one connection, in about three seconds; then it is reported and goes on
+)
 SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
 
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED = 403, 404, 405
@@ -72,7 +74,7 @@ class Declarer:
         self._now = now
         self._call_later = call_later
         self._random = random
-        self._link: Connection | None = None
+        self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._ready = False  # the channel is open
         self._active: Job | None = None
@@ -80,10 +82,10 @@ class Declarer:
         self._restore_left = 0
         self._on_restored: Callable[[], None] | None = None
 
-    def attach(self, link: Connection, on_restored: Callable[[], None]) -> None:
-        """Declare everything again over ``link``; ``on_restored`` is called once, when each was tried."""
+    def attach(self, connection: Connection, on_restored: Callable[[], None]) -> None:
+        """Declare everything again over ``connection``; ``on_restored`` is called once, in the end."""
         self.detach()
-        self._link = link
+        self._connection = connection
         self._on_restored = on_restored
         restore = [Job(entity, Retry(self._random)) for entity in self._topology]
         self._restore_left = len(restore)
@@ -93,13 +95,13 @@ class Declarer:
         self._next()
 
     def detach(self) -> None:
-        """The link is gone; what users asked for waits for the next one."""
+        """The connection is gone; what users asked for waits for the next one."""
         if self._active is not None:
             self._jobs.appendleft(self._active)
         self._jobs = deque(job for job in self._jobs if job.future is not None)
         for job in self._jobs:
             job.not_before = 0.0
-        channel, self._link, self._channel, self._active = self._channel, None, None, None
+        channel, self._connection, self._channel, self._active = self._channel, None, None, None
         self._ready = False
         self._restore_left, self._on_restored = 0, None
         if channel is not None:
@@ -136,7 +138,7 @@ class Declarer:
         for job in [self._active, *self._jobs] if self._active else list(self._jobs):
             if job.future is not None and job.deadline <= now and not job.future.done():
                 waiting = "no answer from the broker" if job is self._active else job.error
-                kind = TopologyError if self._link is not None else NoLeader
+                kind = TopologyError if self._connection is not None else NoLeader
                 job.future.set_exception(kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
         self._jobs = deque(job for job in self._jobs if not job.is_over)
 
@@ -149,10 +151,15 @@ class Declarer:
         self._jobs.clear()
 
     def _next(self) -> None:
-        if self._link is None or not self._link.is_open or self._active is not None or not self._jobs:
+        if (
+            self._connection is None
+            or not self._connection.is_open
+            or self._active is not None
+            or not self._jobs
+        ):
             return
         if self._channel is None:
-            self._channel = self._link.channel(self._opened, self._lost)
+            self._channel = self._connection.channel(self._opened, self._lost)
             return
         if self._ready:
             job = min(self._jobs, key=lambda job: job.not_before)  # the first of those that are due
@@ -198,7 +205,7 @@ class Declarer:
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why
         if job.future is not None:
-            # what a user names wrongly he should hear of at once
+            # a user who names something wrongly should hear of it at once
             if lost.code in PASSING and lost.code != NOT_FOUND:
                 self._again(job, job.retry.failed())
             elif not job.future.done():

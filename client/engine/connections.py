@@ -1,7 +1,7 @@
-"""Lines: the links that are open or being opened, each with its target and its publish channel.
+"""The connections that are open or being opened, each with its target and its publish channel.
 
-A line is *ready* when its publish channel is in confirm mode. One that is not needed any more is retired: it
-is closed when the consumers have answered what they have of it.
+One is *ready* when its publish channel is in confirm mode. One that is not needed any more is retired: it is
+closed as soon as no consumer has anything to say on it. Which of them everything goes over is not known here.
 """
 
 import logging
@@ -16,35 +16,39 @@ from rabbitkeeper.client.amqp.transport import (
     ConnectionLost,
     Transport,
 )
+from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
-RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over the old link
-RETIRE_POLL = 0.05  # seconds
+RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over a connection that was left
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
 """Reply codes after which publishing the same message again would not help."""
 
 
-@dataclass(slots=True)
-class Line:
-    """A link with its target and its publish channel."""
+@dataclass(slots=True, eq=False)
+class MemberConnection:
+    """A connection with its target and its publish channel."""
 
-    link: Connection
+    connection: Connection
     target: Target
     publishing: Channel | None = None
+    is_retiring: bool = False
 
 
-class Lines:
-    """All lines of a client, by the numbers that the switch gave their links. On the I/O thread.
+class Connections:
+    """All connections of a client, by the numbers that the switch gave them. On the I/O thread.
 
     Args:
-        on_ready: with the number of a line that takes publishes.
-        on_lost: with the line, which is no longer here, and its number.
-        holds: whether a link is still needed by who consumed over it.
-        on_left: a line that was not needed any more has been closed.
+        transport: where they come from.
+        access: how to get into a broker.
+        publisher: takes the answers on publish channels.
+        is_needed: whether a consumer has still something to say on a connection; asked of retired ones.
+        on_ready: with the number of one that takes publishes.
+        on_lost: with the one that was lost, which is no longer here, and its number.
+        on_left: one that was not needed any more has been closed.
         on_blocked: with the number, and why the broker blocks publishers (None: it does so no longer).
     """
 
@@ -52,38 +56,37 @@ class Lines:
         self,
         transport: Transport,
         access: Access,
-        publisher: Publisher,
+        publisher: Publisher[PublishFuture],
         *,
+        is_needed: Callable[[Connection], bool],
         on_ready: Callable[[int], None],
-        on_lost: Callable[[int, Line, ConnectionLost], None],
-        holds: Callable[[Connection], bool],
+        on_lost: Callable[[int, MemberConnection, ConnectionLost], None],
         on_left: Callable[[], None],
         on_blocked: Callable[[int, str | None], None],
     ) -> None:
         self._transport = transport
-        self._loop = transport.loop
         self._access = access
         self._publisher = publisher
+        self._is_needed = is_needed
         self._on_ready = on_ready
         self._on_lost = on_lost
-        self._holds = holds
         self._on_left = on_left
         self._on_blocked = on_blocked
-        self._lines: dict[int, Line] = {}
+        self._known: dict[int, MemberConnection] = {}
         self._renewal = 0
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._lines
+    def __len__(self) -> int:
+        return len(self._known)
 
-    def __getitem__(self, number: int) -> Line:
-        return self._lines[number]
+    def __getitem__(self, number: int) -> MemberConnection:
+        return self._known[number]
 
-    def get(self, number: int | None) -> Line | None:
-        return None if number is None else self._lines.get(number)
+    def get(self, number: int | None) -> MemberConnection | None:
+        return None if number is None else self._known.get(number)
 
     def open(self, number: int, target: Target) -> None:
-        """Connect, then open a publish channel; the line is here from now on."""
-        self._lines[number] = Line(
+        """Connect, then open a publish channel; the connection is here from now on."""
+        self._known[number] = MemberConnection(
             self._transport.connect(
                 target.address,
                 self._access,
@@ -95,62 +98,77 @@ class Lines:
             target,
         )
 
-    def renew_publishing(self, number: int | None) -> None:
-        """Open another publish channel on a line, and have the publisher use it, if the line is still the
-        one in use then (see :meth:`forget_renewals`)."""
-        line = self.get(number)
-        if number is None or line is None or not line.link.is_open:
+    def renew_publishing(self, number: int) -> None:
+        """Open another publish channel on a connection, and have the publisher use it, if the connection is
+        still the one in use then (see :meth:`forget_renewals`)."""
+        known = self._known.get(number)
+        if known is None or not known.connection.is_open:
             return
         self._renewal += 1
         renewal = self._renewal
 
         def ready() -> None:
-            if renewal == self._renewal and line.publishing is not None:
-                self._publisher.attach(line.publishing)
+            if renewal == self._renewal and known.publishing is not None:
+                self._publisher.attach(known.publishing)
 
         self._open_publishing(number, ready)
 
     def forget_renewals(self) -> None:
-        """Another line is used from now on."""
+        """Another connection is used from now on."""
         self._renewal += 1
 
     def retire(self, number: int) -> None:
-        """Close a line that is not needed any more, when the consumers have answered what they have of it."""
-        line = self._lines.get(number)
-        if line is None:
+        """Close a connection that is not needed any more, when the consumers have answered what they have of
+        it, and after :data:`RETIRE_PATIENCE` in any case."""
+        known = self._known.get(number)
+        if known is None:
             return
-        give_up_at = self._loop.now() + RETIRE_PATIENCE
+        known.is_retiring = True
+        self.look()
+        if number in self._known:
+            self._transport.loop.call_later(RETIRE_PATIENCE, lambda: self._leave(number))
 
-        def look() -> None:
-            if self._lines.get(number) is not line:
-                return
-            if self._holds(line.link) and line.link.is_open and self._loop.now() < give_up_at:
-                self._loop.call_later(RETIRE_POLL, look)
-                return
-            del self._lines[number]
-            line.link.close()
-            self._on_left()
-
-        look()
+    def look(self) -> None:
+        """A consumer has nothing more to say on the connection that it was on before: close what was waiting
+        for that."""
+        retiring = [number for number, known in self._known.items() if known.is_retiring]
+        for number in retiring:
+            if not self._is_needed(self._known[number].connection):
+                self._leave(number)
 
     def drop(self, number: int) -> None:
-        """Give a line up without a closing handshake."""
-        line = self._lines.pop(number, None)
-        if line is not None:
-            line.link.abort()
+        """Give a connection up without a closing handshake."""
+        known = self._known.pop(number, None)
+        if known is not None:
+            known.connection.abort()
 
     def close(self) -> None:
         """Close all of them in an orderly way."""
         self.forget_renewals()
-        for line in self._lines.values():
-            line.link.close()
-        self._lines.clear()
+        for known in self._known.values():
+            known.connection.close()
+        self._known.clear()
+
+    def abandon(self) -> None:
+        """Give all of them up after the loop has failed, which may have left them in any state."""
+        for known in self._known.values():
+            try:
+                known.connection.abort()
+            except Exception as error:  # noqa: BLE001 - the others are to be given up too
+                log.warning("the connection to %s could not be dropped: %r", known.target.member, error)
+        self._known.clear()
+
+    def _leave(self, number: int) -> None:
+        known = self._known.pop(number, None)
+        if known is not None:
+            known.connection.close()
+            self._on_left()
 
     def _open_publishing(self, number: int, on_ready: Callable[[], None]) -> None:
-        line = self._lines[number]
+        known = self._known[number]
 
         def opened(channel: Channel) -> None:
-            line.publishing = channel
+            known.publishing = channel
             channel.confirm(
                 on_ready,
                 lambda tag, multiple, ack: self._publisher.answered(channel, tag, multiple=multiple, ack=ack),
@@ -159,13 +177,13 @@ class Lines:
 
         def lost(channel: Channel, lost: ChannelLost) -> None:
             log.warning("the broker closed the publish channel: %s", lost.why)
-            if line.publishing is channel:
-                line.publishing = None
+            if known.publishing is channel:
+                known.publishing = None
             self._publisher.channel_lost(channel, lost.why, final=lost.code in FINAL_CODES)
 
-        line.link.channel(opened, lost)
+        known.connection.channel(opened, lost)
 
     def _lost(self, number: int, lost: ConnectionLost) -> None:
-        line = self._lines.pop(number, None)
-        if line is not None:
-            self._on_lost(number, line, lost)
+        known = self._known.pop(number, None)
+        if known is not None:
+            self._on_lost(number, known, lost)

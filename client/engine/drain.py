@@ -2,61 +2,46 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 
 from rabbitkeeper.client.amqp.transport import Loop
 from rabbitkeeper.client.model.status import Unconfirmed
-from rabbitkeeper.client.publish.ledger import Entry, Ledger
-
-POLL = 0.01  # seconds
-GRACE = 1.0  # seconds for the I/O thread to say what is left
+from rabbitkeeper.client.publish.future import PublishFuture
+from rabbitkeeper.client.publish.publisher import Publisher
 
 
 class Drain:
-    """One wait for a ledger to become empty.
+    """One wait for a publisher to have nothing left. On the I/O thread.
 
     Args:
         deadline: seconds, monotonic; then what is left is told as it is.
-        is_over: whether the client has ended meanwhile.
-        end: ends it; called on the I/O thread before the answer is given.
+        end: ends the client; called before the answer is given.
+        result: given what is unconfirmed at the end.
     """
 
     def __init__(
         self,
         loop: Loop,
-        ledger: Ledger,
+        publisher: Publisher[PublishFuture],
         deadline: float,
         *,
-        is_over: Callable[[], bool],
         end: Callable[[], None],
+        result: Future[list[Unconfirmed]],
     ) -> None:
         self._loop = loop
-        self._ledger = ledger
+        self._publisher = publisher
         self._deadline = deadline
-        self._is_over = is_over
         self._end = end
-        self._left: Future[list[Unconfirmed]] = Future()
+        self._result = result
 
-    def look(self) -> None:
-        """On the I/O thread: look, and look again until it is over."""
-        if self._left.cancelled():
+    def begin(self) -> None:
+        timer = self._loop.call_later(self._deadline - self._loop.now(), self._finish)
+        self._result.add_done_callback(lambda _: self._loop.cancel(timer))
+        self._publisher.when_empty(self._finish)
+
+    def _finish(self) -> None:
+        if self._result.done():
             return
-        if len(self._ledger) and self._loop.now() < self._deadline and not self._is_over():
-            self._loop.call_later(POLL, self.look)
-            return
-        left = [_unconfirmed(entry) for entry in self._ledger]
+        self._publisher.when_empty(None)
+        left = self._publisher.unconfirmed()
         self._end()
-        self._left.set_result(left)
-
-    def wait(self) -> list[Unconfirmed]:
-        """On another thread: what is unconfirmed at the end; nothing is known of it if no answer comes."""
-        try:
-            return self._left.result(max(0.0, self._deadline - self._loop.now()) + GRACE)
-        except FutureTimeout:
-            self._left.cancel()
-            return []
-
-
-def _unconfirmed(entry: Entry) -> Unconfirmed:
-    body: bytes = entry.body  # type: ignore[attr-defined]  # the ledger's entries are futures of publishes
-    return Unconfirmed(entry.message_id, entry.exchange, entry.routing_key, body, entry.attempts > 0)
+        self._result.set_result(left)

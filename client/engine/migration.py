@@ -1,70 +1,69 @@
-"""The hand-over: from a line that works to another that is open, between two messages, so nothing stalls.
+"""The migration: a planned move from a connection that works to another that is open, between two messages.
 
-Publishing is frozen for the moment that the old line's last confirms take, then goes on over the new one.
-When they do not come (the queues may be electing), the old line publishes again and the move is tried later.
+Publishing is frozen for the moment that the last confirms of the old connection take, then goes on over the
+new one, so nothing stalls. When they do not come in time (the queues may be electing), the old connection
+publishes again and the move is tried later.
 """
 
 from collections.abc import Callable
 
-from rabbitkeeper.client.amqp.transport import Loop
-from rabbitkeeper.client.engine.connections import Lines
+from rabbitkeeper.client.amqp.transport import Loop, Timer
+from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 
-PATIENCE = 0.04  # seconds for which publishes wait for the old line's last confirms
-POLL = 0.001  # seconds
-RETRY = 0.25  # seconds between attempts while the old line still has unconfirmed messages
-ATTEMPTS = 12  # then what is unconfirmed is published again on the new line
+PATIENCE = 0.04  # seconds for which publishes wait for the old connection's last confirms
+RETRY = 0.25  # seconds between attempts while the old connection still has unconfirmed messages
+ATTEMPTS = 12  # then what is unconfirmed is published again on the new connection
 
 
-class HandOver:
-    """One planned move, on the I/O thread.
+class Migration:
+    """One planned move, on the I/O thread. It decides when, and moves nothing itself.
 
     Args:
-        new: number of the line to move to.
-        old: number of the line that is left.
-        is_old_current: whether everything still goes over ``old``; if not, the move is called off.
-        move: does it.
+        number: of the connection to move to.
+        on_done: called once: this is the moment. Not after :meth:`cancel`.
     """
 
     def __init__(
-        self,
-        loop: Loop,
-        lines: Lines,
-        publisher: Publisher,
-        *,
-        new: int,
-        old: int,
-        is_old_current: Callable[[int], bool],
-        move: Callable[[int, int], None],
+        self, loop: Loop, publisher: Publisher[PublishFuture], number: int, *, on_done: Callable[[], None]
     ) -> None:
+        self.number = number
         self._loop = loop
-        self._lines = lines
         self._publisher = publisher
-        self._new = new
-        self._old = old
-        self._is_old_current = is_old_current
-        self._move = move
+        self._on_done = on_done
         self._attempt = 0
-        self._give_up_at = 0.0
+        self._timer: Timer | None = None
+        self._is_over = False
 
     def begin(self) -> None:
-        """Try to move."""
-        if self._new not in self._lines or not self._is_old_current(self._old):
+        """Wait for a moment in which nothing is in flight."""
+        if self._is_over:
             return
         self._attempt += 1
-        self._publisher.freeze()
-        self._give_up_at = self._loop.now() + PATIENCE
-        self._look()
-
-    def _look(self) -> None:
-        if not self._is_old_current(self._old):
+        if self._attempt >= ATTEMPTS:
+            self._done()
             return
-        if self._new not in self._lines:
-            self._publisher.thaw()
-        elif not self._publisher.ledger.in_flight or self._attempt >= ATTEMPTS:
-            self._move(self._new, self._old)
-        elif self._loop.now() < self._give_up_at:
-            self._loop.call_later(POLL, self._look)
-        else:
-            self._publisher.thaw()
-            self._loop.call_later(RETRY, self.begin)
+        self._publisher.freeze()
+        self._timer = self._loop.call_later(PATIENCE, self._postpone)
+        self._publisher.when_idle(self._done)
+
+    def cancel(self) -> None:
+        """There will be no such move. Publishing may be frozen: it goes on with another channel, or with
+        :meth:`Publisher.thaw`."""
+        self._end()
+
+    def _postpone(self) -> None:
+        self._publisher.when_idle(None)
+        self._timer = self._loop.call_later(RETRY, self.begin)
+        self._publisher.thaw()
+
+    def _done(self) -> None:
+        self._end()
+        self._on_done()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._publisher.when_idle(None)
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._timer = None

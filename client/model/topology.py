@@ -45,9 +45,9 @@ class Exchange:
 class Queue:
     """A queue: ``Queue("my-queue")``.
 
-    With ``Queue("", exclusive=True)`` the broker names it, and names it anew after each switch. Its ``name``
-    here is one that only the client knows; it stands for the queue in ``Binding``, ``consume`` and
-    ``queue_name``, which tells the broker's.
+    With ``Queue("", exclusive=True)`` the broker names it, differently after each switch. Its ``name`` here
+    is one that only the client knows; it stands for the queue in ``Binding``, ``consume`` and ``queue_name``,
+    which tells the broker's.
 
     Args:
         name: its name; empty for one that the broker names, which must be exclusive or auto-delete.
@@ -70,7 +70,7 @@ class Queue:
         if self.name == "":
             if not (self.exclusive or self.auto_delete):
                 raise InvalidArgument(
-                    "a queue without a name is named anew after each switch: give it a name, "
+                    "a queue without a name gets another name after each switch: give it a name, "
                     "or make it exclusive or auto-delete"
                 )
             object.__setattr__(self, "name", f"{_SERVER_NAMED}{uuid.uuid4().hex}")

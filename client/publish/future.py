@@ -129,7 +129,7 @@ class Futures:
         self,
         window: Window,
         *,
-        explain: Callable[[Settled], RabbitKeeperError],
+        explain: Callable[[Settled[PublishFuture]], RabbitKeeperError],
         withdraw: Callable[[PublishFuture], None],
     ) -> None:
         self.lock = threading.RLock()
@@ -140,38 +140,36 @@ class Futures:
         self._explain = explain
         self._withdraw = withdraw
 
-    def begin(self, entries: Sequence[Entry]) -> list[PublishFuture]:
-        """Those of ``entries`` that have not been cancelled; from now on they cannot be."""
+    def begin(self, futures: Sequence[PublishFuture]) -> list[PublishFuture]:
+        """Those of ``futures`` that have not been cancelled; from now on they cannot be."""
         begun: list[PublishFuture] = []
         with self.lock:
-            for entry in entries:
-                future: PublishFuture = entry  # type: ignore[assignment]
+            for future in futures:
                 if future._state == PENDING:
                     future._state = RUNNING
                 if future._state == RUNNING:
                     begun.append(future)
         return begun
 
-    def confirm(self, entries: Sequence[Entry]) -> None:
-        """All of ``entries`` are confirmed."""
+    def confirm(self, futures: Sequence[PublishFuture]) -> None:
+        """All of ``futures`` are confirmed."""
         size = 0
         watched: list[PublishFuture] = []
         with self.lock:
-            for entry in entries:
-                future: PublishFuture = entry  # type: ignore[assignment]
+            for future in futures:
                 size += future.size
                 future._state = FINISHED
                 if future._waiting is not None:
                     watched.append(future)
                     _notify(future)
-        self._release(len(entries), size)
+        self._release(len(futures), size)
         for future in watched:
             future._invoke_callbacks()  # type: ignore[attr-defined]
 
-    def settle(self, settled: Iterable[Settled]) -> None:
+    def settle(self, settled: Iterable[Settled[PublishFuture]]) -> None:
         """Each ends with its error; a cancelled one has ended already."""
         for one in settled:
-            future: PublishFuture = one.entry  # type: ignore[assignment]
+            future = one.entry
             with self.lock:
                 if future.done():
                     continue

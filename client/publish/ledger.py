@@ -8,18 +8,21 @@ and in seconds, is an argument.
 What holds, and is tested by properties:
 
 * an entry has exactly one outcome, and nothing is sent after it;
-* entries are sent in the order they were added, on every channel anew;
+* entries are sent in the order they were added, on every channel;
 * at its deadline an entry that was never sent is *unsent*, one that the broker refused each time is
   *nacked*, and any other is *unknown*.
 
-Delivery tags count from 1 on each channel (AMQP 0-9-1, ``confirm.select``), so a new channel starts anew
-and answers of an old one must not be handed in: the caller drops them.
+Delivery tags count from 1 on each channel (AMQP 0-9-1, ``confirm.select``), and answers of an old one must
+not be handed in: the caller drops them.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Generic, TypeVar
+
+from rabbitkeeper.client.amqp.frames import Template
 
 
 class Outcome(Enum):
@@ -34,6 +37,8 @@ class Outcome(Enum):
 class Entry:
     """A message on its way; what else it is, the caller knows.
 
+    What is sent of it (``template`` and ``body``) is not looked at here.
+
     A plain class with most of its state in the class: one is made for every message, and few are ever
     returned, refused or sent twice.
 
@@ -44,6 +49,9 @@ class Entry:
         size: bytes of the body.
         deadline: seconds, monotonic.
     """
+
+    template: Template
+    body: bytes
 
     sequence = 0  # given by the ledger: the order of handing over
     attempts = 0  # times it was sent
@@ -60,19 +68,22 @@ class Entry:
         self.deadline = deadline
 
 
+E = TypeVar("E", bound=Entry)
+
+
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Generic[E]):
     """An entry and how it ended."""
 
-    entry: Entry
+    entry: E
     outcome: Outcome
     detail: str = ""
 
 
 @dataclass(slots=True)
-class Ledger:
-    _pending: deque[Entry] = field(default_factory=deque)
-    _in_flight: dict[int, Entry] = field(default_factory=dict)  # by tag, ascending
+class Ledger(Generic[E]):
+    _pending: deque[E] = field(default_factory=deque)
+    _in_flight: dict[int, E] = field(default_factory=dict)  # by tag, ascending
     _last_tag: int = 0
     _lowest_tag: int = 1  # no lower one is in flight
     _return_from: int = 1  # where to look first for the next message that comes back
@@ -96,12 +107,12 @@ class Ledger:
         """When :meth:`expire` should be called at the latest; infinity when nothing is open."""
         return self._earliest
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[E]:
         """The open entries in their order."""
         yield from self._in_flight.values()
         yield from self._pending
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, entries: Iterable[E]) -> None:
         """Take messages over, behind all that came before them."""
         sequence, earliest = self._last_sequence, self._earliest
         for entry in entries:
@@ -116,8 +127,8 @@ class Ledger:
         self,
         limit: int,
         size: float = float("inf"),
-        start: Callable[[Sequence[Entry]], Sequence[Entry]] = lambda entries: entries,
-    ) -> Sequence[Entry]:
+        start: Callable[[Sequence[E]], Sequence[E]] = lambda entries: entries,
+    ) -> Sequence[E]:
         """The next entries to send on the present channel, in order, with their tags.
 
         The caller sends every one of them, in this order, before it calls anything else here.
@@ -129,7 +140,7 @@ class Ledger:
                 sent, which is dropped.
         """
         pending = self._pending
-        taken: list[Entry] = []
+        taken: list[E] = []
         while pending and len(taken) < limit and size > 0:
             entry = pending.popleft()
             taken.append(entry)
@@ -149,12 +160,12 @@ class Ledger:
         """Of the entry that would be taken next."""
         return self._pending[0].sequence if self._pending else None
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: E) -> None:
         """Drop an entry that was cancelled; one that is not pending stays."""
         if not entry.tag and entry in self._pending:
             self._pending.remove(entry)
 
-    def confirmed(self, tag: int, *, multiple: bool) -> list[Entry]:
+    def confirmed(self, tag: int, *, multiple: bool) -> list[E]:
         """``basic.ack`` of the present channel: the entries that end with it.
 
         Each is confirmed, unless it had come back: those that have ``returned`` set.
@@ -167,7 +178,7 @@ class Ledger:
         self._lowest_tag = max(self._lowest_tag, tags.stop)
         return [entry for entry in [pop(known, None) for known in tags] if entry is not None]
 
-    def nacked(self, tag: int, *, multiple: bool) -> list[Entry]:
+    def nacked(self, tag: int, *, multiple: bool) -> list[E]:
         """``basic.nack`` of the present channel: the entries it names, which stay open.
 
         The caller decides: :meth:`rewind` publishes them again (on a new channel), :meth:`refuse` ends them.
@@ -179,7 +190,7 @@ class Ledger:
             entry.nacked = True
         return named
 
-    def refuse(self, entries: Iterable[Entry], detail: str) -> list[Settled]:
+    def refuse(self, entries: Iterable[E], detail: str) -> list[Settled[E]]:
         """End entries in flight as nacked."""
         return [
             Settled(entry, Outcome.NACKED, detail)
@@ -187,7 +198,7 @@ class Ledger:
             if self._in_flight.pop(entry.tag, None) is entry
         ]
 
-    def refuse_exchange(self, exchange: str, detail: str) -> list[Settled]:
+    def refuse_exchange(self, exchange: str, detail: str) -> list[Settled[E]]:
         """End everything for ``exchange``, in flight or pending, as nacked."""
         refused = [entry for entry in self if entry.exchange == exchange]
         for entry in refused:
@@ -195,7 +206,7 @@ class Ledger:
         self._pending = deque(entry for entry in self._pending if entry.exchange != exchange)
         return [Settled(entry, Outcome.NACKED, detail) for entry in refused]
 
-    def returned(self, message_id: str | None, exchange: str, routing_key: str, why: str) -> Entry | None:
+    def returned(self, message_id: str | None, exchange: str, routing_key: str, why: str) -> E | None:
         """``basic.return`` of the present channel: no queue took the message. Its ``ack`` follows.
 
         The broker names a returned message by its content alone, so it is found by its id, exchange and
@@ -234,7 +245,7 @@ class Ledger:
         self._last_tag, self._lowest_tag, self._return_from = 0, 1, 1
         return len(again)
 
-    def expire(self, now: float) -> list[Settled]:
+    def expire(self, now: float) -> list[Settled[E]]:
         """End what is past its deadline.
 
         Unsent, if it never was; nacked, if the broker refused it each time; else unknown.
@@ -250,7 +261,7 @@ class Ledger:
         self._earliest = min((entry.deadline for entry in self), default=float("inf"))
         return [Settled(entry, _at_deadline(entry)) for entry in late]
 
-    def put_back(self, entry: Entry) -> None:
+    def put_back(self, entry: E) -> None:
         """Send an entry once more that came back: it is pending again, in its place.
 
         For an entry whose outcome would be *returned*; a confirmed one is never sent again.
@@ -263,7 +274,7 @@ class Ledger:
             self._pending.insert(at, entry)
         self._earliest = min(self._earliest, entry.deadline)
 
-    def close(self) -> list[Settled]:
+    def close(self) -> list[Settled[E]]:
         """End everything that is open, in order."""
         left = [Settled(entry, Outcome.CLOSED) for entry in self]
         self._pending.clear()

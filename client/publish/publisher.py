@@ -1,8 +1,8 @@
 """The publisher: the ledger's hands on the I/O thread.
 
 It sends what the ledger has over the present publish channel, feeds the broker's answers back and settles
-every entry once. The channel comes and goes with links; what was unconfirmed on the old one is published
-again on the new one, in its original order and with the same message ids.
+every entry once. The channel comes and goes with connections; what was unconfirmed on the old one is
+published again on the new one, in its original order and with the same message ids.
 
 Three rules come from how RabbitMQ behaves:
 
@@ -20,11 +20,12 @@ Three rules come from how RabbitMQ behaves:
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Generic, Protocol
 
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import CallLater
-from rabbitkeeper.client.publish.ledger import Entry, Ledger, Outcome, Settled
+from rabbitkeeper.client.model.status import Unconfirmed
+from rabbitkeeper.client.publish.ledger import E, Entry, Ledger, Outcome, Settled
 
 NACK_RETRY = 0.02  # seconds from a nack to the next channel
 NACK_PATIENCE = 15.0  # seconds of retrying after a switch or a change in the group
@@ -48,12 +49,12 @@ class PublishChannel(Protocol):
     def close(self) -> None: ...
 
 
-class Answers(Protocol):
+class OutcomeSink(Protocol[E]):
     """Who is told what became of entries; also says which of them may be sent."""
 
-    def begin(self, entries: Sequence[Entry]) -> Sequence[Any]: ...
-    def confirm(self, entries: Sequence[Entry]) -> None: ...
-    def settle(self, settled: Iterable[Settled]) -> None: ...
+    def begin(self, entries: Sequence[E]) -> Sequence[E]: ...
+    def confirm(self, entries: Sequence[E]) -> None: ...
+    def settle(self, settled: Iterable[Settled[E]]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -64,14 +65,13 @@ class _Refusing:
     last: float
 
 
-class Publisher:
+class Publisher(Generic[E]):
     """Everything is called on the I/O thread; times are seconds, monotonic.
 
     Args:
         now: the clock.
         call_later: the loop's timer.
-        renew: asks the engine for another publish channel on the present link; it answers with
-            :meth:`attach`.
+        renew: asks for another publish channel on the current connection; :meth:`attach` brings it.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Publisher:
         call_later: CallLater,
         renew: Callable[[], None],
     ) -> None:
-        self.ledger = Ledger()
+        self.ledger: Ledger[E] = Ledger()
         self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
         self._now = now
         self._call_later = call_later
         self._renew = renew
-        self.answers: Answers  # told the outcomes; set before anything is added
+        self.sink: OutcomeSink[E]  # told the outcomes; set before anything is added
         self._channel: PublishChannel | None = None
         self._generation = 0  # of the channel: timers of an earlier one are dropped
         self._probing = True  # one message in flight until the first confirm
@@ -96,6 +96,9 @@ class Publisher:
         self._renewed_at = float("-inf")
         self._troubled_at = float("-inf")  # the last switch or change in the group
         self._restoring = False  # the topology may be incomplete: what comes back is sent again
+        self._on_idle: Callable[[], None] | None = None
+        self._on_empty: Callable[[], None] | None = None
+        self._is_watched = False  # there is one of these two
 
     # -- the channel's coming and going
 
@@ -113,6 +116,8 @@ class Publisher:
         self._channel = None
         self._generation += 1
         self.ledger.rewind()
+        if self._is_watched:
+            self._tell()
 
     def freeze(self) -> None:
         """Send nothing more for now; answers are still taken."""
@@ -135,11 +140,13 @@ class Publisher:
 
     # -- sending
 
-    def add(self, entries: Iterable[Entry]) -> None:
+    def add(self, entries: Iterable[E]) -> None:
         self.ledger.add(entries)
 
     def pump(self) -> None:
         """Send what may be sent."""
+        if self._is_watched:
+            self._tell()
         channel, ledger = self._channel, self.ledger
         if channel is None or self._frozen or self.blocked is not None or not ledger.pending:
             return
@@ -151,10 +158,11 @@ class Publisher:
             if limit <= 0:
                 return
         room = channel.room
-        messages: Sequence[Any] = ledger.take(limit, room, self.answers.begin) if room else ()
+        messages: Sequence[E] = ledger.take(limit, room, self.sink.begin) if room else ()
         if messages:
             channel.publish(messages)
         if ledger.pending and limit == BURST:
+            # pika tells nobody when its socket takes more again, so it is asked
             self._pump_later(0.0 if channel.room else ROOM_POLL)
 
     def _pump_later(self, delay: float) -> None:
@@ -184,7 +192,7 @@ class Publisher:
             for entry in confirmed:
                 self._refusing.pop((entry.exchange, entry.routing_key), None)
         self._probing = False
-        self.answers.confirm(confirmed)
+        self.sink.confirm(confirmed)
         self.pump()
 
     def returned(
@@ -210,9 +218,9 @@ class Publisher:
         if final and not self._restoring:
             missing = _missing_exchange(why, in_flight)
             if missing is not None:
-                self.answers.settle(self.ledger.refuse_exchange(missing, why))
+                self.sink.settle(self.ledger.refuse_exchange(missing, why))
             elif len(in_flight) == 1:
-                self.answers.settle(self.ledger.refuse(in_flight, why))
+                self.sink.settle(self.ledger.refuse(in_flight, why))
             elif in_flight:
                 self._careful_until = in_flight[-1].sequence
         self._ask_for_another()
@@ -222,7 +230,7 @@ class Publisher:
         named = self.ledger.nacked(tag, multiple=multiple)
         patience = NACK_PATIENCE if now - self._troubled_at < NACK_PATIENCE else CALM_PATIENCE
         hopeless = [entry for entry in named if self._refuses_for(entry, now) >= patience]
-        self.answers.settle(
+        self.sink.settle(
             self.ledger.refuse(hopeless, f"the broker refused the message (basic.nack) for {patience:g} s")
         )
         if len(hopeless) == len(named) and now - self._renewed_at < RENEW_PAUSE:
@@ -243,7 +251,7 @@ class Publisher:
         known.last = now
         return now - known.since
 
-    def _sort_out_returned(self, entries: list[Entry]) -> list[Entry]:
+    def _sort_out_returned(self, entries: list[E]) -> list[E]:
         """Settle those that came back; the rest is confirmed.
 
         While the topology is not complete, to come back is no verdict: they are sent again when it is.
@@ -255,31 +263,68 @@ class Publisher:
                 self.ledger.put_back(entry)
             self._frozen = True
         else:
-            self.answers.settle(Settled(entry, Outcome.RETURNED, entry.returned or "") for entry in back)
+            self.sink.settle(Settled(entry, Outcome.RETURNED, entry.returned or "") for entry in back)
         return confirmed
 
     def _ask_for_another(self) -> None:
         """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
-        self.detach()
-        generation = self._generation
+        expected = self._generation + 1
+        self.detach()  # who waited for that may have brought another channel already
 
         def due() -> None:
-            if generation == self._generation:
+            if expected == self._generation:
                 self._renew()
 
         self._call_later(NACK_RETRY, due)
 
+    # -- who waits for the end of something
+
+    def when_idle(self, call: Callable[[], None] | None) -> None:
+        """Call ``call`` once, as soon as nothing is in flight, perhaps at once; None: call nobody."""
+        self._on_idle = call
+        self._watch()
+
+    def when_empty(self, call: Callable[[], None] | None) -> None:
+        """As :meth:`when_idle`, as soon as everything has its outcome."""
+        self._on_empty = call
+        self._watch()
+
+    def _watch(self) -> None:
+        self._is_watched = self._on_idle is not None or self._on_empty is not None
+        if self._is_watched:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._on_idle is not None and not self.ledger.in_flight:
+            call, self._on_idle = self._on_idle, None
+            call()
+        if self._on_empty is not None and not len(self.ledger):
+            call, self._on_empty = self._on_empty, None
+            call()
+        self._is_watched = self._on_idle is not None or self._on_empty is not None
+
     # -- deadlines and the end
+
+    def unconfirmed(self) -> list[Unconfirmed]:
+        """What has no outcome, in order."""
+        return [
+            Unconfirmed(entry.message_id, entry.exchange, entry.routing_key, entry.body, entry.attempts > 0)
+            for entry in self.ledger
+        ]
 
     def expire(self) -> None:
         """Settle what is past its deadline."""
-        self.answers.settle(self.ledger.expire(self._now()))
+        self.sink.settle(self.ledger.expire(self._now()))
+        if self._is_watched:
+            self._tell()
 
     def close(self) -> None:
         """Settle everything that is left as closed."""
         self._channel = None
         self._generation += 1
-        self.answers.settle(self.ledger.close())
+        self.sink.settle(self.ledger.close())
+        if self._is_watched:
+            self._tell()
 
 
 def _missing_exchange(why: str, in_flight: Iterable[Entry]) -> str | None:

@@ -1,8 +1,8 @@
 """The window: how much may be handed over and have no outcome yet. It is what pushes back on publishers.
 
-Who waits is woken when a good part of the window is free, because waking a thread for each message costs more
-than all else about the message. The one who gives back is told that somebody still waits, and sees to it that
-he is woken soon in any case.
+A thread that waits is woken when a good part of the window is free, because waking one for each message costs
+more than all else about the message. Whoever gives back is told that somebody still waits, and has to wake it
+soon in any case.
 """
 
 import threading

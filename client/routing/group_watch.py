@@ -1,6 +1,6 @@
-"""The leader watch: keeps a client's picture of its group, on a thread of its own.
+"""The group watch: keeps a client's picture of its group, on a thread of its own.
 
-ZooKeeper's watches only wake it; it then reads the group again and hands the result to the engine. It also
+ZooKeeper's watches only wake it; it then reads the group again and hands the result on. It also
 reads now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
 picture stays: nothing that works stops because of it.
 """
@@ -23,19 +23,23 @@ log = logging.getLogger(__name__)
 
 REREAD = 30.0  # seconds between reads without a cause, half of it jitter
 RETRY = 0.2  # seconds after a read that failed while ZooKeeper is connected
+READ_TIMEOUT = 2.0  # seconds
 LEASE_CHECK = 2.0  # seconds between signs of life asked of ZooKeeper
 
 
-class Discovery:
+class GroupWatch:
     """Watches one group.
 
     Args:
         backend: makes the backend that holds the group, not started yet, given what it wakes.
         group: to watch.
-        emit: takes events.
         publish: takes each new picture; called on this class's thread, and once on the caller's of
             :meth:`start`.
+        emit: takes events.
+        random: for jitter.
+        name: of the client, for the thread's.
         secure: whether brokers are connected to with TLS.
+        now: the clock; seconds, monotonic.
     """
 
     def __init__(
@@ -48,18 +52,21 @@ class Discovery:
         random: Random,
         name: str,
         secure: bool = False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._secure = secure
         self.mismatch = False  # there are members, and none speaks what this client does
-        self._publish = publish
-        self._emit = emit
-        self._was_connected = True
-        self._random = random
         self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._last = Targets()
         self._backend = backend(self._wake.set)
         self._reader = GroupReader(self._backend, group, with_history=False)
+        self._publish = publish
+        self._emit = emit
+        self._random = random
+        self._secure = secure
+        self._now = now
+        self._was_connected = True
+        self._read_at = now()  # when the next read without a cause is due
+        self._last = Targets()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 
     @property
@@ -74,10 +81,10 @@ class Discovery:
             ZooKeeperUnreachable: no server answered within ``timeout`` seconds.
             UnknownGroup: ZooKeeper has no such group.
         """
-        deadline = time.monotonic() + timeout
+        deadline = self._now() + timeout
         self._backend.start(timeout)
         try:
-            self._read(max(0.5, deadline - time.monotonic()))
+            self._read(max(0.5, deadline - self._now()))
         except BaseException:
             self._backend.close()
             raise
@@ -91,28 +98,41 @@ class Discovery:
             self._thread.join(5.0)
         self._backend.close()
 
-    def _run(self) -> None:
-        due = 0.0
-        while not self._stopping.is_set():
-            woken = self._wake.wait(min(LEASE_CHECK, max(0.0, due - time.monotonic())))
-            self._wake.clear()
-            if self._stopping.is_set():
-                return
-            self._backend.renew()
-            if self._backend.connected != self._was_connected:
-                self._was_connected = self._backend.connected
-                self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
-            if not self._backend.connected or (not woken and time.monotonic() < due):
-                continue
+    def turn(self, *, woken: bool) -> float:
+        """Look once at the connection, and at the group if there is a cause: one turn of the thread.
+
+        Args:
+            woken: something has happened.
+
+        Returns:
+            Seconds until the next turn, if nothing happens before.
+        """
+        self._backend.renew()
+        if self._backend.connected != self._was_connected:
+            self._was_connected = self._backend.connected
+            self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
+        if not self._backend.connected:
+            return LEASE_CHECK
+        if woken or self._now() >= self._read_at:
+            pause = REREAD * self._random.uniform(0.5, 1.0)
             try:
-                self._read(timeout=2.0)
-                due = time.monotonic() + REREAD * self._random.uniform(0.5, 1.0)
+                self._read(READ_TIMEOUT)
             except UnknownGroup as error:
                 log.warning("%s; staying where the client is", error)
-                due = time.monotonic() + REREAD
+                pause = REREAD
             except CoordinationError as error:
                 log.debug("the group could not be read: %s", error)
-                due = time.monotonic() + RETRY
+                pause = RETRY
+            self._read_at = self._now() + pause
+        return min(LEASE_CHECK, max(0.0, self._read_at - self._now()))
+
+    def _run(self) -> None:
+        pause = 0.0
+        while not self._stopping.is_set():
+            woken = self._wake.wait(pause)
+            self._wake.clear()
+            if not self._stopping.is_set():
+                pause = self.turn(woken=woken)
 
     def _read(self, timeout: float) -> None:
         view = self._reader.read(watch=True, timeout=timeout)

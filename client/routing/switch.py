@@ -4,16 +4,25 @@ A machine of three phases::
 
     connecting ──ready──▶ live ──lost──▶ switching ──ready──▶ live …
 
-It is told what the group looks like, what became of its links (a link is one AMQP connection), and the
-time; it answers with orders for the one who does the I/O. At most two links exist at once: the *current*
-one, over which everything goes, and a *next* one, which becomes the current one when it is ready.
+and, while it is live, of a planned move::
 
-* The current link is lost: the next is opened at once, to the leader or, as the brokers are one cluster, to
-  any other live member. Nobody waits for an election.
-* The client had better be elsewhere (the lead has moved, or see the placement) and the current link works:
-  the next link is opened first and the client moves when it is ready, so nothing stalls; whatever was
-  unconfirmed on the old link is waited for, then published again.
-* An agent says that its broker is hung or has stopped: the link to it is dropped without a handshake.
+    live ──ready──▶ moving ──moved──▶ live (on the other connection)
+
+It is told what the group looks like, what became of its connections, and the time; it answers with orders for
+the one who does the I/O. It alone says which connection is *current*, the one over which everything goes. At
+most one other exists beside it: the *next* one, which is being opened, or is open and moved to. (Connections
+that were left may live on for a moment, for the last answers; they are no concern of the switch.)
+
+* The current connection is lost: the next is opened at once, to the leader or, as the brokers are one
+  cluster, to any other live member. Nobody waits for an election.
+* The client had better be elsewhere (the lead has moved, or see the placement) and the current connection
+  works: the next one is opened first. When it is ready the client is *moving*: whoever does the I/O prepares
+  the next one and reports when everything can go over it (:meth:`Switch.moved`). Until then the current one
+  stays the current one, and no other move begins.
+* While it is moving, the current connection is lost, or its broker is given up: the next one becomes the
+  current one at once, prepared or not. The next one is lost: the client stays where it is, and tries again
+  later.
+* An agent says that its broker is hung or has stopped: the connection to it is dropped without a handshake.
 * ZooKeeper is away: the last view stays, and nothing is given up because of it.
 
 Only an equal or newer epoch is acted on: a stale view cannot move a client back.
@@ -22,54 +31,75 @@ Only an equal or newer epoch is acted on: a stale view cannot move a client back
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
+from typing import NamedTuple
 
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-MOVE_RETRY = 1.0  # seconds between attempts to move while the current link works
-SETTLED = 1.0  # seconds after which the loss of a link counts as the first failure of its broker again
+MOVE_RETRY = 1.0  # seconds between attempts to move while the current connection works
+SETTLED = 1.0  # seconds after which a lost connection counts as the first failure of its broker again
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
 
 
 class Phase(StrEnum):
     CONNECTING = "connecting"  # never been live
     LIVE = "live"
-    SWITCHING = "switching"  # was live, has no working link
+    SWITCHING = "switching"  # was live, has no working connection
     CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open link number ``link`` to ``target``; report ready or failed within ``timeout`` seconds."""
+    """Open connection ``number`` to ``target``; report ready or failed."""
 
-    link: int
+    number: int
     target: Target
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate:
+    """Connection ``number`` is ready: prepare to move to it from ``old``, which works; report moved."""
+
+    number: int
+    target: Target
+    old: int
 
 
 @dataclass(frozen=True, slots=True)
 class Promote:
-    """Link ``link`` is now the current one; ``retire`` (if any) is left in an orderly way.
+    """Connection ``number`` is now the current one; ``retire`` (if any) is left in an orderly way.
 
-    ``urgent``: the link to retire cannot be expected to answer any more.
+    ``prepared``: after a :class:`Migrate` that was reported as done.
     """
 
-    link: int
+    number: int
     target: Target
     retire: int | None
-    urgent: bool = False
+    prepared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Drop link ``link`` without a closing handshake; it will not be reported on any more."""
+    """Drop connection ``number`` without a closing handshake; it will not be reported on any more.
 
-    link: int
+    ``was_current``: everything went over it, and goes over none now.
+    """
+
+    number: int
     why: str
+    was_current: bool = False
 
 
-Order = Open | Promote | Abort
+Order = Open | Migrate | Promote | Abort
+
+
+class Slot(NamedTuple):
+    """A connection and where it goes to."""
+
+    number: int
+    target: Target
 
 
 @dataclass(slots=True)
@@ -90,16 +120,21 @@ class Switch:
     def __init__(self, now: float, random: Random, placement: Placement | None = None) -> None:
         self.phase = Phase.CONNECTING
         self.targets = Targets()
-        self.current: tuple[int, Target] | None = None
-        self.next: tuple[int, Target] | None = None
+        self.current: Slot | None = None
+        self.next: Slot | None = None
+        self.is_moving = False  # the next one is open, and everything is about to go over it
         self.since = now  # of the phase
-        self.lost_at: float | None = None  # when the last working link was lost
+        self.lost_at: float | None = None  # when the last working connection was lost
         self._random = random
         self._placement = placement or Placement("leader", None, random, now)
-        self._links = 0
+        self._opened = 0  # connections so far
         self._failures: dict[str, _Failures] = {}  # by address
-        self._ready_at = now  # since when the current link is that
+        self._ready_at = now  # since when the current connection is that
         self._retry_at = now  # when the next attempt is due, whatever its target
+
+    def is_current(self, number: int) -> bool:
+        """Whether everything goes over connection ``number``."""
+        return self.current is not None and self.current.number == number
 
     def view(self, targets: Targets, now: float) -> list[Order]:
         """The group has changed."""
@@ -110,40 +145,46 @@ class Switch:
         self._placement.view(self.targets, targets, now)
         self.targets = targets
         orders: list[Order] = []
-        if self.next is not None and self._gone(self.next[1]):
-            orders.append(Abort(self.next[0], f"{self.next[1].member} is not well any more"))
-            self.next = None
-        if self.current is not None and self.targets.declares_dead(self.current[1]):
-            orders += self._lose(f"its agent says that {self.current[1].member} takes nothing", now)
+        if self.next is not None and self._gone(self.next.target):
+            orders.append(Abort(self.next.number, f"{self.next.target.member} is not well any more"))
+            self.next, self.is_moving = None, False
+        if self.current is not None and self.targets.declares_dead(self.current.target):
+            number, target = self.current
+            why = f"its agent says that {target.member} takes nothing"
+            orders.append(Abort(number, why, was_current=True))
+            self._leave(target.address, now)
+        if self.is_moving and (self.current is None or self._gone(self.current.target)):
+            orders.append(self._promote(now))
         return orders + self.tick(now)
 
-    def ready(self, link: int, now: float) -> list[Order]:
-        """Link ``link`` is open and takes publishes."""
-        if self.next is None or self.next[0] != link:
+    def ready(self, number: int, now: float) -> list[Order]:
+        """Connection ``number`` is open and takes publishes."""
+        if self.next is None or self.next.number != number or self.is_moving:
             return []
-        retire, urgent = None, False
-        if self.current is not None:
-            retire, urgent = self.current[0], self._gone(self.current[1])
-            self._failures.pop(self.current[1].address, None)
-        self.current, self.next = self.next, None
-        self._ready_at = now
-        self._placement.fulfilled()
-        self._enter(Phase.LIVE, now)
-        return [Promote(link, self.current[1], retire, urgent), *self.tick(now)]
+        if self.current is not None and not self._gone(self.current.target):
+            self.is_moving = True
+            return [Migrate(number, self.next.target, self.current.number)]
+        return [self._promote(now), *self.tick(now)]
 
-    def failed(self, link: int, now: float) -> list[Order]:
-        """Link ``link`` could not be opened, or was lost."""
-        if self.next is not None and self.next[0] == link:
-            address = self.next[1].address
-            self.next = None
+    def moved(self, number: int, now: float) -> list[Order]:
+        """Everything can go over connection ``number``, as :class:`Migrate` has asked."""
+        if not self.is_moving or self.next is None or self.next.number != number:
+            return []
+        return [self._promote(now, prepared=True), *self.tick(now)]
+
+    def failed(self, number: int, now: float) -> list[Order]:
+        """Connection ``number`` could not be opened, or was lost."""
+        if self.next is not None and self.next.number == number:
+            address = self.next.target.address
+            self.next, self.is_moving = None, False
             self._penalize(address, now)
             if self.current is not None:
                 self._placement.refused()
                 self._retry_at = now + self._random.uniform(0, MOVE_RETRY)
             return self.tick(now)
-        if self.current is not None and self.current[0] == link:
-            self._leave(self.current[1].address, now)
-            return self.tick(now)
+        if self.current is not None and self.current.number == number:
+            self._leave(self.current.target.address, now)
+            return [*([self._promote(now)] if self.is_moving else []), *self.tick(now)]
         return []
 
     def tick(self, now: float) -> list[Order]:
@@ -156,9 +197,9 @@ class Switch:
         return [] if target is None else [self._open(target, why)]
 
     def close(self) -> list[Order]:
-        """No more links: both are dropped (an orderly end comes before this, from the one who does I/O)."""
-        orders = [Abort(link[0], "the client is closed") for link in (self.current, self.next) if link]
-        self.current = self.next = None
+        """No more connections: both are dropped (or closed, by the one who does the I/O)."""
+        orders = [Abort(slot.number, "the client is closed") for slot in (self.current, self.next) if slot]
+        self.current, self.next, self.is_moving = None, None, False
         self.phase = Phase.CLOSED
         return list(orders)
 
@@ -167,7 +208,7 @@ class Switch:
         if self.phase is Phase.CLOSED or self.next is not None:
             return float("inf")
         if self.current is not None:
-            wish = self._placement.wish(self.targets, self.current[1], now)
+            wish = self._placement.wish(self.targets, self.current.target, now)
             return self._retry_at if wish is not None else self._placement.compare_at
         due = [
             self._failures[target.address].retry_at
@@ -203,16 +244,29 @@ class Switch:
     def _move(self, now: float) -> list[Order]:
         if self.current is None or now < self._retry_at:
             return []
-        wish = self._placement.wish(self.targets, self.current[1], now)
+        wish = self._placement.wish(self.targets, self.current.target, now)
         if wish is None:
             return []
         leads = self.targets.leader is not None and wish.member == self.targets.leader.member
         return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}")]
 
     def _open(self, target: Target, why: str) -> Open:
-        self._links += 1
-        self.next = (self._links, target)
-        return Open(self._links, target, why)
+        self._opened += 1
+        self.next = Slot(self._opened, target)
+        return Open(self._opened, target, why)
+
+    def _promote(self, now: float, *, prepared: bool = False) -> Promote:
+        """The next connection becomes the current one."""
+        assert self.next is not None  # noqa: S101
+        before, self.current, self.next = self.current, self.next, None
+        self.is_moving = False
+        if before is not None:
+            self._failures.pop(before.target.address, None)
+        self._ready_at = now
+        self._placement.fulfilled()
+        self._enter(Phase.LIVE, now)
+        retire = None if before is None else before.number
+        return Promote(self.current.number, self.current.target, retire, prepared)
 
     # -- remembering
 
@@ -241,15 +295,10 @@ class Switch:
         known = any(member.address == target.address for member in self.targets.members.values())
         return not leads and not known and bool(self.targets.members)
 
-    def _lose(self, why: str, now: float) -> list[Order]:
-        assert self.current is not None  # noqa: S101
-        link, target = self.current
-        self._leave(target.address, now)
-        return [Abort(link, why)]
-
     def _leave(self, address: str, now: float) -> None:
-        """The current link, to ``address``, is none any more, and there is no other."""
-        if now - self._ready_at >= SETTLED:  # a broker that ends each link at once is not tried all the time
+        """The current connection, to ``address``, is none any more."""
+        # a broker that ends each connection at once is not tried all the time
+        if now - self._ready_at >= SETTLED:
             self._failures.pop(address, None)
         self._penalize(address, now)
         self.current = None

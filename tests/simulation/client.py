@@ -8,9 +8,9 @@ from collections.abc import Callable
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
@@ -50,7 +50,7 @@ class SimulatedClient:
         self.loop = VirtualLoop(self.time)
         self.transport = SimulatedTransport(cluster, self.loop)
         self.events: list[Event] = []
-        self.engine = Engine(
+        self.engine = assemble(
             self.transport,
             Access("app", password),
             name="simulated",

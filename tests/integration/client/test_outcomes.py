@@ -113,12 +113,12 @@ def client(
 
 
 def uses_private_parts(client: Client) -> bool:
-    line = client._engine._lines.get(client._engine._current)
-    assert line is not None
-    assert isinstance(line.publishing, PikaChannel)
-    assert isinstance(line.link, PikaConnection)
-    fast = line.link._decoder is not None
-    assert type(line.publishing._sender) is (FastSender if fast else PlainSender)
+    current = client._engine._executor.current
+    assert current is not None
+    assert isinstance(current.publishing, PikaChannel)
+    assert isinstance(current.connection, PikaConnection)
+    fast = current.connection._decoder is not None
+    assert type(current.publishing._sender) is (FastSender if fast else PlainSender)
     return fast
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.client.amqp.delivery_tracker import AckLedger
+from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 
 
 class Broker:
@@ -30,7 +30,7 @@ class Broker:
 
 
 def test_a_run_from_the_beginning_is_one_frame_and_what_is_beyond_a_gap_is_single() -> None:
-    ledger = AckLedger(delivered=6)
+    ledger = DeliveryTracker(delivered=6)
     ledger.ack([1, 2, 4, 6])
     assert ledger.flush() == [(2, True), (4, False), (6, False)]
     assert ledger.open == 2
@@ -39,7 +39,7 @@ def test_a_run_from_the_beginning_is_one_frame_and_what_is_beyond_a_gap_is_singl
 
 
 def test_a_nacked_message_is_not_in_the_way_of_multiple_and_not_acked_by_it() -> None:
-    ledger = AckLedger(delivered=3)
+    ledger = DeliveryTracker(delivered=3)
     assert ledger.nack(2)
     ledger.ack([3, 1])
     assert ledger.flush() == [(3, True)]
@@ -59,7 +59,7 @@ def test_a_nacked_message_is_not_in_the_way_of_multiple_and_not_acked_by_it() ->
     )
 )
 def test_whatever_is_answered_in_whatever_order_the_broker_hears_of_it_once(steps: list[tuple]) -> None:  # type: ignore[type-arg]
-    ledger, broker = AckLedger(), Broker()
+    ledger, broker = DeliveryTracker(), Broker()
     acked: set[int] = set()
     nacked: set[int] = set()
     for what, value in [*steps, ("flush", None)]:

@@ -26,7 +26,7 @@ class Scene:
         self.futures.call_later = lambda _delay, call: call()
 
     @staticmethod
-    def explain(settled: Settled) -> PublishError:
+    def explain(settled: Settled[PublishFuture]) -> PublishError:
         return Nacked(settled.detail, settled.entry.message_id)
 
     def publish(self, count: int = 1) -> list[PublishFuture]:

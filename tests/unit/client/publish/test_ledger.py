@@ -16,7 +16,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = Ledger()
+        self.ledger: Ledger[Entry] = Ledger()
         self.now = 0.0
         self.added: list[Entry] = []
         self.outcomes: dict[int, Outcome] = {}
@@ -24,7 +24,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.tags: dict[int, Entry] = {}
         self.answered_unknown: set[int] = set()
 
-    def settle(self, settled: list[Settled]) -> None:
+    def settle(self, settled: list[Settled[Entry]]) -> None:
         for one in settled:
             sequence = one.entry.sequence
             assert sequence not in self.outcomes, "a second outcome"
@@ -138,7 +138,7 @@ TestLedger = LedgerMachine.TestCase
 
 
 def test_a_message_refused_on_every_channel_ends_nacked_not_unknown() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     ledger.add([entry(deadline=5.0)])
     for _ in range(3):
         (sent,) = ledger.take(10)
@@ -148,7 +148,7 @@ def test_a_message_refused_on_every_channel_ends_nacked_not_unknown() -> None:
 
 
 def test_a_message_lost_once_with_its_channel_ends_unknown_even_if_refused_later() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     ledger.add([entry(deadline=5.0)])
     ledger.take(10)
     ledger.rewind()
@@ -159,7 +159,7 @@ def test_a_message_lost_once_with_its_channel_ends_unknown_even_if_refused_later
 
 
 def test_a_returned_message_is_unroutable_only_when_its_ack_follows_on_the_same_channel() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     ledger.add([entry("x")])
     ledger.take(1)
     assert ledger.returned("x", "e", "k", "312 NO_ROUTE") is not None
@@ -169,7 +169,7 @@ def test_a_returned_message_is_unroutable_only_when_its_ack_follows_on_the_same_
 
 
 def test_equal_messages_come_back_in_the_order_they_were_sent() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     for _ in range(3):
         ledger.add([entry("same")])
     ledger.take(3)
@@ -182,7 +182,7 @@ def test_equal_messages_come_back_in_the_order_they_were_sent() -> None:
 
 
 def test_a_cancelled_entry_is_dropped_before_it_is_sent_and_takes_no_tag() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     for name in "abc":
         ledger.add([entry(name)])
     taken = ledger.take(10, start=lambda entries: [one for one in entries if one.message_id != "b"])
@@ -191,7 +191,7 @@ def test_a_cancelled_entry_is_dropped_before_it_is_sent_and_takes_no_tag() -> No
 
 
 def test_no_more_is_taken_than_there_is_room_for_but_always_something() -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     ledger.add([entry(name) for name in "abcd"])  # a byte each
     assert [one.message_id for one in ledger.take(10, 2)] == ["a", "b"]
     assert [one.message_id for one in ledger.take(10, 0.5)] == ["c"]
@@ -200,7 +200,7 @@ def test_no_more_is_taken_than_there_is_room_for_but_always_something() -> None:
 
 @given(st.lists(st.integers(0, 9), unique=True, max_size=9))
 def test_what_is_put_back_is_sent_in_its_place(back: list[int]) -> None:
-    ledger = Ledger()
+    ledger: Ledger[Entry] = Ledger()
     for number in range(10):
         ledger.add([entry(str(number))])
     ledger.take(9)

@@ -41,8 +41,8 @@ class Scene:
         self.details: dict[str, str] = {}
         self.cancelled: set[str] = set()
         self.renewals = 0
-        self.publisher = Publisher(lambda: self.now, self.call_later, self.renew)
-        self.publisher.answers = self
+        self.publisher: Publisher[Entry] = Publisher(lambda: self.now, self.call_later, self.renew)
+        self.publisher.sink = self
         self.channel = Channel()
 
     def call_later(self, delay: float, call: Callable[[], None]) -> None:
@@ -71,7 +71,7 @@ class Scene:
     def confirm(self, entries: Sequence[Entry]) -> None:
         self.settle(Settled(entry, Outcome.CONFIRMED) for entry in entries)
 
-    def settle(self, settled: Iterable[Settled]) -> None:
+    def settle(self, settled: Iterable[Settled[Entry]]) -> None:
         for one in settled:
             name = one.entry.message_id
             assert name not in self.outcomes, "a second outcome"

@@ -12,6 +12,7 @@ from rabbitkeeper.client.routing.switch import (
     LEADERLESS_GRACE,
     SETTLED,
     Abort,
+    Migrate,
     Open,
     Order,
     Phase,
@@ -39,7 +40,7 @@ def live_on_a() -> Switch:
     (order,) = switch.view(group("a", 1, A, B, C), 0.0)
     assert isinstance(order, Open)
     assert order.target == A
-    switch.ready(order.link, 0.1)
+    switch.ready(order.number, 0.1)
     return switch
 
 
@@ -72,23 +73,94 @@ def test_when_the_new_leader_is_elsewhere_the_client_opens_it_first_and_leaves_t
     assert isinstance(order, Open)
     assert order.target == B
     assert switch.phase is Phase.LIVE
-    (promote,) = switch.ready(order.link, 1.1)
-    assert promote == Promote(order.link, B, retire=1, urgent=False)
+    (migrate,) = switch.ready(order.number, 1.1)
+    assert migrate == Migrate(order.number, B, old=1)
+    assert switch.current == (1, A), "everything goes over the old one still"
+    (promote,) = switch.moved(order.number, 1.2)
+    assert promote == Promote(order.number, B, retire=1, prepared=True)
+    assert switch.current == (order.number, B)
 
 
 def test_a_move_away_from_a_member_that_is_gone_is_urgent() -> None:
     switch = live_on_a()
     (order,) = switch.view(group("b", 2, B, C), 1.0)
     assert isinstance(order, Open)
-    (promote,) = switch.ready(order.link, 1.1)
-    assert promote == Promote(order.link, B, retire=1, urgent=True)
+    (promote,) = switch.ready(order.number, 1.1)
+    assert promote == Promote(order.number, B, retire=1)
+
+
+def moving_to_b() -> Switch:
+    switch = live_on_a()
+    (order,) = switch.view(group("b", 2, A, B, C), 1.0)
+    switch.ready(order.number, 1.1)
+    assert switch.is_moving
+    return switch
+
+
+def test_one_move_at_a_time() -> None:
+    switch = moving_to_b()
+    assert switch.view(group("c", 3, A, B, C), 1.2) == []
+    assert switch.tick(5.0) == []
+    promote, order = switch.moved(2, 5.0)
+    assert promote == Promote(2, B, retire=1, prepared=True)
+    assert isinstance(order, Open)
+    assert order.target == C
+
+
+def test_when_the_old_connection_is_lost_on_the_move_the_new_one_takes_over_at_once() -> None:
+    switch = moving_to_b()
+    assert switch.failed(1, 1.2) == [Promote(2, B, retire=None)]
+    assert (switch.phase, switch.lost_at) == (Phase.LIVE, 1.2)
+    assert switch.moved(2, 1.3) == [], "it has happened already"
+
+
+def test_when_the_new_connection_is_lost_on_the_move_the_client_stays_and_tries_again_later() -> None:
+    switch = moving_to_b()
+    assert switch.failed(2, 1.2) == []
+    assert (switch.phase, switch.current, switch.is_moving) == (Phase.LIVE, (1, A), False)
+    (again,) = switch.tick(switch.wake_at(1.2))
+    assert isinstance(again, Open)
+    assert again.target == B
+
+
+def test_a_broker_that_is_called_hung_on_the_move_is_left_at_once() -> None:
+    switch = moving_to_b()
+    abort, promote = switch.view(group("b", 2, member("a", MemberStatus.HUNG), B, C), 1.2)
+    assert isinstance(abort, Abort)
+    assert (abort.number, abort.was_current) == (1, True)
+    assert promote == Promote(2, B, retire=None)
+
+
+def test_a_member_that_vanishes_on_the_move_is_not_waited_for() -> None:
+    switch = moving_to_b()
+    assert switch.view(group("b", 2, B, C), 1.2) == [Promote(2, B, retire=1)]
+
+
+def test_a_move_to_a_broker_that_is_called_hung_is_given_up() -> None:
+    switch = moving_to_b()
+    (abort,) = switch.view(group(None, 2, A, member("b", MemberStatus.HUNG), C), 1.2)
+    assert isinstance(abort, Abort)
+    assert (abort.number, abort.was_current) == (2, False)
+    assert switch.current == (1, A)
+    assert switch.moved(2, 1.3) == []
+
+
+def test_when_both_are_called_hung_on_the_move_another_is_opened() -> None:
+    switch = moving_to_b()
+    hung = [member(name, MemberStatus.HUNG) for name in "ab"]
+    one, other, order = switch.view(group(None, 2, *hung, C), 1.2)
+    assert isinstance(one, Abort)
+    assert isinstance(other, Abort)
+    assert {one.number, other.number} == {1, 2}
+    assert isinstance(order, Open)
+    assert order.target == C
 
 
 def test_a_broker_that_its_agent_calls_hung_is_dropped_at_once() -> None:
     switch = live_on_a()
     abort, order = switch.view(group(None, 1, member("a", MemberStatus.HUNG), B, C), 1.0)
     assert isinstance(abort, Abort)
-    assert abort.link == 1
+    assert abort.number == 1
     assert isinstance(order, Open)
     assert order.target in (B, C)
 
@@ -100,11 +172,11 @@ def test_an_older_epoch_moves_nobody() -> None:
     assert switch.targets.epoch == 7
 
 
-def test_a_failed_move_leaves_the_working_link_alone_and_is_tried_again_later() -> None:
+def test_a_failed_move_leaves_the_working_connection_alone_and_is_tried_again_later() -> None:
     switch = live_on_a()
     (order,) = switch.view(group("b", 2, A, B), 1.0)
     assert isinstance(order, Open)
-    assert switch.failed(order.link, 1.5) == []
+    assert switch.failed(order.number, 1.5) == []
     assert switch.phase is Phase.LIVE
     assert switch.current == (1, A)
     due = switch.wake_at(1.5)
@@ -122,7 +194,7 @@ def test_when_all_are_away_each_is_tried_again_within_the_longest_pause() -> Non
         for order in orders:
             assert isinstance(order, Open)
             tried.append((now, order.target.member))
-            orders = switch.failed(order.link, now)
+            orders = switch.failed(order.number, now)
             break
         else:
             due = switch.wake_at(now)
@@ -132,15 +204,15 @@ def test_when_all_are_away_each_is_tried_again_within_the_longest_pause() -> Non
     assert {name for _, name in tried if _ > 15.0} == {"a", "b", "c"}
 
 
-def test_a_broker_that_ends_each_link_at_once_is_not_tried_all_the_time() -> None:
+def test_a_broker_that_ends_each_connection_at_once_is_not_tried_all_the_time() -> None:
     switch, now, losses = live_on_a(), 1.2, 0
     switch.view(group("a", 1, A), now)
     orders = switch.failed(1, now)
     while now < 20.0:
         for order in orders:
             assert isinstance(order, Open)
-            switch.ready(order.link, now)
-            orders = switch.failed(order.link, now + 0.01)
+            switch.ready(order.number, now)
+            orders = switch.failed(order.number, now + 0.01)
             losses += 1
             break
         else:
@@ -149,8 +221,8 @@ def test_a_broker_that_ends_each_link_at_once_is_not_tried_all_the_time() -> Non
     assert losses < 100, "pauses grow to a second"
     (order,) = orders or switch.tick(now + MAXIMUM)
     assert isinstance(order, Open)
-    switch.ready(order.link, 30.0)
-    assert switch.failed(order.link, 30.0 + SETTLED), "a link that has lasted is replaced at once"
+    switch.ready(order.number, 30.0)
+    assert switch.failed(order.number, 30.0 + SETTLED), "a connection that has lasted is replaced at once"
 
 
 def test_a_member_that_is_well_again_is_tried_without_waiting_out_the_pause() -> None:
@@ -159,7 +231,7 @@ def test_a_member_that_is_well_again_is_tried_without_waiting_out_the_pause() ->
     for attempt in range(8):
         for order in orders:
             assert isinstance(order, Open)
-            switch.failed(order.link, float(attempt))
+            switch.failed(order.number, float(attempt))
         orders = switch.tick(float(attempt) + 0.9999) or switch.tick(attempt + 1.0)
     if switch.next:
         switch.failed(switch.next[0], 9.0)
@@ -169,38 +241,52 @@ def test_a_member_that_is_well_again_is_tried_without_waiting_out_the_pause() ->
 
 def test_after_close_nothing_is_ordered() -> None:
     switch = live_on_a()
-    assert [order.link for order in switch.close() if isinstance(order, Abort)] == [1]
+    assert [order.number for order in switch.close() if isinstance(order, Abort)] == [1]
     assert switch.view(group("b", 9, B), 2.0) == []
     assert switch.tick(3.0) == []
     assert switch.wake_at(3.0) == float("inf")
 
 
 class SwitchMachine(RuleBasedStateMachine):
-    """Any group, any failures: at most two links, none dropped without a cause, no dead end."""
+    """Any group, any failures: at most two connections, none dropped without a cause, no dead end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
         self.switch = Switch(0.0, Random(3))
         self.epoch = 0
-        self.links: dict[int, Target] = {}  # open or opening
+        self.open: dict[int, Target] = {}  # open or being opened
         self.current: int | None = None
+        self.moving_to: int | None = None
+
+    def ended(self, number: int) -> None:
+        del self.open[number]
+        if self.current == number:
+            self.current = None
+        if self.moving_to == number:
+            self.moving_to = None
 
     def obey(self, orders: list[Order]) -> None:
         for order in orders:
             match order:
-                case Open(link=link, target=target):
-                    assert link not in self.links
-                    self.links[link] = target
-                case Promote(link=link, retire=retire):
-                    assert link in self.links
-                    self.current = link
+                case Open(number=number, target=target):
+                    assert number not in self.open
+                    self.open[number] = target
+                case Migrate(number=number, old=old):
+                    assert number in self.open
+                    assert old == self.current
+                    assert self.moving_to is None
+                    self.moving_to = number
+                case Promote(number=number, retire=retire, prepared=prepared):
+                    assert number in self.open
+                    assert retire == self.current
+                    assert not prepared or number == self.moving_to
+                    self.current, self.moving_to = number, None
                     if retire is not None:
-                        del self.links[retire]
-                case Abort(link=link):
-                    del self.links[link]
-                    if self.current == link:
-                        self.current = None
+                        del self.open[retire]
+                case Abort(number=number, was_current=was_current):
+                    assert was_current == (number == self.current)
+                    self.ended(number)
 
     @rule(
         leader=st.sampled_from([None, "a", "b", "c"]),
@@ -214,16 +300,16 @@ class SwitchMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), well=st.booleans())
     def report(self, data: st.DataObject, well: bool) -> None:
-        if not self.links:
+        if not self.open:
             return
-        link = data.draw(st.sampled_from(sorted(self.links)))
-        if well and link != self.current:
-            self.obey(self.switch.ready(link, self.now))
-        elif not well:
-            del self.links[link]
-            if self.current == link:
-                self.current = None
-            self.obey(self.switch.failed(link, self.now))
+        number = data.draw(st.sampled_from(sorted(self.open)))
+        if not well:
+            self.ended(number)
+            self.obey(self.switch.failed(number, self.now))
+        elif number == self.moving_to:
+            self.obey(self.switch.moved(number, self.now))
+        elif number != self.current:
+            self.obey(self.switch.ready(number, self.now))
 
     @rule(seconds=st.floats(0.0, 3.0))
     def wait(self, seconds: float) -> None:
@@ -231,15 +317,17 @@ class SwitchMachine(RuleBasedStateMachine):
         self.obey(self.switch.tick(self.now))
 
     @invariant()
-    def links_agree(self) -> None:
-        known = {link for link, _ in filter(None, (self.switch.current, self.switch.next))}
-        assert known == set(self.links)
+    def both_know_the_same(self) -> None:
+        known = {number for number, _ in filter(None, (self.switch.current, self.switch.next))}
+        assert known == set(self.open)
+        assert self.switch.is_moving == (self.moving_to is not None)
+        assert (None if self.switch.current is None else self.switch.current.number) == self.current
         assert (self.switch.phase is Phase.LIVE) == (self.current is not None)
 
     @invariant()
     def there_is_always_a_next_step(self) -> None:
-        """Without a link, either one is being opened, or a time is known, or nobody can be connected to."""
-        if self.links:
+        """Without a connection, one is being opened, or a time is known, or nobody can be connected to."""
+        if self.open:
             return
         usable = self.switch._placement.candidates(self.switch.targets)
         if usable:

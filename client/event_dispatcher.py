@@ -1,4 +1,4 @@
-"""The dispatch of events: from whatever thread they happen on to the user's functions, on a thread for it.
+"""The event dispatcher: events from any thread to the user's functions, on a thread for events.
 
 A slow function delays other functions and nothing else. At most ``LIMIT`` events wait; further ones are
 dropped and counted.
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 LIMIT = 1000  # events that wait
 
 
-class Dispatch:
+class EventDispatcher:
     """Events out of a client. The thread exists from the first function on.
 
     Args:

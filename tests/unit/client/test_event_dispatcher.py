@@ -2,12 +2,12 @@
 
 import threading
 
-from rabbitkeeper.client.dispatch import LIMIT, Dispatch
+from rabbitkeeper.client.event_dispatcher import LIMIT, EventDispatcher
 from rabbitkeeper.client.model.events import Event, EventsMissed, LeaderChanged
 
 
 def test_a_function_that_fails_keeps_no_other_from_its_events() -> None:
-    dispatch = Dispatch("test")
+    dispatch = EventDispatcher("test")
     got: list[Event] = []
 
     def fail(_event: Event) -> None:
@@ -22,7 +22,7 @@ def test_a_function_that_fails_keeps_no_other_from_its_events() -> None:
 
 
 def test_a_function_that_hangs_costs_the_newest_events_and_they_are_counted() -> None:
-    dispatch, got = Dispatch("test"), []
+    dispatch, got = EventDispatcher("test"), []
     entered, go_on = threading.Event(), threading.Event()
 
     def slow(event: Event) -> None:
@@ -43,7 +43,7 @@ def test_a_function_that_hangs_costs_the_newest_events_and_they_are_counted() ->
 
 def test_without_a_function_nothing_is_kept_and_no_thread_is_started() -> None:
     before = threading.active_count()
-    dispatch = Dispatch("test")
+    dispatch = EventDispatcher("test")
     dispatch.emit(LeaderChanged("a", 1))
     assert threading.active_count() == before
     got: list[Event] = []

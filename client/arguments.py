@@ -1,0 +1,45 @@
+"""Arguments of a client: checked on the caller's thread, before anything is made. Each function raises
+``InvalidArgument``, with the argument and what would be right."""
+
+import ssl
+
+from rabbitkeeper.client.model.errors import InvalidArgument
+
+
+def check_credentials(credentials: object) -> tuple[str, str]:
+    """User name and password."""
+    match credentials:
+        case (str(username), str(password)):
+            return username, password
+    raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
+
+
+def tls_context(tls: object) -> ssl.SSLContext | None:
+    """How to connect with TLS; None: without."""
+    if tls is True:
+        return ssl.create_default_context()
+    if tls is None or tls is False:
+        return None
+    if not isinstance(tls, ssl.SSLContext):
+        raise InvalidArgument(f"tls of type {type(tls).__name__} is not valid: use an ssl.SSLContext or True")
+    return tls
+
+
+def check_positive(key: str, value: object) -> None:
+    """A number above 0, whole or not."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InvalidArgument(f"{key} {value!r} is not valid: use a number above 0")
+
+
+def check_number(key: str, value: object, least: int, most: int) -> None:
+    """A whole number in these limits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidArgument(f"{key} {value!r} is not valid: use a number from {least} to {most}")
+
+
+def check_spread(spread: object, site: object) -> None:
+    """Where to connect to."""
+    if spread not in ("leader", "members", "site"):
+        raise InvalidArgument(f"spread {spread!r} is not valid: use 'leader', 'members' or 'site'")
+    if (spread == "site") != (site is not None) or not isinstance(site, str | None):
+        raise InvalidArgument(f"site {site!r} is not valid with spread={spread!r}: name it for 'site' alone")

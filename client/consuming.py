@@ -1,0 +1,97 @@
+"""Consuming as the caller's thread does it: check, subscribe, and wait for the end of a consumer."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from weakref import WeakSet
+
+from rabbitkeeper.client.arguments import check_number
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.workers import OnError, Workers
+from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.events import Event
+from rabbitkeeper.client.model.topology import Queue
+
+GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
+
+
+class Consuming:
+    """The consuming half of a client, for any number of threads.
+
+    Args:
+        engine: has the subscriptions.
+        guard: says where waiting would wait for itself.
+        emit: takes events.
+        name: of the client, for the names of threads.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        guard: Guard,
+        *,
+        emit: Callable[[Event], None],
+        name: str,
+    ) -> None:
+        self._engine = engine
+        self._guard = guard
+        self._emit = emit
+        self._name = name
+        self._workers: WeakSet[Workers] = WeakSet()
+
+    def consume(self, queue: str | Queue, prefetch: int, dedupe: int) -> Consumer:
+        """See ``Client.consume``."""
+        name = queue.name if isinstance(queue, Queue) else queue
+        if not isinstance(name, str) or not name:
+            raise InvalidArgument(f"queue {queue!r} is not valid: use the name of a queue")
+        check_number("prefetch", prefetch, 1, 65535)
+        check_number("dedupe", dedupe, 0, 10_000_000)
+        subscription = self._engine.subscribe(name, prefetch, dedupe)
+        return Consumer(subscription, self._finish, self._engine.drop)
+
+    def on_message(
+        self,
+        queue: str | Queue,
+        function: Callable[[Message], object],
+        *,
+        workers: int,
+        prefetch: int,
+        dedupe: int,
+        on_error: OnError,
+    ) -> Workers:
+        """See ``Client.on_message``."""
+        if not callable(function):
+            raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
+        check_number("workers", workers, 1, 1000)
+        if on_error not in ("requeue", "reject"):
+            raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
+        running = Workers(
+            self.consume(queue, prefetch, dedupe),
+            function,
+            count=workers,
+            on_error=on_error,
+            emit=self._emit,
+            name=self._name,
+        )
+        self._workers.add(running)
+        return running
+
+    def stop(self, deadline: float) -> None:
+        """Let all workers finish what they have in hand, until ``deadline`` (seconds, monotonic)."""
+        for running in list(self._workers):
+            running.stop(max(0.0, deadline - time.monotonic()))
+
+    def _finish(self, subscription: Subscription, timeout: float) -> int:
+        """Stop a consumer within ``timeout`` seconds; how many messages were left unanswered."""
+        if self._guard.is_foreign or not self._engine.thread.is_alive():
+            return subscription.in_hand
+        self._guard.check_waiting()
+        try:
+            deadline = time.monotonic() + timeout
+            return self._engine.finish(subscription, deadline).result(max(0.0, timeout) + GRACE)
+        except FutureTimeout:  # no word of the I/O thread
+            return subscription.in_hand

@@ -1,0 +1,113 @@
+"""The subscriptions of a client: all of them follow it to wherever it is connected. On the I/O thread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rabbitkeeper.client.amqp.transport import Connection
+from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+
+CHECK_AFTER_SWITCH = 2.0  # seconds until what should consume is compared with what does …
+CHECK = 5.0  # … and again each so many seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerCounts:
+    """How it is with the consumers, at one moment."""
+
+    active: int  # consumers that a broker has taken on
+    wanted: int  # consumers that should be
+    in_hand: int  # messages delivered and not answered
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where everything goes over."""
+
+    connection: Connection
+    member: str
+    since: float  # seconds, monotonic
+
+
+class Subscriptions:
+    """Added, removed and moved together.
+
+    Args:
+        now: seconds, monotonic.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._all: list[Subscription] = []
+        self._place: _Place | None = None
+        self.check_at = float("inf")
+        """When :meth:`check` has something to do; seconds, monotonic."""
+
+    @property
+    def counts(self) -> ConsumerCounts:
+        """From any thread."""
+        subscriptions = list(self._all)
+        return ConsumerCounts(
+            active=sum(subscription.active for subscription in subscriptions),
+            wanted=sum(subscription.is_wanted for subscription in subscriptions),
+            in_hand=sum(subscription.in_hand for subscription in subscriptions),
+        )
+
+    def add(self, subscription: Subscription) -> None:
+        """Consume from now on."""
+        self._all.append(subscription)
+        self._check_soon()
+        if self._place is not None:
+            subscription.attach(self._place.connection, self._place.member, self._place.since)
+
+    def remove(self, subscription: Subscription) -> None:
+        """End it; what is unanswered goes back to its queue."""
+        subscription.cancel()
+        if subscription in self._all:
+            self._all.remove(subscription)
+
+    def attach(self, connection: Connection, member: str) -> None:
+        """Everything goes over ``connection``, to ``member``, from now on."""
+        self._place = _Place(connection, member, self._now())
+        for subscription in self._all:
+            subscription.attach(connection, member, self._place.since)
+        self._check_soon()
+
+    def detach(self) -> None:
+        """The connection that everything went over is gone."""
+        self._place = None
+        for subscription in self._all:
+            subscription.detach()
+
+    def hurry(self, queue: str | None = None) -> None:
+        """What they wait for may be there now. ``queue``: those of this one alone."""
+        for subscription in self._all:
+            if queue in (None, subscription.queue_name):
+                subscription.hurry()
+
+    def look(self) -> None:
+        """A connection has ended: who waited for answers on it need not wait."""
+        for subscription in list(self._all):
+            subscription.look()
+
+    def hold(self, connection: Connection) -> bool:
+        """Whether any of them has still something to say on ``connection``, which was left."""
+        return any(subscription.holds(connection) for subscription in self._all)
+
+    def check(self) -> None:
+        """Compare what should consume with what does, when it is time to."""
+        if self._now() < self.check_at:
+            return
+        for subscription in self._all:
+            subscription.check()
+        self.check_at = self._now() + CHECK if self._all else float("inf")
+
+    def end(self, error: RabbitKeeperError | None) -> None:
+        """No message will come any more; the answers given so far go out."""
+        for subscription in self._all:
+            subscription.flush()
+            subscription.end(error)
+        self._all.clear()
+
+    def _check_soon(self) -> None:
+        self.check_at = min(self.check_at, self._now() + CHECK_AFTER_SWITCH)
