@@ -54,9 +54,9 @@ class SimulatedClient:
             self.transport,
             Access("app", password),
             name="simulated",
-            random=Random(seed),
             spread=spread,
             site=site,
+            random=Random(seed),
             emit=self.events.append,
         )
         self._window = window
@@ -220,8 +220,12 @@ class Simulation:
         return set(self.journal.confirmed) - done - self.cluster.kept
 
     def come_to_rest(self) -> None:
-        """Close the client and look that nothing is left: no connection, no timer, no publish without end."""
+        """Close the client and look that nothing is left: no connection, no timer, no publish without end.
+
+        The brokers are well then, for a hung one does not notice that a client has gone.
+        """
         self.client.close()
+        self.cluster.heal()
         assert all(future.done() for future in self.client.futures)
         assert self.client.loop.pending == []
         self.time.advance(SETTLES_IN)

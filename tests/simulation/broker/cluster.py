@@ -88,8 +88,8 @@ class SimulatedCluster:
     def choose(self, candidates: list[str]) -> str:
         return self.random.choice(candidates)
 
-    def chance(self, probability: float) -> bool:
-        return self.random.random() < probability
+    def up_to(self, most: int) -> int:
+        return self.random.randint(0, most)
 
     def new_queue_name(self) -> str:
         self._queue_names += 1
@@ -155,12 +155,13 @@ class SimulatedCluster:
 
     # -- what goes wrong
 
-    def kill(self, name: str) -> None:
-        """The node is gone at once, with its connections."""
-        node = self.nodes[name]
-        node.is_up, node.is_hung = False, False
-        for end in list(node.connections):
-            end.break_off("connection reset by peer", NOTICED)
+    def kill(self, *names: str) -> None:
+        """The nodes are gone at once, with their connections."""
+        for name in names:
+            node = self.nodes[name]
+            node.is_up, node.is_hung = False, False
+            for end in list(node.connections):
+                end.break_off("connection reset by peer", NOTICED)
         self.look()
 
     def start(self, name: str) -> None:
@@ -184,6 +185,17 @@ class SimulatedCluster:
         for end in list(node.connections):
             end.wake()
         self.look()
+
+    def heal(self) -> None:
+        """Everything is well again."""
+        self.clear_alarm()
+        self.release_confirms()
+        for node in self.nodes.values():
+            node.refusal, node.ends_connections = None, False
+            if not node.is_up:
+                self.start(node.name)
+            elif node.is_hung:
+                self.wake(node.name)
 
     def _miss_heartbeats(self, end: ConnectionEnd) -> None:
         if end.is_open and end.node.is_hung:

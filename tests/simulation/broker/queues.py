@@ -2,9 +2,10 @@
 
 A quorum queue has a replica on each node and a leader on one of them. It takes messages while the leader
 answers and a majority is up. When the leader's node is gone the others elect another after a while; what was
-offered over a channel that lives on is kept and taken then. What was offered over one that died may be there
-or not: chance says. A channel that knew the queue before can go on offering meanwhile; one whose first
-message for it comes now is refused, and goes on being refused until the dead node is back (RabbitMQ 3.10).
+offered over a channel that lives on is kept and taken then. Of what was offered over one that died the first
+so many are there: chance says how many. A channel that knew the queue before can go on offering meanwhile.
+One whose first message for it comes now is refused, and goes on being refused until the dead node is back
+(RabbitMQ 3.10).
 
 A classic queue is on one node, and away with it. Without that node it is neither routed to nor consumed from.
 """
@@ -55,7 +56,7 @@ class Nodes(Protocol):
     @property
     def names(self) -> list[str]: ...
     def choose(self, candidates: list[str]) -> str: ...
-    def chance(self, probability: float) -> bool: ...
+    def up_to(self, most: int) -> int: ...
     def remove_queue(self, queue: "SimulatedQueue") -> None: ...
     def look(self) -> None: ...
 
@@ -139,7 +140,10 @@ class SimulatedQueue:
         """There is no leader from now on; for ``seconds``, or as long as an election takes."""
         self._dead_leader, self.leader = self.leader or self._dead_leader, None
         self._is_electing = False
-        self._drop_offers(lambda offer: offer.publisher.is_open or self._nodes.chance(0.5))
+        orphans = [offer for offer in self._offers if not offer.publisher.is_open]
+        # the log of whoever leads next begins as the log of the one that died
+        replicated = set(map(id, orphans[: self._nodes.up_to(len(orphans))]))
+        self._drop_offers(lambda offer: offer.publisher.is_open or id(offer) in replicated)
         if self._has_majority:
             self._elect_in(self._nodes.election_time if seconds is None else seconds)
 

@@ -78,19 +78,19 @@ class SimulatedConnection:
         self._on_lost = on_lost
         self._on_blocked = on_blocked
         self._timer: Timer | None = self.loop.call_later(timeout, partial(self._timed_out, timeout))
-        self._wire = Wire(self.cluster.time, self.loop, self.cluster.latency)
+        self.wire = Wire(self.cluster.time, self.loop, self.cluster.latency)
         self.end: ConnectionEnd | None = None
         node = self.cluster.node_at(address)
         self._node = node
         self.node = "" if node is None else node.name
         self.cluster.journal.opened.append((self.cluster.time.now, self.node))
         if node is None or not node.is_up:
-            self._wire.down.send(lambda: self.lost(ConnectionLost("connection refused")))
+            self.wire.down.send(lambda: self.lost(ConnectionLost("connection refused")))
             return
-        self.end = ConnectionEnd(self.cluster, node, self.number, self, self._wire)
+        self.end = ConnectionEnd(self.cluster, node, self.number, self, self.wire)
         if node.is_hung:
             self.end.hang()
-        self._wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency())
+        self.wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency())
 
     @property
     def frame_max(self) -> int:
@@ -109,18 +109,18 @@ class SimulatedConnection:
 
     def send(self, call: Callable[[], None], size: int = 64) -> None:
         """Say something to the broker."""
-        self._wire.up.send(call, size)
+        self.wire.up.send(call, size)
 
     @property
     def unread(self) -> int:
         """Bytes that the broker has not read."""
-        return self._wire.up.unread
+        return self.wire.up.unread
 
     def abort(self) -> None:
         self._forget()
-        self._wire.down.end()
+        self.wire.down.end()
         if self.end is not None:
-            self._wire.up.send(self.end.end)
+            self.wire.up.send(self.end.end)
 
     def close(self) -> None:
         self.abort()  # what was handed over goes out in either case, and nothing is heard of the rest
@@ -153,9 +153,9 @@ class SimulatedConnection:
         if self.is_over:
             return
         self._forget()
-        self._wire.down.end()
+        self.wire.down.end()
         if self.end is not None:
-            self._wire.up.send(self.end.end)
+            self.wire.up.send(self.end.end)
         self._on_lost(lost)
 
     def blocked(self, why: str | None) -> None:

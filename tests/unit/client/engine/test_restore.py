@@ -1,0 +1,194 @@
+"""The topology: declared for users, and again on each new connection, whatever the broker says to it."""
+
+import pytest
+from simulation.client import Simulation
+
+from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.declare.declarer import SLOW_RETRY
+from rabbitkeeper.client.model.errors import (
+    NoLeader,
+    NotAuthorized,
+    RabbitKeeperError,
+    TopologyError,
+    Unroutable,
+)
+from rabbitkeeper.client.model.events import DeclarationFailed, QueueRenamed
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+
+LOCKED = ChannelLost(405, "RESOURCE_LOCKED - cannot obtain exclusive access")
+REFUSED = ChannelLost(406, "PRECONDITION_FAILED - inequivalent arg")
+
+
+def switched(simulation: Simulation) -> None:
+    """Have the client lose its broker and reach another, which has another's topology."""
+    before = simulation.client.member
+    assert before is not None
+    simulation.journal.declared.clear()
+    simulation.cluster.kill(before)
+    simulation.until(lambda: simulation.client.member not in (before, None))
+
+
+def test_everything_is_declared_again_exchanges_first() -> None:
+    simulation = Simulation().started("orders", "bills")
+    simulation.fanout("events", "orders")
+    switched(simulation)
+    simulation.run(1.0)
+    assert simulation.journal.declared == ["events", "orders", "bills", "events > orders"]
+    simulation.come_to_rest()
+
+
+def test_one_that_is_locked_one_refused_and_one_without_answer_do_not_stop_the_rest() -> None:
+    simulation = Simulation().started("locked", "refused", "silent", "orders")
+    simulation.fanout("events", "orders")
+    simulation.cluster.refusals = {"locked": LOCKED, "refused": REFUSED}
+    switched(simulation)
+    simulation.run(1.0)
+    assert simulation.journal.declared == ["events", "silent", "orders", "events > orders"]
+    assert simulation.client.seen(DeclarationFailed) == [
+        DeclarationFailed("queue 'refused'", REFUSED.why, True)
+    ]
+    simulation.run(5.0)  # it is told that it is still locked, and that it goes on being tried
+    assert DeclarationFailed("queue 'locked'", LOCKED.why, False) in simulation.client.events
+    del simulation.cluster.refusals["locked"]
+    simulation.until(lambda: "locked" in simulation.journal.declared, limit=SLOW_RETRY)
+    simulation.come_to_rest()
+
+
+def test_a_declaration_without_an_answer_leaves_publishing_alone() -> None:
+    simulation = Simulation().started("silent", "orders")
+    simulation.cluster.silent_declarations.add("silent")
+    switched(simulation)
+    future = simulation.client.publish()
+    assert simulation.client.all_done() < 1.0
+    assert future.exception(0) is None
+    simulation.cluster.silent_declarations.clear()
+    simulation.cluster.look()
+    simulation.until(lambda: "orders" in simulation.journal.declared)
+    simulation.come_to_rest()
+
+
+def test_what_comes_back_while_restoring_is_sent_again_when_everything_is_there() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(
+        Exchange("events", "fanout"),
+        Queue("mine", exclusive=True),
+        Binding("events", "mine"),
+    )
+    switched(simulation)  # the exclusive queue has gone with its connection
+    future = simulation.client.publish("events", "")
+    simulation.client.all_done()
+    assert future.exception(0) is None
+    assert simulation.cluster.queues["mine"].holds == {future.message_id}
+    simulation.run(1.0)
+    astray = simulation.client.publish("events", "")
+    simulation.cluster.delete_queue("mine")
+    simulation.client.all_done()
+    assert isinstance(astray.exception(0), Unroutable)  # now it is a verdict
+    simulation.come_to_rest()
+
+
+def test_a_queue_that_the_broker_names_has_another_name_after_a_switch() -> None:
+    simulation = Simulation().started()
+    queue = Queue("", exclusive=True)
+    simulation.client.declare(Exchange("events", "fanout"), queue, Binding("events", queue.name))
+    first = simulation.client.engine.queue_name(queue.name)
+    switched(simulation)
+    simulation.until(lambda: simulation.client.seen(QueueRenamed))
+    second = simulation.client.engine.queue_name(queue.name)
+    assert simulation.client.seen(QueueRenamed) == [QueueRenamed(queue.name, first, second)]
+    future = simulation.client.publish("events", "")
+    simulation.client.all_done()
+    assert simulation.cluster.queues[second].holds == {future.message_id}
+    simulation.come_to_rest()
+
+
+def test_an_exclusive_queue_that_the_old_connection_holds_is_taken_when_that_is_gone() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Queue("mine", exclusive=True))
+    simulation.group.lead("b")
+    simulation.client.become_live("b")
+    simulation.until(
+        lambda: (
+            "mine" in simulation.cluster.queues
+            and simulation.cluster.queues["mine"].owner in simulation.cluster.nodes["b"].connections
+        ),
+        limit=1.0,
+    )
+    simulation.come_to_rest()
+
+
+# -- for users
+
+
+@pytest.mark.parametrize(
+    ("entity", "error", "words"),
+    [
+        (Binding("missing", "orders"), TopologyError, "no exchange 'missing'"),
+        (Binding("events", "missing"), TopologyError, "no queue 'missing'"),
+        (Queue("orders", arguments={"x-max-length": 3}), TopologyError, "inequivalent arg"),
+        (Exchange("events", "direct"), TopologyError, "inequivalent arg"),
+        (Queue("theirs"), NotAuthorized, "ACCESS_REFUSED"),
+    ],
+)
+def test_what_is_wrong_is_told_at_once_and_the_next_is_declared(
+    entity: Entity, error: type[RabbitKeeperError], words: str
+) -> None:
+    simulation = Simulation().started()
+    simulation.fanout("events")
+    simulation.cluster.refusals["theirs"] = ChannelLost(403, "ACCESS_REFUSED - not yours")
+    began = simulation.time.now
+    with pytest.raises(error, match=words):
+        simulation.client.declare(entity)
+    assert simulation.time.now - began < 0.01
+    simulation.client.declare(Queue("more"))
+    simulation.come_to_rest()
+
+
+def test_a_queue_that_another_connection_has_is_waited_for() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.refusals["mine"] = LOCKED
+    future = simulation.client.engine.declare(Queue("mine", exclusive=True), 10.0)
+    simulation.run(3.0)
+    assert not future.done()
+    simulation.cluster.refusals.clear()
+    simulation.until(future.done, limit=2.0)
+    assert future.exception(0) is None
+    simulation.come_to_rest()
+
+
+def test_a_declaration_ends_by_its_deadline_with_what_it_waited_for() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.refusals["mine"] = LOCKED
+    simulation.cluster.silent_declarations.add("silent")
+    locked = simulation.client.engine.declare(Queue("mine", exclusive=True), 2.0)
+    silent = simulation.client.engine.declare(Queue("silent"), 2.0)
+    simulation.run(2.01)
+    assert "cannot obtain exclusive access" in str(locked.exception(0))
+    assert "no answer from the broker" in str(silent.exception(0))
+    simulation.cluster.kill("a", "b", "c")
+    simulation.run(0.1)
+    nowhere = simulation.client.engine.declare(Queue("more"), 2.0)
+    simulation.run(2.01)
+    assert isinstance(nowhere.exception(0), NoLeader)
+    simulation.come_to_rest()
+
+
+def test_a_declaration_survives_a_switch() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.silent_declarations.add("more")
+    future = simulation.client.engine.declare(Queue("more"), 10.0)
+    simulation.run(0.5)
+    switched(simulation)
+    simulation.cluster.silent_declarations.clear()
+    simulation.cluster.look()
+    simulation.until(future.done, limit=2.0)
+    assert future.exception(0) is None
+    simulation.come_to_rest()
+
+
+def test_a_declaration_while_a_move_is_under_way_is_done() -> None:
+    simulation = Simulation().started()
+    simulation.group.lead("b")
+    simulation.client.declare(Queue("more"))
+    simulation.client.become_live("b")
+    simulation.come_to_rest()
