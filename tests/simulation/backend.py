@@ -96,7 +96,9 @@ class SimulatedBackend:
     def close(self) -> None:
         if self.session_id and self.connected and self.zookeeper.up and self.link:
             self.zookeeper.end(self.session_id)
-        self.alive = False
+        self.alive = self.connected = False
+        self.connected_since, self.disconnected_since = None, self.world.now
+        self.session_id, self.established_at, self.lease = 0, None, Lease(timeout=0.0)
 
     def _drop(self, connection: int) -> None:
         if self.connected and connection == self.connections:
