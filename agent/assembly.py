@@ -1,5 +1,6 @@
 """Puts one agent together from its configuration. Nothing is started, opened or written here."""
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -115,7 +116,7 @@ def _cluster_mode(
 
     return ClusterMode(
         into_cluster,
-        MajorityCheck(probe.confirm_majority),
+        MajorityCheck(probe.confirm_majority, random.random),
         ClusterHousekeeping(
             Replicas(lambda: ctl.grow(config.broker.node), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),

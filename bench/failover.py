@@ -22,7 +22,7 @@ from peers.rivals import RIVALS
 from pika.exceptions import AMQPError
 
 from rabbitkeeper.client import Queue
-from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
@@ -86,7 +86,7 @@ class BareLoop:
 def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
     observer = Observer(local.zookeeper_hosts, local.group, local.members)
     observer.start()
-    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+    load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
     load.start()
     load.producer.declare(Queue(BARE_QUEUE, arguments={"x-max-length": 1000}))
     bare = BareLoop(local)

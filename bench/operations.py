@@ -19,7 +19,7 @@ from pathlib import Path
 
 from common import operate
 
-from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
@@ -44,7 +44,7 @@ class Round:
 class Bench:
     """One group under load."""
 
-    def __init__(self, local: Local, load: Load, observer: Observer) -> None:
+    def __init__(self, local: Local, load: LocalTraffic, observer: Observer) -> None:
         self._local = local
         self._load = load
         self._observer = observer
@@ -90,7 +90,7 @@ def measure(local: Local, switchovers: int, restarts: int) -> tuple[list[Round],
     """The rounds, and how many confirmed messages were not delivered."""
     observer = Observer(local.zookeeper_hosts, local.group, local.members)
     observer.start()
-    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+    load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
     bench = Bench(local, load, observer)
     try:
         load.start()

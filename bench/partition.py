@@ -28,7 +28,7 @@ from typing import TypeVar
 import pika
 from pika.exceptions import AMQPError
 
-from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
@@ -103,7 +103,7 @@ class FirstSuccess:
             self._over.set()
 
 
-def run(local: Local, observer: Observer, load: Load, seconds: float) -> dict[str, float | str]:
+def run(local: Local, observer: Observer, load: LocalTraffic, seconds: float) -> dict[str, float | str]:
     led = wait(lambda: observer.leader if observer.is_whole() else None, "the group is whole", WHOLE)
     survivor = next(name for name in local.members if name != led)
     setup = connect(local, led)
@@ -195,7 +195,7 @@ def main() -> None:
         local.wait_ready(180)
         observer = Observer(local.zookeeper_hosts, local.group, local.members)
         observer.start()
-        load = Load(local.zookeeper_hosts, local.group, local.credentials)
+        load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
         load.start()
         try:
             for number in range(1, options.runs + 1):

@@ -11,8 +11,8 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.local_faults import FAULTS, LocalStage
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.performance import perform
 from rabbitkeeper.compose.demo.report import Report
@@ -141,7 +141,7 @@ def _run_local(screen: Screen, minutes: float | None, seed: int | None, *, keep:
         done()
         observer = Observer(local.zookeeper_hosts, local.group, local.members)
         observer.start()
-        load = Load(local.zookeeper_hosts, local.group, local.credentials)
+        load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
         try:
             load.start()
             screen.watch(load, observer)

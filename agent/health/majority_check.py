@@ -4,7 +4,6 @@ Bookkeeping around a request that the probe answers; what its results mean for t
 ``judge.py``'s to say, and whether to campaign ``election.py``'s.
 """
 
-import random
 from collections.abc import Callable
 
 from rabbitkeeper.agent.health.judge import HealthPolicy
@@ -38,9 +37,7 @@ class MajorityCheck:
         draw: random numbers in [0, 1), so that members do not publish in step.
     """
 
-    def __init__(
-        self, ask: Callable[[float], MajorityRequest], draw: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, ask: Callable[[float], MajorityRequest], draw: Callable[[], float]) -> None:
         self._ask = ask
         self._draw = draw
         self._request: MajorityRequest | None = None

@@ -15,7 +15,7 @@ import docker.errors
 
 from rabbitkeeper.compose.containers.errors import DemoError
 from rabbitkeeper.compose.containers.project import Project
-from rabbitkeeper.compose.demo.load import PUBLISH_TIMEOUT
+from rabbitkeeper.compose.demo.local_traffic import PUBLISH_TIMEOUT
 from rabbitkeeper.compose.demo.message_log import MessageLog, Totals
 from rabbitkeeper.compose.demo.timeline import GroupState, GroupTimeline, MemberCondition
 from rabbitkeeper.coordinator.model.records import MemberStatus

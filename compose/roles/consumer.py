@@ -5,12 +5,12 @@ import threading
 from typing import Any, NoReturn
 
 from rabbitkeeper.client import Binding, Client, Exchange, Queue
-from rabbitkeeper.compose.demo.load import EXCHANGE, QUEUE
+from rabbitkeeper.compose.demo.local_traffic import EXCHANGE, QUEUE
 from rabbitkeeper.compose.roles import environment
 from rabbitkeeper.compose.roles.output import OutputWriter
 
 
-class Consumer:
+class ConsumerRole:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._delivered: list[int] = []
@@ -36,7 +36,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     with environment.connect("demo-consumer") as client:
         client.declare(Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(EXCHANGE, QUEUE))
-        consumer = Consumer(client)
+        consumer = ConsumerRole(client)
         writer = OutputWriter(consumer.news, consumer.state)
         writer.start()
         try:

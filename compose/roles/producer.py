@@ -11,12 +11,12 @@ import time
 from typing import Any
 
 from rabbitkeeper.client import Binding, Client, Exchange, PublishError, Queue
-from rabbitkeeper.compose.demo.load import EXCHANGE, PAUSE, PUBLISH_TIMEOUT, QUEUE
+from rabbitkeeper.compose.demo.local_traffic import EXCHANGE, PAUSE, PUBLISH_TIMEOUT, QUEUE
 from rabbitkeeper.compose.roles import environment
 from rabbitkeeper.compose.roles.output import OutputWriter
 
 
-class Producer:
+class ProducerRole:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._published = 0
@@ -54,7 +54,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     with environment.connect("demo-producer") as client:
         client.declare(Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(EXCHANGE, QUEUE))
-        producer = Producer(client)
+        producer = ProducerRole(client)
         writer = OutputWriter(producer.news, producer.state)
         writer.start()
         producer.run(stopping)

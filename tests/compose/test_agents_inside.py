@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from support.container_demo import Running, running
+from support.demo.containers import Running, running
 
 from rabbitkeeper.compose.containers.stage import AGENT_KILLED, BROKER_KILLED, BROKER_PAUSED
 from rabbitkeeper.compose.demo.performance import DELIVERY_TIMEOUT

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from support.container_demo import Running, running
-from support.plain_client import PlainClient
+from support.demo.containers import Running, running
+from support.demo.plain_client import PlainClient
 from support.waiting import attempts
 
 from rabbitkeeper.compose.containers import DemoError

@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.demo_group import nothing_is_lost, reasons, state, the_history_agrees, whole
+from support.demo.group import nothing_is_lost, reasons, state, the_history_agrees, whole
 from support.session_thief import end_session
 from support.waiting import wait_for
 
-from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.local_faults import (
     HANG_AGENT,
     HANG_BROKER,
@@ -22,6 +21,7 @@ from rabbitkeeper.compose.demo.local_faults import (
     KILL_NODE,
     LocalStage,
 )
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local import Local
@@ -48,8 +48,8 @@ def observer(local: Local) -> Iterator[Observer]:
 
 
 @pytest.fixture
-def load(local: Local) -> Iterator[Load]:
-    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+def load(local: Local) -> Iterator[LocalTraffic]:
+    load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
     load.start()
     yield load
     load.close()
@@ -59,7 +59,7 @@ def load(local: Local) -> Iterator[Load]:
     "fault", [KILL_BROKER, KILL_NODE, HANG_BROKER, KILL_AGENT, HANG_AGENT], ids=lambda fault: fault.name
 )
 def test_the_leader_is_broken_and_its_clients_go_on(
-    local: Local, observer: Observer, load: Load, fault: Fault[LocalStage]
+    local: Local, observer: Observer, load: LocalTraffic, fault: Fault[LocalStage]
 ) -> None:
     said: list[str] = []
     led = whole(observer)
@@ -88,7 +88,7 @@ def test_the_leader_is_broken_and_its_clients_go_on(
     ids=["memory", "disk"],
 )
 def test_an_alarm_is_reported_and_moves_nobody(
-    local: Local, observer: Observer, load: Load, alarm: tuple[str, ...], clear: tuple[str, ...]
+    local: Local, observer: Observer, load: LocalTraffic, alarm: tuple[str, ...], clear: tuple[str, ...]
 ) -> None:
     """It blocks publishers on every node, so there is nowhere to move to; what they sent waits."""
     led = whole(observer)
@@ -107,7 +107,7 @@ def test_an_alarm_is_reported_and_moves_nobody(
 
 
 def test_a_session_that_is_ended_by_force_is_followed_by_a_clean_election(
-    local: Local, observer: Observer, load: Load
+    local: Local, observer: Observer, load: LocalTraffic
 ) -> None:
     led = whole(observer)
     view = observer.view
@@ -126,7 +126,7 @@ def test_a_session_that_is_ended_by_force_is_followed_by_a_clean_election(
 
 
 def test_one_zookeeper_of_three_is_killed_and_nothing_changes(
-    local: Local, observer: Observer, load: Load
+    local: Local, observer: Observer, load: LocalTraffic
 ) -> None:
     led = whole(observer)
     for number in range(3):  # one of them leads the ensemble
@@ -139,7 +139,7 @@ def test_one_zookeeper_of_three_is_killed_and_nothing_changes(
 
 
 def test_zookeepers_majority_is_away_for_a_minute_and_nothing_changes(
-    local: Local, observer: Observer, load: Load
+    local: Local, observer: Observer, load: LocalTraffic
 ) -> None:
     led = whole(observer)
     brokers = {name: local.broker_pid(name) for name in local.members}

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from support.demo_group import nothing_is_lost, the_history_agrees, whole
+from support.demo.group import nothing_is_lost, the_history_agrees, whole
 
-from rabbitkeeper.compose.demo.load import Load
 from rabbitkeeper.compose.demo.local_faults import CUT_FROM_ZOOKEEPER, CUT_NODE, LocalStage
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local import Local, network
@@ -28,7 +28,7 @@ def local() -> Iterator[Local]:
 def test_the_leader_is_cut_off_and_its_clients_go_on(local: Local, fault: Fault[LocalStage]) -> None:
     observer = Observer(local.zookeeper_hosts, local.group, local.members)
     observer.start()
-    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+    load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
     load.start()
     said: list[str] = []
     try:

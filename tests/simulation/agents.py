@@ -295,7 +295,7 @@ class SimulatedAgent:
         self.broker.probe_anew(ring)
         mode = ClusterMode(
             self._form,
-            MajorityCheck(self.broker.confirm_majority),
+            MajorityCheck(self.broker.confirm_majority, draw),
             ClusterHousekeeping(
                 Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
                 CanaryRepair(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),

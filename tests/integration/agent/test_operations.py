@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.group_watch import Watch, epoch, leader_of, states
 
-from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.root import root
@@ -55,8 +55,8 @@ def run(local: Local) -> Run:
 
 
 @pytest.fixture
-def load(local: Local) -> Iterator[Load]:
-    load = Load(local.zookeeper_hosts, local.group, local.credentials)
+def load(local: Local) -> Iterator[LocalTraffic]:
+    load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
     load.start()
     yield load
     load.close()
@@ -194,7 +194,9 @@ def test_a_restart_drains_and_comes_back(local: Local, watch: Watch, run: Run) -
     assert (log[-1]["kind"], log[-1]["target"], log[-1]["reason"]) == ("restart", name, "a new kernel")
 
 
-def test_a_rolling_restart_under_load_loses_nothing(local: Local, watch: Watch, run: Run, load: Load) -> None:
+def test_a_rolling_restart_under_load_loses_nothing(
+    local: Local, watch: Watch, run: Run, load: LocalTraffic
+) -> None:
     _, led = whole(watch)
     pids = {name: local.broker_pid(name) for name in MEMBERS}
     least = len(MEMBERS)
@@ -219,7 +221,7 @@ def test_a_rolling_restart_under_load_loses_nothing(local: Local, watch: Watch, 
 
 
 def test_a_rolling_restart_survives_the_death_of_the_agent_whose_turn_it_is(
-    local: Local, watch: Watch, run: Run, load: Load
+    local: Local, watch: Watch, run: Run, load: LocalTraffic
 ) -> None:
     _, led = whole(watch)
     pids = {name: local.broker_pid(name) for name in MEMBERS}

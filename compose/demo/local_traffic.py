@@ -19,7 +19,7 @@ PUBLISH_TIMEOUT = (
 )
 
 
-class Load:
+class LocalTraffic:
     """A producer and a consumer with a client of their own each, in this process.
 
     What the methods that :class:`~rabbitkeeper.compose.demo.stage.Traffic` has are for stands there.

@@ -1,6 +1,6 @@
 """The demo's group as a test looks at it: who led in what order, and whether every message arrived."""
 
-from rabbitkeeper.compose.demo.load import Load
+from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.timeline import ObservedLeader
 from rabbitkeeper.compose.local import Local
@@ -10,7 +10,7 @@ from rabbitkeeper.coordinator.store.store import Store
 from support.waiting import wait_for
 
 
-def nothing_is_lost(load: Load) -> None:
+def nothing_is_lost(load: LocalTraffic) -> None:
     """Every message was confirmed and delivered."""
     assert load.finish(60) == frozenset()
     load.check()

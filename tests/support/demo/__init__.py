@@ -1,0 +1,1 @@
+"""The demo, here and in containers, as tests drive it and look at it."""
