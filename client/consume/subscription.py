@@ -184,6 +184,7 @@ class Subscription:
     def cancel(self) -> None:
         """The user wants no more: what is unanswered goes back to the queue."""
         self._wanted = False
+        self._on_stopped = None
         self.flush()
         channel = self._channel
         self._forget()

@@ -23,6 +23,7 @@ from rabbitkeeper.client.routing.placement import Target
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
+RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next
 RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over a connection that was left
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
 """Reply codes after which publishing the same message again would not help."""
@@ -91,7 +92,7 @@ class Connections:
                 target.address,
                 self._access,
                 timeout=CONNECT_TIMEOUT,
-                on_open=lambda: self._open_publishing(number, lambda: self._on_ready(number)),
+                on_open=lambda: self._open_first_channel(number),
                 on_lost=lambda lost: self._lost(number, lost),
                 on_blocked=lambda why: self._on_blocked(number, why),
             ),
@@ -111,7 +112,11 @@ class Connections:
             if renewal == self._renewal and known.publishing is not None:
                 self._publisher.attach(known.publishing)
 
-        self._open_publishing(number, ready)
+        def failed(_why: str) -> None:
+            if renewal == self._renewal:
+                self._transport.loop.call_later(RENEW_RETRY, lambda: self._renew_again(number, renewal))
+
+        self._open_publishing(number, ready, failed)
 
     def forget_renewals(self) -> None:
         """Another connection is used from now on."""
@@ -164,13 +169,34 @@ class Connections:
             known.connection.close()
             self._on_left()
 
-    def _open_publishing(self, number: int, on_ready: Callable[[], None]) -> None:
+    def _renew_again(self, number: int, renewal: int) -> None:
+        if renewal == self._renewal:
+            self.renew_publishing(number)
+
+    def _open_first_channel(self, number: int) -> None:
+        def failed(why: str) -> None:
+            """Of no use without one."""
+            self._known[number].connection.abort()
+            self._lost(number, ConnectionLost(f"no publish channel: {why}"))
+
+        self._open_publishing(number, lambda: self._on_ready(number), failed)
+
+    def _open_publishing(
+        self, number: int, on_ready: Callable[[], None], on_failed: Callable[[str], None]
+    ) -> None:
+        """``on_failed``: called with the reason when the broker closes the channel before it is ready."""
         known = self._known[number]
+        is_ready = False
+
+        def ready() -> None:
+            nonlocal is_ready
+            is_ready = True
+            on_ready()
 
         def opened(channel: Channel) -> None:
             known.publishing = channel
             channel.confirm(
-                on_ready,
+                ready,
                 lambda tag, multiple, ack: self._publisher.answered(channel, tag, multiple=multiple, ack=ack),
                 lambda *came_back: self._publisher.returned(channel, *came_back),
             )
@@ -179,7 +205,10 @@ class Connections:
             log.warning("the broker closed the publish channel: %s", lost.why)
             if known.publishing is channel:
                 known.publishing = None
-            self._publisher.channel_lost(channel, lost.why, final=lost.code in FINAL_CODES)
+            if is_ready:
+                self._publisher.channel_lost(channel, lost.why, final=lost.code in FINAL_CODES)
+            else:
+                on_failed(lost.why)
 
         known.connection.channel(opened, lost)
 

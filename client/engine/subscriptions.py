@@ -69,19 +69,19 @@ class Subscriptions:
     def attach(self, connection: Connection, member: str) -> None:
         """Everything goes over ``connection``, to ``member``, from now on."""
         self._place = _Place(connection, member, self._now())
-        for subscription in self._all:
+        for subscription in list(self._all):  # one that was to stop may be removed meanwhile
             subscription.attach(connection, member, self._place.since)
         self._check_soon()
 
     def detach(self) -> None:
         """The connection that everything went over is gone."""
         self._place = None
-        for subscription in self._all:
+        for subscription in list(self._all):
             subscription.detach()
 
     def hurry(self, queue: str | None = None) -> None:
         """What they wait for may be there now. ``queue``: those of this one alone."""
-        for subscription in self._all:
+        for subscription in list(self._all):
             if queue in (None, subscription.queue_name):
                 subscription.hurry()
 
@@ -98,13 +98,13 @@ class Subscriptions:
         """Compare what should consume with what does, when it is time to."""
         if self._now() < self.check_at:
             return
-        for subscription in self._all:
+        for subscription in list(self._all):
             subscription.check()
         self.check_at = self._now() + CHECK if self._all else float("inf")
 
     def end(self, error: RabbitKeeperError | None) -> None:
         """No message will come any more; the answers given so far go out."""
-        for subscription in self._all:
+        for subscription in list(self._all):
             subscription.flush()
             subscription.end(error)
         self._all.clear()

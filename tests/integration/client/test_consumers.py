@@ -321,7 +321,7 @@ def test_clients_that_spread_are_on_all_members_and_none_follows_the_leader(anno
                 message.ack()
         places = [client.status().member for client in clients]
         announcer.lead("node2")
-        wait_for(lambda: all(client.leader.member == "node2" for client in clients), "all have seen it")
+        wait_for(lambda: all(client.status().leader == "node2" for client in clients), "all have seen it")
         assert [client.status().member for client in clients] == places
     finally:
         announcer.lead("node1")
