@@ -17,6 +17,9 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 
 APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
 APART_GRACE = 5.0  # seconds; a boot that is well has the others' database in a moment once it is connected
+REJOIN_GRACE = (
+    30.0  # seconds for a broker that was cut off to notice it, pause and come back, silent meanwhile
+)
 _STANDSTILLS = {
     NodeState.STOPPED: (
         APP_STOPPED_GRACE,
@@ -57,6 +60,7 @@ class Supervised:
     node: NodeFacts | None = None  # what it says of itself while it refuses connections
     start_due: float = 0.0
     kill_due: float = 0.0
+    rejoins_until: float = 0.0  # it was cut off, and hangs for that until then at the longest
     form_due: float = 0.0
 
 
@@ -95,9 +99,11 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
     if broker.running is False and broker.can_start:
         return _when(now, broker.start_due, Plan(Step.START, "the broker is not running"))
     if broker.status is MemberStatus.HUNG and broker.can_kill:
-        return _when(now, broker.kill_due, Plan(Step.KILL, "the broker hangs"))
+        due = max(broker.kill_due, broker.rejoins_until)
+        return _when(now, due, Plan(Step.KILL, "the broker hangs"))
     if broker.status is MemberStatus.HUNG and broker.can_start:
-        return _when(now, max(broker.start_due, broker.kill_due), Plan(Step.START, "the broker hangs"))
+        due = max(broker.start_due, broker.kill_due, broker.rejoins_until)
+        return _when(now, due, Plan(Step.START, "the broker hangs"))
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

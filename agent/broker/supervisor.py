@@ -13,7 +13,7 @@ from dataclasses import replace
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
-from rabbitkeeper.agent.broker.policy import Plan, Step, Supervised, plan
+from rabbitkeeper.agent.broker.policy import REJOIN_GRACE, Plan, Step, Supervised, plan
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import (
     BOOTING,
@@ -88,6 +88,7 @@ class BrokerSupervisor:
         self._tell_formed = False  # it has come into the cluster, which the others have yet to be told
         self._form_due = 0.0
         self._kill_due = 0.0
+        self._rejoins_until = 0.0
         self._restarts = RestartBackoff()
         self._ends = 0
         self._was_paused = False
@@ -170,6 +171,10 @@ class BrokerSupervisor:
         if self._was_paused and not paused:
             self._restarts = RestartBackoff()  # an operator was here
         self._was_paused = paused
+        if cut_off:
+            self._rejoins_until = now + REJOIN_GRACE
+        elif well_since is not None:
+            self._rejoins_until = 0.0
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:
             self._formed = False  # it may come back without what it had
@@ -190,6 +195,7 @@ class BrokerSupervisor:
                 node=node,
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
+                rejoins_until=self._rejoins_until,
                 form_due=self._form_due,
             ),
             now,

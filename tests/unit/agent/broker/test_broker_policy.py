@@ -104,6 +104,16 @@ def test_a_broker_that_is_cut_off_is_neither_ended_nor_started() -> None:
     assert step(replace(WELL, running=False, answers=False, cut_off=True)) is Step.NOTHING
 
 
+def test_a_broker_that_was_cut_off_has_a_while_to_come_back_before_it_counts_as_hung() -> None:
+    """It is seen in ``tests/faults`` with RabbitMQ 4.0, which pauses only when the network is back."""
+    back = replace(WELL, status=Status.HUNG, rejoins_until=230.0)
+    assert plan(back, 200.0, boot_timeout=BOOT).look_again == 230.0
+    assert step(back, 229.9) is Step.NOTHING
+    assert step(back, 230.0) is Step.KILL
+    dead = replace(back, running=False, answers=False)
+    assert step(dead) is Step.START, "one that has ended does not come back by itself"
+
+
 def test_one_thing_at_a_time() -> None:
     assert step(replace(WELL, running=False, answers=False, busy=True)) is Step.NOTHING
 

@@ -7,6 +7,7 @@ from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed, BrokerStopFailed
+from rabbitkeeper.agent.broker.policy import REJOIN_GRACE
 from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, BrokerSupervisor
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import ConnectionFacts, FormationFacts
@@ -73,10 +74,17 @@ class Case:
         return ConnectionFacts(up_since=self.now, answered_at=self.now)
 
     def turn(
-        self, connection: ConnectionFacts = DOWN, status: MemberStatus = MemberStatus.STARTING
+        self,
+        connection: ConnectionFacts = DOWN,
+        status: MemberStatus = MemberStatus.STARTING,
+        *,
+        well_since: float | None = None,
+        cut_off: bool = False,
     ) -> FormationFacts:
         _, formation = self.supervisor.look(self.now, connection)
-        self.supervisor.act(self.now, connection, status, None, paused=False, cut_off=False, can_form=True)
+        self.supervisor.act(
+            self.now, connection, status, well_since, paused=False, cut_off=cut_off, can_form=True
+        )
         return formation
 
 
@@ -284,3 +292,26 @@ def test_a_kill_that_fails_is_tried_again_later() -> None:
         case.turn(case.up(), MemberStatus.HUNG)
         case.now += 0.5
     assert kills == ["the broker hangs"] * 2
+
+
+def test_a_broker_that_was_cut_off_is_not_killed_while_it_comes_back() -> None:
+    driver = Driver()
+    driver.process = BrokerProcess(running=True, pid=7)
+    case = Case(driver)
+    case.turn(case.up(), MemberStatus.HUNG, cut_off=True)
+    case.now += REJOIN_GRACE - 0.1
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert driver.process.running
+    case.now += 0.1
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert not driver.process.running
+
+
+def test_a_broker_that_has_been_well_since_it_was_cut_off_is_killed_when_it_hangs() -> None:
+    driver = Driver()
+    driver.process = BrokerProcess(running=True, pid=7)
+    case = Case(driver)
+    case.turn(case.up(), MemberStatus.HUNG, cut_off=True)
+    case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now)
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert not driver.process.running
