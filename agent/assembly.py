@@ -111,8 +111,18 @@ def _cluster_mode(
         user=(amqp.username, amqp.password.get_secret_value()),
     )
 
+    def peer_versions() -> dict[str, str]:
+        records = [member.record for member in store().snapshot(watch=False).members.values()]
+        return {each.node: each.versions.rabbitmq for each in records if each.versions.rabbitmq is not None}
+
     def into_cluster() -> FormationResult:
-        return form(store(), ctl, identity, logged_in=lambda: probe.facts.up_since is not None)
+        return form(
+            store(),
+            ctl,
+            identity,
+            logged_in=lambda: probe.facts.up_since is not None,
+            peer_versions=peer_versions,
+        )
 
     return ClusterMode(
         into_cluster,

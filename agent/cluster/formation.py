@@ -30,6 +30,7 @@ from rabbitkeeper.agent.rabbitmq.ctl import (
     RabbitmqCtlError,
     RabbitmqCtlTimeout,
 )
+from rabbitkeeper.agent.rabbitmq.versions import apart
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, utcnow
 from rabbitkeeper.coordinator.model.view import ClusterView
@@ -85,6 +86,7 @@ def form(
     me: Identity,
     *,
     logged_in: Callable[[], bool] = lambda: False,
+    peer_versions: Callable[[], Mapping[str, str]] = dict,
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> FormationResult:
     """See to it that the node is in the group's cluster and recorded. Its broker must be running.
@@ -96,6 +98,7 @@ def form(
         ctl: the node's tools.
         me: who forms.
         logged_in: whether the agent has a connection to its own vhost right now; if so that is not seen to.
+        peer_versions: RabbitMQ's version on each other node, by node name, as far as it is known.
         lock_timeout: seconds to wait while others found or join.
 
     Raises:
@@ -118,6 +121,7 @@ def form(
                 view = _found(store, me)
                 LOG.info("%s: it is recorded in ZooKeeper now", todo.reason)
             elif todo.step is FormationStep.JOIN:
+                _refuse_apart(me, todo, status.versions.get(me.node), peer_versions())
                 _join(ctl, me, todo, there, lock)
                 there = None  # it is all another node's now
     if todo.step in (FormationStep.JOIN, FormationStep.RECORD):
@@ -147,6 +151,12 @@ def _planned(
     if todo.step is FormationStep.REFUSE:
         raise FormationRefused(todo.reason)
     return todo
+
+
+def _refuse_apart(me: Identity, todo: FormationPlan, version: str | None, others: Mapping[str, str]) -> None:
+    reason = apart(version, {node: others[node] for node in todo.through if node in others})
+    if reason is not None:
+        raise FormationRefused(f"{me.node} cannot join {', '.join(todo.through)}: {reason}")
 
 
 def _found(store: Clusters, me: Identity) -> ClusterView:

@@ -16,6 +16,7 @@ from rabbitkeeper.agent.model.observation import (
     Observation,
 )
 from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.agent.rabbitmq.versions import unsupported
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 BOOT_PATIENCE = 15.0  # seconds until a broker that boots is asked how far it is; most are up in 10
@@ -103,7 +104,7 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
         warnings += management.failed
         if observation.connection.blocked is None:
             warnings += _alarms(observation)
-    for more in (management.problem, observation.canary):
+    for more in (unsupported(observation.connection.version), management.problem, observation.canary):
         if more is not None:
             warnings.append(more)
     return tuple(warnings)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rabbitkeeper.agent.rabbitmq import recommended
+from rabbitkeeper.agent.rabbitmq.versions import version_of
 from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
@@ -45,6 +46,6 @@ class ConfigurationCheck:
         except RabbitKeeperError as error:
             LOG.info("the broker's configuration could not be checked: %s", error)
             return
-        known = recommended.version_of(version)
+        known = version_of(version)
         for deviation in recommended.deviations(known, found) if known is not None else ():
             LOG.warning("the broker's configuration: %s", deviation)

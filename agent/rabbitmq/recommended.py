@@ -6,12 +6,11 @@ go before them; with the others they are compared with what the broker runs with
 Which key each version's rabbitmq.conf knows was read from the schemas of 3.10.8, 4.0.5 and 4.3.6.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-Version = tuple[int, int]
+from rabbitkeeper.agent.rabbitmq.versions import OLDEST, Version, version_of
 
 POLL_INTERVAL = 250
 """Milliseconds between looks of the failure detector of quorum queues (aten), where RabbitMQ has 1000.
@@ -41,9 +40,9 @@ class Setting:
     parameter: str
     term: str
     why: str
-    since: Version = (3, 10)
+    since: Version = OLDEST
     before: Version = _NEWEST
-    key_since: Version = (3, 10)
+    key_since: Version = OLDEST
 
     def applies(self, version: Version) -> bool:
         return self.since <= version < self.before
@@ -90,14 +89,14 @@ def conf_lines(version: Version | None) -> tuple[tuple[str, str], ...]:
         version: of the server; None if it is not known: then only what each version accepts.
     """
     if version is None:
-        common = (each for each in _SETTINGS if each.key_since <= (3, 10))
+        common = (each for each in _SETTINGS if each.key_since <= OLDEST)
         return tuple((each.key, each.value) for each in common)
     return tuple((each.key, each.value) for each in recommended(version) if each.key_since <= version)
 
 
 def advanced_config(version: Version | None) -> str | None:
     """What goes into advanced.config, since this version's rabbitmq.conf has no key for it; None: nothing."""
-    oldest = version or (3, 10)
+    oldest = version or OLDEST
     rest = [each for each in recommended(oldest) if each.key_since > oldest]
     if not rest:
         return None
@@ -126,12 +125,6 @@ def deviations(version: Version, found: Mapping[str, str]) -> tuple[str, ...]:
 def parameters() -> tuple[str, ...]:
     """All parameters that some version's recommendation is about."""
     return tuple(each.parameter for each in _SETTINGS)
-
-
-def version_of(text: str) -> Version | None:
-    """The first two numbers of a version; None if it is none."""
-    match = re.match(r"(\d+)\.(\d+)", text)
-    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def version_at(server: Path) -> Version | None:

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rabbitkeeper.agent.rabbitmq.recommended import Version, advanced_config, conf_lines
+from rabbitkeeper.agent.rabbitmq.recommended import advanced_config, conf_lines
+from rabbitkeeper.agent.rabbitmq.versions import Version
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 # Taken from the agent's own environment; all else would let one node's settings leak into another's.

@@ -22,6 +22,7 @@ from rabbitkeeper.agent.model.observation import Load, ManagementFacts, NodeStat
 from rabbitkeeper.agent.rabbitmq import recommended
 from rabbitkeeper.agent.rabbitmq.management.client import ManagementClient, ManagementSettings
 from rabbitkeeper.agent.rabbitmq.management.poller import Poller
+from rabbitkeeper.agent.rabbitmq.versions import version_of
 from rabbitkeeper.compose.local import Local, installed
 from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
@@ -314,7 +315,7 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         assert successor.observe().pid == pid
         assert successor.ctl.cluster_status().running == {"other@localhost"}
         version, found = successor.ctl.parameters(recommended.parameters())
-        known = recommended.version_of(version)
+        known = version_of(version)
         assert known is not None
         assert set(found) == set(recommended.parameters())
         assert recommended.deviations(known, found) == (), "it runs with what is recommended"

@@ -50,6 +50,7 @@ class Rabbits:
     down: set[str] = field(default_factory=set)
     destroyed: list[str] = field(default_factory=list)
     cut_off_in: Callable[[], bool] = lambda: False  # asked before and after each effect
+    versions: dict[str, str] = field(default_factory=dict)
 
     def add(self, node: str, queues: tuple[str, ...] = ()) -> None:
         own = Database(members={node}, replicas={node})
@@ -81,7 +82,7 @@ class FakeCtl:
 
     def cluster_status(self) -> ClusterStatus:
         self._ask("status")
-        return ClusterStatus(frozenset(self.own.members), frozenset(self.own.members), {})
+        return ClusterStatus(frozenset(self.own.members), frozenset(self.own.members), self.rabbits.versions)
 
     def definitions(self) -> dict[str, Any]:
         self._ask("definitions")
@@ -169,7 +170,11 @@ def me(node: str) -> Identity:
 
 def run(store: FakeStore, ctl: FakeCtl, *, logged_in: bool = False) -> FormationStep:
     return form(
-        cast("Store", store), cast("RabbitmqCtl", ctl), me(ctl.node), logged_in=lambda: logged_in
+        cast("Store", store),
+        cast("RabbitmqCtl", ctl),
+        me(ctl.node),
+        logged_in=lambda: logged_in,
+        peer_versions=lambda: ctl.rabbits.versions,
     ).step
 
 
@@ -250,6 +255,19 @@ def test_a_node_with_queues_is_refused_and_left_alone(rabbits: Rabbits) -> None:
         run(store, ctl)
     assert set(ctl.asked) == {"status", "definitions"}
     assert store.holder is None
+
+
+def test_a_node_whose_version_cannot_be_in_the_cluster_is_refused_and_left_alone(rabbits: Rabbits) -> None:
+    store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
+    rabbits.versions = {"rabbit@a": "4.0.5", "rabbit@b": "4.3.6"}
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    with pytest.raises(
+        FormationRefused, match=r"rabbit@b cannot join rabbit@a: it has RabbitMQ 4.3.6, rabbit@a"
+    ):
+        run(store, ctl)
+    assert set(ctl.asked) == {"status", "definitions"}
+    rabbits.versions = {"rabbit@a": "4.2.9", "rabbit@b": "4.3.6"}
+    assert run(store, ctl) is FormationStep.JOIN
 
 
 def test_the_founder_is_down_so_another_member_is_joined(rabbits: Rabbits) -> None:

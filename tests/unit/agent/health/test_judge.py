@@ -253,6 +253,16 @@ def test_what_the_management_api_says_warns_and_makes_nobody_ill() -> None:
     assert "quorum queues have no leader: orders" not in away.warnings, "that was before it went"
 
 
+def test_a_version_that_is_not_supported_is_a_warning() -> None:
+    observed = replace(WELL_OBSERVED, connection=replace(UP, version="5.0.0"))
+    (warning,) = judge(observed, 20.0, POLICY, RUNNING).warnings
+    assert "5.0.0 is not known yet" in warning
+    assert (
+        judge(replace(observed, connection=replace(UP, version="4.3.6")), 20.0, POLICY, RUNNING).warnings
+        == ()
+    )
+
+
 def test_facts_of_a_broker_that_ended_are_dropped() -> None:
     assert UP.since(10.0) is UP
     assert UP.since(10.1).up_since is None

@@ -14,7 +14,6 @@ from rabbitkeeper.agent.rabbitmq.recommended import (
     deviations,
     parameters,
     version_at,
-    version_of,
 )
 from rabbitkeeper.agent.runtime.job import Job
 
@@ -67,8 +66,6 @@ def test_a_version_is_found_in_a_servers_path(tmp_path: Path) -> None:
     link.symlink_to(script)
     assert version_at(link) == (4, 0)
     assert version_at(tmp_path) is None
-    assert version_of("4.3.0-rc.1") == (4, 3)
-    assert version_of("unknown") is None
 
 
 class Tools:
