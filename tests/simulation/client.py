@@ -206,6 +206,12 @@ class Simulation:
         """Declare an exchange and bind ``queues`` to it."""
         self.client.declare(Exchange(exchange, "fanout"), *(Binding(exchange, queue) for queue in queues))
 
+    def published(self, count: int, queue: str = "orders") -> list[str]:
+        """Publish ``count`` messages and have them confirmed; their ids."""
+        futures = self.client.publish_some(count, routing_key=queue)
+        self.client.all_done()
+        return [future.message_id for future in futures]
+
     def stored(self, queue: str = "orders") -> list[str]:
         """Ids of the messages that ``queue`` took, in order, duplicates too."""
         return self.journal.stored[queue]

@@ -20,7 +20,6 @@ STILL_LONG = {
     "tests/integration/coordinator/test_session.py",
     "tests/integration/coordinator/test_store.py",
     "tests/simulation/agents.py",
-    "tests/unit/client/consume/test_subscriptions.py",
 }
 # One word that users of two packages know, each for what they are told; and names that are being changed.
 TWO_MEANINGS = {"Event"} | {"Check", "Facts", "Job", "Refusal", "Target"}

@@ -203,8 +203,9 @@ class SimulatedCluster:
 
     def close_connections(self, name: str, code: int = 320, text: str = "CONNECTION_FORCED") -> None:
         """The node ends its connections in an orderly way, as when it is drained or asked to."""
-        for end in list(self.nodes[name].connections):
-            end.close_by_broker(code, text)
+        if self.answers(name):
+            for end in list(self.nodes[name].connections):
+                end.close_by_broker(code, text)
 
     def raise_alarm(self, why: str = "low on memory") -> None:
         """All nodes block those who publish."""
@@ -234,7 +235,7 @@ class SimulatedCluster:
         """End all channels with a consumer, or all that confirm."""
         for end in self.connections:
             for channel in end.channels:
-                if channel.is_open and (channel.consumes is not None) == consuming:
+                if end.node.answers and channel.is_open and (channel.consumes is not None) == consuming:
                     channel.refuse(ChannelLost(code, why))
 
     def delete_queue(self, name: str) -> None:

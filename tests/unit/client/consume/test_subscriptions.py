@@ -10,17 +10,10 @@ from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, Cons
 from rabbitkeeper.client.model.topology import Queue
 
 
-def published(simulation: Simulation, count: int, queue: str = "orders") -> list[str]:
-    """Publish ``count`` messages and have them confirmed; their ids."""
-    futures = simulation.client.publish_some(count, routing_key=queue)
-    simulation.client.all_done()
-    return [future.message_id for future in futures]
-
-
 def test_messages_come_in_order_and_are_gone_when_they_are_acked() -> None:
     simulation = Simulation().started()
     subscription = simulation.client.subscribe()
-    ids = published(simulation, 50)
+    ids = simulation.published(50)
     simulation.run(0.1)
     messages = simulation.client.take(subscription)
     assert [message.message_id for message in messages] == ids
@@ -36,7 +29,7 @@ def test_messages_come_in_order_and_are_gone_when_they_are_acked() -> None:
 
 def test_no_more_are_delivered_than_the_prefetch_allows() -> None:
     simulation = Simulation().started()
-    published(simulation, 30)
+    simulation.published(30)
     subscription = simulation.client.subscribe(prefetch=10)
     simulation.run(1.0)
     taken = simulation.client.take(subscription)
@@ -50,7 +43,7 @@ def test_no_more_are_delivered_than_the_prefetch_allows() -> None:
 
 def test_what_is_given_back_comes_again_and_what_is_rejected_does_not() -> None:
     simulation = Simulation().started()
-    first, second = published(simulation, 2)
+    first, second = simulation.published(2)
     subscription = simulation.client.subscribe()
     simulation.run(0.1)
     messages = simulation.client.take(subscription)
@@ -65,7 +58,7 @@ def test_what_is_given_back_comes_again_and_what_is_rejected_does_not() -> None:
 
 def test_a_message_that_was_acked_before_is_not_shown_again() -> None:
     simulation = Simulation().started()
-    published(simulation, 1)
+    simulation.published(1)
     subscription = simulation.client.subscribe(dedupe=10)
     simulation.run(0.1)
     (message,) = simulation.client.take(subscription)
@@ -85,7 +78,7 @@ def test_a_message_that_was_acked_before_is_not_shown_again() -> None:
 def test_a_consumer_is_restored_after_a_switch_and_gets_what_it_had_not_answered() -> None:
     simulation = Simulation().started()
     subscription = simulation.client.subscribe(prefetch=5)
-    ids = published(simulation, 10)
+    ids = simulation.published(10)
     simulation.run(0.1)
     before = simulation.client.take(subscription)
     before[0].ack()
@@ -107,7 +100,7 @@ def test_a_consumer_is_restored_after_a_switch_and_gets_what_it_had_not_answered
 def test_a_planned_move_takes_messages_in_hand_along() -> None:
     simulation = Simulation().started()
     subscription = simulation.client.subscribe(prefetch=5)
-    ids = published(simulation, 10)
+    ids = simulation.published(10)
     simulation.run(0.1)
     in_hand = simulation.client.take(subscription)
     simulation.group.lead("b")
@@ -128,7 +121,7 @@ def test_a_planned_move_takes_messages_in_hand_along() -> None:
 def test_a_connection_that_was_left_is_not_kept_for_ever_for_answers() -> None:
     simulation = Simulation().started()
     subscription = simulation.client.subscribe(prefetch=5)
-    published(simulation, 5)
+    simulation.published(5)
     simulation.run(0.1)
     assert len(simulation.client.take(subscription)) == 5
     simulation.group.lead("b")
@@ -165,7 +158,7 @@ def test_a_consumer_that_the_broker_ends_is_started_again() -> None:
     assert simulation.client.seen(ConsumerLost) == [
         ConsumerLost("orders", "the broker ended the consumer", False)
     ]
-    (name,) = published(simulation, 1)
+    (name,) = simulation.published(1)
     simulation.run(0.1)
     assert [message.message_id for message in simulation.client.take(subscription)] == [name]
     simulation.come_to_rest()
@@ -321,142 +314,4 @@ def test_every_consumer_is_on_one_connection_after_many_moves() -> None:
     assert simulation.cluster.consumers == ["bills", "orders", "orders"]
     assert all(subscription.active for subscription in subscriptions)
     assert len(simulation.client.transport.open) == 1
-    simulation.come_to_rest()
-
-
-# -- stopping
-
-
-def test_a_stop_waits_for_what_is_in_hand() -> None:
-    simulation = Simulation().started()
-    ids = published(simulation, 5)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    taken = [subscription.get(0), subscription.get(0)]
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
-    simulation.run(1.0)
-    assert not stopped.done()
-    assert simulation.cluster.consumers == []
-    assert len(simulation.cluster.queues["orders"].ready) == 3  # what was not taken is back already
-    for message in taken:
-        assert message is not None
-        message.ack()
-    assert simulation.until(stopped.done) < 0.05
-    assert stopped.result(0) == 0
-    assert subscription.get(0) is None
-    simulation.run(0.1)
-    assert set(simulation.journal.acked) == set(ids[:2])
-    simulation.come_to_rest()
-
-
-def test_a_stop_with_nothing_in_hand_is_over_with_the_brokers_word() -> None:
-    simulation = Simulation().started()
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
-    assert simulation.until(stopped.done) < 0.01
-    simulation.come_to_rest()
-
-
-def test_a_stop_that_takes_too_long_gives_back_what_is_in_hand() -> None:
-    simulation = Simulation().started()
-    ids = published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    subscription.get(0)
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 2.0)
-    assert simulation.until(stopped.done) == pytest.approx(2.0)
-    assert stopped.result(0) == 1
-    simulation.run(0.1)
-    assert {message.message_id for message in simulation.cluster.queues["orders"].ready} == set(ids)
-    simulation.come_to_rest()
-
-
-@pytest.mark.parametrize("seconds", [0.0, 0.0003, 0.0006, 0.0009, 0.0012, 0.01])
-def test_a_consumer_can_be_stopped_at_any_point_of_its_start(seconds: float) -> None:
-    simulation = Simulation().started()
-    published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(seconds)
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
-    simulation.until(stopped.done, limit=0.1)
-    assert stopped.result(0) == 0
-    simulation.run(0.1)
-    assert simulation.cluster.consumers == []
-    assert len(simulation.cluster.queues["orders"].ready) == 3
-    assert subscription.get(0) is None
-    simulation.come_to_rest()
-
-
-def test_a_stop_ends_when_the_connection_does() -> None:
-    simulation = Simulation().started()
-    published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    subscription.get(0)
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
-    simulation.run(0.1)
-    simulation.cluster.kill("a")
-    assert simulation.until(stopped.done) < 0.1
-    simulation.come_to_rest()
-
-
-def test_a_stop_right_after_a_planned_move_waits_for_both_connections() -> None:
-    simulation = Simulation().started()
-    published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    taken = simulation.client.take(subscription)
-    simulation.group.lead("b")
-    simulation.client.become_live("b")
-    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 3.0)
-    simulation.run(1.0)
-    assert not stopped.done()
-    for message in taken:
-        message.ack()
-    simulation.until(stopped.done, limit=0.1)
-    assert stopped.result(0) == 0
-    simulation.run(0.1)
-    assert simulation.cluster.kept == set()
-    simulation.come_to_rest()
-
-
-def test_a_consumer_that_is_dropped_gives_back_everything() -> None:
-    simulation = Simulation().started()
-    published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    subscription.get(0)
-    simulation.client.engine.drop(subscription)
-    simulation.run(0.1)
-    assert simulation.cluster.consumers == []
-    assert len(simulation.cluster.queues["orders"].ready) == 3
-    simulation.come_to_rest()
-
-
-def test_acks_that_were_given_go_out_before_the_end() -> None:
-    simulation = Simulation().started()
-    ids = published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    for message in simulation.client.take(subscription):
-        message.ack()
-    simulation.client.close()
-    simulation.run(1.0)
-    assert set(simulation.journal.acked) == set(ids)
-    simulation.come_to_rest()
-
-
-def test_counts_tell_what_is_wanted_there_and_in_hand() -> None:
-    simulation = Simulation().started()
-    published(simulation, 3)
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    counts = simulation.client.engine.consumers
-    assert (counts.active, counts.wanted, counts.in_hand) == (1, 1, 3)
-    simulation.cluster.kill("a", "b", "c")
-    simulation.run(0.1)
-    counts = simulation.client.engine.consumers
-    assert (counts.active, counts.wanted, counts.in_hand) == (0, 1, 0)
-    assert simulation.client.take(subscription) == []
     simulation.come_to_rest()

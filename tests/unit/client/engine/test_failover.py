@@ -3,11 +3,13 @@
 from collections import Counter
 
 import pytest
+from simulation.broker.channel_end import ChannelEnd
 from simulation.broker.confirms import Style
 from simulation.client import Simulation
 
 from rabbitkeeper.client.model.events import Disconnected, LeaderChanged, Switched
-from rabbitkeeper.client.routing.switch import Phase
+from rabbitkeeper.client.publish.publisher import RENEW_PAUSE
+from rabbitkeeper.client.routing.switch import MOVE_RETRY, Phase
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 
@@ -135,6 +137,37 @@ def test_a_broker_that_ends_each_connection_at_once_is_tried_with_growing_pauses
     simulation.cluster.nodes["a"].ends_connections = False
     simulation.client.become_live("a", limit=2.0)
     simulation.come_to_rest()
+
+
+def test_a_publish_channel_that_the_broker_closes_before_it_is_ready_is_a_failed_connection() -> None:
+    simulation = Simulation()
+    simulation.until(lambda: any(channel.is_open for channel in all_channels(simulation)))
+    simulation.cluster.close_channels(506, "RESOURCE_ERROR", consuming=False)
+    simulation.client.become_live(limit=1.0)
+    simulation.run(MOVE_RETRY)
+    assert simulation.client.transport.connections[0].is_over
+    assert len(simulation.client.transport.open) == 1
+    simulation.come_to_rest()
+
+
+def test_a_publish_channel_that_fails_while_it_is_renewed_is_renewed_again() -> None:
+    simulation = Simulation().started()
+    simulation.client.publish()
+    simulation.client.all_done()
+    simulation.cluster.close_channels(506, "RESOURCE_ERROR", consuming=False)
+    count = len(simulation.cluster.connections[0].channels)
+    simulation.until(lambda: len(simulation.cluster.connections[0].channels) > count)
+    simulation.until(lambda: simulation.cluster.connections[0].channels[-1].is_open)
+    simulation.cluster.close_channels(506, "RESOURCE_ERROR", consuming=False)
+    future = simulation.client.publish()
+    assert simulation.client.all_done() < RENEW_PAUSE + 0.1
+    assert future.exception(0) is None
+    simulation.come_to_rest()
+
+
+def all_channels(simulation: Simulation) -> list[ChannelEnd]:
+    """The brokers' ends of all channels."""
+    return [channel for end in simulation.cluster.connections for channel in end.channels]
 
 
 def test_connections_that_are_closed_by_force_are_made_again_elsewhere() -> None:

@@ -1,0 +1,146 @@
+"""A history: what users, brokers, agents and ZooKeeper do to one client, step by step, and what must hold.
+
+The steps are made by chance; :func:`play` makes them, has everything be well again at the end, and looks:
+
+* each publish has one outcome, by its deadline;
+* what was confirmed is where it belongs, or was delivered and answered: nothing is lost;
+* at each place the confirmed messages are in the order of publishing (the first of each, for one may be there
+  twice; those that the broker refused or returned at first come later);
+* what a user was told is not there, never was sent;
+* what is answered is what users have answered;
+* every consumer is fed in the end, over one connection, to where the switch says;
+* a client at rest does next to nothing, and a closed one leaves nothing behind.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+
+from rabbitkeeper.client.model.errors import Blocked, Nacked, NoLeader, Unroutable
+from rabbitkeeper.client.publish.future import PublishFuture
+from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
+from rabbitkeeper.client.routing.switch import Phase
+from simulation.broker.journal import Misuse
+from simulation.client import Simulation
+from simulation.history_steps import PLACES, Player, Step
+
+PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
+PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others
+HEALED_FOR = 45.0  # seconds in which everything comes to rest, once it is well
+REST = 30.0  # seconds of looking at a client at rest …
+CALLS_AT_REST = 40  # … and calls that it, and the brokers, may make in them
+
+
+@dataclass(slots=True)
+class _Ends:
+    """When publishes ended."""
+
+    at: dict[str, float]
+
+    def watch(self, simulation: Simulation, future: PublishFuture) -> None:
+        def done(_: object) -> None:
+            assert future.message_id not in self.at, "a second outcome"
+            self.at[future.message_id] = simulation.time.now
+
+        future.add_done_callback(done)
+
+
+def play(steps: Sequence[Step], seed: int) -> Simulation:
+    """Make all ``steps``, then look at everything that must hold.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    simulation = Simulation(seed=seed)
+    player = Player(simulation)
+    ends = _Ends({})
+    player.on_publish = lambda future: ends.watch(simulation, future)
+    epoch = 0
+    for step in steps:
+        player.make(step)
+        assert simulation.client.engine.snapshot.epoch >= epoch, "the epoch went back"
+        epoch = simulation.client.engine.snapshot.epoch
+        assert simulation.client.publishing.unconfirmed >= 0
+    player.heal()
+    healed_at = simulation.time.now
+    player.work_off(HEALED_FOR)
+    _look_at_outcomes(simulation, ends.at, healed_at)
+    _look_at_messages(simulation, player)
+    _look_at_connections(simulation, player)
+    simulation.come_to_rest()
+    return simulation
+
+
+def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed_at: float) -> None:
+    client, journal = simulation.client, simulation.journal
+    sent = {one.message_id for one in journal.sent}
+    for future in client.futures:
+        name = future.message_id
+        assert future.done(), f"{name} has no outcome"
+        assert ended_at[name] <= future.deadline + PUNCTUAL, f"{name} ended late"
+        if future.cancelled():
+            assert name not in sent, f"{name} was cancelled and sent"
+            continue
+        error = future.exception(0)
+        if isinstance(error, NoLeader | Blocked):
+            assert name not in sent, f"{name} was sent, and reported as not"
+        if error is None:
+            assert name in journal.confirmed, f"{name} was never confirmed"
+        place = PLACES[future.exchange, future.routing_key]
+        if place.is_well and future.deadline > healed_at + PATIENCE:
+            refused = isinstance(error, Nacked) and name in journal.nacked
+            assert error is None or refused, f"{name}: {error!r}, though everything was well again"
+        if isinstance(error, Unroutable):
+            assert not place.is_well, f"{name} was unroutable"
+    assert client.publishing.unconfirmed == 0
+
+
+def _look_at_messages(simulation: Simulation, player: Player) -> None:
+    journal = simulation.journal
+    confirmed = [future for future in simulation.client.futures if _is_confirmed(future)]
+    late = journal.nacked | set(journal.returned)
+    kept = simulation.cluster.kept
+    for place, where in PLACES.items():
+        names = [one.message_id for one in confirmed if (one.exchange, one.routing_key) == place]
+        for queue in where.queues:
+            stored = list(dict.fromkeys(journal.stored[queue]))
+            lost = set(names) - set(stored)
+            assert not lost, f"{len(lost)} of {len(names)} confirmed messages never came to {queue}"
+            wanted = [name for name in names if name not in late]
+            among = set(wanted)
+            assert [name for name in stored if name in among] == wanted, f"out of order in {queue}"
+    answered = player.acked | player.given_up
+    for future in confirmed:
+        where = PLACES[future.exchange, future.routing_key]
+        if where.is_well:
+            assert future.message_id in answered | kept, f"{future.message_id} is nowhere"
+    assert set(journal.acked) <= player.acked, "acked, and not by a user"
+    assert set(journal.rejected) <= player.given_up, "rejected, and not by a user"
+
+
+def _look_at_connections(simulation: Simulation, player: Player) -> None:
+    client, cluster = simulation.client, simulation.cluster
+    assert client.phase is Phase.LIVE
+    assert [connection.node for connection in client.transport.open] == [client.member]
+    assert client.member == simulation.group.leader
+    wanted = sorted(one.queue_name for one in player.subscriptions)
+    assert cluster.consumers == wanted, "consumers are missing, or there are too many"
+    for queue in cluster.queues.values():
+        if queue.consumers:
+            assert not queue.ready, f"{queue.name} feeds nobody"
+    (connection,) = client.transport.open
+    channels = [channel for channel in connection.channels if not channel.is_over]
+    assert len(channels) <= 2 + len(wanted), "channels are left"
+    before = simulation.time.calls
+    simulation.run(REST)
+    assert simulation.time.calls - before <= CALLS_AT_REST, "it does not rest"
+
+
+def _is_confirmed(future: PublishFuture) -> bool:
+    try:
+        return future.exception(0) is None
+    except CancelledError:
+        return False
+
+
+__all__ = ["Misuse", "play"]

@@ -1,0 +1,300 @@
+"""The steps of a history: what can happen, and how it is made to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import NamedTuple
+
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.client.publish.future import PublishFuture
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from simulation.broker.confirms import Style
+from simulation.client import Simulation
+
+
+class Step(NamedTuple):
+    """One thing that happens, and the time that passes then. ``choice`` chooses among what there is."""
+
+    what: str
+    choice: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is published to.
+
+    Args:
+        queues: that it goes to.
+        is_well: it is always taken there, when the brokers are well.
+    """
+
+    queues: tuple[str, ...]
+    is_well: bool = True
+
+
+PLACES = {
+    ("", "orders"): Place(("orders",)),
+    ("", "bills"): Place(("bills",)),
+    ("events", ""): Place(("orders", "bills")),
+    ("", "full"): Place(("full",), is_well=False),
+    ("", "nowhere"): Place((), is_well=False),
+    ("missing", ""): Place((), is_well=False),
+    ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
+}
+TOPOLOGY: tuple[Entity, ...] = (
+    Exchange("events", "fanout"),
+    Exchange("mine", "fanout"),
+    Queue("orders"),
+    Queue("bills"),
+    Queue("full", arguments={"x-max-length": 5, "x-overflow": "reject-publish"}),
+    Queue("mine", exclusive=True),
+    Binding("events", "orders"),
+    Binding("events", "bills"),
+    Binding("mine", "mine"),
+)
+GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  # seconds
+MOST_OPEN = 400  # messages without an outcome; then users wait
+MOST_CONSUMERS = 4
+ALL = 0
+
+
+@dataclass(slots=True)
+class Player:
+    """Plays everybody but the client.
+
+    Attributes:
+        acked, given_up: ids of messages that users have acked, or rejected.
+    """
+
+    simulation: Simulation
+    subscriptions: list[Subscription] = field(default_factory=list)
+    acked: set[str] = field(default_factory=set)
+    given_up: set[str] = field(default_factory=set)
+    answered: int = 0
+    on_publish: Callable[[PublishFuture], None] = lambda _: None
+    _in_hand: list[Message] = field(default_factory=list)
+    _random: Random = field(default_factory=Random)
+
+    def __post_init__(self) -> None:
+        self._random.seed(self.simulation.cluster.random.random())
+        self.simulation.client.become_live()
+        self.simulation.client.declare(*TOPOLOGY)
+
+    def make(self, step: Step) -> None:
+        """Make one step, then let its time pass."""
+        STEPS[step.what](self, step.choice)
+        self.simulation.run(step.seconds)
+
+    # -- users
+
+    def publish(self, choice: int) -> None:
+        places = list(PLACES)
+        exchange, key = places[choice % len(places)]
+        timeout = (0.3, 2.0, 20.0, 120.0)[choice % 4]
+        for _ in range((1, 3, 20, 60)[choice % 7 % 4]):
+            if self.simulation.client.publishing.unconfirmed < MOST_OPEN:
+                self.on_publish(self.simulation.client.publish(exchange, key, timeout=timeout))
+
+    def publish_everywhere(self, choice: int) -> None:
+        for number in range(5 + choice % 10):
+            self.publish((number * 7 + choice) % len(PLACES) + 4 * len(PLACES) * (choice % 3))
+
+    def cancel(self, choice: int) -> None:
+        pending = [future for future in self.simulation.client.futures if not future.done()]
+        if pending:
+            pending[choice % len(pending)].cancel()
+
+    def declare(self, choice: int) -> None:
+        self.simulation.client.engine.declare(TOPOLOGY[choice % len(TOPOLOGY)], 5.0)
+
+    def declare_wrongly(self, choice: int) -> None:
+        wrong = (Binding("missing", "orders"), Queue("orders", arguments={"x-max-length": 1}))
+        self.simulation.client.engine.declare(wrong[choice % 2], 5.0)
+
+    def subscribe(self, choice: int) -> None:
+        if len(self.subscriptions) < MOST_CONSUMERS:
+            name = ("orders", "bills")[choice % 2]
+            dedupe = (0, 100)[choice // 2 % 2]
+            self.subscriptions.append(
+                self.simulation.client.subscribe(name, (1, 10, 100)[choice % 3], dedupe)
+            )
+
+    def stop(self, choice: int) -> None:
+        if self.subscriptions:
+            subscription = self.subscriptions.pop(choice % len(self.subscriptions))
+            deadline = self.simulation.time.now + (0.0, 2.0)[choice % 2]
+            self.simulation.client.engine.finish(subscription, deadline)
+
+    def drop(self, choice: int) -> None:
+        if self.subscriptions:
+            self.simulation.client.engine.drop(self.subscriptions.pop(choice % len(self.subscriptions)))
+
+    def take(self, choice: int) -> None:
+        """Take what there is, and answer some of it."""
+        for subscription in list(self.subscriptions):
+            try:
+                self._in_hand += self.simulation.client.take(subscription)
+            except RabbitKeeperError:
+                self.subscriptions.remove(subscription)
+        self._random.shuffle(self._in_hand)
+        for _ in range(len(self._in_hand) * (4 - choice % 4) // 4):
+            self._answer(self._in_hand.pop(), choice)
+
+    def _answer(self, message: Message, choice: int) -> None:
+        """Some are given back, some rejected, most acked; all of them when ``choice`` is a multiple of 4."""
+        name = message.message_id
+        assert name is not None
+        self.answered += 1
+        match message.delivery_tag % 8 if choice % 4 else 2:
+            case 0:
+                message.nack()
+            case 1:
+                self.given_up.add(name)
+                message.reject()
+            case _:
+                self.acked.add(name)
+                message.ack()
+
+    # -- brokers
+
+    def _some(self, choice: int) -> str:
+        names = self.simulation.cluster.names
+        return names[choice % len(names)]
+
+    def kill(self, choice: int) -> None:
+        self.simulation.cluster.kill(self._some(choice))
+
+    def start(self, choice: int) -> None:
+        if not self.simulation.cluster.is_up(self._some(choice)):
+            self.simulation.cluster.start(self._some(choice))
+
+    def hang(self, choice: int) -> None:
+        if self.simulation.cluster.answers(self._some(choice)):
+            self.simulation.cluster.hang(self._some(choice))
+
+    def wake(self, choice: int) -> None:
+        if self.simulation.cluster.nodes[self._some(choice)].is_hung:
+            self.simulation.cluster.wake(self._some(choice))
+
+    def close_connections(self, choice: int) -> None:
+        self.simulation.cluster.close_connections(self._some(choice))
+
+    def end_connections(self, choice: int) -> None:
+        node = self.simulation.cluster.nodes[self._some(choice)]
+        node.ends_connections = not node.ends_connections
+
+    def close_channels(self, choice: int) -> None:
+        if choice % 2:
+            self.simulation.cluster.close_channels(406, "PRECONDITION_FAILED", consuming=True)
+        else:  # over nothing that the client has done
+            self.simulation.cluster.close_channels(506, "RESOURCE_ERROR", consuming=False)
+
+    def cancel_consumers(self, choice: int) -> None:
+        for queue in self.simulation.cluster.queues.values():
+            for consumer in list(queue.consumers)[choice % 2 :]:
+                consumer.cancel_by_broker()
+
+    def alarm(self, choice: int) -> None:
+        if choice % 2:
+            self.simulation.cluster.raise_alarm()
+        else:
+            self.simulation.cluster.clear_alarm()
+
+    def hold_confirms(self, choice: int) -> None:
+        if choice % 2:
+            self.simulation.cluster.hold_confirms()
+        else:
+            self.simulation.cluster.release_confirms()
+
+    def lose_leader(self, choice: int) -> None:
+        name = ("orders", "bills")[choice % 2]
+        self.simulation.cluster.queues[name].lose_leader((0.05, 0.5, 3.0)[choice % 3])
+
+    def confirm_in(self, choice: int) -> None:
+        self.simulation.cluster.confirm_style = list(Style)[choice % len(Style)]
+        delay = (0.0, 0.0005, 0.01, 0.2)[choice % 4]
+        self.simulation.cluster.confirm_delay = lambda: delay
+
+    def slow_network(self, choice: int) -> None:
+        random, slowest = self._random, (0.0003, 0.005, 0.08)[choice % 3]
+        self.simulation.cluster.latency = lambda: random.uniform(0.0001, slowest)
+
+    # -- agents and ZooKeeper
+
+    def lead(self, choice: int) -> None:
+        names = list(self.simulation.group.members)
+        if names:
+            self.simulation.group.lead(names[choice % len(names)])
+
+    def resign(self, choice: int) -> None:
+        del choice
+        self.simulation.group.resign()
+
+    def tell_the_truth(self, choice: int) -> None:
+        """The agents say of their brokers what is so."""
+        del choice
+        group = self.simulation.group
+        for name, node in self.simulation.cluster.nodes.items():
+            if name not in group.members:
+                group.add(name)
+            status = MemberStatus.UNREACHABLE
+            if node.is_up:
+                status = MemberStatus.HUNG if node.is_hung else MemberStatus.RUNNING
+            if group.members[name].status is not status:
+                group.says(name, status)
+
+    def tell_something(self, choice: int) -> None:
+        """An agent says something, be it so or not."""
+        name, statuses = self._some(choice), list(MemberStatus)
+        if name in self.simulation.group.members:
+            self.simulation.group.says(name, statuses[choice % len(statuses)])
+
+    def vanish(self, choice: int) -> None:
+        name = self._some(choice)
+        if name in self.simulation.group.members:
+            self.simulation.group.remove(name)
+
+    def show_the_past(self, choice: int) -> None:
+        """A server that lags behind shows an older epoch."""
+        group = self.simulation.group
+        targets = group.targets
+        if targets.epoch > 1:
+            members = list(group.members.values())
+            leader = members[choice % len(members)] if members else None
+            group.show(type(targets)(targets.epoch - 1, leader, dict(group.members)))
+
+    # -- the end
+
+    def heal(self) -> None:
+        """Everything is well again."""
+        cluster = self.simulation.cluster
+        cluster.heal()
+        cluster.latency = lambda: 0.0002
+        cluster.confirm_delay = lambda: 0.0005
+        self.tell_the_truth(0)
+        self.simulation.group.lead(self._random.choice(cluster.names))
+
+    def work_off(self, seconds: float) -> None:
+        """Take and ack everything that comes, for so long."""
+        end = self.simulation.time.now + seconds
+        while self.simulation.time.now < end:
+            answered = self.answered
+            self.take(ALL)
+            self.simulation.run(0.25 if self.answered == answered else 0.005)
+
+
+STEPS: dict[str, Callable[[Player, int], None]] = {
+    name: getattr(Player, name)
+    for name in (
+        "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
+        "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "close_channels",
+        "cancel_consumers", "alarm", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead",
+        "resign", "tell_the_truth", "tell_something", "vanish", "show_the_past",
+    )
+}  # fmt: skip
+OFTEN = ("publish", "publish_everywhere", "lead", "kill", "tell_the_truth", "take", "subscribe")
+"""Steps that a history has more of."""

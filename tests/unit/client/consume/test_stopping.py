@@ -1,0 +1,139 @@
+"""Consumers are stopped: the broker delivers no more, and what is in hand is waited for or given back."""
+
+import pytest
+from simulation.client import Simulation
+
+
+def test_a_stop_waits_for_what_is_in_hand() -> None:
+    simulation = Simulation().started()
+    ids = simulation.published(5)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    taken = [subscription.get(0), subscription.get(0)]
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    simulation.run(1.0)
+    assert not stopped.done()
+    assert simulation.cluster.consumers == []
+    assert len(simulation.cluster.queues["orders"].ready) == 3  # what was not taken is back already
+    for message in taken:
+        assert message is not None
+        message.ack()
+    assert simulation.until(stopped.done) < 0.05
+    assert stopped.result(0) == 0
+    assert subscription.get(0) is None
+    simulation.run(0.1)
+    assert set(simulation.journal.acked) == set(ids[:2])
+    simulation.come_to_rest()
+
+
+def test_a_stop_with_nothing_in_hand_is_over_with_the_brokers_word() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    assert simulation.until(stopped.done) < 0.01
+    simulation.come_to_rest()
+
+
+def test_a_stop_that_takes_too_long_gives_back_what_is_in_hand() -> None:
+    simulation = Simulation().started()
+    ids = simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    subscription.get(0)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 2.0)
+    assert simulation.until(stopped.done) == pytest.approx(2.0)
+    assert stopped.result(0) == 1
+    simulation.run(0.1)
+    assert {message.message_id for message in simulation.cluster.queues["orders"].ready} == set(ids)
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0003, 0.0006, 0.0009, 0.0012, 0.01])
+def test_a_consumer_can_be_stopped_at_any_point_of_its_start(seconds: float) -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(seconds)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    simulation.until(stopped.done, limit=0.1)
+    assert stopped.result(0) == 0
+    simulation.run(0.1)
+    assert simulation.cluster.consumers == []
+    assert len(simulation.cluster.queues["orders"].ready) == 3
+    assert subscription.get(0) is None
+    simulation.come_to_rest()
+
+
+def test_a_stop_ends_when_the_connection_does() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    subscription.get(0)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    simulation.run(0.1)
+    simulation.cluster.kill("a")
+    assert simulation.until(stopped.done) < 0.1
+    simulation.come_to_rest()
+
+
+def test_a_stop_right_after_a_planned_move_waits_for_both_connections() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    taken = simulation.client.take(subscription)
+    simulation.group.lead("b")
+    simulation.client.become_live("b")
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 3.0)
+    simulation.run(1.0)
+    assert not stopped.done()
+    for message in taken:
+        message.ack()
+    simulation.until(stopped.done, limit=0.1)
+    assert stopped.result(0) == 0
+    simulation.run(0.1)
+    assert simulation.cluster.kept == set()
+    simulation.come_to_rest()
+
+
+def test_a_consumer_that_is_dropped_gives_back_everything() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    subscription.get(0)
+    simulation.client.engine.drop(subscription)
+    simulation.run(0.1)
+    assert simulation.cluster.consumers == []
+    assert len(simulation.cluster.queues["orders"].ready) == 3
+    simulation.come_to_rest()
+
+
+def test_acks_that_were_given_go_out_before_the_end() -> None:
+    simulation = Simulation().started()
+    ids = simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    for message in simulation.client.take(subscription):
+        message.ack()
+    simulation.client.close()
+    simulation.run(1.0)
+    assert set(simulation.journal.acked) == set(ids)
+    simulation.come_to_rest()
+
+
+def test_counts_tell_what_is_wanted_there_and_in_hand() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    counts = simulation.client.engine.consumers
+    assert (counts.active, counts.wanted, counts.in_hand) == (1, 1, 3)
+    simulation.cluster.kill("a", "b", "c")
+    simulation.run(0.1)
+    counts = simulation.client.engine.consumers
+    assert (counts.active, counts.wanted, counts.in_hand) == (0, 1, 0)
+    assert simulation.client.take(subscription) == []
+    simulation.come_to_rest()
