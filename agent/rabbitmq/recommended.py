@@ -15,7 +15,7 @@ from rabbitkeeper.agent.rabbitmq.versions import OLDEST, Version, version_of
 POLL_INTERVAL = 250
 """Milliseconds between looks of the failure detector of quorum queues (aten), where RabbitMQ has 1000.
 
-Measured in ``docs/decisions/0012-fast-nodedown.md``.
+Measured in ``docs/decisions/0009-fast-nodedown.md``.
 """
 
 _NEWEST: Version = (99, 0)
