@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
+from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
@@ -26,9 +27,6 @@ from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.templates import Templates
 from rabbitkeeper.client.publish.window import Window
 
-if TYPE_CHECKING:
-    from rabbitkeeper.client.engine.engine import Engine
-
 BURST = 256  # messages that publish_many takes from its iterable at once
 _NUMBERS = frozenset({int, float})
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
@@ -43,9 +41,7 @@ class Publishing:
         now: the engine's clock; seconds, monotonic.
     """
 
-    def __init__(
-        self, engine: "Engine", window: Window, *, now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, engine: Engine, window: Window, *, now: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
         self._window = window
         self._now = now
@@ -116,7 +112,7 @@ class Publishing:
             self._hand_over([one for one in prepared if type(one) is PublishFuture], timeout)
             under_way.extend(prepared)
             while under_way and under_way[0].done():
-                outcomes.append(under_way.popleft().outcome())  # type: ignore[arg-type]  # never cancelled
+                outcomes.append(under_way.popleft().outcome())
         for one in under_way:
             try:
                 outcomes.append(one.outcome() if isinstance(one, _Refused) else self.result(one))

@@ -164,6 +164,9 @@ class SwitchExecutor:
         self._publisher.blocked = None
         if promoted.publishing is not None:
             self._publisher.attach(promoted.publishing)
+        else:  # the broker has closed it meanwhile
+            self._publisher.detach()
+            self.connections.renew_publishing(order.number)
         self._subscriptions.attach(promoted.connection, promoted.target.member)
         if order.prepared:
             self._restored()

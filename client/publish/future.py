@@ -40,7 +40,7 @@ class PublishFuture(Entry, Future[Receipt]):
     """
 
     _state = PENDING
-    _exception: BaseException | None = None
+    _exception: RabbitKeeperError | None = None
     _waiting: threading.Condition | None = None
 
     def __init__(
@@ -104,7 +104,7 @@ class PublishFuture(Entry, Future[Receipt]):
         self._futures.check_waiting(self)
         return super().result(timeout)
 
-    def outcome(self) -> Receipt | BaseException:
+    def outcome(self) -> Receipt | RabbitKeeperError:
         """How it ended, when it has: the receipt, or the error as a value."""
         return self._result if self._exception is None else self._exception
 
@@ -164,7 +164,7 @@ class Futures:
                     _notify(future)
         self._release(len(futures), size)
         for future in watched:
-            future._invoke_callbacks()  # type: ignore[attr-defined]
+            _call_back(future)
 
     def settle(self, settled: Iterable[Settled[PublishFuture]]) -> None:
         """Each ends with its error; a cancelled one has ended already."""
@@ -180,7 +180,7 @@ class Futures:
                     _notify(future)
             self._release(1, future.size)
             if watched:
-                future._invoke_callbacks()  # type: ignore[attr-defined]
+                _call_back(future)
 
     def refuse(self, future: PublishFuture, error: RabbitKeeperError) -> None:
         """A future whose message was never counted nor handed over, and of which nobody knows yet."""
@@ -215,6 +215,11 @@ class Futures:
                 "waiting for a publish in a callback on the client's I/O thread would wait for itself; "
                 "use add_done_callback, or wait on another thread"
             )
+
+
+def _call_back(future: PublishFuture) -> None:
+    """Call the callbacks of a future that has ended; without the lock."""
+    future._invoke_callbacks()  # type: ignore[attr-defined]
 
 
 def _notify(future: PublishFuture) -> None:

@@ -1,4 +1,4 @@
-"""Consumers that follow a client and end on the way, on simulated brokers."""
+"""Consumers that are stopped: what is in hand, what goes back, and that others are left alone."""
 
 from simulation.client import Simulation
 
@@ -65,4 +65,22 @@ def test_a_stop_that_takes_too_long_gives_back_what_is_in_hand() -> None:
     other = simulation.client.subscribe("orders")
     simulation.run(1.0)
     assert [message.redelivered for message in simulation.client.take(other)] == [True, True]
+    simulation.come_to_rest()
+
+
+def test_answers_that_are_not_sent_yet_when_the_time_is_up_go_out_with_the_end() -> None:
+    simulation = Simulation().started("orders")
+    subscription = simulation.client.subscribe("orders")
+    simulation.client.publish_some(2)
+    simulation.run(1.0)
+    messages = simulation.client.take(subscription)
+    left = simulation.client.engine.finish(subscription, simulation.time.now + 3.0)
+    simulation.run(2.999)
+    for message in messages:
+        message.ack()
+    simulation.run(1.0)
+    assert left.result(0) == 2, "as was known then"
+    other = simulation.client.subscribe("orders")
+    simulation.run(1.0)
+    assert simulation.client.take(other) == []
     simulation.come_to_rest()
