@@ -13,11 +13,9 @@ from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
     OperationEntry,
     OperationKind,
-    OperationState,
-    utcnow,
 )
 from rabbitkeeper.coordinator.operations.log import commit
-from rabbitkeeper.coordinator.operations.service import OperationRefused, new_id
+from rabbitkeeper.coordinator.operations.submission import OperationRefused, new_entry
 from rabbitkeeper.coordinator.store.store import Store
 
 
@@ -48,17 +46,8 @@ def write_config(
         OperationRefused: it has been changed in the meantime.
         CoordinationError, RecordError: as :func:`commit`.
     """
-    now = utcnow()
-    entry = OperationEntry(
-        id=new_id(wall()),
-        kind=OperationKind.CONFIG,
-        state=OperationState.DONE,
-        target=", ".join(keys),
-        by=by,
-        reason=reason,
-        requested=now,
-        ended=now,
-        outcome=changes,
+    entry = new_entry(
+        OperationKind.CONFIG, wall(), by=by, reason=reason, target=", ".join(keys), done=changes
     )
     path, data = store.paths.config, record.to_bytes()
     change: TransactionStep = Create(path, data) if version is None else Set(path, data, version)

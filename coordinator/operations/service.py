@@ -5,14 +5,11 @@ refused with the reason before anything is written; one that is accepted has an 
 operations whatever dies, and is carried out by the agents.
 """
 
-import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from rabbitkeeper.coordinator.backend.node import Create, Delete, TransactionStep
-from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode, RabbitKeeperError
+from rabbitkeeper.coordinator.backend.node import Create, Delete
+from rabbitkeeper.coordinator.model.errors import Conflict, NoNode
 from rabbitkeeper.coordinator.model.paths import check_name
 from rabbitkeeper.coordinator.model.records import (
     MaintenanceRecord,
@@ -21,41 +18,23 @@ from rabbitkeeper.coordinator.model.records import (
     OperationState,
     PauseRecord,
     SwitchoverRecord,
-    utcnow,
 )
 from rabbitkeeper.coordinator.model.view import GroupView
-from rabbitkeeper.coordinator.operations.log import commit, end_maintenance, end_switchover, read_operations
+from rabbitkeeper.coordinator.operations.log import end_maintenance, end_switchover, read_operations
+from rabbitkeeper.coordinator.operations.submission import (
+    OperationRefused,
+    Submitted,
+    new_entry,
+    pending_maintenance,
+    pending_move,
+    submit,
+)
 from rabbitkeeper.coordinator.policy.maintenance import rolling_order, why_unsafe
 from rabbitkeeper.coordinator.policy.schedule import moment
 from rabbitkeeper.coordinator.policy.switchover import best_candidate, why_unfit
 from rabbitkeeper.coordinator.store.store import Store
 
-
-class OperationRefused(RabbitKeeperError):
-    """The group is not as the request needs it. Says what is in the way and what would do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """A request that was accepted; with ``dry_run`` one that would be.
-
-    Attributes:
-        entry: as it is in the log of operations.
-        sentence: what will be done, or was.
-        warnings: what the operator should know besides.
-    """
-
-    entry: OperationEntry
-    sentence: str
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        return self.entry.id
-
-    @property
-    def kind(self) -> OperationKind:
-        return self.entry.kind
+__all__ = ["OperationRefused", "OperationService", "Submitted"]
 
 
 class OperationService:
@@ -169,7 +148,7 @@ class OperationService:
                 raise OperationRefused(f"no member besides {leader} is running and may lead")
         else:
             self._check_candidate(view, to, forced=False)
-        entry = self._entry(kind, by, reason, to, when)
+        entry = new_entry(kind, self._wall(), by=by, reason=reason, target=to, at=when)
         target = to or f"the best candidate, now {best_candidate(view, leader)}"
         said = f"the lead moves from {leader} to {target}" + (f" at {when}" if when is not None else "")
         return self._move(view, entry, said, dry_run=dry_run)
@@ -184,7 +163,7 @@ class OperationService:
         """
         view = self._view()
         self._check_candidate(view, to, forced=True)
-        entry = self._entry(OperationKind.FAILOVER, by, reason, to)
+        entry = new_entry(OperationKind.FAILOVER, self._wall(), by=by, reason=reason, target=to)
         was = view.leader.record.name if view.leader is not None else "nobody"
         return self._move(view, entry, f"the lead goes from {was} to {to}", dry_run=dry_run)
 
@@ -201,7 +180,7 @@ class OperationService:
             raise OperationRefused(
                 f"the group is paused already, by {view.pause.by} since {view.pause.since}"
             )
-        entry = self._entry(OperationKind.PAUSE, by, reason, state=OperationState.DONE)
+        entry = new_entry(OperationKind.PAUSE, self._wall(), by=by, reason=reason, done="paused")
         record = PauseRecord(by=by, since=entry.requested, reason=reason, id=entry.id)
         warnings = []
         if view.switchover is not None:
@@ -211,7 +190,8 @@ class OperationService:
             under_way = view.maintenance.record
             warnings.append(f"the {under_way.kind} {under_way.id} under way waits until the group is resumed")
         path = self._store.paths.pause
-        self._commit(view, entry, [Create(path, record.to_bytes())], "the group is paused already", dry_run)
+        change = Create(path, record.to_bytes())
+        submit(self._store, view, entry, [change], dry_run=dry_run, in_the_way="the group is paused already")
         return Submitted(entry, "the group is paused: no automatic failover", tuple(warnings))
 
     def resume(self, *, by: str, reason: str | None = None, dry_run: bool = False) -> Submitted:
@@ -225,8 +205,11 @@ class OperationService:
         there = self._store.backend.stat(path)
         if there is None:
             raise OperationRefused("the group is not paused")
-        entry = self._entry(OperationKind.RESUME, by, reason, state=OperationState.DONE)
-        self._commit(view, entry, [Delete(path, there.version)], "the pause has just been changed", dry_run)
+        entry = new_entry(OperationKind.RESUME, self._wall(), by=by, reason=reason, done="resumed")
+        change = Delete(path, there.version)
+        submit(
+            self._store, view, entry, [change], dry_run=dry_run, in_the_way="the pause has just been changed"
+        )
         return Submitted(entry, "the group is not paused any more")
 
     # -- maintenance
@@ -248,7 +231,7 @@ class OperationService:
         why_not = why_unsafe(view, member, force=force, all_others=False)
         if why_not is not None:
             raise OperationRefused(why_not)
-        entry = self._entry(OperationKind.RESTART, by, reason, member)
+        entry = new_entry(OperationKind.RESTART, self._wall(), by=by, reason=reason, target=member)
         return self._maintain(view, entry, (member,), f"the broker of {member} is restarted", force, dry_run)
 
     def rolling_restart(
@@ -267,7 +250,9 @@ class OperationService:
                 raise OperationRefused(why_not)
         if not order:
             raise OperationRefused("the group has no members yet")
-        entry = self._entry(OperationKind.ROLLING_RESTART, by, reason, ", ".join(order))
+        entry = new_entry(
+            OperationKind.ROLLING_RESTART, self._wall(), by=by, reason=reason, target=", ".join(order)
+        )
         said = f"the brokers are restarted one after the other: {', '.join(order)}"
         return self._maintain(view, entry, order, said, force, dry_run)
 
@@ -294,7 +279,7 @@ class OperationService:
         left = [name for name in names if name in view.members]
         if len(left) < len(names) // 2 + 1:
             raise OperationRefused(why_not or f"only {len(left)} of {len(names)} members are there")
-        entry = self._entry(OperationKind.REMOVE, by, reason, member)
+        entry = new_entry(OperationKind.REMOVE, self._wall(), by=by, reason=reason, target=member)
         said = (
             f"the cluster forgets {member} and what is on it; its node can join again only when it is empty"
         )
@@ -305,30 +290,6 @@ class OperationService:
     def _view(self) -> GroupView:
         return self._store.snapshot(watch=False)
 
-    def _entry(
-        self,
-        kind: OperationKind,
-        by: str,
-        reason: str | None,
-        target: str | None = None,
-        at: str | None = None,
-        *,
-        state: OperationState = OperationState.PENDING,
-    ) -> OperationEntry:
-        now = utcnow()
-        return OperationEntry(
-            id=new_id(self._wall()),
-            kind=kind,
-            state=state,
-            target=target,
-            at=at,
-            by=by,
-            reason=reason,
-            requested=now,
-            ended=now if state is OperationState.DONE else None,
-            outcome=f"{kind}d" if state is OperationState.DONE else None,
-        )
-
     def _check_candidate(self, view: GroupView, to: str, *, forced: bool) -> None:
         check_name("member", to)
         if view.leader is not None and view.leader.record.name == to:
@@ -338,6 +299,9 @@ class OperationService:
             raise OperationRefused(why_not)
 
     def _move(self, view: GroupView, entry: OperationEntry, said: str, *, dry_run: bool) -> Submitted:
+        busy = pending_move(view)
+        if busy is not None:
+            raise OperationRefused(busy)
         record = SwitchoverRecord.model_validate(
             {
                 "id": entry.id,
@@ -351,9 +315,8 @@ class OperationService:
                 "requested": entry.requested,
             }
         )
-        busy = _pending_move(view)
-        path = self._store.paths.switchover
-        self._commit(view, entry, [Create(path, record.to_bytes())], busy, dry_run)
+        change = Create(self._store.paths.switchover, record.to_bytes())
+        submit(self._store, view, entry, [change], dry_run=dry_run)
         return Submitted(entry, said)
 
     def _maintain(
@@ -370,6 +333,9 @@ class OperationService:
                 f"the group is paused by {view.pause.by}, and agents start no broker meanwhile: "
                 "resume it first"
             )
+        busy = pending_maintenance(view)
+        if busy is not None:
+            raise OperationRefused(busy)
         record = MaintenanceRecord.model_validate(
             {
                 "id": entry.id,
@@ -381,55 +347,9 @@ class OperationService:
                 "requested": entry.requested,
             }
         )
-        path = self._store.paths.maintenance
-        self._commit(view, entry, [Create(path, record.to_bytes())], _pending_maintenance(view), dry_run)
+        change = Create(self._store.paths.maintenance, record.to_bytes())
+        submit(self._store, view, entry, [change], dry_run=dry_run)
         return Submitted(entry, said, _classic_queues(view, members))
-
-    def _commit(
-        self,
-        view: GroupView,
-        entry: OperationEntry,
-        changes: list[TransactionStep],
-        busy: str | None,
-        dry_run: bool,
-    ) -> None:
-        """Write it, unless the znode that it needs to make is there (``busy`` says what that means)."""
-        pending = entry.kind not in (OperationKind.PAUSE, OperationKind.RESUME) and busy is not None
-        if pending:
-            raise OperationRefused(busy or "")
-        if dry_run:
-            return
-        try:
-            commit(self._store, entry, changes)
-        except (NodeExists, NoNode, Conflict) as error:
-            unreadable = next((problem for problem in view.problems if problem.startswith(error.path)), None)
-            if unreadable is not None:
-                busy = f"{unreadable}; delete that node if nobody else needs it, then ask again"
-            raise OperationRefused(
-                busy or f"another request came first: {error}; look and ask again"
-            ) from None
-
-
-def _pending_move(view: GroupView) -> str | None:
-    if view.switchover is None:
-        return None
-    pending = view.switchover.record
-    at = f", for {pending.at}" if pending.at is not None else ""
-    return (
-        f"the {pending.kind} {pending.id} asked for by {pending.by} is pending{at}: wait for it, "
-        f"or cancel it (rabbitkeeper operations cancel {pending.id})"
-    )
-
-
-def _pending_maintenance(view: GroupView) -> str | None:
-    if view.maintenance is None:
-        return None
-    pending = view.maintenance.record
-    return (
-        f"the {pending.kind} {pending.id} asked for by {pending.by} is under way "
-        f"({', '.join(pending.members)} to come): wait for it, "
-        f"or cancel it (rabbitkeeper operations cancel {pending.id})"
-    )
 
 
 def _classic_queues(view: GroupView, members: tuple[str, ...]) -> tuple[str, ...]:
@@ -444,8 +364,3 @@ def _classic_queues(view: GroupView, members: tuple[str, ...]) -> tuple[str, ...
         for name, count in counted.items()
         if count
     )
-
-
-def new_id(wall: float) -> str:
-    """Sorts by time, can be typed: ``1126-153002-x7c``."""
-    return f"{datetime.fromtimestamp(wall, UTC):%m%d-%H%M%S}-{secrets.token_hex(2)}"
