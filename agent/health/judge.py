@@ -190,6 +190,10 @@ def _not_connected(
         return status, (reason,)
     if not observation.been_up and now < observation.watched_since + policy.start_grace:
         return MemberStatus.STARTING, (_why(connection, "connecting for the first time"),)
+    # While its vhosts and users are being made, a new broker may stand still on a busy host.
+    new = connection.failure is ConnectFailure.SILENT and not observation.let_in
+    if new and connection.silent < max(policy.hung_after, BOOT_PATIENCE):
+        return MemberStatus.STARTING, (_why(connection, "it does not answer yet"),)
     if connection.silent >= policy.hung_after:
         return MemberStatus.HUNG, (f"accepts connections and answers none within {policy.hung_after:g} s",)
     if connection.failure is ConnectFailure.NO_VHOST and not (previous is not None and previous.well):

@@ -146,7 +146,8 @@ class Observation:
     connection: ConnectionFacts = field(default_factory=ConnectionFacts)
     process: ProcessFacts = field(default_factory=ProcessFacts)
     formation: FormationFacts = field(default_factory=FormationFacts)
-    been_up: bool = False  # a connection has stood since ``watched_since``
+    been_up: bool = False  # it has answered since ``watched_since``, be it that it turned the agent away
+    let_in: bool = True  # it has let the agent in since then
     majority: MajorityFacts = field(default_factory=MajorityFacts)
     node: NodeFacts | None = None  # None: not asked, or no answer
     management: ManagementFacts = field(default_factory=ManagementFacts)
