@@ -1,5 +1,5 @@
-"""The group as ZooKeeper holds it: records and paths, the session and its lease, the store, the election.
+"""The group as its backend holds it: records, what is decided on them, how they are read and written.
 
-Names are imported from their modules, so that what is pure (``records``, ``paths``, ``view``, ``election``)
-can be had without the ZooKeeper library.
+Names are imported from their modules, so that what is pure (``model``, ``policy``) can be had without the
+ZooKeeper library.
 """

@@ -1,7 +1,8 @@
-"""The root of every error that RabbitKeeper raises, and the errors of talking to ZooKeeper.
+"""The root of every error that RabbitKeeper raises, and the errors of what holds the group.
 
-Errors of the layers below (kazoo) are mapped to these in ``zookeeper.py`` and nowhere else. A message names
-what was wrong, the value, and what would do; it never holds a secret.
+A backend maps the errors of its library to these, in one place (``zookeeper/client.py``). They are named for
+ZooKeeper where users catch them. A message names what was wrong, the value, and what would do; it never holds
+a secret.
 """
 
 
@@ -18,7 +19,7 @@ class InvalidName(ConfigurationError):
 
 
 class RecordError(RabbitKeeperError):
-    """A znode holds something that is not the record it should be (corrupt, foreign or too new)."""
+    """A node holds something that is not the record it should be (corrupt, foreign or too new)."""
 
 
 class CoordinationError(RabbitKeeperError):
@@ -29,16 +30,16 @@ class ZooKeeperUnreachable(CoordinationError):
     """No ZooKeeper server answered in time, or the connection broke before the answer.
 
     For a write this means *unknown*: it may have been applied, or be applied still. Callers look at the
-    znode before they act on it.
+    node before they act on it.
     """
 
 
 class SessionLost(CoordinationError):
-    """The ZooKeeper session has expired: every ephemeral znode of it is gone."""
+    """The ZooKeeper session has expired: every ephemeral node of it is gone."""
 
 
 class AccessDenied(CoordinationError):
-    """ZooKeeper refused the credentials, or the ACL of a znode does not allow the operation."""
+    """ZooKeeper refused the credentials, or the ACL of a node does not allow the operation."""
 
 
 class UnknownGroup(CoordinationError):
@@ -46,11 +47,11 @@ class UnknownGroup(CoordinationError):
 
 
 class NodeError(CoordinationError):
-    """A condition of one znode was not met, so the operation (or the whole transaction) did nothing.
+    """A condition of one node was not met, so the operation (or the whole transaction) did nothing.
 
     Args:
         message: the sentence.
-        path: the znode whose condition failed; empty when the sentence is about more than one.
+        path: the node whose condition failed; empty when the sentence is about more than one.
     """
 
     def __init__(self, message: str, path: str = "") -> None:
@@ -59,11 +60,11 @@ class NodeError(CoordinationError):
 
 
 class NoNode(NodeError):
-    """The znode is not there, or its parent is not."""
+    """The node is not there, or its parent is not."""
 
 
 class NodeExists(NodeError):
-    """The znode is there already."""
+    """The node is there already."""
 
 
 class DuplicateMember(CoordinationError):
@@ -75,7 +76,7 @@ class LeaderExists(CoordinationError):
 
 
 class NotRegistered(CoordinationError):
-    """This session's member znode is not what it registered, so it may not lead."""
+    """This session's member node is not what it registered, so it may not lead."""
 
 
 class FormationBusy(CoordinationError):

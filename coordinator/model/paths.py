@@ -1,4 +1,4 @@
-"""Where things are in ZooKeeper: the znodes of one group. ``docs/protocol.md`` describes each."""
+"""Where things are in the backend: the nodes of one group. ``docs/protocol.md`` describes each."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ def check_name(kind: str, name: object) -> str:
 
     Raises:
         InvalidName: it is not 1–63 of ``A-Z a-z 0-9 . _ -``, starting and ending with a letter or digit
-            (so that it is a znode, a host label and a metric label alike).
+            (so that it is a node, a host label and a metric label alike).
     """
     if isinstance(name, str) and _NAME.fullmatch(name):
         return name
@@ -31,7 +31,7 @@ def check_name(kind: str, name: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GroupPaths:
-    """The paths of one group's znodes.
+    """The paths of one group's nodes.
 
     Args:
         group: the group's name; checked.

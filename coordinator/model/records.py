@@ -1,4 +1,4 @@
-"""What the znodes hold: JSON records, frozen, that keep the keys they do not know.
+"""What the nodes hold: JSON records, frozen, that keep the keys they do not know.
 
 Every record has ``"v": 1``. A reader takes a record with more keys than it knows and writes them back
 unchanged, so that old and new agents can share a group; it refuses another ``v``. Wall-clock times are
@@ -57,24 +57,24 @@ def utcnow() -> str:
 
 
 class Record(BaseModel):
-    """One JSON object, in a znode of its own or inside another."""
+    """One JSON object, in a node of its own or inside another."""
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
 
 class StoredRecord(Record):
-    """A record that is the whole content of a znode."""
+    """A record that is the whole content of a node."""
 
     v: Literal[1] = 1
 
     def to_bytes(self) -> bytes:
-        """The znode's content: compact JSON, UTF-8."""
+        """The node's content: compact JSON, UTF-8."""
         fields = self.model_dump(mode="json", by_alias=True)
         return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
     def from_bytes(cls, path: str, data: bytes) -> Self:
-        """Read a znode's content.
+        """Read a node's content.
 
         Args:
             path: where it was found, for the error.
@@ -110,7 +110,7 @@ class Versions(Record):
 class TakenConfig(Record):
     """Which group configuration an agent goes by, and what its own file says of the same keys."""
 
-    version: int | None  # of the ``config`` znode; None: none has been taken yet
+    version: int | None  # of the ``config`` node; None: none has been taken yet
     problem: str | None = None  # why a newer one, or none, is not taken; a sentence
     restart_pending: tuple[str, ...] = ()  # keys whose new values hold once the agent has been started again
     own: dict[str, Any] = Field(default_factory=dict)  # by key, as in "health.interval"

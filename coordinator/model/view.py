@@ -18,17 +18,17 @@ from rabbitkeeper.coordinator.model.records import (
 
 @dataclass(frozen=True, slots=True)
 class LeaderView:
-    """The ``leader`` znode."""
+    """The ``leader`` node."""
 
     record: LeaderRecord
     epoch: int  # the number that its node was created with: grows with every new leader
     version: int  # for a checked delete; 0 is a version like any other
-    owner: int  # the ZooKeeper session that holds it
+    owner: int  # the session that holds it
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """One ``members/<name>`` znode."""
+    """One ``members/<name>`` node."""
 
     record: MemberRecord
     version: int
@@ -43,15 +43,15 @@ class ClusterView:
 
 @dataclass(frozen=True, slots=True)
 class ConfigView:
-    """The ``config`` znode."""
+    """The ``config`` node."""
 
     record: GroupConfig
-    version: int  # of the znode: a change is written only over the one that it was made from
+    version: int  # of the node: a change is written only over the one that it was made from
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchoverView:
-    """The ``switchover`` znode."""
+    """The ``switchover`` node."""
 
     record: SwitchoverRecord
     version: int
@@ -59,7 +59,7 @@ class SwitchoverView:
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceView:
-    """The ``maintenance`` znode."""
+    """The ``maintenance`` node."""
 
     record: MaintenanceRecord
     version: int
@@ -67,9 +67,9 @@ class MaintenanceView:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """All that a group has in ZooKeeper at about one moment.
+    """All that a group's backend holds at about one moment.
 
-    The znodes are read one after the other in one session, so a later one can be newer than an earlier
+    The nodes are read one after the other in one session, so a later one can be newer than an earlier
     one, never older. ``leader`` is read last: a view that shows no leader shows members that are at least
     as old as that.
     """
@@ -85,10 +85,10 @@ class GroupView:
     switchover: SwitchoverView | None = None
     maintenance: MaintenanceView | None = None
     last_change: HistoryEntry | None = None
-    problems: tuple[str, ...] = ()  # znodes that could not be understood, a sentence each
+    problems: tuple[str, ...] = ()  # nodes that could not be understood, a sentence each
 
     def leads(self, session: int) -> bool:
-        """Whether the lead was held by this ZooKeeper session when the group was read.
+        """Whether the lead was held by this session when the group was read.
 
         Args:
             session: its id: one's own, or the owner of a member; 0, for no session, never leads.

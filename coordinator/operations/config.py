@@ -36,7 +36,7 @@ def write_config(
 
     Args:
         record: the new one, validated.
-        version: of the znode that it replaces; None if there was none.
+        version: of the node that it replaces; None if there was none.
         changes: what is different, a sentence for the log.
         keys: that are different.
         by: who asks, for the record.

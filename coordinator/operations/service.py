@@ -61,7 +61,7 @@ class OperationService:
 
     @property
     def log_path(self) -> str:
-        """The znode that changes with each operation; to be watched by those who wait for one."""
+        """The node that changes with each operation; to be watched by those who wait for one."""
         return self._store.paths.operations
 
     def cancel(self, operation: str, *, by: str, reason: str | None = None) -> OperationEntry:

@@ -61,7 +61,7 @@ class Store:
     # -- the group
 
     def create_group(self, config: GroupConfig) -> None:
-        """Create the group's persistent znodes unless they are there.
+        """Create the group's persistent nodes unless they are there.
 
         Atomic: the group appears with all of them or not at all. Several agents may call it at once. What a
         group that is there already has stays, whatever it holds.

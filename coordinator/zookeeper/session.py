@@ -4,19 +4,9 @@ The session says what is certain and does what it is told; it decides nothing, k
 makes no znode again. Its owner (the agent's loop, a client's watcher, a command) does that, from one thread
 of its own that ``wake`` wakes. None of kazoo's recipes is used: ``docs/decisions/0001-no-kazoo-recipes.md``.
 
-What an owner can rely on:
-
-- *Generation.* It grows by one with each new session and stays over reconnects of the same one. A new
-  generation has none of the old one's ephemerals.
-- *Lease.* While ``lease.valid(now)`` the session lives, and so do its ephemerals. It is renewed only by
-  :meth:`renew`, which the owner calls in each turn of its loop: a loop that hangs loses the lease.
-- *Watches* are one-shot and gone after a lost connection. Each one, and each change of the connection, calls
-  ``wake``; the owner then reads again what it wants to watch. Reading again does not pile them up.
-- *Deadlines.* Every operation ends by its timeout. One that was not answered is *unknown*: a write may have
-  been applied, or be applied while this connection lasts. When nothing has been answered for a third of the
-  session timeout the connection is given up for another one, to the next server.
-- *No queueing.* Without a connection an operation fails at once. Nothing waits inside the library to be sent
-  after an outage, when it may not be true any more.
+What an owner can rely on stands in ``backend/interface.py``. Besides: when nothing has been answered for a
+third of the session timeout the connection is given up for another one, to the next server; and nothing waits
+inside kazoo to be sent after an outage.
 """
 
 import functools
@@ -46,10 +36,9 @@ BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender
 CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
 
-_log = logging.getLogger(__name__)
-
-
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class ZooKeeperSession:
@@ -103,68 +92,49 @@ class ZooKeeperSession:
         self._state = SessionState()
         self._events = 0
 
-    # -- what is certain
+    # -- what is certain: as the interface says
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection right now, as far as is known."""
         return self._state.connected
 
     @property
     def connections(self) -> int:
-        """Connections so far; a change of it means that watches are gone and reads may go back in time."""
         return self._state.connections
 
     @property
     def connected_since(self) -> float | None:
-        """Monotonic seconds: since when the present connection stands; None when there is none."""
         return self._state.connected_since
 
     @property
     def disconnected_since(self) -> float | None:
-        """Monotonic seconds: since when there is no connection; None while there is one."""
         return self._state.disconnected_since
 
     @property
     def session_id(self) -> int:
-        """As ``ephemeralOwner`` shows it; 0 when there is no session, or when it is known to be lost."""
         return self._state.session_id
 
     @property
     def generation(self) -> int:
-        """How many sessions there have been; 0 before the first."""
         return self._state.generation
 
     @property
     def established_at(self) -> float | None:
-        """Monotonic seconds: when this generation began; None when there is no session."""
         return self._state.established_at
 
     @property
     def timeout(self) -> float:
-        """The negotiated session timeout, seconds; what was asked for before the first connection."""
         return self._granted or self._asked
 
     @property
     def lease(self) -> Lease:
-        """Until when the session is certain to live."""
         return self._state.lease
 
     @property
     def events(self) -> int:
-        """How often ``wake`` has been called; for :meth:`await_event`."""
         return self._events
 
     def await_event(self, seen: int, timeout: float) -> bool:
-        """Wait until there is an event after the first ``seen``, for those who do not bring a ``wake``.
-
-        Args:
-            seen: :attr:`events` as it was *before* the read whose result is waited on.
-            timeout: seconds.
-
-        Returns:
-            False if there was none in time.
-        """
         with self._lock:
             return self._lock.wait_for(lambda: self._events != seen, timeout)
 

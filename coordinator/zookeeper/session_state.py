@@ -22,7 +22,7 @@ class Renewal:
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
-    """A value. Times are monotonic seconds; the properties of ``Session`` say what each field means."""
+    """A value. Times are monotonic seconds; the interface ``Session`` says what each field means."""
 
     session_id: int = 0
     generation: int = 0
