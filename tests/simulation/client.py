@@ -223,7 +223,7 @@ class Simulation:
     def lost(self) -> set[str]:
         """Ids that were confirmed, were routed to a queue, and are nowhere."""
         done = set(self.journal.acked) | set(self.journal.rejected) | set(self.journal.returned)
-        return set(self.journal.confirmed) - done - self.cluster.kept
+        return self.journal.confirmed - done - self.cluster.kept
 
     def come_to_rest(self) -> None:
         """Close the client and look that nothing is left: no connection, no timer, no publish without end.

@@ -14,35 +14,55 @@ The steps are made by chance; :func:`play` makes them, has everything be well ag
 
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from random import Random
 
 from rabbitkeeper.client.model.errors import Blocked, Nacked, NoLeader, Unroutable
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
-from simulation.broker.journal import Misuse
 from simulation.client import Simulation
-from simulation.history_steps import PLACES, Player, Step
+from simulation.history_steps import CHOICES, GAPS, OFTEN, PLACES, STEPS, Player, Step
 
 PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
 PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others
 HEALED_FOR = 45.0  # seconds in which everything comes to rest, once it is well
+LONG_QUEUES = 120.0  # seconds more for consumers that take one message after the other
 REST = 30.0  # seconds of looking at a client at rest …
 CALLS_AT_REST = 40  # … and calls that it, and the brokers, may make in them
 
 
 @dataclass(slots=True)
 class _Ends:
-    """When publishes ended."""
+    """When publishes ended, and what was wrong then: what a future's callback raises is only logged."""
 
-    at: dict[str, float]
+    at: dict[str, float] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
 
     def watch(self, simulation: Simulation, future: PublishFuture) -> None:
+        name = future.message_id
+
         def done(_: object) -> None:
-            assert future.message_id not in self.at, "a second outcome"
-            self.at[future.message_id] = simulation.time.now
+            if name in self.at:
+                self.wrong.append(f"{name} has a second outcome")
+            self.at[name] = simulation.time.now
+            if _is_confirmed(future) and name not in simulation.journal.confirmed:
+                self.wrong.append(f"{name} ended as confirmed before it was")
 
         future.add_done_callback(done)
+
+
+def by_chance(seed: int) -> list[Step]:
+    """A history; always the same for the same seed."""
+    random, names = Random(seed), sorted(STEPS)
+    return [
+        Step(
+            random.choice(OFTEN if random.random() < 0.5 else names),
+            random.randrange(CHOICES),
+            random.choice(GAPS),
+        )
+        for _ in range(random.randint(5, 30))
+    ]
 
 
 def play(steps: Sequence[Step], seed: int) -> Simulation:
@@ -53,18 +73,22 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
     """
     simulation = Simulation(seed=seed)
     player = Player(simulation)
-    ends = _Ends({})
+    ends = _Ends()
     player.on_publish = lambda future: ends.watch(simulation, future)
     epoch = 0
     for step in steps:
         player.make(step)
         assert simulation.client.engine.snapshot.epoch >= epoch, "the epoch went back"
         epoch = simulation.client.engine.snapshot.epoch
-        assert simulation.client.publishing.unconfirmed >= 0
+        assert simulation.client.publishing.unconfirmed >= 0, "something ended twice"
     player.heal()
     healed_at = simulation.time.now
     player.work_off(HEALED_FOR)
+    if any(queue.consumers and queue.ready for queue in simulation.cluster.queues.values()):
+        player.work_off(LONG_QUEUES)
+    assert ends.wrong == []
     _look_at_outcomes(simulation, ends.at, healed_at)
+    assert all(future.done() for future in player.declarations), "a declaration has no end"
     _look_at_messages(simulation, player)
     _look_at_connections(simulation, player)
     simulation.come_to_rest()
@@ -84,9 +108,9 @@ def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed
         error = future.exception(0)
         if isinstance(error, NoLeader | Blocked):
             assert name not in sent, f"{name} was sent, and reported as not"
-        if error is None:
-            assert name in journal.confirmed, f"{name} was never confirmed"
         place = PLACES[future.exchange, future.routing_key]
+        if place.is_nowhere:
+            assert error is not None, f"{name} was confirmed, and went nowhere"
         if place.is_well and future.deadline > healed_at + PATIENCE:
             refused = isinstance(error, Nacked) and name in journal.nacked
             assert error is None or refused, f"{name}: {error!r}, though everything was well again"
@@ -120,7 +144,7 @@ def _look_at_messages(simulation: Simulation, player: Player) -> None:
 
 def _look_at_connections(simulation: Simulation, player: Player) -> None:
     client, cluster = simulation.client, simulation.cluster
-    assert client.phase is Phase.LIVE
+    assert client.phase is Phase.LIVE, f"it is {client.phase}"
     assert [connection.node for connection in client.transport.open] == [client.member]
     assert client.member == simulation.group.leader
     wanted = sorted(one.queue_name for one in player.subscriptions)
@@ -141,6 +165,3 @@ def _is_confirmed(future: PublishFuture) -> bool:
         return future.exception(0) is None
     except CancelledError:
         return False
-
-
-__all__ = ["Misuse", "play"]

@@ -1,6 +1,7 @@
 """The steps of a history: what can happen, and how it is made to."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
@@ -30,10 +31,12 @@ class Place:
     Args:
         queues: that it goes to.
         is_well: it is always taken there, when the brokers are well.
+        is_nowhere: it never is.
     """
 
     queues: tuple[str, ...]
     is_well: bool = True
+    is_nowhere: bool = False
 
 
 PLACES = {
@@ -41,8 +44,8 @@ PLACES = {
     ("", "bills"): Place(("bills",)),
     ("events", ""): Place(("orders", "bills")),
     ("", "full"): Place(("full",), is_well=False),
-    ("", "nowhere"): Place((), is_well=False),
-    ("missing", ""): Place((), is_well=False),
+    ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
+    ("missing", ""): Place((), is_well=False, is_nowhere=True),
     ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
 }
 TOPOLOGY: tuple[Entity, ...] = (
@@ -56,7 +59,9 @@ TOPOLOGY: tuple[Entity, ...] = (
     Binding("events", "bills"),
     Binding("mine", "mine"),
 )
+CHOICES = 252  # a step chooses by a number below: of 2, 3, 4, 6, 7, … things each as likely as the others
 GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  # seconds
+TIMEOUTS = (0.3, 2.0, 20.0, 120.0)  # seconds
 MOST_OPEN = 400  # messages without an outcome; then users wait
 MOST_CONSUMERS = 4
 ALL = 0
@@ -75,12 +80,14 @@ class Player:
     acked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     answered: int = 0
+    declarations: list[Future[None]] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
     _random: Random = field(default_factory=Random)
 
     def __post_init__(self) -> None:
         self._random.seed(self.simulation.cluster.random.random())
+        self.confirm_in(self._random.randrange(CHOICES))
         self.simulation.client.become_live()
         self.simulation.client.declare(*TOPOLOGY)
 
@@ -92,16 +99,20 @@ class Player:
     # -- users
 
     def publish(self, choice: int) -> None:
-        places = list(PLACES)
-        exchange, key = places[choice % len(places)]
-        timeout = (0.3, 2.0, 20.0, 120.0)[choice % 4]
-        for _ in range((1, 3, 20, 60)[choice % 7 % 4]):
-            if self.simulation.client.publishing.unconfirmed < MOST_OPEN:
-                self.on_publish(self.simulation.client.publish(exchange, key, timeout=timeout))
+        """Some messages to one place."""
+        choice, place = divmod(choice, len(PLACES))
+        self._publish(place, (1, 3, 20, 60)[choice % 4], TIMEOUTS[choice // 4 % 4])
 
     def publish_everywhere(self, choice: int) -> None:
+        """A few messages to each of several places in turn."""
         for number in range(5 + choice % 10):
-            self.publish((number * 7 + choice) % len(PLACES) + 4 * len(PLACES) * (choice % 3))
+            self._publish(number * (1 + choice % 2), 1 + choice % 3, TIMEOUTS[choice // 6 % 4])
+
+    def _publish(self, place: int, count: int, timeout: float) -> None:
+        exchange, key = list(PLACES)[place % len(PLACES)]
+        for _ in range(count):
+            if self.simulation.client.publishing.unconfirmed < MOST_OPEN:
+                self.on_publish(self.simulation.client.publish(exchange, key, timeout=timeout))
 
     def cancel(self, choice: int) -> None:
         pending = [future for future in self.simulation.client.futures if not future.done()]
@@ -109,11 +120,14 @@ class Player:
             pending[choice % len(pending)].cancel()
 
     def declare(self, choice: int) -> None:
-        self.simulation.client.engine.declare(TOPOLOGY[choice % len(TOPOLOGY)], 5.0)
+        self._declare(TOPOLOGY[choice % len(TOPOLOGY)])
 
     def declare_wrongly(self, choice: int) -> None:
         wrong = (Binding("missing", "orders"), Queue("orders", arguments={"x-max-length": 1}))
-        self.simulation.client.engine.declare(wrong[choice % 2], 5.0)
+        self._declare(wrong[choice % 2])
+
+    def _declare(self, entity: Entity) -> None:
+        self.declarations.append(self.simulation.client.engine.declare(entity, 5.0))
 
     def subscribe(self, choice: int) -> None:
         if len(self.subscriptions) < MOST_CONSUMERS:
@@ -296,5 +310,14 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
         "resign", "tell_the_truth", "tell_something", "vanish", "show_the_past",
     )
 }  # fmt: skip
-OFTEN = ("publish", "publish_everywhere", "lead", "kill", "tell_the_truth", "take", "subscribe")
+OFTEN = (
+    "publish",
+    "publish_everywhere",
+    "lead",
+    "kill",
+    "tell_the_truth",
+    "take",
+    "subscribe",
+    "cancel_consumers",
+)
 """Steps that a history has more of."""

@@ -16,7 +16,7 @@ from functools import partial
 from rabbitkeeper.client.amqp.transport import Timer
 
 BEGINNING = 1000.0  # seconds; a clock that starts anywhere but at 0, as monotonic ones do
-SPIN_LIMIT = 50_000  # calls at one moment
+SPIN_LIMIT = 20_000  # calls at one moment
 
 
 class Spinning(AssertionError):

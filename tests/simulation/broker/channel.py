@@ -179,7 +179,7 @@ class SimulatedChannel:
         if self.is_over:
             return
         if ack:
-            self._journal.confirmed += ids
+            self._journal.confirmed.update(ids)
         self._on_answer(tag, multiple, ack)
 
     def returned(self, message_id: str, exchange: str, routing_key: str, why: str) -> None:

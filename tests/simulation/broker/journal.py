@@ -30,7 +30,7 @@ class Journal:
     arrived: list[Publish] = field(default_factory=list)  # when a broker read it
     stored: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Message ids by queue, in the order in which the queue took them; duplicates too."""
-    confirmed: list[str] = field(default_factory=list)  # ids, when the ack reached the client
+    confirmed: set[str] = field(default_factory=set)  # ids, when the ack reached the client
     nacked: set[str] = field(default_factory=set)  # ids, when the broker refused them
     returned: list[str] = field(default_factory=list)
     delivered: list[tuple[str, str]] = field(default_factory=list)  # queue and message id

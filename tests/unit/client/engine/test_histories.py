@@ -1,7 +1,7 @@
 """Histories made by chance: whatever happens to a client, what must hold holds.
 
 The same few each time, so that the result of a change is the change's. For others, and more of them:
-``RABBITKEEPER_HISTORIES=10000 ./dev test tests/unit/client/engine/test_histories.py``
+``RABBITKEEPER_HISTORIES=10000 ./dev run pytest tests/unit/client/engine/test_histories.py``
 """
 
 import os
@@ -9,14 +9,14 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.history import play
-from simulation.history_steps import GAPS, OFTEN, STEPS, Step
+from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Step
 
 WANTED = os.environ.get("RABBITKEEPER_HISTORIES")
 
 step = st.builds(
     Step,
     st.one_of(st.sampled_from(sorted(STEPS)), st.sampled_from(OFTEN)),
-    st.integers(0, 251),
+    st.integers(0, CHOICES - 1),
     st.sampled_from(GAPS),
 )
 

@@ -1,0 +1,139 @@
+"""Faults that are planted in the client, each of which the histories find.
+
+What finds nothing in a client that is well shows nothing, if it finds nothing in one that is not.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from simulation.history import by_chance, play
+
+from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
+from rabbitkeeper.client.consume.acknowledger import Acknowledger
+from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.engine.connections import Connections
+from rabbitkeeper.client.engine.subscriptions import Subscriptions
+from rabbitkeeper.client.publish.ledger import Entry, Ledger
+from rabbitkeeper.client.publish.publisher import Publisher
+from rabbitkeeper.client.routing.switch import Order, Switch
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+ENOUGH = 60  # histories in which each fault is found, most of them in the first few
+
+
+def instead(owner: type, name: str, wrong: Callable[..., Any]) -> Plant:
+    """Have ``wrong`` called with the right one first, then with the arguments."""
+    right = getattr(owner, name)
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
+
+    return plant
+
+
+def nothing(_right: object, *_given: object, **_named: object) -> None:
+    """Forget it."""
+
+
+def ignore_a_loss_while_moving(
+    right: Callable[[Switch, int, float], list[Order]], switch: Switch, number: int, now: float
+) -> list[Order]:
+    return [] if switch.is_moving else right(switch, number, now)
+
+
+def ignore_the_epoch(
+    right: Callable[..., list[Order]], switch: Switch, targets: Any, now: float
+) -> list[Order]:
+    switch.targets = type(targets)(0, switch.targets.leader, switch.targets.members)
+    return right(switch, targets, now)
+
+
+def settle_twice(
+    right: Callable[..., list[Entry]], ledger: "Ledger[Entry]", tag: int, *, multiple: bool
+) -> list[Entry]:
+    settled = right(ledger, tag, multiple=multiple)
+    return settled + settled[-1:]
+
+
+def confirm_one_of_many(
+    right: Callable[..., list[Entry]], ledger: "Ledger[Entry]", tag: int, *, multiple: bool
+) -> list[Entry]:
+    return right(ledger, tag, multiple=False)
+
+
+def confirm_too_many(
+    right: Callable[..., list[Entry]], ledger: "Ledger[Entry]", tag: int, *, multiple: bool
+) -> list[Entry]:
+    return right(ledger, tag, multiple=True)
+
+
+def rewind_backwards(right: Callable[["Ledger[Entry]"], int], ledger: "Ledger[Entry]") -> int:
+    ledger._in_flight = dict(reversed(ledger._in_flight.items()))
+    return right(ledger)
+
+
+def expire_late(right: Callable[..., Any], ledger: "Ledger[Entry]", now: float) -> Any:
+    return right(ledger, now - 0.5)
+
+
+def declare_until_the_first_failure(right: Callable[..., None], declarer: Declarer, *given: Any) -> None:
+    right(declarer, *given)
+    declarer._jobs.clear()
+
+
+def ack_beyond_a_gap(
+    right: Callable[[DeliveryTracker], list[tuple[int, bool]]], tracker: DeliveryTracker
+) -> list[tuple[int, bool]]:
+    acks = right(tracker)
+    return [(max(tag for tag, _ in acks), True)] if acks else []
+
+
+def ack_twice(right: Callable[[Acknowledger], None], acknowledger: Acknowledger) -> None:
+    waiting = list(acknowledger._acked)
+    right(acknowledger)
+    for tag in waiting:
+        acknowledger._channel.ack(tag, multiple=False)
+
+
+def stay_blocked(right: Callable[..., None], publisher: "Publisher[Entry]", *given: Any) -> None:
+    publisher.blocked = publisher.blocked or "once"
+    right(publisher, *given)
+
+
+FAULTS: dict[str, Plant] = {
+    "the ledger does not send again what was in flight": instead(Ledger, "rewind", lambda *_: 0),
+    "the ledger sends again in the wrong order": instead(Ledger, "rewind", rewind_backwards),
+    "the ledger settles twice": instead(Ledger, "confirmed", settle_twice),
+    "the ledger takes one confirm for all up to it": instead(Ledger, "confirmed", confirm_too_many),
+    "the ledger takes a confirm of many for one": instead(Ledger, "confirmed", confirm_one_of_many),
+    "the ledger does not see what came back": instead(Ledger, "returned", nothing),
+    "the ledger looks at deadlines too late": instead(Ledger, "expire", expire_late),
+    "the publisher keeps a channel that was nacked": instead(Publisher, "_ask_for_another", nothing),
+    "the publisher stays blocked after a switch": instead(Publisher, "attach", stay_blocked),
+    "the switch ignores a connection that is lost while moving": instead(
+        Switch, "failed", ignore_a_loss_while_moving
+    ),
+    "the switch takes an older epoch": instead(Switch, "view", ignore_the_epoch),
+    "a connection that was left is not closed": instead(Connections, "retire", nothing),
+    "a renewed channel is not used": instead(Connections, "renew_publishing", nothing),
+    "subscriptions do not follow": instead(Subscriptions, "attach", nothing),
+    "a lost consumer is not started again": instead(Subscription, "_lost", nothing),
+    "a consumer that was dropped goes on": instead(Subscription, "cancel", nothing),
+    "the declarer stops after one failure": instead(Declarer, "_refused", declare_until_the_first_failure),
+    "acks are sent for what is not answered": instead(DeliveryTracker, "flush", ack_beyond_a_gap),
+    "acks are sent twice": instead(Acknowledger, "flush", ack_twice),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    FAULTS[fault](monkeypatch)
+    with pytest.raises(AssertionError):
+        play_many()
+
+
+def play_many() -> None:
+    for seed in range(ENOUGH):
+        play(by_chance(seed), seed)
