@@ -76,9 +76,6 @@ class Connections:
         self._known: dict[int, MemberConnection] = {}
         self._renewal = 0
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def __getitem__(self, number: int) -> MemberConnection:
         return self._known[number]
 

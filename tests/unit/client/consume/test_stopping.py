@@ -137,3 +137,43 @@ def test_counts_tell_what_is_wanted_there_and_in_hand() -> None:
     assert (counts.active, counts.wanted, counts.in_hand) == (0, 1, 0)
     assert simulation.client.take(subscription) == []
     simulation.come_to_rest()
+
+
+def test_consumers_that_end_with_their_connection_keep_no_other_from_following() -> None:
+    simulation = Simulation().started("first", "second", "other")
+    stopping = [simulation.client.subscribe("first"), simulation.client.subscribe("second")]
+    staying = simulation.client.subscribe("other")
+    simulation.run(1.0)
+    for queue in ("first", "second"):
+        simulation.client.publish_some(5, routing_key=queue)
+    simulation.client.all_done()
+    simulation.run(0.1)
+    assert [len(simulation.client.take(subscription)) for subscription in stopping] == [5, 5]
+    ends = [
+        simulation.client.engine.finish(subscription, simulation.time.now + 30.0) for subscription in stopping
+    ]
+    simulation.run(0.1)
+    assert not any(end.done() for end in ends), "five are in hand of each"
+    simulation.cluster.kill("a")
+    simulation.run(1.0)
+    assert [end.result(0) for end in ends] == [0, 0], "answers would reach nobody"
+    assert staying.active
+    simulation.come_to_rest()
+
+
+def test_answers_that_are_not_sent_yet_when_the_time_is_up_go_out_with_the_end() -> None:
+    simulation = Simulation().started("orders")
+    subscription = simulation.client.subscribe("orders")
+    simulation.client.publish_some(2)
+    simulation.run(1.0)
+    messages = simulation.client.take(subscription)
+    left = simulation.client.engine.finish(subscription, simulation.time.now + 3.0)
+    simulation.run(2.999)
+    for message in messages:
+        message.ack()
+    simulation.run(1.0)
+    assert left.result(0) == 2, "as was known then"
+    other = simulation.client.subscribe("orders")
+    simulation.run(1.0)
+    assert simulation.client.take(other) == []
+    simulation.come_to_rest()
