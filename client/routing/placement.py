@@ -28,9 +28,6 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 
 Spread = Literal["leader", "members", "site"]
 
-DEAD = frozenset({MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE})
-"""States in which an agent says that its broker takes nothing."""
-
 ROUND = 30.0  # seconds in which each client compares once
 TOLERANCE = 1.1  # times the mean, or the mean through it: what any member may carry and nobody moves
 EXCESS = 0.5  # of what it carries above the mean leaves it in one round
@@ -63,7 +60,8 @@ class Targets:
 
     def declares_dead(self, target: Target) -> bool:
         """Whether its agent says that the broker takes nothing."""
-        return self._status(target) in DEAD
+        status = self._status(target)
+        return status is not None and status.down
 
     def drains(self, target: Target) -> bool:
         """Whether its agent says that it is being taken out of service. It still works for the moment."""
@@ -107,7 +105,7 @@ class Placement:
         others = [
             target
             for target in targets.members.values()
-            if target.status not in DEAD and target.status is not MemberStatus.STARTING
+            if not target.status.down and target.status is not MemberStatus.STARTING
         ]
         others = self._by_chance(others, targets.loads)
         others.sort(key=lambda target: target.status is not MemberStatus.RUNNING)
