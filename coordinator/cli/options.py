@@ -1,12 +1,12 @@
 """What the commands that ask for something share: options, waiting for the outcome, and telling it."""
 
+import functools
 import getpass
 import socket
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import click
 from rich.table import Table
@@ -17,6 +17,8 @@ from rabbitkeeper.coordinator.cli.root import Target
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
+
+Command = Callable[..., None]
 
 _LOOK_AGAIN = 1.0  # seconds, should a watch be missed
 
@@ -31,22 +33,21 @@ class Asking:
     wait: float  # seconds to wait for the outcome; 0: not at all
 
 
-def asks(wait: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def asks(wait: float) -> Callable[[Command], Command]:
     """The options that all these commands have; they arrive as one :class:`Asking` named ``asking``.
 
     Args:
         wait: seconds that the command waits for the outcome by default; 0 for one that is done at once.
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)  # with the options that it has already
         def called(
-            *args: Any, by: str, reason: str | None, dry_run: bool, wait: float = 0.0, **options: Any
-        ) -> Any:
-            return function(*args, asking=Asking(by, reason, dry_run, wait), **options)
+            *args: object, by: str, reason: str | None, dry_run: bool, wait: float = 0.0, **options: object
+        ) -> None:
+            function(*args, asking=Asking(by, reason, dry_run, wait), **options)
 
-        called.__doc__ = function.__doc__
-        called.__click_params__ = getattr(function, "__click_params__", [])  # type: ignore[attr-defined]
-        decorated: Callable[..., Any] = called
+        decorated: Command = called
         if wait:
             decorated = click.option(
                 "--wait",

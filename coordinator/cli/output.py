@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 import yaml
@@ -13,7 +12,7 @@ from rich.table import Table
 WIDE = 250  # columns where nobody looks: in a file or a pipe a row stays one line
 
 
-def show(output: str, content: Any, table: Table, notes: Sequence[str] = ()) -> None:
+def show(output: str, content: object, table: Table, notes: Sequence[str] = ()) -> None:
     """Print ``content`` as JSON or YAML, or ``table`` with ``notes`` below it."""
     match output:
         case "json":

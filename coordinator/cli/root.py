@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -70,7 +69,7 @@ class Commands(click.Group):
         found = _entry_points().get(cmd_name)
         return None if found is None else _load(found)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except RabbitKeeperError as error:

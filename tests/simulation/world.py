@@ -16,14 +16,14 @@ class World:
         self.now = 0.0
         self.chance = random.Random(seed)
         self.after_each: Callable[[], None] = lambda: None
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._count = 0
 
-    def at(self, time: float, event: Callable[[], None]) -> None:
+    def at(self, time: float, event: Callable[[], object]) -> None:
         self._count += 1
         heapq.heappush(self._events, (max(time, self.now), self._count, event))
 
-    def after(self, delay: float, event: Callable[[], None]) -> None:
+    def after(self, delay: float, event: Callable[[], object]) -> None:
         self.at(self.now + delay, event)
 
     def advance(self, until: float) -> None:

@@ -7,6 +7,7 @@ import pytest
 from support.zookeeper_proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.backend.access import ANYBODY, BackendAccess
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import GroupConfig
@@ -62,8 +63,15 @@ def proxy(zookeeper: str) -> Iterator[Proxy]:
 def _connect(hosts: str) -> Iterator[Callable[..., Backend]]:
     opened: list[Backend] = []
 
-    def connect(**options: object) -> Backend:
-        session = backend_at(hosts, **options)  # type: ignore[arg-type]
+    def connect(
+        *,
+        timeout: float = 6.0,
+        margin: float | None = None,
+        wake: Callable[[], None] = lambda: None,
+        access: BackendAccess = ANYBODY,
+        name: str = "test",
+    ) -> Backend:
+        session = backend_at(hosts, timeout=timeout, margin=margin, wake=wake, access=access, name=name)
         opened.append(session)
         session.start(20.0)
         return session

@@ -180,14 +180,14 @@ def test_a_write_whose_answer_was_lost_is_made_good(stores: Stores, monkeypatch:
     store = stores()
     well, sick = member("a"), member("a", state=MemberStatus.HUNG)
     store.register(well)
-    done = store.backend.set
+    done = ZooKeeperBackend.set
 
-    def lost(*args: object, **options: object) -> Node:
-        done(*args, **options)  # type: ignore[arg-type]
+    def lost(self: ZooKeeperBackend, path: str, data: bytes, version: int, *, in_session: int) -> Node:
+        done(self, path, data, version, in_session=in_session)
         raise ZooKeeperUnreachable("the answer was lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ZooKeeperBackend, "set", lambda _self, *args, **options: lost(*args, **options))
+        patch.setattr(ZooKeeperBackend, "set", lost)
         with pytest.raises(ZooKeeperUnreachable):
             store.update(sick)
     assert store.snapshot().members["a"].record.state is MemberStatus.HUNG
@@ -394,9 +394,11 @@ def test_the_history_is_read_only_when_it_has_changed(
     read: list[str] = []
     original = ZooKeeperBackend.read
 
-    def counting(self: ZooKeeperBackend, paths: Sequence[str], **options: object) -> dict[str, Node | None]:
+    def counting(
+        self: ZooKeeperBackend, paths: Sequence[str], *, watch: bool = False, timeout: float = 2.0
+    ) -> dict[str, Node | None]:
         read.extend(paths)
-        return original(self, paths, **options)  # type: ignore[arg-type]
+        return original(self, paths, watch=watch, timeout=timeout)
 
     monkeypatch.setattr(ZooKeeperBackend, "read", counting)
     for _ in range(3):

@@ -1,5 +1,6 @@
 """Many agents in virtual time: whatever breaks, one leads at most; when it is over, one leads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -70,8 +71,8 @@ def inflict(group: Group, fault: Fault) -> None:
         agent = group.leader
     session = agent.session
 
-    def later(what: object) -> None:
-        world.after(fault.lasts, what)  # type: ignore[arg-type]
+    def later(what: Callable[[], object]) -> None:
+        world.after(fault.lasts, what)
 
     match fault.kind:
         case "crash":

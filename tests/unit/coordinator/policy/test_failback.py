@@ -34,8 +34,8 @@ def led_by_b(
     return view(member("a", 1, **a.model_dump()), *others, **fields)
 
 
-def asks(group: GroupView, running_for: float = AFTER, **changes: object) -> str | None:
-    me = replace(ME, **{"tags": NORTH, **changes})  # type: ignore[arg-type]
+def asks(group: GroupView, running_for: float = AFTER, tags: Tags = NORTH, **changes: object) -> str | None:
+    me = replace(ME, tags=tags, **changes)  # type: ignore[arg-type]
     return reason_to_ask(group, me, running_for, AFTER)
 
 
