@@ -14,6 +14,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._has_ended = False
 
     def put(self, acknowledger: Acknowledger, deliveries: list[Delivery]) -> None:
         """Deliveries have come."""
@@ -24,7 +25,9 @@ class Inbox:
     def end(self, error: RabbitKeeperError | None) -> None:
         """Nothing will come any more; who takes what is left hears of it then, and everybody who asks later.
         Can be called again: the first end counts."""
-        self._items.put(error)
+        if not self._has_ended:
+            self._has_ended = True
+            self._items.put(error)
 
     def give_back(self) -> None:
         """What waits here goes back to its queue."""

@@ -1,0 +1,63 @@
+"""The inbox: what users take, and how they hear of the end."""
+
+import queue
+
+import pytest
+
+from rabbitkeeper.client.amqp.decoding import Delivery
+from rabbitkeeper.client.consume.acknowledger import Acknowledger
+from rabbitkeeper.client.consume.inbox import Inbox
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+
+
+class Channel:
+    """Notes what is answered."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self.given_back: list[int] = []
+
+    def ack(self, tag: int, *, multiple: bool) -> None: ...
+
+    def nack(self, tag: int, *, requeue: bool) -> None:
+        self.given_back.append(tag)
+
+
+def acknowledger(channel: Channel) -> Acknowledger:
+    """One that answers at once."""
+    return Acknowledger(channel, 10, post=lambda call: call(), call_later=lambda _, call: call())
+
+
+def deliveries(*tags: int) -> list[Delivery]:
+    return [(tag, False, b"", b"", b"") for tag in tags]
+
+
+def test_what_a_lost_channel_had_delivered_is_dropped() -> None:
+    inbox, lost, open_ = Inbox(), Channel(), Channel()
+    inbox.put(acknowledger(lost), deliveries(1, 2))
+    inbox.put(acknowledger(open_), deliveries(1))
+    lost.is_open = False
+    taken = inbox.take(0)
+    assert taken is not None
+    assert taken[1] == deliveries(1)[0]
+    with pytest.raises(queue.Empty):
+        inbox.take(0)
+
+
+def test_what_is_given_back_is_answered_and_the_end_stays() -> None:
+    inbox, channel = Inbox(), Channel()
+    answers = acknowledger(channel)
+    answers.delivered(2)
+    inbox.put(answers, deliveries(1, 2))
+    inbox.end(None)
+    inbox.give_back()
+    assert channel.given_back == [1, 2]
+    assert inbox.take(0) is None
+
+
+@pytest.mark.parametrize("other", [None, RabbitKeeperError("late")])
+def test_the_first_end_counts_for_everybody_who_asks(other: RabbitKeeperError | None) -> None:
+    inbox = Inbox()
+    inbox.end(None)
+    inbox.end(other)
+    assert [inbox.take(0) for _ in range(3)] == [None, None, None]

@@ -1,0 +1,198 @@
+"""The client's picture of its group: made from what is read, and kept while nothing can be read."""
+
+from dataclasses import replace
+from random import Random
+
+from simulation.backend import SimulatedBackend
+from simulation.world import World
+from simulation.zookeeper import SimulatedZooKeeper
+from support.group_views import MINE, OTHER, leader, member, view
+
+from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
+from rabbitkeeper.client.routing.group_watch import LEASE_CHECK, REREAD, GroupWatch, targets_of
+from rabbitkeeper.client.routing.placement import Target, Targets
+from rabbitkeeper.coordinator.backend.node import Create, Delete
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import LeaderView, MemberView
+
+PATHS = GroupPaths("orders")
+
+
+def with_tls(one: MemberView) -> MemberView:
+    record = one.record.model_copy(update={"amqps": f"{one.record.name}:5671"})
+    return replace(one, record=record)
+
+
+def test_members_are_targets_with_their_state_site_and_load() -> None:
+    loaded = member("b", OTHER, MemberStatus.ALARMED, site="south")
+    loaded = replace(loaded, record=loaded.record.model_copy(update={"load": {"connections": 7}}))
+    targets = targets_of(view(member("a", MINE), loaded, leader=leader("a", MINE)), 3)
+    assert targets.epoch == 7
+    assert targets.members["b"] == Target("b", "b-1", "b:5672", MemberStatus.ALARMED, "south")
+    assert targets.leader == targets.members["a"]
+    assert targets.loads == {"b": 7}
+
+
+def test_without_a_leader_the_last_epoch_stays() -> None:
+    targets = targets_of(view(member("a", MINE)), 3)
+    assert (targets.epoch, targets.leader) == (3, None)
+
+
+def test_a_leader_counts_without_a_znode_of_its_own_or_with_that_of_an_older_instance() -> None:
+    target = Target("a", "a-1", "a:5672", MemberStatus.RUNNING)
+    assert targets_of(view(member("b", OTHER), leader=leader("a", MINE)), 0).leader == target
+    older = member("a", MINE, MemberStatus.STOPPED)
+    older = replace(older, record=older.record.model_copy(update={"instance": "a-0"}))
+    assert targets_of(view(older, leader=leader("a", MINE)), 0).leader == target
+
+
+def test_with_tls_only_members_that_speak_it_are_targets() -> None:
+    both = view(member("a", MINE), with_tls(member("b", OTHER)), leader=leader("a", MINE))
+    targets = targets_of(both, 0, secure=True)
+    assert {name: target.address for name, target in targets.members.items()} == {"b": "b:5671"}
+    assert targets.leader is None
+    assert targets.epoch == 7
+
+
+class Scene:
+    """A group in a simulated ZooKeeper, and a client that watches it."""
+
+    def __init__(self) -> None:
+        self.world = World(seed=1)
+        self.zookeeper = SimulatedZooKeeper(self.world)
+        self.zookeeper.lags = (0.0,)
+        for path in ("/rabbitkeeper", PATHS.root, PATHS.members):
+            self.zookeeper.apply([Create(path, b"")], 0)
+        self.zookeeper.apply([Create(PATHS.config, b'{"v": 1}')], 0)
+        self.seen: list[Targets] = []
+        self.events: list[Event] = []
+        self.wakes = 0
+        self.watch = GroupWatch(
+            self._backend,
+            "orders",
+            publish=self.seen.append,
+            emit=self.events.append,
+            random=Random(1),
+            name="test",
+            now=lambda: self.world.now,
+        )
+        self.backend.start()
+
+    def _backend(self, wake: object) -> SimulatedBackend:
+        self.backend = SimulatedBackend(self.zookeeper, 6.0, self._woken)
+        return self.backend
+
+    def _woken(self) -> None:
+        self.wakes += 1
+
+    def pass_time(self, seconds: float) -> None:
+        """As the client's thread does: turn when something wakes it, and when it is time to."""
+        end = self.world.now + seconds
+        pause = self.turn()
+        while self.world.now < end:
+            wakes, due = self.wakes, self.world.now + pause
+            while self.wakes == wakes and self.world.now < min(due, end):
+                self.world.advance(min(self.world.now + 0.01, due, end))
+            pause = self.turn(woken=self.wakes != wakes)
+
+    def turn(self, *, woken: bool = False) -> float:
+        return self.watch.turn(woken=woken)
+
+    def join(self, name: str) -> None:
+        self.zookeeper.apply([Create(PATHS.member(name), member(name, 0).record.to_bytes())], 0)
+
+    def lead(self, name: str) -> None:
+        made: LeaderView = leader(name, 0)
+        self.zookeeper.apply([Create(PATHS.leader, made.record.to_bytes())], 0)
+
+
+def test_every_change_is_seen_when_it_comes_and_told_once() -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(1.0)
+    scene.join("b")
+    scene.lead("a")
+    scene.pass_time(1.0)
+    scene.pass_time(10.0)
+    assert [(sorted(one.members), one.leader is not None) for one in scene.seen] in (
+        [(["a"], False), (["a", "b"], True)],
+        [(["a"], False), (["a", "b"], False), (["a", "b"], True)],
+    )
+
+
+def test_the_group_is_read_now_and_then_without_a_cause() -> None:
+    scene = Scene()
+    scene.pass_time(1.0)
+    scene.backend.notice_change = lambda changed: None  # type: ignore[method-assign]  # a watch that was lost
+    scene.join("a")
+    scene.pass_time(REREAD / 2 - 2.0)
+    assert scene.seen == []
+    scene.pass_time(REREAD / 2 + 2.0)
+    assert [sorted(one.members) for one in scene.seen] == [["a"]]
+
+
+def test_while_zookeeper_is_away_the_last_picture_stays() -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(1.0)
+    scene.zookeeper.stop()
+    scene.pass_time(10.0)
+    assert scene.turn() == LEASE_CHECK
+    assert len(scene.seen) == 1
+    assert not scene.watch.connected
+    scene.zookeeper.start()
+    scene.pass_time(10.0)
+    assert [type(event) for event in scene.events] == [ZooKeeperLost, ZooKeeperBack]
+    assert len(scene.seen) == 1
+    assert scene.watch.connected
+
+
+def test_a_group_that_is_gone_is_no_reason_to_leave() -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(1.0)
+    for path in sorted(scene.zookeeper.tree, reverse=True):
+        if path != "/":
+            scene.zookeeper.apply([Delete(path, scene.zookeeper.tree[path].version)], 0)
+    scene.pass_time(5.0)
+    assert len(scene.seen) == 1
+
+
+def test_a_read_that_fails_is_tried_again_soon() -> None:
+    scene = Scene()
+    scene.pass_time(1.0)
+    scene.join("a")
+    scene.backend.link = False  # nothing gets through, and nobody knows yet
+    scene.turn(woken=True)
+    assert scene.seen == []
+    scene.backend.link = True
+    scene.pass_time(5.0)
+    assert [sorted(one.members) for one in scene.seen] == [["a"]]
+
+
+def test_members_that_speak_something_else_are_a_mismatch() -> None:
+    scene = Scene()
+    watch = GroupWatch(
+        lambda wake: scene.backend,
+        "orders",
+        publish=scene.seen.append,
+        emit=scene.events.append,
+        random=Random(1),
+        name="test",
+        secure=True,
+        now=lambda: scene.world.now,
+    )
+    scene.join("a")
+    watch.turn(woken=True)
+    assert watch.mismatch
+    assert scene.seen == []
+
+
+def test_the_watch_starts_and_stops_its_thread() -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.watch.start(5.0)
+    assert [sorted(one.members) for one in scene.seen] == [["a"]]
+    scene.watch.stop()
+    assert not scene.backend.alive
