@@ -7,6 +7,7 @@ from types import MappingProxyType
 import pytest
 from simulation.agents import Group
 from support.agent_states import NAME, member, view
+from support.effort import seeds
 from support.jobs import Done
 
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE, RETRY, CanaryRepair, obstacle, turn_of
@@ -155,7 +156,7 @@ def deletions(group: Group) -> list[tuple[float, str, str]]:
     return [entry for entry in group.log if entry[2] == f"delete {QUEUE}"]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", seeds(10))
 def test_a_group_whose_queue_has_lost_its_leader_for_ever_comes_back_by_itself(seed: int) -> None:
     group = whole(seed)
     group.leaderless = True
@@ -165,7 +166,7 @@ def test_a_group_whose_queue_has_lost_its_leader_for_ever_comes_back_by_itself(s
     assert len(deletions(group)) == 1
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_a_minority_deletes_nothing(seed: int) -> None:
     group = whole(seed)
     for name in ("node2", "node3"):
@@ -179,7 +180,7 @@ def test_a_minority_deletes_nothing(seed: int) -> None:
     assert not deletions(group)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_a_queue_with_a_replica_on_a_node_that_is_away_is_left_alone_until_it_is_back(seed: int) -> None:
     group = whole(seed)
     group.agents["node3"].crash()

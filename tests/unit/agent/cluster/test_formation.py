@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
@@ -308,7 +309,7 @@ def test_a_conflict_while_recording_keeps_what_the_other_wrote(rabbits: Rabbits)
     assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@c"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     turns=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 16)), max_size=12),
     holder=st.sampled_from(["rabbit@a", "rabbit@b", "rabbit@c", None]),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.agents import BOOT, GROUP, Group, SimulatedAgent
+from support.effort import examples, seeds
 
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE
 from rabbitkeeper.agent.model.observation import NodeState
@@ -15,7 +16,7 @@ from rabbitkeeper.coordinator.store.store import Store
 BOOTED = BOOT + 5.0
 
 
-@pytest.fixture(params=range(5))
+@pytest.fixture(params=seeds(5))
 def group(request: pytest.FixtureRequest) -> Group:
     group = Group(seed=request.param)
     assert group.run_until(lambda: group.whole, 60) is not None, group.log
@@ -273,7 +274,7 @@ FAULTS: dict[str, Callable[[Group, str], object]] = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 10_000),
     st.lists(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.agents import BOOT, GROUP, Group
+from support.effort import examples, seeds
 
 from rabbitkeeper.agent.config import TagsConfig
 from rabbitkeeper.coordinator.model.records import (
@@ -20,7 +21,7 @@ from rabbitkeeper.coordinator.store.store import Store
 DAY = 86400.0
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(params=seeds(3))
 def group(request: pytest.FixtureRequest) -> Group:
     return whole_group(request.param)
 
@@ -261,7 +262,7 @@ def test_a_restart_that_is_cancelled_while_drained_opens_the_listeners_again(gro
     assert group.run_until(lambda: group.whole, 10) is not None
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 999), st.sampled_from(["node1", "node2", "node3"]), st.floats(0.0, 20.0))
 def test_a_rolling_restart_survives_the_death_of_any_agent(seed: int, dies: str, after: float) -> None:
     group = whole_group(seed % 7)

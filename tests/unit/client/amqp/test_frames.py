@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pika.channel import Channel
 from pika.connection import Connection
+from support.effort import examples
 
 from rabbitkeeper.client.amqp.frames import CHUNK, Encoder, Template
 from rabbitkeeper.client.amqp.properties import encode_properties, message_id_of
@@ -115,7 +116,7 @@ properties = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(
     channel=st.integers(1, 65535),
     body_max=st.sampled_from([16, 4088, 131_064]),

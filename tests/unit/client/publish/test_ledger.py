@@ -3,6 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from support.effort import examples
 
 from rabbitkeeper.client.publish.ledger import Entry, Ledger, Outcome, Settled
 
@@ -133,7 +134,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert len(self.ledger) == 0
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 TestLedger = LedgerMachine.TestCase
 
 

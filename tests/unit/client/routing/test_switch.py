@@ -5,6 +5,7 @@ from random import Random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.effort import examples
 
 from rabbitkeeper.client.model.retry import MAXIMUM
 from rabbitkeeper.client.routing.placement import Target, Targets
@@ -334,5 +335,5 @@ class SwitchMachine(RuleBasedStateMachine):
             assert self.switch.wake_at(self.now) < float("inf")
 
 
-SwitchMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+SwitchMachine.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 TestSwitch = SwitchMachine.TestCase

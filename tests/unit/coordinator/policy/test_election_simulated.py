@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulation.election_group import TIMEOUT, TIMING, Group
+from support.effort import examples
 
 from rabbitkeeper.coordinator.model.records import MemberStatus, Tags
 from rabbitkeeper.coordinator.policy.election import Action
@@ -104,7 +105,7 @@ def inflict(group: Group, fault: Fault) -> None:
             later(group.resume)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32),
     tags=MEMBERS,
@@ -146,7 +147,7 @@ def test_at_most_one_leads_and_in_the_end_one_does(
     assert all(not tags[name].no_failover for name in group.owners.values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     tags=MEMBERS.filter(lambda tags: any(not tag.no_failover for tag in tags.values())),
@@ -176,7 +177,7 @@ def test_an_outage_of_zookeeper_does_not_move_the_lead_of_a_healthy_member(
     assert all(agent.store.registered for agent in group.agents.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), members=st.integers(2, 5), how=st.sampled_from(["crash", "resign"]))
 def test_a_vacant_lead_is_taken_soon(seed: int, members: int, how: str) -> None:
     group = Group(seed, {f"node{number}": Tags() for number in range(members)})
@@ -201,7 +202,7 @@ def test_a_vacant_lead_is_taken_soon(seed: int, members: int, how: str) -> None:
     assert group.leader.name == min(name for name in group.agents if name != first.name)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     kind=st.sampled_from(["cut", "suspend", "crash", "sick", "drain"]),
@@ -220,7 +221,7 @@ def test_a_leader_that_is_away_longer_than_its_session_is_replaced_once_its_leas
     assert group.run_until(lambda: group.leader is not None and group.leader.leads is not None, SETTLED)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32), mute=st.integers(1, 3))
 def test_better_candidates_that_fail_do_not_hold_up_the_others(seed: int, mute: int) -> None:
     group = Group(seed, {f"node{number}": Tags() for number in range(mute + 2)})
@@ -236,7 +237,7 @@ def test_better_candidates_that_fail_do_not_hold_up_the_others(seed: int, mute: 
     assert group.run_until(lambda: group.leader not in (None, first), 1.0 + TIMING.stagger * (mute + 2) + 0.5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(seed=st.integers(0, 2**32), members=st.integers(2, 4))
 def test_nobody_takes_the_lead_of_a_paused_group(seed: int, members: int) -> None:
     group = Group(seed, {f"node{number}": Tags() for number in range(members)})
