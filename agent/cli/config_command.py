@@ -31,7 +31,7 @@ from rabbitkeeper.agent.config.group import (
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.options import Asking, asks
 from rabbitkeeper.coordinator.cli.output import show, table
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -50,9 +50,9 @@ def command() -> None:
 
 @command.command("show")
 @click.pass_obj
-def show_config(target: Target) -> None:
+def show_config(chosen: ChosenGroup) -> None:
     """Show each setting of the group: its value, where it comes from, when a new one holds."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         view = GroupReader(backend, group, with_history=False).read(watch=False)
     values, passed_over = ({}, ()) if view.config is None else split(view.config.record)
     members = taken_by(view)
@@ -69,7 +69,7 @@ def show_config(target: Target) -> None:
     for key, when in GROUP_WIDE.items():
         for value, source in _rows(key, members, values):
             made.add_row(key, shown(value), source, when)
-    show(target.output, content, made, _notes(view, passed_over))
+    show(chosen.output, content, made, _notes(view, passed_over))
 
 
 @command.command("set")
@@ -79,13 +79,13 @@ def show_config(target: Target) -> None:
 @asks(_WAIT)
 @click.pass_obj
 def set_config(
-    target: Target, settings: tuple[str, ...], version: int | None, replace: bool, asking: Asking
+    chosen: ChosenGroup, settings: tuple[str, ...], version: int | None, replace: bool, asking: Asking
 ) -> None:
     """Set keys, as in health.hung_after=3 failback.after=60; KEY=null removes one."""
     if not settings and not replace:
         raise click.UsageError("Give KEY=VALUE; rabbitkeeper config show lists the keys.")
     wanted = dict(parsed(setting) for setting in settings)
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         store = Store(backend, group)
         view = store.snapshot(watch=False)
         if view.config_unreadable is not None and not replace:
@@ -94,15 +94,15 @@ def set_config(
             )
         before = None if view.config is None else view.config.record
         record = with_values(None if replace else before, wanted)
-        _write(target, backend, store, view, record, version, asking)
+        _write(chosen, backend, store, view, record, version, asking)
 
 
 @command.command("edit")
 @asks(_WAIT)
 @click.pass_obj
-def edit_config(target: Target, asking: Asking) -> None:
+def edit_config(chosen: ChosenGroup, asking: Asking) -> None:
     """Edit the whole as YAML in $EDITOR."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         store = Store(backend, group)
         view = store.snapshot(watch=False)
     before = None if view.config is None else view.config.record
@@ -115,8 +115,8 @@ def edit_config(target: Target, asking: Asking) -> None:
         try:
             record = edited(before, written)
             # The editor may have been open for longer than a session lasts.
-            with target.backend() as (backend, group):
-                _write(target, backend, Store(backend, group), view, record, None, asking)
+            with chosen.backend() as (backend, group):
+                _write(chosen, backend, Store(backend, group), view, record, None, asking)
         except ConfigurationError as error:
             click.echo(f"rabbitkeeper: {error}", err=True)
             if not sys.stdin.isatty() or not click.confirm("Edit it again?"):
@@ -130,7 +130,7 @@ def edit_config(target: Target, asking: Asking) -> None:
 
 
 def _write(
-    target: Target,
+    chosen: ChosenGroup,
     backend: Backend,
     store: Store,
     view: GroupView,
@@ -148,7 +148,7 @@ def _write(
     changes = changes_between(before, record)
     check(view, record)
     if not changes and view.config is not None:
-        _tell(target, {"version": version, "diff": [], "id": None, "dry_run": asking.dry_run}, ())
+        _tell(chosen, {"version": version, "diff": [], "id": None, "dry_run": asking.dry_run}, ())
         return
     pending = [change.key for change in changes if GROUP_WIDE.get(change.key) is Applies.RESTARTED]
     content: dict[str, Any] = {
@@ -170,7 +170,7 @@ def _write(
         )
         content["id"], content["version"] = entry.id, 0 if version is None else version + 1
         content["members"] = _await_taken(backend, store, content["version"], taken_by(view), asking.wait)
-    _tell(target, content, changes)
+    _tell(chosen, content, changes)
 
 
 def _await_taken(
@@ -205,9 +205,9 @@ def _standing(taken: TakenConfig, version: int) -> str:
 # -- tell
 
 
-def _tell(target: Target, content: Mapping[str, Any], changes: tuple[Change, ...]) -> None:
-    if target.output != "table":
-        show(target.output, dict(content), Table())
+def _tell(chosen: ChosenGroup, content: Mapping[str, Any], changes: tuple[Change, ...]) -> None:
+    if chosen.output != "table":
+        show(chosen.output, dict(content), Table())
         return
     if not changes and not content.get("id"):
         click.echo("nothing would be changed" if content["dry_run"] else "nothing has been changed")

@@ -6,7 +6,7 @@ from pika import exceptions
 from pika.adapters.utils import connection_workflow
 
 from rabbitkeeper.agent.model.observation import ConnectFailure
-from rabbitkeeper.coordinator.model.broker_replies import Refusal, Reply, causes, reply_in
+from rabbitkeeper.coordinator.model.broker_replies import RefusalReason, Reply, causes, reply_in
 
 
 def classify(error: BaseException) -> tuple[ConnectFailure, str]:
@@ -47,9 +47,9 @@ def classify(error: BaseException) -> tuple[ConnectFailure, str]:
 
 def _closed(reply: Reply) -> tuple[ConnectFailure, str]:
     match reply.refusal:
-        case Refusal.CREDENTIALS:
+        case RefusalReason.CREDENTIALS:
             return ConnectFailure.DENIED, f"the broker refuses the credentials: {reply.text}"
-        case Refusal.VIRTUAL_HOST:
+        case RefusalReason.VIRTUAL_HOST:
             return ConnectFailure.NO_VHOST, f"the broker refuses its vhost: {reply.text}"
         case None:
             return ConnectFailure.BROKEN, f"the broker closed the connection: {reply.code} {reply.text}"

@@ -3,9 +3,9 @@
 from pika import exceptions
 
 from rabbitkeeper.client.amqp.transport import ConnectionLost
-from rabbitkeeper.coordinator.model.broker_replies import Refusal, Reply, causes, reply_in
+from rabbitkeeper.coordinator.model.broker_replies import RefusalReason, Reply, causes, reply_in
 
-_WHAT = {Refusal.CREDENTIALS: "user name or password", Refusal.VIRTUAL_HOST: "virtual host"}
+_WHAT = {RefusalReason.CREDENTIALS: "user name or password", RefusalReason.VIRTUAL_HOST: "virtual host"}
 
 
 def connection_lost(error: BaseException) -> ConnectionLost:

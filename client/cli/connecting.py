@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rabbitkeeper.client.client import Client
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.tls import client_context
 
@@ -38,7 +38,9 @@ def connects(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def connect(target: Target, *, user: str, password_file: str | None, vhost: str, ca: str | None) -> Client:
+def connect(
+    chosen: ChosenGroup, *, user: str, password_file: str | None, vhost: str, ca: str | None
+) -> Client:
     """A client of the group that is meant.
 
     Raises:
@@ -46,17 +48,17 @@ def connect(target: Target, *, user: str, password_file: str | None, vhost: str,
         ConfigurationError: the password's file cannot be read.
         RabbitKeeperError: what :class:`Client` raises.
     """
-    if not target.zookeeper:
+    if not chosen.zookeeper:
         raise click.UsageError("Which ZooKeeper? Give -z HOSTS or set RABBITKEEPER_ZOOKEEPER.")
-    if not target.group:
+    if not chosen.group:
         raise click.UsageError("Which group? Give -g GROUP or set RABBITKEEPER_GROUP.")
     return Client(
-        target.zookeeper,
-        target.group,
+        chosen.zookeeper,
+        chosen.group,
         (user, _password(password_file)),
         virtual_host=vhost,
-        zookeeper_auth=target.access.identity,
-        zookeeper_tls=target.access.tls,
+        zookeeper_auth=chosen.access.identity,
+        zookeeper_tls=chosen.access.tls,
         tls=None if ca is None else client_context(ca, None, where="--ca"),
     )
 

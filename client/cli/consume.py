@@ -7,7 +7,7 @@ import click
 
 from rabbitkeeper.client.cli.connecting import connect, connects
 from rabbitkeeper.client.model.topology import Queue
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 
 
 @click.command("consume")
@@ -18,7 +18,7 @@ from rabbitkeeper.coordinator.cli.root import Target
 @click.argument("queue")
 @click.pass_obj
 def command(
-    target: Target,
+    chosen: ChosenGroup,
     /,
     count: int | None,
     prefetch: int,
@@ -28,7 +28,7 @@ def command(
 ) -> None:
     """Write the messages of QUEUE, one a line, and ack each; Ctrl-C ends it."""
     output = sys.stdout.buffer
-    with connect(target, **access) as client:
+    with connect(chosen, **access) as client:
         if declare:
             client.declare(Queue(queue))
         consumer = client.consume(queue, prefetch)

@@ -8,7 +8,7 @@ import click
 
 from rabbitkeeper.client.cli.connecting import connect, connects
 from rabbitkeeper.client.model.topology import Queue
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 
 
 @click.command("publish")
@@ -20,7 +20,7 @@ from rabbitkeeper.coordinator.cli.root import Target
 @click.argument("messages", nargs=-1)
 @click.pass_obj
 def command(
-    target: Target,
+    chosen: ChosenGroup,
     /,
     exchange: str,
     key: str,
@@ -39,7 +39,7 @@ def command(
     if not messages:
         bodies = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
     confirmed = 0
-    with connect(target, **access) as client:
+    with connect(chosen, **access) as client:
         if declare:
             client.declare(Queue(key))
         try:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.output import clock, show, table
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
@@ -68,7 +68,7 @@ def asks(wait: float) -> Callable[[Command], Command]:
     return decorate
 
 
-def ask(target: Target, asking: Asking, request: Callable[[OperationService], Submitted]) -> None:
+def ask(chosen: ChosenGroup, asking: Asking, request: Callable[[OperationService], Submitted]) -> None:
     """Ask, show what was accepted, wait, show the outcome.
 
     Exits with 1 if it failed, or has not ended when the time to wait is over.
@@ -76,21 +76,21 @@ def ask(target: Target, asking: Asking, request: Callable[[OperationService], Su
     Args:
         request: asks the operator for it.
     """
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         operator = OperationService(Store(backend, group))
         submitted = request(operator)
         entry = submitted.entry
         for warning in submitted.warnings:
             click.echo(f"rabbitkeeper: note: {warning}", err=True)
         if asking.dry_run:
-            show_outcome(target.output, entry, f"would be done: {submitted.sentence}", dry_run=True)
+            show_outcome(chosen.output, entry, f"would be done: {submitted.sentence}", dry_run=True)
             return
         appointed = entry.at is not None
         if asking.wait and not entry.state.final and not appointed:
-            if target.output == "table":
+            if chosen.output == "table":
                 click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
             entry = _await_outcome(backend, operator, entry, asking.wait)
-        show_outcome(target.output, entry, submitted.sentence)
+        show_outcome(chosen.output, entry, submitted.sentence)
     waited_in_vain = bool(asking.wait) and not appointed and not entry.state.final
     if waited_in_vain:
         click.echo(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)

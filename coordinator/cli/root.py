@@ -1,6 +1,6 @@
 """The root of the command: options that all subcommands share, and lazy loading of the subcommands.
 
-A subcommand that reads a group takes the :class:`Target` with ``click.pass_obj``.
+A subcommand that reads a group takes the :class:`ChosenGroup` with ``click.pass_obj``.
 """
 
 import logging
@@ -30,7 +30,7 @@ FORMATS = ("table", "json", "yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ChosenGroup:
     """Which group is meant, and how to show it."""
 
     zookeeper: str | None
@@ -124,7 +124,7 @@ def root(
     """Failover for RabbitMQ, coordinated through ZooKeeper."""
     # What the session logs of a broken connection is said by the error, once.
     logging.getLogger("rabbitkeeper").addHandler(logging.NullHandler())
-    context.obj = Target(
+    context.obj = ChosenGroup(
         zookeeper, group, output, _access(zookeeper_auth, zookeeper_ca, zookeeper_certificate)
     )
 

@@ -17,7 +17,7 @@ _DEPTH = 8  # errors inside one another at the most
 _CLOSED = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) (['"])(.*)\2""", re.DOTALL)
 
 
-class Refusal(Enum):
+class RefusalReason(Enum):
     """What a broker turned away."""
 
     CREDENTIALS = auto()
@@ -32,11 +32,11 @@ class Reply:
     text: str
 
     @property
-    def refusal(self) -> Refusal | None:
+    def refusal(self) -> RefusalReason | None:
         """What it refuses; None for other reasons to close a connection."""
         if self.code == ACCESS_REFUSED:
-            return Refusal.CREDENTIALS
-        return Refusal.VIRTUAL_HOST if self.code in (NOT_ALLOWED, NOT_FOUND) else None
+            return RefusalReason.CREDENTIALS
+        return RefusalReason.VIRTUAL_HOST if self.code in (NOT_ALLOWED, NOT_FOUND) else None
 
     @property
     def may_pass(self) -> bool:

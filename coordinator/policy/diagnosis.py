@@ -57,7 +57,7 @@ class ApiFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Evidence:
     """All that was looked at.
 
     Attributes:
@@ -78,16 +78,16 @@ class Facts:
     wall: float = 0.0
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(evidence: Evidence) -> list[Finding]:
     """The findings, problems first."""
     found = [
-        *_zookeeper(facts),
-        *_readable(facts),
-        *_leader(facts.view),
-        *_cluster(facts.view),
-        *_members(facts),
-        *_versions(facts.view),
-        *_pending(facts),
+        *_zookeeper(evidence),
+        *_readable(evidence),
+        *_leader(evidence.view),
+        *_cluster(evidence.view),
+        *_members(evidence),
+        *_versions(evidence.view),
+        *_pending(evidence),
     ]
     return sorted(found, key=lambda finding: finding.severity is not Severity.PROBLEM)
 
@@ -100,13 +100,13 @@ def _warning(about: str, sentence: str, remedy: str) -> Finding:
     return Finding(Severity.WARNING, about, sentence, remedy)
 
 
-def _zookeeper(facts: Facts) -> list[Finding]:
+def _zookeeper(evidence: Evidence) -> list[Finding]:
     found = [
         _problem("zookeeper", f"{server.address} does not answer: {server.problem}", "start it or correct -z")
-        for server in facts.servers
+        for server in evidence.servers
         if server.problem is not None
     ]
-    count = len(facts.servers)
+    count = len(evidence.servers)
     if count < 3:
         found.append(
             _warning(
@@ -116,17 +116,17 @@ def _zookeeper(facts: Facts) -> list[Finding]:
                 "run three, and give all of them to agents and clients",
             )
         )
-    if abs(facts.granted - facts.asked) > _GRANTED_TOLERANCE:
-        bound = "minSessionTimeout (two ticks)" if facts.granted > facts.asked else "maxSessionTimeout"
+    if abs(evidence.granted - evidence.asked) > _GRANTED_TOLERANCE:
+        bound = "minSessionTimeout (two ticks)" if evidence.granted > evidence.asked else "maxSessionTimeout"
         found.append(
             _warning(
                 "zookeeper",
-                f"a session that asks for {facts.asked:g} s gets {facts.granted:g} s",
+                f"a session that asks for {evidence.asked:g} s gets {evidence.granted:g} s",
                 f"set tickTime or {bound} of the servers so that agents get what they ask for",
             )
         )
     granted = {
-        name: api.session_timeout for name, api in facts.apis.items() if api.session_timeout is not None
+        name: api.session_timeout for name, api in evidence.apis.items() if api.session_timeout is not None
     }
     if len(set(granted.values())) > 1:
         each = ", ".join(f"{name} {seconds:g} s" for name, seconds in sorted(granted.items()))
@@ -140,10 +140,10 @@ def _zookeeper(facts: Facts) -> list[Finding]:
     return found
 
 
-def _readable(facts: Facts) -> list[Finding]:
+def _readable(evidence: Evidence) -> list[Finding]:
     return [
         _problem("znodes", sentence, "see who writes there; correct or delete the znode")
-        for sentence in (*facts.view.problems, *facts.unreadable)
+        for sentence in (*evidence.view.problems, *evidence.unreadable)
     ]
 
 
@@ -189,15 +189,15 @@ def _cluster(view: GroupView) -> list[Finding]:
     return found
 
 
-def _members(facts: Facts) -> list[Finding]:
+def _members(evidence: Evidence) -> list[Finding]:
     found = []
-    for name, member in sorted(facts.view.members.items()):
+    for name, member in sorted(evidence.view.members.items()):
         record = member.record
         if record.state is not MemberStatus.RUNNING:
             why = f": {'; '.join(record.reasons)}" if record.reasons else ""
             found.append(_problem(name, f"is {record.state}{why}", _STATE_REMEDIES[record.state]))
         found.extend(_settings(name, record))
-        found.extend(_api(name, record, facts))
+        found.extend(_api(name, record, evidence))
     return found
 
 
@@ -231,8 +231,8 @@ def _settings(name: str, record: MemberRecord) -> list[Finding]:
     return found
 
 
-def _api(name: str, record: MemberRecord, facts: Facts) -> list[Finding]:
-    api = facts.apis.get(name)
+def _api(name: str, record: MemberRecord, evidence: Evidence) -> list[Finding]:
+    api = evidence.apis.get(name)
     if api is None:
         return []
     if api.problem is not None:
@@ -270,10 +270,10 @@ def _versions(view: GroupView) -> list[Finding]:
     return found
 
 
-def _pending(facts: Facts) -> list[Finding]:
-    view, found = facts.view, []
+def _pending(evidence: Evidence) -> list[Finding]:
+    view, found = evidence.view, []
     if view.pause is not None:
-        age = _age(view.pause.since, facts.wall)
+        age = _age(view.pause.since, evidence.wall)
         kind = _problem if age is None or age > LONG_PAUSE else _warning
         since = f" since {view.pause.since}" if view.pause.since else ""
         found.append(
@@ -281,11 +281,11 @@ def _pending(facts: Facts) -> list[Finding]:
         )
     if view.switchover is not None and view.switchover.record.at is None:
         move = view.switchover.record
-        if (_age(move.requested, facts.wall) or 0.0) > LONG_MOVE:
+        if (_age(move.requested, evidence.wall) or 0.0) > LONG_MOVE:
             found.append(_stuck(move.kind, move.id, move.requested))
     if view.maintenance is not None:
         work = view.maintenance.record
-        if (_age(work.requested, facts.wall) or 0.0) > LONG_MAINTENANCE:
+        if (_age(work.requested, evidence.wall) or 0.0) > LONG_MAINTENANCE:
             found.append(_stuck(work.kind, work.id, work.requested))
     return found
 

@@ -17,7 +17,7 @@ _SHOWN = 3  # names in a sentence
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One check.
 
     Args:
@@ -29,15 +29,15 @@ class Check:
     failed: str
 
 
-_LOCAL_ALARMS = Check("health/checks/local-alarms", "this node has an alarm{}")
-_READY = Check("health/checks/ready-to-serve-clients", "the broker is not ready to serve clients{}")
-_LEADERS = Check(
+_LOCAL_ALARMS = HealthCheck("health/checks/local-alarms", "this node has an alarm{}")
+_READY = HealthCheck("health/checks/ready-to-serve-clients", "the broker is not ready to serve clients{}")
+_LEADERS = HealthCheck(
     "health/checks/quorum-queues-without-elected-leaders/all-vhosts/", "quorum queues have no leader{}"
 )
-_VHOSTS = Check("health/checks/virtual-hosts", "virtual hosts do not run{}")
+_VHOSTS = HealthCheck("health/checks/virtual-hosts", "virtual hosts do not run{}")
 
 
-def checks(version: str | None, protocols: Sequence[str] = ("amqp",)) -> tuple[Check, ...]:
+def checks(version: str | None, protocols: Sequence[str] = ("amqp",)) -> tuple[HealthCheck, ...]:
     """The checks that a broker of this version has.
 
     Args:
@@ -46,7 +46,7 @@ def checks(version: str | None, protocols: Sequence[str] = ("amqp",)) -> tuple[C
     """
     number = _number(version)
     listening = tuple(
-        Check(
+        HealthCheck(
             f"health/checks/protocol-listener/{protocol}",
             f"nothing listens for {protocol}{{}}",
         )
@@ -57,7 +57,7 @@ def checks(version: str | None, protocols: Sequence[str] = ("amqp",)) -> tuple[C
     return (*ready, _LOCAL_ALARMS, *leaders)
 
 
-def failure(check: Check, answer: Mapping[str, Any]) -> str:
+def failure(check: HealthCheck, answer: Mapping[str, Any]) -> str:
     """The sentence for a check that has failed.
 
     Args:

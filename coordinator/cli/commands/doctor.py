@@ -17,13 +17,13 @@ import click
 from rich.text import Text
 
 from rabbitkeeper.coordinator.cli.output import show, table
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import RecordError
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.operations.log import read_operations
 from rabbitkeeper.coordinator.policy.diagnosis import (
     ApiFacts,
-    Facts,
+    Evidence,
     Finding,
     ServerFacts,
     Severity,
@@ -46,16 +46,16 @@ R = TypeVar("R")
     "--api-ca", metavar="FILE", help="PEM: the authority of the agents' HTTPS.  [default: the system's]"
 )
 @click.pass_obj
-def command(target: Target, api_ca: str | None) -> None:
+def command(chosen: ChosenGroup, api_ca: str | None) -> None:
     """Check ZooKeeper, the members, their agents and the settings; exit status 1 if something is wrong."""
     tls = client_context(api_ca, where="--api-ca") if api_ca is not None else None
     servers = _at_once(
-        lambda address: _server(address, target.access.tls), _addresses(target.zookeeper or "")
+        lambda address: _server(address, chosen.access.tls), _addresses(chosen.zookeeper or "")
     )
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         view = GroupReader(backend, group).read(watch=False)
         granted, unreadable = backend.timeout, _unreadable(Store(backend, group))
-    facts = Facts(
+    evidence = Evidence(
         view=view,
         servers=servers,
         apis=_apis(view, tls),
@@ -64,20 +64,20 @@ def command(target: Target, api_ca: str | None) -> None:
         unreadable=unreadable,
         wall=time.time(),
     )
-    findings = diagnose(facts)
-    _show(target.output, group, findings, facts)
+    findings = diagnose(evidence)
+    _show(chosen.output, group, findings, evidence)
     if any(finding.severity is Severity.PROBLEM for finding in findings):
         sys.exit(1)
 
 
-def _show(output: str, group: str, findings: list[Finding], facts: Facts) -> None:
+def _show(output: str, group: str, findings: list[Finding], evidence: Evidence) -> None:
     made = table(f"group {group}", "", "about", "finding", "what would help")
     for finding in findings:
         style = "bold red" if finding.severity is Severity.PROBLEM else "yellow"
         made.add_row(Text(finding.severity, style=style), finding.about, finding.sentence, finding.remedy)
     asked = (
-        f"Asked: {len(facts.servers)} ZooKeeper servers, {len(facts.view.members)} members, "
-        f"{len(facts.apis)} agents' APIs."
+        f"Asked: {len(evidence.servers)} ZooKeeper servers, {len(evidence.view.members)} members, "
+        f"{len(evidence.apis)} agents' APIs."
     )
     notes = [asked] if findings else [asked, "Nothing is wrong."]
     content = {
@@ -92,9 +92,9 @@ def _show(output: str, group: str, findings: list[Finding], facts: Facts) -> Non
             for finding in findings
         ],
         "asked": {
-            "zookeeper": [server.address for server in facts.servers],
-            "members": sorted(facts.view.members),
-            "apis": sorted(facts.apis),
+            "zookeeper": [server.address for server in evidence.servers],
+            "members": sorted(evidence.view.members),
+            "apis": sorted(evidence.apis),
         },
     }
     show(output, content, made, notes)

@@ -3,7 +3,7 @@
 import click
 
 from rabbitkeeper.coordinator.cli.output import clock, show, table
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.store.reader import unknown_group
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -13,9 +13,9 @@ from rabbitkeeper.coordinator.store.store import Store
     "-n", "--last", type=click.IntRange(min=1), default=20, show_default=True, help="How many changes."
 )
 @click.pass_obj
-def command(target: Target, last: int) -> None:
+def command(chosen: ChosenGroup, last: int) -> None:
     """Show the last changes of the lead, oldest first."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         store = Store(backend, group)
         if backend.stat(store.paths.root) is None:
             raise unknown_group(backend, group)
@@ -35,4 +35,4 @@ def command(target: Target, last: int) -> None:
             f"{entry.operation or ''}{reason}",
         )
     notes = [] if entries else ["The group has had no leader yet."]
-    show(target.output, [entry.model_dump(mode="json", by_alias=True) for entry in entries], made, notes)
+    show(chosen.output, [entry.model_dump(mode="json", by_alias=True) for entry in entries], made, notes)

@@ -3,7 +3,7 @@
 import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, ask, asks
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 
 _WAIT = 30.0  # seconds; a switchover takes a fraction of one
 
@@ -13,10 +13,10 @@ _WAIT = 30.0  # seconds; a switchover takes a fraction of one
 @click.option("--at", metavar="TIME", help="Not before: 2026-01-31T22:00Z, or +10m.  [default: now]")
 @asks(_WAIT)
 @click.pass_obj
-def switchover(target: Target, to: str | None, at: str | None, asking: Asking) -> None:
+def switchover(chosen: ChosenGroup, to: str | None, at: str | None, asking: Asking) -> None:
     """Move the lead from a leader that is well; both brokers stay usable, so that clients move unhurt."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.switchover(
             by=asking.by, to=to, at=at, reason=asking.reason, dry_run=asking.dry_run
@@ -28,10 +28,10 @@ def switchover(target: Target, to: str | None, at: str | None, asking: Asking) -
 @click.option("--to", metavar="NAME", required=True, help="The member to lead.")
 @asks(_WAIT)
 @click.pass_obj
-def failover(target: Target, to: str, asking: Asking) -> None:
+def failover(chosen: ChosenGroup, to: str, asking: Asking) -> None:
     """Give the lead to a member: without a leader, during a pause, against its tag no_failover."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.failover(by=asking.by, to=to, reason=asking.reason, dry_run=asking.dry_run),
     )

@@ -6,16 +6,16 @@ import click
 from rich.table import Table
 
 from rabbitkeeper.coordinator.cli.output import age, clock, show
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.render import render_record
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
 
 @click.command("leader")
 @click.pass_obj
-def command(target: Target) -> None:
+def command(chosen: ChosenGroup) -> None:
     """Show who leads, since when and why."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         view = GroupReader(backend, group, with_history=False).read(watch=False)
     if view.leader is None:
         why = view.leader_unreadable or "it may be electing; rabbitkeeper list shows its members"
@@ -32,4 +32,4 @@ def command(target: Target) -> None:
         ("cause", record.cause),
     ):
         table.add_row(key, value)
-    show(target.output, {**render_record(record), "epoch": epoch}, table)
+    show(chosen.output, {**render_record(record), "epoch": epoch}, table)

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rabbitkeeper.coordinator.cli.output import age, clock, show, table
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.render import render_members, render_record
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -22,11 +22,11 @@ STYLES = {
 
 @click.command("list")
 @click.pass_obj
-def command(target: Target) -> None:
+def command(chosen: ChosenGroup) -> None:
     """Show the members, their states and who leads."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         view = GroupReader(backend, group, with_history=False).read(watch=False)
-    show(target.output, content(group, view), members_table(group, view), notes(view))
+    show(chosen.output, content(group, view), members_table(group, view), notes(view))
     for problem in view.problems:
         click.echo(f"rabbitkeeper: {problem}", err=True)
 

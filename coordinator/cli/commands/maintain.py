@@ -3,7 +3,7 @@
 import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, ask, asks
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 
 _RESTART = 300.0  # seconds
 _ROLLING = 1800.0
@@ -16,10 +16,10 @@ _FORCE = "Also if the majority is lost meanwhile."
 @click.option("--force", is_flag=True, help=_FORCE)
 @asks(_RESTART)
 @click.pass_obj
-def restart(target: Target, name: str, force: bool, asking: Asking) -> None:
+def restart(chosen: ChosenGroup, name: str, force: bool, asking: Asking) -> None:
     """Restart the broker of member NAME: lead handed over, drained, restarted."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.restart(
             name, by=asking.by, reason=asking.reason, force=force, dry_run=asking.dry_run
@@ -31,10 +31,10 @@ def restart(target: Target, name: str, force: bool, asking: Asking) -> None:
 @click.option("--force", is_flag=True, help=_FORCE)
 @asks(_ROLLING)
 @click.pass_obj
-def rolling_restart(target: Target, force: bool, asking: Asking) -> None:
+def rolling_restart(chosen: ChosenGroup, force: bool, asking: Asking) -> None:
     """Restart all brokers one after the other, never below a majority, the leader's last."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.rolling_restart(
             by=asking.by, reason=asking.reason, force=force, dry_run=asking.dry_run
@@ -51,10 +51,10 @@ def member() -> None:
 @click.argument("name")
 @asks(_REMOVE)
 @click.pass_obj
-def remove(target: Target, name: str, asking: Asking) -> None:
+def remove(chosen: ChosenGroup, name: str, asking: Asking) -> None:
     """Have the cluster forget member NAME, which is gone, and the replicas on it."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.remove(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
     )

@@ -6,7 +6,7 @@ import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, asks, operations_table, show_outcome
 from rabbitkeeper.coordinator.cli.output import show
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.operations.service import OperationService
 from rabbitkeeper.coordinator.store.reader import unknown_group
 from rabbitkeeper.coordinator.store.store import Store
@@ -21,28 +21,28 @@ def command(context: click.Context, last: int) -> None:
     """Show the last operations, oldest first; or one, or cancel it."""
     if context.invoked_subcommand is not None:
         return
-    target: Target = context.obj
-    with target.backend() as (backend, group):
+    chosen: ChosenGroup = context.obj
+    with chosen.backend() as (backend, group):
         store = Store(backend, group)
         if backend.stat(store.paths.root) is None:
             raise unknown_group(backend, group)
         entries = list(OperationService(store).operations()[-last:])
     notes = [] if entries else ["Nothing has been asked for yet."]
     content = [entry.model_dump(mode="json") for entry in entries]
-    show(target.output, content, operations_table(group, entries), notes)
+    show(chosen.output, content, operations_table(group, entries), notes)
 
 
 @command.command("show")
 @click.argument("operation")
 @click.pass_obj
-def show_one(target: Target, operation: str) -> None:
+def show_one(chosen: ChosenGroup, operation: str) -> None:
     """Show what has become of OPERATION; exit status 1 if it failed or is not known."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         entry = OperationService(Store(backend, group)).outcome(operation)
     if entry is None:
         click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
-    show_outcome(target.output, entry, entry.outcome or "")
+    show_outcome(chosen.output, entry, entry.outcome or "")
     if entry.state == "failed":
         sys.exit(1)
 
@@ -51,9 +51,9 @@ def show_one(target: Target, operation: str) -> None:
 @click.argument("operation")
 @asks(0)
 @click.pass_obj
-def cancel(target: Target, operation: str, asking: Asking) -> None:
+def cancel(chosen: ChosenGroup, operation: str, asking: Asking) -> None:
     """End OPERATION, which is pending or under way; what it has done already stays."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         operator = OperationService(Store(backend, group))
         if asking.dry_run:
             entry = operator.outcome(operation)
@@ -62,4 +62,4 @@ def cancel(target: Target, operation: str, asking: Asking) -> None:
     if entry is None:
         click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
-    show_outcome(target.output, entry, "it would be cancelled", dry_run=asking.dry_run)
+    show_outcome(chosen.output, entry, "it would be cancelled", dry_run=asking.dry_run)

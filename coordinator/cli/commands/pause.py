@@ -3,16 +3,16 @@
 import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, ask, asks
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 
 
 @click.command("pause")
 @asks(0)
 @click.pass_obj
-def pause(target: Target, asking: Asking) -> None:
+def pause(chosen: ChosenGroup, asking: Asking) -> None:
     """Have agents take no lead and start or end no broker until resume."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.pause(by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
     )
@@ -21,10 +21,10 @@ def pause(target: Target, asking: Asking) -> None:
 @click.command("resume")
 @asks(0)
 @click.pass_obj
-def resume(target: Target, asking: Asking) -> None:
+def resume(chosen: ChosenGroup, asking: Asking) -> None:
     """End the pause."""
     ask(
-        target,
+        chosen,
         asking,
         lambda operator: operator.resume(by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.commands.list import content, members_table, notes
-from rabbitkeeper.coordinator.cli.root import Target
+from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import utcnow
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -28,17 +28,17 @@ Show = Callable[[GroupView | None, str | None], None]
 @click.command("watch")
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so long.")
 @click.pass_obj
-def command(target: Target, seconds: float | None) -> None:
+def command(chosen: ChosenGroup, seconds: float | None) -> None:
     """Follow the members and the leader until Ctrl-C. With -o json: one JSON object a line."""
-    with target.backend() as (backend, group):
+    with chosen.backend() as (backend, group):
         reader = GroupReader(backend, group, with_history=False)
         first = reader.read()
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            if target.output == "table" and Console().is_terminal:
+            if chosen.output == "table" and Console().is_terminal:
                 _live(backend, reader, group, first, deadline)
             else:
-                _follow(backend, reader, first, deadline, _printer(target.output, group))
+                _follow(backend, reader, first, deadline, _printer(chosen.output, group))
         except KeyboardInterrupt:
             return
 

@@ -4,7 +4,7 @@ import pytest
 from pika import exceptions
 from pika.adapters.utils import connection_workflow as workflow
 
-from rabbitkeeper.coordinator.model.broker_replies import Refusal, Reply, causes, reply_in
+from rabbitkeeper.coordinator.model.broker_replies import RefusalReason, Reply, causes, reply_in
 
 
 def test_the_innermost_cause_comes_last() -> None:
@@ -42,15 +42,15 @@ def test_a_lost_stream_is_no_reply() -> None:
 @pytest.mark.parametrize(
     ("reply", "refusal", "may_pass"),
     [
-        (Reply(403, "ACCESS_REFUSED - Login was refused"), Refusal.CREDENTIALS, False),
-        (Reply(530, "NOT_ALLOWED - vhost x not found"), Refusal.VIRTUAL_HOST, False),
+        (Reply(403, "ACCESS_REFUSED - Login was refused"), RefusalReason.CREDENTIALS, False),
+        (Reply(530, "NOT_ALLOWED - vhost x not found"), RefusalReason.VIRTUAL_HOST, False),
         (
             Reply(530, "NOT_ALLOWED - vhost '/' is down"),
-            Refusal.VIRTUAL_HOST,
+            RefusalReason.VIRTUAL_HOST,
             True,
         ),
         (Reply(320, "CONNECTION_FORCED - broker forced connection closure"), None, False),
     ],
 )
-def test_what_is_refused(reply: Reply, refusal: Refusal | None, may_pass: bool) -> None:
+def test_what_is_refused(reply: Reply, refusal: RefusalReason | None, may_pass: bool) -> None:
     assert (reply.refusal, reply.may_pass) == (refusal, may_pass)

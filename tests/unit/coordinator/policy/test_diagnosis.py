@@ -27,7 +27,7 @@ from rabbitkeeper.coordinator.model.view import (
     MemberView,
     SwitchoverView,
 )
-from rabbitkeeper.coordinator.policy.diagnosis import ApiFacts, Facts, ServerFacts, Severity, diagnose
+from rabbitkeeper.coordinator.policy.diagnosis import ApiFacts, Evidence, ServerFacts, Severity, diagnose
 
 NAMES = ("node1", "node2", "node3")
 NOON = "2026-01-31T12:00:00.000Z"
@@ -71,7 +71,7 @@ def without(name: str) -> MappingProxyType[str, MemberView]:
     return MappingProxyType({one: member(one) for one in NAMES if one != name})
 
 
-WELL = Facts(
+WELL = Evidence(
     view=group(),
     servers=[ServerFacts(f"zk{number}:2181") for number in (1, 2, 3)],
     apis={name: ApiFacts(session_timeout=5.5) for name in NAMES},
@@ -79,7 +79,7 @@ WELL = Facts(
 )
 
 
-def found(facts: Facts) -> list[tuple[str, str, str]]:
+def found(facts: Evidence) -> list[tuple[str, str, str]]:
     return [(finding.severity.value, finding.about, finding.sentence) for finding in diagnose(facts)]
 
 
