@@ -10,7 +10,8 @@ from rabbitkeeper.coordinator.model.view import GroupView
 
 STALLED = OPERATION_TIMEOUT + WATCHDOG_MARGIN  # seconds that a healthy loop may need to come round
 
-Answer = tuple[int, dict[str, Any]]
+Content = dict[str, Any]  # JSON
+Answer = tuple[int, Content]
 
 _OK, _UNAVAILABLE = 200, 503
 
@@ -123,7 +124,7 @@ def group(state: AgentState | None, now: float, silent: float) -> Answer:
     }
 
 
-def _seen(view: GroupView) -> dict[str, Any]:
+def _seen(view: GroupView) -> Content:
     lead = view.leader
     return {
         "leader": None if lead is None else render_record(lead.record),

@@ -9,14 +9,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from rabbitkeeper.agent.api import answers, requests
-from rabbitkeeper.agent.api.answers import Answer
+from rabbitkeeper.agent.api.answers import Answer, Content
 from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
 from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
@@ -230,7 +229,7 @@ def _add_index(app: FastAPI, sources: Sources) -> None:
 
 def _accepted(submitted: Submitted, *, dry_run: bool) -> Response:
     entry = submitted.entry
-    content: dict[str, Any] = {
+    content: Content = {
         **_entry(entry),
         "sentence": submitted.sentence,
         "warnings": list(submitted.warnings),
@@ -253,11 +252,11 @@ def _sender(request: Request) -> str:
     return f"HTTP API ({host})"
 
 
-def _entry(entry: OperationEntry) -> dict[str, Any]:
+def _entry(entry: OperationEntry) -> Content:
     return entry.model_dump(mode="json")
 
 
-def _aged(known: Known[Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _aged(known: Known[object], entries: list[Content]) -> Content:
     return {"age": round(known.age, 3), "problem": known.problem, "entries": entries}
 
 

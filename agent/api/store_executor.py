@@ -23,6 +23,7 @@ WRITE_TIMEOUT = 6.0  # seconds for an operation to be checked and written: up to
 FRESH = 1.0  # seconds for which what was read is not read again
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class StoreExecutor:
@@ -88,7 +89,7 @@ class StoreExecutor:
 
 
 @dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
+class Known(Generic[T_co]):
     """Something that was read, and how old that is.
 
     Attributes:
@@ -97,7 +98,7 @@ class Known(Generic[T]):
         problem: why it could not be read just now; None if it could.
     """
 
-    value: T
+    value: T_co
     age: float
     problem: str | None
 

@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.responses import Response
+from starlette.types import Message
 
 from rabbitkeeper.agent.api.refusal import Refusal
 from rabbitkeeper.agent.model.state import AgentState
@@ -29,8 +29,6 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
-
-Message = MutableMapping[str, Any]
 
 
 class _Listener:
@@ -184,6 +182,6 @@ def _hello(state: AgentState | None) -> bytes:
     return _text("hello", now)
 
 
-def _text(event: str, data: dict[str, Any], identity: str | None = None) -> bytes:
+def _text(event: str, data: Mapping[str, object], identity: str | None = None) -> bytes:
     head = "" if identity is None else f"id: {identity}\n"
     return f"{head}event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import click
 from rich.table import Table
@@ -151,7 +151,8 @@ def _write(
         _tell(chosen, {"version": version, "diff": [], "id": None, "dry_run": asking.dry_run}, ())
         return
     pending = [change.key for change in changes if GROUP_WIDE.get(change.key) is Applies.RESTARTED]
-    content: dict[str, Any] = {
+    members: Mapping[str, str] = {}
+    content: dict[str, object] = {
         "id": None,
         "version": version,
         "diff": [{"key": each.key, "from": each.before, "to": each.after} for each in changes],
@@ -168,9 +169,10 @@ def _write(
             by=asking.by,
             reason=asking.reason,
         )
-        content["id"], content["version"] = entry.id, 0 if version is None else version + 1
-        content["members"] = _await_taken(backend, store, content["version"], taken_by(view), asking.wait)
-    _tell(chosen, content, changes)
+        written = 0 if version is None else version + 1
+        members = _await_taken(backend, store, written, taken_by(view), asking.wait)
+        content |= {"id": entry.id, "version": written, "members": members}
+    _tell(chosen, content, changes, pending, members)
 
 
 def _await_taken(
@@ -205,7 +207,13 @@ def _standing(taken: TakenConfig, version: int) -> str:
 # -- tell
 
 
-def _tell(chosen: ChosenGroup, content: Mapping[str, Any], changes: tuple[Change, ...]) -> None:
+def _tell(
+    chosen: ChosenGroup,
+    content: Mapping[str, object],
+    changes: tuple[Change, ...],
+    restart_needed: Sequence[str] = (),
+    members: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     if chosen.output != "table":
         show(chosen.output, dict(content), Table())
         return
@@ -218,13 +226,13 @@ def _tell(chosen: ChosenGroup, content: Mapping[str, Any], changes: tuple[Change
         click.echo(f"would be written over version {content['version']}")
     else:
         click.echo(f"config {content['id']}: version {content['version']} is written")
-    for key in content.get("restart_needed", ()):
+    for key in restart_needed:
         click.echo(f"{key} holds when an agent is started again; until then: restart pending")
-    for name, standing in content.get("members", {}).items():
+    for name, standing in members.items():
         click.echo(f"{name}: {standing}")
 
 
-def _member_content(name: str, taken: TakenConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+def _member_content(name: str, taken: TakenConfig, values: Mapping[str, object]) -> dict[str, object]:
     effective = _effective(name, taken, values)
     return {
         "version": taken.version,
@@ -237,18 +245,20 @@ def _member_content(name: str, taken: TakenConfig, values: Mapping[str, Any]) ->
     }
 
 
-def _effective(name: str, taken: TakenConfig, values: Mapping[str, Any]) -> dict[str, Any]:
+def _effective(name: str, taken: TakenConfig, values: Mapping[str, object]) -> dict[str, object]:
     try:
         return effective_values(overlay(stand_in(name, taken.own), values, ""))
     except ConfigurationError:
         return {**taken.own, **values}  # it contradicts itself; the member's problem says how
 
 
-def _rows(key: str, members: Mapping[str, TakenConfig], values: Mapping[str, Any]) -> list[tuple[Any, str]]:
+def _rows(
+    key: str, members: Mapping[str, TakenConfig], values: Mapping[str, object]
+) -> list[tuple[object, str]]:
     """A key's value and where it comes from: one row, or one for each value that members differ in."""
     if not members:
         return [(_effective("any", TakenConfig(version=None), values).get(key), _from(key, values, {}))]
-    rows: dict[tuple[str, str], tuple[Any, list[str]]] = {}
+    rows: dict[tuple[str, str], tuple[object, list[str]]] = {}
     for name, taken in members.items():
         value = _effective(name, taken, values).get(key)
         source = _from(key, values, taken.own)
@@ -259,7 +269,7 @@ def _rows(key: str, members: Mapping[str, TakenConfig], values: Mapping[str, Any
     ]
 
 
-def _from(key: str, values: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+def _from(key: str, values: Mapping[str, object], own: Mapping[str, object]) -> str:
     return str(source_of(key, values, own))
 
 

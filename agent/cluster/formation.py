@@ -17,8 +17,9 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep, plan
 from rabbitkeeper.agent.model.errors import FormationRefused
@@ -26,15 +27,14 @@ from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.agent.rabbitmq.ctl import (
     ClusterStatus,
     Inconsistent,
-    RabbitmqCtl,
     RabbitmqCtlError,
     RabbitmqCtlTimeout,
 )
+from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.agent.rabbitmq.versions import apart
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, utcnow
 from rabbitkeeper.coordinator.model.view import ClusterView
-from rabbitkeeper.coordinator.store.store import FormationLock, Store
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -80,9 +80,43 @@ class Clusters(Protocol):
     def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView: ...
 
 
+class Lock(Protocol):
+    """The formation lock, while one has it."""
+
+    def held(self) -> bool:
+        """Whether it is still ours; asks ZooKeeper."""
+
+
+class FormationStore(Clusters, Protocol):
+    """The same, with the lock under which the cluster is founded or joined."""
+
+    def formation_lock(self, holder: str, timeout: float) -> AbstractContextManager[Lock]: ...
+
+
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    @property
+    def node(self) -> str: ...
+
+    def cluster_status(self) -> ClusterStatus: ...
+
+    def definitions(self) -> Definitions: ...
+
+    def import_definitions(self, definitions: Definitions) -> None: ...
+
+    def app_stopped(self) -> AbstractContextManager[None]: ...
+
+    def join_cluster(self, other: str) -> None: ...
+
+    def forget_cluster_node(self, other: str, *, node: str) -> None: ...
+
+    def grow(self, member: str) -> None: ...
+
+
 def form(
-    store: Store,
-    ctl: RabbitmqCtl,
+    store: FormationStore,
+    ctl: Tools,
     me: Identity,
     *,
     logged_in: Callable[[], bool] = lambda: False,
@@ -137,7 +171,7 @@ def form(
     return FormationResult(todo.step, todo.reason, view.record)
 
 
-def _look(ctl: RabbitmqCtl) -> tuple[ClusterStatus, dict[str, Any]]:
+def _look(ctl: Tools) -> tuple[ClusterStatus, Definitions]:
     """The node's cluster and what it holds, asked at the same time: others wait for the lock meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as beside:
         held = beside.submit(ctl.definitions)
@@ -172,9 +206,7 @@ def _found(store: Clusters, me: Identity) -> ClusterView:
         raise
 
 
-def _join(
-    ctl: RabbitmqCtl, me: Identity, todo: FormationPlan, there: Mapping[str, Any], lock: FormationLock
-) -> None:
+def _join(ctl: Tools, me: Identity, todo: FormationPlan, there: Definitions, lock: Lock) -> None:
     began = time.monotonic()
     lost = definitions.other_users(there, me.user[0])
     if lost:
@@ -197,7 +229,7 @@ def _join(
     LOG.info("joined the cluster in %.1f s", time.monotonic() - began)
 
 
-def _join_by(ctl: RabbitmqCtl, me: Identity, other: str) -> None:
+def _join_by(ctl: Tools, me: Identity, other: str) -> None:
     try:
         ctl.join_cluster(other)
     except Inconsistent:
@@ -208,12 +240,12 @@ def _join_by(ctl: RabbitmqCtl, me: Identity, other: str) -> None:
         ctl.join_cluster(other)
 
 
-def _grant_access(ctl: RabbitmqCtl, me: Identity, there: Mapping[str, Any]) -> None:
+def _grant_access(ctl: Tools, me: Identity, there: Definitions) -> None:
     """Make the agents' vhost, our user and its permission, as far as they are missing."""
     name, password = me.user
     if definitions.has_access(there, name, me.vhost):
         return
-    missing: dict[str, Any] = {
+    missing: dict[str, list[Entry]] = {
         "vhosts": [{"name": me.vhost}],
         "permissions": [definitions.full_access(name, me.vhost)],
     }

@@ -6,10 +6,9 @@ The record comes last: cut off before that, the whole is done again, and each st
 import logging
 from typing import Protocol
 
+from rabbitkeeper.agent.cluster.formation import Clusters
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
-from rabbitkeeper.coordinator.model.records import ClusterRecord
-from rabbitkeeper.coordinator.model.view import ClusterView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -31,14 +30,6 @@ class Tools(Protocol):
     def shrink(self, gone: str) -> None: ...
 
     def forget_cluster_node(self, other: str, *, node: str) -> None: ...
-
-
-class Clusters(Protocol):
-    """What is needed of the store."""
-
-    def cluster(self) -> ClusterView | None: ...
-
-    def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView: ...
 
 
 def remove(store: Clusters, ctl: Tools, member: str) -> None:

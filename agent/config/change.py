@@ -7,7 +7,6 @@ an agent goes on with its old values rather than take one that contradicts them.
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -24,14 +23,14 @@ class Change:
     """One key's old and new value; None where it is not set."""
 
     key: str
-    before: Any
-    after: Any
+    before: object
+    after: object
 
     def __str__(self) -> str:
         return f"{self.key}: {shown(self.before)} → {shown(self.after)}"
 
 
-def parsed(setting: str) -> tuple[str, Any]:
+def parsed(setting: str) -> tuple[str, object]:
     """``KEY=VALUE``, the value as YAML has it.
 
     Raises:
@@ -49,7 +48,7 @@ def parsed(setting: str) -> tuple[str, Any]:
     return key, value
 
 
-def with_values(before: GroupConfig | None, wanted: Mapping[str, Any]) -> GroupConfig:
+def with_values(before: GroupConfig | None, wanted: Mapping[str, object]) -> GroupConfig:
     """A record with other values for some keys; None removes one.
 
     Raises:
@@ -92,7 +91,7 @@ def edited(before: GroupConfig | None, text: str) -> GroupConfig:
     return _record(before, settings)
 
 
-def _record(before: GroupConfig | None, settings: Mapping[str, Any]) -> GroupConfig:
+def _record(before: GroupConfig | None, settings: Mapping[str, object]) -> GroupConfig:
     """The mode and the format's version are kept."""
     site = settings.get("preferred_site")
     if site is not None and not isinstance(site, str):
@@ -101,7 +100,7 @@ def _record(before: GroupConfig | None, settings: Mapping[str, Any]) -> GroupCon
     return GroupConfig.model_validate({**_set_only(settings), **fixed})
 
 
-def _set_only(settings: Mapping[Any, Any]) -> dict[str, Any]:
+def _set_only(settings: Mapping[str, object]) -> dict[str, object]:
     """Without keys that are null, and without sections that hold nothing."""
     kept = {}
     for key, value in settings.items():

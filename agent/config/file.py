@@ -8,7 +8,7 @@ import difflib
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -49,7 +49,7 @@ _BOUNDS = {
 class _UniqueKeys(yaml.SafeLoader):
     """PyYAML silently lets the last of two equal keys win; here the second is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         lines: dict[Hashable, int] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -63,7 +63,7 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, object]:
     """The mapping that a YAML file holds.
 
     Raises:
@@ -95,7 +95,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path | str) -> Model:
+def validated(model: type[Model], settings: Mapping[str, object], *, source: Path | str) -> Model:
     """Validate ``settings`` as ``model``.
 
     Args:
@@ -118,7 +118,7 @@ def validated(model: type[Model], settings: Mapping[str, Any], *, source: Path |
 
 
 def resolve_secret(
-    data: object, context: Mapping[str, Any], name: str = "password", *, required: bool = True
+    data: object, context: Mapping[str, object], name: str = "password", *, required: bool = True
 ) -> object:
     """Put the value from ``<name>_file`` or ``<name>_env`` into ``<name>``.
 
@@ -148,13 +148,14 @@ def resolve_secret(
     return {**data, name: _secret_at(given[0], where, context)}
 
 
-def _secret_at(key: str, where: str, context: Mapping[str, Any]) -> str:
+def _secret_at(key: str, where: str, context: Mapping[str, object]) -> str:
     if key.endswith("_env"):
-        value = str(context.get("environ", {}).get(where, ""))
+        environ = context.get("environ")
+        value = str(environ.get(where, "")) if isinstance(environ, Mapping) else ""
         if not value:
             raise _problem(key, f"is {where!r}, and no such environment variable is set; set it")
         return value
-    path = Path(context.get("directory", Path())) / Path(where).expanduser()
+    path = Path(str(context.get("directory", ""))) / Path(where).expanduser()
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

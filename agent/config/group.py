@@ -9,7 +9,6 @@ refuses to write them.
 import difflib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -54,7 +53,7 @@ GROUP_WIDE: Mapping[str, Applies] = {
 """The keys that the group's configuration may set. Everything else is each agent's own."""
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Each value with its key's path, as in ``("health.interval", 0.5)``."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -63,9 +62,9 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + key, value
 
 
-def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+def nested(values: Mapping[str, object]) -> dict[str, object]:
     """The opposite of :func:`flat`."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     for key, value in values.items():
         *sections, last = key.split(".")
         section = settings
@@ -78,7 +77,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def split(config: GroupConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
+def split(config: GroupConfig) -> tuple[dict[str, object], tuple[str, ...]]:
     """What a group's configuration sets, by key; and the keys in it that are passed over."""
     values = {key: value for key, value in flat(config.settings) if value is not None}
     sections = {key.rsplit(".", 1)[0] for key in GROUP_WIDE}  # one that is no section is wrong, not unknown
@@ -86,7 +85,7 @@ def split(config: GroupConfig) -> tuple[dict[str, Any], tuple[str, ...]]:
     return known, tuple(key for key in values if key not in known)
 
 
-def overlay(own: AgentConfig, values: Mapping[str, Any], source: str) -> AgentConfig:
+def overlay(own: AgentConfig, values: Mapping[str, object], source: str) -> AgentConfig:
     """An agent's configuration with the group's over it, validated as a whole.
 
     Args:
@@ -97,7 +96,7 @@ def overlay(own: AgentConfig, values: Mapping[str, Any], source: str) -> AgentCo
     Raises:
         ConfigurationError: a line for each problem: key, value, what would do.
     """
-    settings: dict[str, Any] = {name: getattr(own, name) for name in own.model_fields_set}
+    settings: dict[str, object] = {name: getattr(own, name) for name in own.model_fields_set}
     for name, value in nested(values).items():
         there = settings.get(name)
         if isinstance(value, Mapping) and isinstance(there, BaseModel):
@@ -106,19 +105,19 @@ def overlay(own: AgentConfig, values: Mapping[str, Any], source: str) -> AgentCo
     return validated(AgentConfig, settings, source=source)
 
 
-def own_values(own: AgentConfig) -> dict[str, Any]:
+def own_values(own: AgentConfig) -> dict[str, object]:
     """What an agent's file says of the keys that the group may set."""
     return {key: value for key, (value, given) in _values(own).items() if given}
 
 
-def effective_values(config: AgentConfig) -> dict[str, Any]:
+def effective_values(config: AgentConfig) -> dict[str, object]:
     """The value of every key that the group may set."""
     values = {key: value for key, (value, _) in _values(config).items()}
     values["watchdog.timeout"] = config.watchdog_timeout  # its default depends on the session's
     return values
 
 
-def source_of(key: str, group: Mapping[str, Any], own: Mapping[str, Any]) -> Source:
+def source_of(key: str, group: Mapping[str, object], own: Mapping[str, object]) -> Source:
     """Where a member has the value of a key from.
 
     Args:
@@ -130,7 +129,7 @@ def source_of(key: str, group: Mapping[str, Any], own: Mapping[str, Any]) -> Sou
     return Source.FILE if key in own else Source.DEFAULT
 
 
-def stand_in(name: str, own: Mapping[str, Any]) -> AgentConfig:
+def stand_in(name: str, own: Mapping[str, object]) -> AgentConfig:
     """A member as it is known from outside: by what its file says of the keys that the group may set.
 
     What is its own alone is made up; it does not matter to those keys.
@@ -142,7 +141,8 @@ def stand_in(name: str, own: Mapping[str, Any]) -> AgentConfig:
     known = {key: value for key, value in own.items() if key in GROUP_WIDE}
     amqp = {"username": "unknown", "password": "unknown"}
     settings = nested(known)
-    settings["zookeeper"] = {"hosts": "unknown", **settings.get("zookeeper", {})}
+    given = settings.get("zookeeper")
+    settings["zookeeper"] = {"hosts": "unknown", **(given if isinstance(given, dict) else {})}
     settings |= {
         "group": "unknown",
         "name": name,
@@ -173,14 +173,14 @@ def check_key(key: str) -> str:
     raise ConfigurationError(f"{key} is not a known key; {hint}")
 
 
-def _values(config: AgentConfig) -> dict[str, tuple[Any, bool]]:
+def _values(config: AgentConfig) -> dict[str, tuple[object, bool]]:
     """Of each key that the group may set: its value, and whether it was given."""
     found = {}
     for key in GROUP_WIDE:
-        value: Any = config
+        value: object = config
         given = True
         for name in key.split("."):
-            given = given and name in value.model_fields_set
+            given = given and isinstance(value, BaseModel) and name in value.model_fields_set
             value = getattr(value, name)
         found[key] = (value, given and value is not None)
     return found

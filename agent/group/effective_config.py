@@ -8,7 +8,6 @@ then, and the rest must agree with those.
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.config.group import (
@@ -43,7 +42,7 @@ class EffectiveConfig:
         self._own = own
         self._seen: tuple[ConfigView | None, str | None] | None = None
         self._accepted: ConfigView | None = None
-        self._fixed: dict[str, Any] | None = None  # what needs a restart, as this run has it
+        self._fixed: dict[str, object] | None = None  # what needs a restart, as this run has it
         self.effective = own
         self.taken = TakenConfig(version=None, own=own_values(own))
 

@@ -5,11 +5,12 @@ answered, be the broker well or hung. One that does not publish is served as eve
 of its own channel, which the node answers alone.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop
 
+from rabbitkeeper.agent.health.channel import Channel
 from rabbitkeeper.agent.health.connect_failure import classify
 from rabbitkeeper.agent.model.observation import ConnectFailure
 
@@ -47,7 +48,7 @@ class AlarmProbe:
         self._events = events
         self._interval = interval
         self._closed = False
-        self._channel: Any = None
+        self._channel: Channel | None = None
         self._connection: pika.SelectConnection | None = None
         self._connect()
 
@@ -70,7 +71,7 @@ class AlarmProbe:
             custom_ioloop=self._loop,
         )
 
-    def _failed(self, _connection: Any, error: BaseException) -> None:
+    def _failed(self, _connection: object, error: BaseException) -> None:
         self._channel = None
         if self._closed:
             return
@@ -78,11 +79,11 @@ class AlarmProbe:
             self._events.alarm_probe_answered()
         self._loop.call_later(self._interval, self._connect)
 
-    def _opened(self, channel: Any) -> None:
+    def _opened(self, channel: Channel) -> None:
         self._channel = channel
         self._answered()
 
-    def _answered(self, *_: Any) -> None:
+    def _answered(self, *_: object) -> None:
         if not self._closed:
             self._events.alarm_probe_answered()
             self._loop.call_later(self._interval, self._ask)

@@ -8,11 +8,12 @@ closes it in its own time.
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop
 
+from rabbitkeeper.agent.health.channel import Frame
 from rabbitkeeper.agent.health.connect_failure import classify
 from rabbitkeeper.agent.health.local_canary import LocalCanary
 from rabbitkeeper.agent.model.observation import ConnectFailure
@@ -156,7 +157,7 @@ class BrokerConnection:
         )
         self._events.canary_sent(self)  # the canary's channel is the first thing that it owes
 
-    def _failed(self, _connection: Any, error: BaseException) -> None:
+    def _failed(self, _connection: object, error: BaseException) -> None:
         self._ended()
         if not self._closing:
             self._events.connection_failed(self, *classify(error))
@@ -170,7 +171,7 @@ class BrokerConnection:
                 f"the host {self.settings.host} is not found: looking it up takes too long",
             )
 
-    def _broken(self, _connection: Any, error: BaseException) -> None:
+    def _broken(self, _connection: object, error: BaseException) -> None:
         self.amqp = None
         self._ended()
         if not self._closing:
@@ -203,11 +204,11 @@ class BrokerConnection:
         self._events.canary_answered(self, confirmed, latency)
         self._loop.call_later(max(0.0, self.settings.interval - latency), self._send)
 
-    def _on_blocked(self, _connection: Any, frame: Any) -> None:
+    def _on_blocked(self, _connection: object, frame: Frame) -> None:
         self._blocked = True
-        self._events.connection_blocked(self, str(frame.method.reason or "no reason given"))
+        self._events.connection_blocked(self, str(getattr(frame.method, "reason", None) or "no reason given"))
 
-    def _on_unblocked(self, _connection: Any, _frame: Any) -> None:
+    def _on_unblocked(self, _connection: object, _frame: object) -> None:
         self._blocked = False
         self._events.connection_blocked(self, None)
         if self._ready:

@@ -10,9 +10,10 @@ did. Until the queue is there a canary ends in no queue and is confirmed all the
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pika
+
+from rabbitkeeper.agent.health.channel import Channel, Connection, Frame
 
 # What a broker answers to a canary: it was confirmed, or (False) refused.
 OnAnswer = Callable[[bool], None]
@@ -33,7 +34,7 @@ class LocalCanary:
 
     def __init__(
         self,
-        connection: pika.SelectConnection,
+        connection: Connection,
         *,
         on_ready: Callable[[], None],
         on_answer: OnAnswer,
@@ -43,7 +44,7 @@ class LocalCanary:
         self._on_ready = on_ready
         self._on_answer = on_answer
         self._on_closed = on_closed
-        self._channel: Any = None
+        self._channel: Channel | None = None
         self._outstanding = False
         connection.channel(on_open_callback=self._opened)
         connection.channel(on_open_callback=self._declare)
@@ -55,24 +56,26 @@ class LocalCanary:
 
     def send(self) -> None:
         """Publish one canary. To be called when none is outstanding."""
+        if self._channel is None:
+            return  # it has not been opened
         self._outstanding = True
         transient = pika.BasicProperties(delivery_mode=1)
         self._channel.basic_publish("", self._queue, _CONTENT, transient, mandatory=False)
 
-    def _opened(self, channel: Any) -> None:
+    def _opened(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._closed)
         channel.confirm_delivery(self._answered, callback=lambda _: self._on_ready())
 
-    def _declare(self, channel: Any) -> None:
+    def _declare(self, channel: Channel) -> None:
         # Not answered, or refused: canaries end in no queue, which is nearly as good.
         channel.queue_declare(
             self._queue, exclusive=True, durable=False, auto_delete=True, arguments=_ARGUMENTS
         )
 
-    def _answered(self, frame: Any) -> None:
+    def _answered(self, frame: Frame) -> None:
         self._outstanding = False
         self._on_answer(isinstance(frame.method, pika.spec.Basic.Ack))
 
-    def _closed(self, _channel: Any, reason: BaseException) -> None:
+    def _closed(self, _channel: object, reason: Exception) -> None:
         self._on_closed(str(reason))

@@ -12,9 +12,10 @@ nacked, or confirmed, at the same moments as one on a connection made after it, 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import pika
+
+from rabbitkeeper.agent.health.channel import Channel, Connection, Frame
 
 QUEUE = "rabbitkeeper.canary"
 _CONTENT = b"canary"
@@ -37,9 +38,9 @@ class MajorityCanary:
 
     def __init__(
         self,
-        connection: pika.SelectConnection | None,
+        connection: Connection | None,
         *,
-        call_later: Callable[[float, Callable[[], None]], Any],
+        call_later: Callable[[float, Callable[[], None]], object],
         on_confirmed: Callable[[int], None],
         kept: "CanaryChannel | None" = None,
     ) -> None:
@@ -54,7 +55,7 @@ class MajorityCanary:
         self.last_answer = "no connection to the broker"
         self._plan(0.0)
 
-    def moved(self, connection: pika.SelectConnection | None) -> None:
+    def moved(self, connection: Connection | None) -> None:
         """The old connection is gone; go on with this one (None: there is none for now)."""
         self._connection = connection
         self._open.clear()
@@ -117,14 +118,14 @@ class CanaryChannel:
         on_answer: called once for each publish, with whether it was confirmed and, if not, a sentence why.
     """
 
-    def __init__(self, connection: pika.SelectConnection, on_answer: OnAnswer) -> None:
+    def __init__(self, connection: Connection, on_answer: OnAnswer) -> None:
         self._on_answer = on_answer
         self._returned = False
-        self._channel: Any = connection.channel(on_open_callback=self._opened)
+        self._channel: Channel = connection.channel(on_open_callback=self._opened)
 
     @property
     def is_open(self) -> bool:
-        return bool(self._channel.is_open)
+        return self._channel.is_open
 
     def publish_again(self, on_answer: OnAnswer) -> None:
         self._on_answer = on_answer
@@ -134,7 +135,7 @@ class CanaryChannel:
         if self._channel.is_open:
             self._channel.close()
 
-    def _opened(self, channel: Any) -> None:
+    def _opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._closed)
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm, callback=lambda _: self._publish())
@@ -144,7 +145,7 @@ class CanaryChannel:
         if self._channel.is_open:
             self._channel.basic_publish("", QUEUE, _CONTENT, persistent, mandatory=True)
 
-    def _on_return(self, *_: Any) -> None:
+    def _on_return(self, *_: object) -> None:
         # There is no such queue yet. It is not declared before every canary, because declaring waits for
         # every node of the cluster, also for one that hangs.
         self._returned = True
@@ -152,12 +153,12 @@ class CanaryChannel:
             QUEUE, durable=True, arguments=_ARGUMENTS, callback=lambda _: self._publish()
         )
 
-    def _on_confirm(self, frame: Any) -> None:
+    def _on_confirm(self, frame: Frame) -> None:
         if self._returned:
             self._returned = False  # what could not be routed is acked too; the real answer is to come
             return
         confirmed = isinstance(frame.method, pika.spec.Basic.Ack)
         self._on_answer(self, confirmed, f"queue {QUEUE} refuses messages: it has no leader or no majority")
 
-    def _closed(self, _channel: Any, reason: BaseException) -> None:
+    def _closed(self, _channel: object, reason: Exception) -> None:
         self._on_answer(self, False, f"the broker closed the canary's channel: {reason}")

@@ -12,12 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-import pika
 from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.agent.health.alarm_probe import AlarmProbe
+from rabbitkeeper.agent.health.channel import Connection
 from rabbitkeeper.agent.health.connection import BrokerConnection, ProbeSettings
 from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary
 from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
@@ -56,7 +55,7 @@ class Probe:
         self._loop = IOLoop()
         self._connection: BrokerConnection | None = None
         self._alarm_probe: AlarmProbe | None = None  # while the connection is blocked by an alarm
-        self._reconnecting: Any = None  # the timer of the next attempt
+        self._reconnecting: object = None  # the timer of the next attempt
         self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
         self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
         self._stopping = False
@@ -306,7 +305,7 @@ class Probe:
             request.result = result
             self._wake()
 
-    def _move_majority(self, amqp: pika.SelectConnection | None) -> None:
+    def _move_majority(self, amqp: Connection | None) -> None:
         self._majority_channel = None
         if self._majority is not None:
             self._majority[1].moved(amqp)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
 
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -60,7 +59,7 @@ class Event:
     operation: str | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """As JSON, for the webhook and ``/events``."""
         fields = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
         return {"event": fields.pop("kind").value, **fields, "timings": dict(self.timings)}

@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rabbitkeeper.agent.config.hooks import HooksConfig
-from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.agent.notify.events import Event, EventKind
 from rabbitkeeper.agent.notify.webhook import Webhook
 
@@ -70,7 +69,7 @@ class Hooks:
         for way in self._queues:
             way.stop(max(0.0, deadline - time.monotonic()))
 
-    def receive(self, _state: AgentState, events: tuple[Event, ...]) -> None:
+    def receive(self, _state: object, events: tuple[Event, ...]) -> None:
         """Queue what is hooked. From the dispatcher's thread; returns at once."""
         for event in events:
             if event.kind in HOOKED:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rabbitkeeper.agent.notify.events import Event
 
@@ -63,7 +62,7 @@ class Webhook:
         LOG.warning("the webhook for %s of %s has failed: %s", event.kind, event.member, problem)
         return "failed"
 
-    def _post(self, body: dict[str, Any], timeout: float) -> tuple[int | None, str]:
+    def _post(self, body: dict[str, object], timeout: float) -> tuple[int | None, str]:
         try:
             with self._httpx.stream("POST", self._url, json=body, timeout=timeout) as answer:
                 return answer.status_code, f"it answered {answer.status_code}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
@@ -100,11 +101,12 @@ class RabbitmqCtl:
             partitions=frozenset(each for others in partitions.values() for each in others),
         )
 
-    def definitions(self) -> dict[str, Any]:
+    def definitions(self) -> Definitions:
         """Everything that is declared on the node's cluster. Holds password hashes: never log it."""
-        return dict(self._json("export_definitions", "-"))
+        found: dict[str, Sequence[Entry]] = self._json("export_definitions", "-")
+        return found
 
-    def import_definitions(self, definitions: Mapping[str, Any]) -> None:
+    def import_definitions(self, definitions: Definitions) -> None:
         """Declare what ``definitions`` holds; what is there already is updated, nothing is removed."""
         # Named as a file: without a name the tools of RabbitMQ 4 wait for ever for their standard input, or
         # crash over it. Older ones find that a pipe has no size, and read it when it has no name. It is not

@@ -6,7 +6,9 @@ The format is that of ``rabbitmqctl export_definitions``. Pure: nothing is read 
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+Entry = Mapping[str, object]  # one user, vhost, queue and so on
+Definitions = Mapping[str, Sequence[Entry]]  # by kind: users, vhosts, queues and so on
 
 _SALT_LENGTH = 4  # bytes; RabbitMQ's format has no choice
 
@@ -15,7 +17,7 @@ _OWN_GLOBAL_PARAMETERS = frozenset({"internal_cluster_id", "cluster_name", "clus
 _OWN_EXCHANGES = "amq."  # a prefix that nobody else may use; RabbitMQ 4.3 exports amq.rabbitmq.log
 
 
-def user(name: str, password: str, *, salt: bytes, tags: Sequence[str] = ()) -> dict[str, Any]:
+def user(name: str, password: str, *, salt: bytes, tags: Sequence[str] = ()) -> Entry:
     """A user with a password of any characters, hashed the way RabbitMQ does by default.
 
     Args:
@@ -37,12 +39,12 @@ def user(name: str, password: str, *, salt: bytes, tags: Sequence[str] = ()) -> 
     }
 
 
-def full_access(name: str, vhost: str) -> dict[str, Any]:
+def full_access(name: str, vhost: str) -> Entry:
     """Permission for a user to do everything in a vhost."""
     return {"user": name, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
 
 
-def holdings(definitions: Mapping[str, Any], own_vhost: str) -> tuple[str, ...]:
+def holdings(definitions: Definitions, own_vhost: str) -> tuple[str, ...]:
     """What a node would lose if it joined a cluster; empty for a pristine node.
 
     The agents' own vhost does not count: what is in it they make again. Users and their permissions do not
@@ -69,7 +71,7 @@ def holdings(definitions: Mapping[str, Any], own_vhost: str) -> tuple[str, ...]:
             each
             for each in definitions.get(kind, ())
             if each.get("vhost") != own_vhost
-            and not (kind == "exchanges" and each["name"].startswith(_OWN_EXCHANGES))
+            and not (kind == "exchanges" and str(each["name"]).startswith(_OWN_EXCHANGES))
         ]
         if mine:
             name = mine[0].get("name") or mine[0].get("source") or "(default)"
@@ -83,12 +85,12 @@ def holdings(definitions: Mapping[str, Any], own_vhost: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def other_users(definitions: Mapping[str, Any], own: str) -> tuple[str, ...]:
+def other_users(definitions: Definitions, own: str) -> tuple[str, ...]:
     """The users beside ``own``, who are lost when the node joins a cluster that does not know them."""
-    return tuple(sorted(each["name"] for each in definitions.get("users", ()) if each["name"] != own))
+    return tuple(sorted(str(each["name"]) for each in definitions.get("users", ()) if each["name"] != own))
 
 
-def has_access(definitions: Mapping[str, Any], name: str, vhost: str) -> bool:
+def has_access(definitions: Definitions, name: str, vhost: str) -> bool:
     """Whether the vhost exists and the user may do everything in it."""
     exists = any(each["name"] == vhost for each in definitions.get("vhosts", ()))
     wanted = full_access(name, vhost)
@@ -98,5 +100,5 @@ def has_access(definitions: Mapping[str, Any], name: str, vhost: str) -> bool:
     )
 
 
-def has_user(definitions: Mapping[str, Any], name: str) -> bool:
+def has_user(definitions: Definitions, name: str) -> bool:
     return any(each["name"] == name for each in definitions.get("users", ()))

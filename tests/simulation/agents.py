@@ -13,6 +13,7 @@ from support.jobs import Done, Later
 from rabbitkeeper.agent.broker.drivers import BrokerProcess
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
+from rabbitkeeper.agent.cluster.draining import DrainRefused
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
@@ -101,7 +102,10 @@ class SimulatedBroker:
     # its tools
 
     def quorum_critical(self) -> str | None:
-        return self.critical
+        if self.critical is not None:  # asked again and again by a real clock; here it fails at once
+            why = f"queues would lose their majority without this broker: {self.critical}"
+            raise DrainRefused(why)
+        return None
 
     def await_quorum_plus_one(self, timeout: float) -> None:
         pass

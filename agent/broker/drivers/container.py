@@ -7,10 +7,13 @@ only agents with the driver ``docker`` need it.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
+from rabbitkeeper.agent.broker.drivers.exec_stream import Response, exchange
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, Finished, NowhereToRun
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 
@@ -18,7 +21,6 @@ Result = TypeVar("Result")
 
 _KILLED = 137  # exit code: 128 + SIGKILL
 _NOT_FOUND = (126, 127)  # exit codes of a program that cannot be run
-_STDERR = 2  # the stream's number in Docker's framing
 _GRACE = 2.0  # seconds beyond a command's time until its end is not waited for any more
 # The deadline goes with the command, because Docker cannot end one that it has begun: coreutils' and busybox'
 # timeout kill its whole process group.
@@ -65,6 +67,48 @@ class ContainerState:
     out_of_memory: bool
 
 
+class StartedExec(Response, Protocol):
+    """The response to the start of a command."""
+
+    def raise_for_status(self) -> None: ...
+
+
+class Engine(Protocol):
+    """What is needed of the SDK's client; each method is one call. What comes back is Docker's JSON."""
+
+    @property
+    def base_url(self) -> str: ...
+
+    @property
+    def api_version(self) -> str: ...
+
+    def inspect_container(self, container: str) -> Mapping[str, Any]: ...
+
+    def start(self, container: str) -> object: ...
+
+    def stop(self, container: str, *, timeout: int) -> object: ...
+
+    def kill(self, container: str, *, signal: str) -> object: ...
+
+    def logs(self, container: str, *, stream: bool, follow: bool, tail: int) -> bytes: ...
+
+    def exec_create(
+        self, container: str, cmd: Sequence[str], *, stdin: bool, user: str
+    ) -> Mapping[str, str]: ...
+
+    def exec_inspect(self, exec_id: str) -> Mapping[str, Any]: ...
+
+    def post(
+        self,
+        url: str,
+        *,
+        json: Mapping[str, object],
+        headers: Mapping[str, str],
+        stream: bool,
+        timeout: float,
+    ) -> StartedExec: ...
+
+
 class Container:
     """One container by its name.
 
@@ -82,7 +126,7 @@ class Container:
         self._timeout = timeout
         self._user = user or ""
         self._sdk = sdk()
-        self._client: Any = None
+        self._client: Engine | None = None
 
     def inspect(self) -> ContainerState:
         """How it is.
@@ -161,37 +205,34 @@ class Container:
     # -- inside
 
     def _exchange(self, exec_id: str, stdin: bytes, deadline: float) -> tuple[str, str]:
-        """Begin an exec, write ``stdin`` and read both streams to their end.
-
-        The SDK's own ways to read them know no deadline, and begin to read below a buffer that may hold the
-        first bytes already: on a busy host output would be missing now and then.
-        """
-        response = self._call(
-            lambda client: client._post_json(
-                client._url("/exec/{0}/start", exec_id),
-                headers={"Connection": "Upgrade", "Upgrade": "tcp"},
-                data={"Tty": False, "Detach": False},
-                stream=True,
-            )
-        )
-        streams: tuple[list[bytes], list[bytes]] = ([], [])
+        """Begin an exec, write ``stdin`` and read both streams to their end."""
+        response = self._call(lambda client: self._begin(client, exec_id))
         try:
-            self._call(lambda client: client._raise_for_status(response))
-            buffered = response.raw._fp.fp
-            socket = buffered.raw._sock
-            socket.settimeout(max(0.05, deadline - time.monotonic()))
-            socket.sendall(stdin)
-            while header := _exactly(buffered, socket, 8, deadline):
-                chunk = _exactly(buffered, socket, int.from_bytes(header[4:], "big"), deadline)
-                streams[header[0] == _STDERR].append(chunk)
+            output, errors = exchange(response, stdin, deadline)
         except TimeoutError:
             raise CommandTimedOut from None
         except OSError as error:
             raise DockerUnavailable(f"the connection to a command in {self.name} broke: {error}") from None
         finally:
             response.close()
-        output, errors = (b"".join(stream).decode(errors="replace") for stream in streams)
-        return output, errors
+        return output.decode(errors="replace"), errors.decode(errors="replace")
+
+    def _begin(self, client: Engine, exec_id: str) -> StartedExec:
+        """Start an exec; its streams are the connection of the response."""
+        # As the SDK does it in methods of its own, with the headers that a user has configured for Docker.
+        configured = self._sdk.utils.config.load_general_config().get("HttpHeaders") or {}
+        response = client.post(
+            f"{client.base_url}/v{client.api_version}/exec/{exec_id}/start",
+            json={"Tty": False, "Detach": False},
+            headers={**configured, "Connection": "Upgrade", "Upgrade": "tcp"},
+            stream=True,
+            timeout=self._timeout,
+        )
+        try:
+            response.raise_for_status()
+        except OSError as error:  # requests' HTTPError is one
+            raise self._sdk.errors.create_api_error_from_http_exception(error) from None
+        return response
 
     def _exit_code(self, exec_id: str, deadline: float) -> int:
         while True:
@@ -202,7 +243,7 @@ class Container:
                 raise CommandTimedOut
             time.sleep(0.02)  # its streams have ended: it is all but gone
 
-    def _call(self, method: Callable[[Any], Result]) -> Result:
+    def _call(self, method: Callable[[Engine], Result]) -> Result:
         sdk = self._sdk
         try:
             return method(self._connected())
@@ -219,7 +260,7 @@ class Container:
             said = " ".join(str(error).split())[:200]
             raise DockerUnavailable(f"Docker does not answer at {self._where()}: {said}") from None
 
-    def _connected(self) -> Any:
+    def _connected(self) -> Engine:
         # Two threads may both make one here; either will do.
         client = self._client
         if client is None:
@@ -234,32 +275,18 @@ class Container:
         return str(given or "its usual socket")
 
 
-def sdk() -> Any:
+def sdk() -> ModuleType:
     """The docker SDK.
 
     Raises:
         ConfigurationError: it is not installed.
     """
     try:
-        import docker
-        import docker.errors
-        import docker.utils
+        for part in ("docker.errors", "docker.utils.config"):
+            import_module(part)
+        return import_module("docker")
     except ImportError:
         raise ConfigurationError(
             "broker.driver is 'docker', which needs the docker SDK, and it is not installed; "
             "pip install 'rabbitkeeper[docker]'"
         ) from None
-    return docker
-
-
-def _exactly(buffered: Any, socket: Any, size: int, deadline: float) -> bytes:
-    """Read ``size`` bytes; fewer when the stream has ended."""
-    parts: list[bytes] = []
-    while size > 0:
-        socket.settimeout(max(0.05, deadline - time.monotonic()))
-        part = buffered.read1(min(size, 65536))
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)

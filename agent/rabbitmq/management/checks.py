@@ -7,7 +7,6 @@ source; tried on 3.10.8, 4.0.5 and 4.3.6.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rabbitkeeper.agent.model.observation import Alarm, Load
 
@@ -57,7 +56,7 @@ def checks(version: str | None, protocols: Sequence[str] = ("amqp",)) -> tuple[H
     return (*ready, _LOCAL_ALARMS, *leaders)
 
 
-def failure(check: HealthCheck, answer: Mapping[str, Any]) -> str:
+def failure(check: HealthCheck, answer: Mapping[str, object]) -> str:
     """The sentence for a check that has failed.
 
     Args:
@@ -79,7 +78,7 @@ def failure(check: HealthCheck, answer: Mapping[str, Any]) -> str:
     return check.failed.format(f": {shown}" if shown else "")
 
 
-def alarms(nodes: Sequence[Mapping[str, Any]]) -> tuple[Alarm, ...]:
+def alarms(nodes: Sequence[Mapping[str, object]]) -> tuple[Alarm, ...]:
     """The alarms of all nodes, from ``/api/nodes``."""
     found = []
     for node in nodes:
@@ -91,7 +90,9 @@ def alarms(nodes: Sequence[Mapping[str, Any]]) -> tuple[Alarm, ...]:
 _ALARMS = (("mem_alarm", "memory"), ("disk_free_alarm", "disk"))
 
 
-def load(node: str, connections: Sequence[Mapping[str, Any]], queues: Sequence[Mapping[str, Any]]) -> Load:
+def load(
+    node: str, connections: Sequence[Mapping[str, object]], queues: Sequence[Mapping[str, object]]
+) -> Load:
     """What a node carries, from ``/api/connections`` and ``/api/queues``.
 
     A connection or queue counts where it lives; exclusive queues go with their connection and do not count.

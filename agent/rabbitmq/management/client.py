@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
@@ -49,7 +48,7 @@ class ManagementClient:
             trust_env=False,  # a proxy for the web is none for the broker beside us
         )
 
-    def check(self, path: str) -> Mapping[str, Any] | None:
+    def check(self, path: str) -> Mapping[str, object] | None:
         """Ask a health check.
 
         Returns:
@@ -61,7 +60,7 @@ class ManagementClient:
         code, body = self._get(path, (_OK, _CHECK_FAILED))
         return None if code == _OK else body if isinstance(body, Mapping) else {}
 
-    def list(self, path: str) -> list[Mapping[str, Any]]:
+    def list(self, path: str) -> list[Mapping[str, object]]:
         """Ask for a list.
 
         Raises:
@@ -75,7 +74,7 @@ class ManagementClient:
     def close(self) -> None:
         self._http.close()
 
-    def _get(self, path: str, expected: tuple[int, ...]) -> tuple[int, Any]:
+    def _get(self, path: str, expected: tuple[int, ...]) -> tuple[int, object]:
         try:
             answer = self._http.get(path)
             if answer.status_code not in expected:

@@ -262,7 +262,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
                 session.create(path, content)
             else:
                 session.set(path, content, there.version)
-            until(lambda path=path: path in _problems(http), f"{path} is named")  # type: ignore[misc]
+            until(lambda: path in _problems(http), f"{path} is named")  # noqa: B023 - called before the next
             assert http.get("/live").status_code == 200
             now = session.stat(path)
             assert now is not None
@@ -270,7 +270,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
                 session.delete(path, now.version)
             else:
                 session.set(path, there.data, now.version)
-            until(lambda path=path: path not in _problems(http), f"{path} is well again")  # type: ignore[misc]
+            until(lambda: path not in _problems(http), f"{path} is well again")  # noqa: B023 - called before the next
     finally:
         session.close()
     after = watch.leader()
@@ -296,7 +296,7 @@ def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(
             shown, there = http.get(f"/{name}").json()["entries"], session.read([path])[path]
             assert there is not None
             spoilt = session.set(path, b"nonsense", there.version)
-            until(lambda name=name: _log(http, name)["problem"] is not None, "it is named")  # type: ignore[misc]
+            until(lambda: _log(http, name)["problem"] is not None, "it is named")  # noqa: B023 - called before the next
             stale = _log(http, name)
             assert path in stale["problem"]
             assert stale["entries"] == shown

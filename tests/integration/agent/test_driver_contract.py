@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 from pydantic import SecretStr
@@ -47,13 +47,10 @@ FAILS = "echo one; echo port is taken; exit 7"
 IMAGE = "debian:trixie-slim"
 
 
-def broker(driver: str, **section: Any) -> BrokerConfig:
-    return BrokerConfig(
-        driver=driver,  # type: ignore[arg-type]
-        node="rabbit@host1",
-        amqp=AmqpConfig(username="keeper", password=SecretStr("s3cret")),
-        **section,
-    )
+def broker(driver: str, **section: object) -> BrokerConfig:
+    amqp = AmqpConfig(username="keeper", password=SecretStr("s3cret"))
+    given = {"driver": driver, "node": "rabbit@host1", "amqp": amqp, **section}
+    return BrokerConfig.model_validate(given)
 
 
 def made(config: BrokerConfig) -> BrokerDriver:
@@ -330,7 +327,7 @@ def test_tools_run_inside_the_container(container: DockerStage, tmp_path: Path) 
     tool = script(tmp_path / "rabbitmqctl", f"{says}; exit 65")
     docker("cp", str(tool), f"{container.name}:/usr/bin/rabbitmqctl")
     with pytest.raises(RabbitmqCtlError) as caught:
-        driver.ctl.import_definitions({"users": "x" * 100_000})
+        driver.ctl.import_definitions({"users": [{"name": "x" * 100_000}]})
     assert "mode 644, read 9 more 100004" in str(caught.value)
     assert "exit code 65" in str(caught.value)
 

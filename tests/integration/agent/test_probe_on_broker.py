@@ -96,12 +96,13 @@ def test_the_majority_canary_makes_its_queue_and_is_confirmed(
     one.until(lambda facts: facts.confirmed > 0)
     for _ in range(3):
         request = one.probe.confirm_majority(10)
-        one.until(lambda _, request=request: request.result is not None)  # type: ignore[misc]
+        one.until(lambda _: request.result is not None)  # noqa: B023 - called before the next
         assert request.result is not None
         assert request.result.confirmed, request.result
     queues = [queue for queue in broker.ctl("node1").definitions()["queues"] if queue["vhost"] == VHOST]
     assert [queue["name"] for queue in queues] == [QUEUE]  # the local canary's is not durable
-    assert queues[0]["arguments"]["x-queue-type"] == "quorum"
+    assert isinstance(arguments := queues[0]["arguments"], dict)
+    assert arguments["x-queue-type"] == "quorum"
 
 
 def test_a_vhost_that_is_deleted_under_it_breaks_the_connection(

@@ -35,7 +35,7 @@ def config(directory: Path, server: Path, **process: object) -> BrokerConfig:
         driver="process",
         node="rabbit@localhost",
         amqp=AmqpConfig(username="keeper", password=SecretStr("s3cret")),
-        process=ProcessConfig(server=server, directory=directory, **process),  # type: ignore[arg-type]
+        process=ProcessConfig.model_validate({"server": server, "directory": directory, **process}),
     )
 
 

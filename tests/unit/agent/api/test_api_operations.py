@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +16,7 @@ from rabbitkeeper.agent.api.refusal import BODY_LIMIT
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import HistoryEntry
+from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.store import Store
 
 TOKEN = "a-token-of-a-good-length"
@@ -30,13 +31,13 @@ class Coordination:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.answer: Callable[[], Any] = lambda: (ENTRY,)
+        self.answer: Callable[[], tuple[HistoryEntry, ...]] = lambda: (ENTRY,)
 
-    def history(self) -> Any:
+    def history(self) -> tuple[HistoryEntry, ...]:
         self.asked += 1
         return self.answer()
 
-    def snapshot(self, *, watch: bool = True) -> Any:
+    def snapshot(self, *, watch: bool = True) -> GroupView:
         self.asked += 1
         self.answer()
         raise ZooKeeperUnreachable("ZooKeeper is away")
@@ -108,7 +109,7 @@ def test_an_answer_that_is_late_is_not_waited_for(
     http: TestClient, coordination: Coordination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    coordination.answer = lambda: gate.wait(20) and (ENTRY,)
+    coordination.answer = lambda: (ENTRY,) if gate.wait(20) else ()
     monkeypatch.setattr(application, "WRITE_TIMEOUT", 0.05)
     monkeypatch.setattr(executor, "READ_TIMEOUT", 0.05)
     try:
@@ -129,7 +130,7 @@ def test_history_is_shown_with_its_age_when_it_cannot_be_read(
 ) -> None:
     monkeypatch.setattr(executor, "FRESH", 0.0)
 
-    def away() -> Any:
+    def away() -> tuple[HistoryEntry, ...]:
         raise ZooKeeperUnreachable("ZooKeeper is away")
 
     coordination.answer = away

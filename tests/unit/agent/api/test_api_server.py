@@ -5,7 +5,6 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -42,7 +41,7 @@ def no_zookeeper() -> Store:
     raise ZooKeeperUnreachable("ZooKeeper is away")
 
 
-def server(**http: Any) -> ApiServer:
+def server(**http: object) -> ApiServer:
     settings = {key: str(value) for key, value in http.items()}
     config = HttpConfig.model_validate(settings, context={"directory": Path()})
     board = Board(lambda: 0.0)
@@ -53,7 +52,7 @@ def server(**http: Any) -> ApiServer:
 def start() -> Iterator[Callable[..., None]]:
     started: list[ApiServer] = []
 
-    def begin(**http: Any) -> None:
+    def begin(**http: object) -> None:
         one = server(**http)
         one.listen()
         one.start()

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+from starlette.types import Message
 from support import agent_states as hand_made
 from support.agent_states import NAME, NOW, leader, state, view
 
@@ -22,8 +24,25 @@ from rabbitkeeper.coordinator.policy.election import Action
 LEADS = state(view=view(leader(NAME)), action=Action.LEAD)
 
 
-def event(kind: EventKind = EventKind.STATE, **more: Any) -> Event:
-    return Event(kind=kind, at="2026-01-31T12:00:00.000Z", group="orders", agent=NAME, member=NAME, **more)
+def event(
+    kind: EventKind = EventKind.STATE,
+    *,
+    state: str | None = None,
+    reason: str | None = None,
+    cause: str | None = None,
+    timings: Mapping[str, float] = MappingProxyType({}),
+) -> Event:
+    return Event(
+        kind=kind,
+        at="2026-01-31T12:00:00.000Z",
+        group="orders",
+        agent=NAME,
+        member=NAME,
+        state=state,
+        reason=reason,
+        cause=cause,
+        timings=timings,
+    )
 
 
 # -- metrics
@@ -95,7 +114,7 @@ def test_what_has_happened_is_counted(metrics: Metrics) -> None:
 
 # -- events
 
-Script = Callable[["Listener"], Any]
+Script = Callable[["Listener"], Awaitable[None]]
 
 
 class Listener:
@@ -114,6 +133,9 @@ class Listener:
             while not condition(self):  # noqa: ASYNC110 - whatever changes is no event
                 await asyncio.sleep(0.001)
 
+    async def has_been_sent(self, messages: int) -> None:
+        await self.until(lambda one: len(one.sent) >= messages)
+
     def go(self) -> None:
         self._gone.set()
 
@@ -130,11 +152,11 @@ class Listener:
                 found.append((fields.get("id", ""), fields["event"], json.loads(fields["data"])))
         return found
 
-    async def _receive(self) -> MutableMapping[str, Any]:
+    async def _receive(self) -> Message:
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
-    async def _send(self, message: MutableMapping[str, Any]) -> None:
+    async def _send(self, message: Message) -> None:
         await self.reads.wait()
         if message["type"] == "http.response.body":
             self.sent.append(message["body"])
@@ -200,7 +222,7 @@ def test_one_that_does_not_read_is_dropped_and_holds_up_nobody() -> None:
         slow.reads.clear()
         for number in range(streaming.BACKLOG + 5):
             stream.receive(LEADS, (event(state=str(number)),))
-            await quick.until(lambda one, number=number: len(one.sent) >= number + 2)  # type: ignore[misc]
+            await quick.has_been_sent(number + 2)
         slow.reads.set()
         await slow.done()
         assert slow.ended

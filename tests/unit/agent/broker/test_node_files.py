@@ -1,5 +1,6 @@
 """The files and the environment of a broker that the agent runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,14 @@ from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 
-def settings(directory: Path, **changes: object) -> NodeSettings:
-    fields: dict[str, object] = {
-        "node": "rabbit@host",
-        "directory": directory,
-        "listen": ("127.0.0.1", 5672),
-        "user": ("keeper", "s3cret"),
-        "cookie": "COOKIE",
-    }
-    return NodeSettings(**{**fields, **changes})  # type: ignore[arg-type]
+def settings(directory: Path) -> NodeSettings:
+    return NodeSettings(
+        node="rabbit@host",
+        directory=directory,
+        listen=("127.0.0.1", 5672),
+        user=("keeper", "s3cret"),
+        cookie="COOKIE",
+    )
 
 
 def keys(conf: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_secrets_are_in_no_environment_and_no_repr(tmp_path: Path) -> None:
 
 def test_files_can_be_written_again_over_read_only_ones(tmp_path: Path) -> None:
     node_files.write(settings(tmp_path))
-    node_files.write(settings(tmp_path, cookie="OTHER"))
+    node_files.write(replace(settings(tmp_path), cookie="OTHER"))
     assert (tmp_path / "home/.erlang.cookie").read_text() == "OTHER"
 
 
@@ -71,13 +71,13 @@ def test_nothing_of_the_agents_own_rabbitmq_settings_leaks_in(
 
 
 def test_the_operators_environment_is_stronger(tmp_path: Path) -> None:
-    its = settings(tmp_path, environment={"RABBITMQ_LOG_BASE": "/logs"})
+    its = replace(settings(tmp_path), environment={"RABBITMQ_LOG_BASE": "/logs"})
     assert node_files.environment(its)["RABBITMQ_LOG_BASE"] == "/logs"
 
 
 def test_long_names_are_used_where_the_host_has_a_dot(tmp_path: Path) -> None:
     assert node_files.environment(settings(tmp_path))["RABBITMQ_USE_LONGNAME"] == "false"
-    its = settings(tmp_path, node="rabbit@mq1.example.org")
+    its = replace(settings(tmp_path), node="rabbit@mq1.example.org")
     assert node_files.environment(its)["RABBITMQ_USE_LONGNAME"] == "true"
 
 
@@ -90,12 +90,12 @@ def test_long_names_are_used_where_the_host_has_a_dot(tmp_path: Path) -> None:
     ],
 )
 def test_the_listener(tmp_path: Path, listen: tuple[str, int], line: str) -> None:
-    assert line in node_files.rabbitmq_conf(settings(tmp_path, listen=listen)).splitlines()
+    assert line in node_files.rabbitmq_conf(replace(settings(tmp_path), listen=listen)).splitlines()
 
 
 def test_an_operators_own_rotation_of_the_log_is_the_only_one(tmp_path: Path) -> None:
     assert "log.file.rotation.size" in keys(node_files.rabbitmq_conf(settings(tmp_path)))
-    conf = node_files.rabbitmq_conf(settings(tmp_path, config="log.file.rotation.date = $D0\n"))
+    conf = node_files.rabbitmq_conf(replace(settings(tmp_path), config="log.file.rotation.date = $D0\n"))
     assert [key for key in keys(conf) if key.startswith("log.file.rotation")] == ["log.file.rotation.date"]
 
 
@@ -116,7 +116,7 @@ def test_an_operators_advanced_config_stays_and_ours_goes(
 
 def test_a_key_that_the_operator_gives_is_written_once(tmp_path: Path) -> None:
     extra = "# mine\ncluster_partition_handling = autoheal\nlisteners.tcp.2 = 10.0.0.1:5672\n"
-    conf = node_files.rabbitmq_conf(settings(tmp_path, config=extra))
+    conf = node_files.rabbitmq_conf(replace(settings(tmp_path), config=extra))
     assert keys(conf).count("cluster_partition_handling") == 1
     assert "cluster_partition_handling = autoheal" in conf
     assert "listeners.tcp.1" not in conf
@@ -127,7 +127,7 @@ def test_a_password_that_the_file_cannot_hold_is_refused_without_being_shown(
     tmp_path: Path, password: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"broker\.amqp\.password") as caught:
-        node_files.write(settings(tmp_path, user=("keeper", password)))
+        node_files.write(replace(settings(tmp_path), user=("keeper", password)))
     assert not password or password not in str(caught.value)
     assert not (tmp_path / "etc").exists()
 

@@ -1,12 +1,10 @@
 """The supervisor of one broker: what it makes of what its driver and its jobs tell it."""
 
-from typing import cast
-
 import pytest
 from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
-from rabbitkeeper.agent.broker.drivers import BrokerDriver, BrokerProcess, BrokerStartFailed, BrokerStopFailed
+from rabbitkeeper.agent.broker.drivers import BrokerProcess, BrokerStartFailed, BrokerStopFailed
 from rabbitkeeper.agent.broker.policy import REJOIN_GRACE
 from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, BrokerSupervisor
 from rabbitkeeper.agent.model.errors import FormationRefused
@@ -26,17 +24,22 @@ class Driver:
         self.fails: Exception | None = None
         self.starts = 0
         self.stopped = False
+        self.kills: list[str] = []
+        self.kill_fails = False
 
     def observe(self) -> BrokerProcess:
         return self.process
 
-    def start(self, reason: str) -> None:
+    def start(self, reason: str = "") -> None:
         self.starts += 1
         if self.fails is not None:
             raise self.fails
         self.process = BrokerProcess(running=True, pid=self.starts, identity=f"{self.starts}")
 
     def kill(self, reason: str = "") -> None:
+        self.kills.append(reason)
+        if self.kill_fails:
+            raise BrokerStopFailed("Docker does not answer")
         self.process = BrokerProcess(running=False, exited="was ended by SIGKILL")
 
     def stop(self, timeout: float) -> None:
@@ -51,7 +54,7 @@ class Case:
         self.form_fails: Exception | None = None
         self.formed = 0
         self.supervisor = BrokerSupervisor(
-            cast("BrokerDriver", driver),
+            driver,
             self._form,
             boot_timeout=60.0,
             restart_limit=10,
@@ -281,17 +284,11 @@ def test_a_kill_that_fails_is_tried_again_later() -> None:
     case.turn()
     case.turn(case.up())
     case.now += 60
-    kills = []
-
-    def fails(reason: str = "") -> None:
-        kills.append(reason)
-        raise BrokerStopFailed("Docker does not answer")
-
-    case.driver.kill = fails  # type: ignore[method-assign]
+    case.driver.kill_fails = True
     for _ in range(30):
         case.turn(case.up(), MemberStatus.HUNG)
         case.now += 0.5
-    assert kills == ["the broker hangs"] * 2
+    assert case.driver.kills == ["the broker hangs"] * 2
 
 
 def test_a_broker_that_was_cut_off_is_not_killed_while_it_comes_back() -> None:

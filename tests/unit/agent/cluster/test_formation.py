@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +13,11 @@ from support.effort import examples
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
 from rabbitkeeper.agent.model.errors import FormationRefused
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, Inconsistent, NodeNotRunning, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, Inconsistent, NodeNotRunning
+from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.coordinator.model.errors import Conflict
 from rabbitkeeper.coordinator.model.records import ClusterRecord
 from rabbitkeeper.coordinator.model.view import ClusterView
-from rabbitkeeper.coordinator.store.store import Store
 
 OWN_VHOST = "rabbitkeeper"
 
@@ -31,7 +30,7 @@ class CutOff(Exception):
 class Database:
     """What a cluster holds, shared by its members."""
 
-    definitions: dict[str, Any] = field(
+    definitions: dict[str, list[Entry]] = field(
         default_factory=lambda: {
             "vhosts": [{"name": "/"}],
             "users": [{"name": "keeper"}],
@@ -85,13 +84,13 @@ class FakeCtl:
         self._ask("status")
         return ClusterStatus(frozenset(self.own.members), frozenset(self.own.members), self.rabbits.versions)
 
-    def definitions(self) -> dict[str, Any]:
+    def definitions(self) -> Definitions:
         self._ask("definitions")
         return {key: list(value) for key, value in self.own.definitions.items()}
 
-    def import_definitions(self, new: dict[str, Any]) -> None:
+    def import_definitions(self, definitions: Definitions) -> None:
         self._ask("import")
-        for kind, entries in new.items():
+        for kind, entries in definitions.items():
             self.own.definitions[kind] += entries
         self.rabbits.point()
 
@@ -171,8 +170,8 @@ def me(node: str) -> Identity:
 
 def run(store: FakeStore, ctl: FakeCtl, *, logged_in: bool = False) -> FormationStep:
     return form(
-        cast("Store", store),
-        cast("RabbitmqCtl", ctl),
+        store,
+        ctl,
         me(ctl.node),
         logged_in=lambda: logged_in,
         peer_versions=lambda: ctl.rabbits.versions,
@@ -229,8 +228,8 @@ def test_the_agents_user_is_made_where_the_founder_has_another(rabbits: Rabbits)
     store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
     rabbits.database["rabbit@a"].definitions["users"] = [{"name": "other"}]
     form(
-        cast("Store", store),
-        cast("RabbitmqCtl", FakeCtl(rabbits, "rabbit@a")),
+        store,
+        FakeCtl(rabbits, "rabbit@a"),
         Identity("a", "rabbit@a", OWN_VHOST, ("other", "x")),
     )
     run(store, ctl)
@@ -327,8 +326,10 @@ def test_whatever_is_cut_off_wherever_the_cluster_forms_and_nothing_is_destroyed
         with suppress(CutOff, FormationRefused):
             run(store, FakeCtl(rabbits, f"rabbit@{letter}"))
         assert rabbits.destroyed == []
-        for node in store.view.record.nodes if store.view is not None else ():
-            assert rabbits.database[node] is rabbits.database[store.view.record.founder]  # type: ignore[union-attr]
+        record = store.view.record if store.view is not None else None
+        for node in record.nodes if record is not None else ():
+            assert record is not None
+            assert rabbits.database[node] is rabbits.database[record.founder]
             assert {"name": OWN_VHOST} in rabbits.database[node].definitions["vhosts"]
     rabbits.cut_off_in = lambda: False
     refused = set()

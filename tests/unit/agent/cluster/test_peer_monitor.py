@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import cast
 
 import pytest
 from support.jobs import Called
@@ -11,7 +10,7 @@ from support.peer_sightings import ALL, B_GONE, CUT_OFF, member, view
 
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, SETTLE
-from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, NodeNotRunning, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, NodeNotRunning
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 B = frozenset({"rabbit@b"})
@@ -44,7 +43,7 @@ def broker() -> Broker:
 
 @pytest.fixture
 def peer_monitor(broker: Broker) -> PeerMonitor:
-    return PeerMonitor(cast("RabbitmqCtl", broker), wake=lambda: None, launch=broker.launch)
+    return PeerMonitor(broker, wake=lambda: None, launch=broker.launch)
 
 
 def test_a_silent_node_is_dropped_once(

@@ -1,7 +1,6 @@
 """The group's configuration over an agent's own: what may be set, what is refused, what comes of it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,15 +20,15 @@ from rabbitkeeper.coordinator.model.records import (
 from rabbitkeeper.coordinator.model.view import ConfigView, GroupView, MemberView
 
 
-def own(**values: Any) -> AgentConfig:
+def own(**values: object) -> AgentConfig:
     return stand_in("node1", values)
 
 
-def found(version: int = 1, **settings: Any) -> ConfigView:
+def found(version: int = 1, **settings: object) -> ConfigView:
     return ConfigView(GroupConfig.model_validate(settings), version)
 
 
-def group_with(**own_values: dict[str, Any]) -> GroupView:
+def group_with(**own_values: dict[str, object]) -> GroupView:
     members = {
         name: MemberView(
             MemberRecord(
@@ -76,7 +75,9 @@ def test_the_group_goes_before_the_file_and_that_before_the_defaults() -> None:
         ({"log.level": "loud"}, "log.level ('loud') must be"),
     ],
 )
-def test_what_contradicts_is_refused_with_key_value_and_arithmetic(values: dict[str, Any], says: str) -> None:
+def test_what_contradicts_is_refused_with_key_value_and_arithmetic(
+    values: dict[str, object], says: str
+) -> None:
     with pytest.raises(ConfigurationError) as refused:
         overlay(own(), values, "group configuration, version 7")
     assert says in str(refused.value)

@@ -1,10 +1,12 @@
 """The majority canary's attempts, on connections and channels that are not there."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass
 
 import pika
 
+from rabbitkeeper.agent.health import channel as of_pika
+from rabbitkeeper.agent.health.channel import Frame
 from rabbitkeeper.agent.health.majority_canary import (
     QUEUE,
     RETRY_AFTER_ANSWER,
@@ -32,26 +34,35 @@ class Timer:
         self.now = end
 
 
+@dataclass(frozen=True)
+class Said:
+    """A frame of the broker's."""
+
+    method: object
+
+
 class Channel:
     """Records what is asked of it; the test gives the answers."""
 
     def __init__(self, on_open: Callable[["Channel"], None]) -> None:
         self.is_open = True
         self.published = 0
-        self.declared: dict[str, Any] | None = None
+        self.declared: dict[str, object] | None = None
         self._on_open = on_open
         self._on_declared: Callable[[object], None] = lambda _: None
-        self._on_confirm: Callable[[Any], None] = lambda _: None
+        self._on_confirm: Callable[[Frame], None] = lambda _: None
         self._on_return: Callable[..., None] = lambda *_: None
-        self._on_close: Callable[[Any, Exception], None] = lambda *_: None
+        self._on_close: Callable[[of_pika.Channel, Exception], None] = lambda *_: None
 
-    def add_on_close_callback(self, callback: Callable[[Any, Exception], None]) -> None:
+    def add_on_close_callback(self, callback: Callable[[of_pika.Channel, Exception], None]) -> None:
         self._on_close = callback
 
     def add_on_return_callback(self, callback: Callable[..., None]) -> None:
         self._on_return = callback
 
-    def confirm_delivery(self, on_confirm: Callable[[Any], None], callback: Callable[[object], None]) -> None:
+    def confirm_delivery(
+        self, on_confirm: Callable[[Frame], None], callback: Callable[[object], None]
+    ) -> None:
         self._on_confirm = on_confirm
         callback(None)
 
@@ -61,8 +72,14 @@ class Channel:
         assert (exchange, key, properties.delivery_mode, mandatory) == ("", QUEUE, 2, True)
         self.published += 1
 
-    def queue_declare(self, queue: str, callback: Callable[[object], None], **arguments: Any) -> None:
+    def basic_qos(self, *, prefetch_count: int, callback: Callable[[object], None]) -> None:
+        raise AssertionError("a canary consumes nothing")
+
+    def queue_declare(
+        self, queue: str, callback: Callable[[object], None] | None = None, **arguments: object
+    ) -> None:
         assert queue == QUEUE
+        assert callback is not None
         self.declared = arguments
         self._on_declared = callback
 
@@ -93,7 +110,7 @@ class Channel:
         self._on_close(self, RuntimeError("(404) no queue"))
 
     def _confirm(self, method: object) -> None:
-        self._on_confirm(type("Frame", (), {"method": method})())
+        self._on_confirm(Said(method))
 
 
 class Connection:
@@ -112,7 +129,7 @@ class Case:
         self.timer = Timer()
         self.confirmed: list[int] = []
         self.canary = MajorityCanary(
-            cast("pika.SelectConnection | None", connection),
+            connection,
             call_later=self.timer.call_later,
             on_confirmed=self.confirmed.append,
             kept=kept,
@@ -220,7 +237,8 @@ def test_a_queue_that_is_not_there_is_declared_and_its_return_is_no_confirm() ->
     assert case.confirmed == []
     assert channel.declared is not None
     assert channel.declared["durable"] is True
-    assert channel.declared["arguments"]["x-queue-type"] == "quorum"
+    assert isinstance(arguments := channel.declared["arguments"], dict)
+    assert arguments["x-queue-type"] == "quorum"
     channel.declare_ok()
     assert channel.published == 2
     channel.ack()
@@ -241,7 +259,7 @@ def test_it_goes_on_when_there_is_a_connection_again() -> None:
     case = Case(None)
     assert case.canary.last_answer == "no connection to the broker"
     connection = Connection()
-    case.canary.moved(cast("pika.SelectConnection", connection))
+    case.canary.moved(connection)
     case.timer.run(0)
     connection.channels[0].open().ack()
     assert case.confirmed == [1]

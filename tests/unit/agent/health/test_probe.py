@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -16,10 +15,19 @@ LONG = 10.0  # seconds; never waited for when things work
 
 
 class Probed:
-    def __init__(self, port: int, **settings: float) -> None:
+    def __init__(self, port: int, connect_timeout: float = 1.0, hung_after: float = 2.0) -> None:
         self._bell = threading.Event()
         self.probe = Probe(
-            ProbeSettings("127.0.0.1", port, "user", "secret", "vhost", "node1", **settings),  # type: ignore[arg-type]
+            ProbeSettings(
+                "127.0.0.1",
+                port,
+                "user",
+                "secret",
+                "vhost",
+                "node1",
+                connect_timeout=connect_timeout,
+                hung_after=hung_after,
+            ),
             wake=self._bell.set,
         )
         self.probe.start()
@@ -37,8 +45,8 @@ class Probed:
 def probed() -> Iterator[Callable[..., Probed]]:
     started: list[Probed] = []
 
-    def start(port: int, **settings: float) -> Probed:
-        started.append(Probed(port, **settings))
+    def start(port: int, connect_timeout: float = 1.0, hung_after: float = 2.0) -> Probed:
+        started.append(Probed(port, connect_timeout, hung_after))
         return started[-1]
 
     yield start
@@ -81,11 +89,11 @@ def test_a_name_that_takes_too_long_to_look_up_is_looked_up_again(
     network_is_back = threading.Event()
     look_up = socket.getaddrinfo
 
-    def unanswered(*arguments: Any, **options: Any) -> Any:
-        asked.append(options)
+    def unanswered(host: str, port: int, *options: int, **more: int) -> object:
+        asked.append(more)
         if len(asked) == 1:
             network_is_back.wait(LONG * 3)
-        return look_up(*arguments, **options)
+        return look_up(host, port, *options, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", unanswered)
     try:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,21 +22,21 @@ from rabbitkeeper.coordinator.model.errors import ConfigurationError
 PATIENCE = 20.0  # seconds; not waited for when things work
 
 
-def event(kind: EventKind = EventKind.LEADER_ELECTED, member: str = "node1", **more: object) -> Event:
-    return Event(
-        **{  # type: ignore[arg-type]  # fields of several types
-            "kind": kind,
-            "at": "2026-01-31T12:00:00.000Z",
-            "group": "orders",
-            "agent": "node1",
-            "member": member,
-            "leader": "node1",
-            "epoch": 7,
-            "state": "running",
-            "cause": "broker hung",
-            **more,
-        }
-    )
+ELECTED = Event(
+    kind=EventKind.LEADER_ELECTED,
+    at="2026-01-31T12:00:00.000Z",
+    group="orders",
+    agent="node1",
+    member="node1",
+    leader="node1",
+    epoch=7,
+    state="running",
+    cause="broker hung",
+)
+
+
+def event(kind: EventKind = EventKind.LEADER_ELECTED, member: str = "node1") -> Event:
+    return replace(ELECTED, kind=kind, member=member)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -71,7 +72,7 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hear: Callable[...,
     write = "json.dump(dict(os.environ), open('told.tmp', 'w')); os.rename('told.tmp', 'told')"
     script = f"import json, os; os.chdir({str(tmp_path)!r}); {write}"
     hooks = hear(HooksConfig(leader_elected=python(script)))
-    hooks.receive(None, (event(reason="takes the lead"),))  # type: ignore[arg-type]  # the state is not looked at
+    hooks.receive(None, (replace(ELECTED, reason="takes the lead"),))
     until((tmp_path / "told").exists)
     told = json.loads((tmp_path / "told").read_text())
     assert {key: value for key, value in told.items() if key.startswith("RABBITKEEPER_")} == {
@@ -91,7 +92,7 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hear: Callable[...,
 
 def test_the_agents_own_environment_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RABBIT_PASSWORD", "s3cret")
-    told = environment(event(epoch=None, reason=None))
+    told = environment(replace(ELECTED, epoch=None, reason=None))
     assert "RABBIT_PASSWORD" not in told
     assert told["PATH"] == os.environ["PATH"]
     assert told["RABBITKEEPER_EPOCH"] == told["RABBITKEEPER_REASON"] == ""
@@ -99,7 +100,7 @@ def test_the_agents_own_environment_is_not_handed_on(monkeypatch: pytest.MonkeyP
 
 def test_only_what_is_hooked_runs(hear: Callable[..., Hooks]) -> None:
     hooks = hear(HooksConfig(member_down=python("pass")))
-    hooks.receive(None, (event(EventKind.STATE), event(), event(EventKind.MEMBER_DOWN, "node2")))  # type: ignore[arg-type]
+    hooks.receive(None, (event(EventKind.STATE), event(), event(EventKind.MEMBER_DOWN, "node2")))
     until(lambda: sum(hooks.outcomes.values()) == 1)
     assert dict(hooks.outcomes) == {("member_down", "command", "done"): 1}
 
@@ -144,7 +145,7 @@ def test_what_does_not_fit_into_the_queue_is_left_out_and_counted(
     hooks = hear(HooksConfig(member_down=["sh", "-c", waits]))
     down = event(EventKind.MEMBER_DOWN, "node2")
     started = time.monotonic()
-    hooks.receive(None, (down,) * (BACKLOG + 10))  # type: ignore[arg-type]
+    hooks.receive(None, (down,) * (BACKLOG + 10))
     assert time.monotonic() - started < PATIENCE  # nobody waited for the command
     assert 9 <= hooks.outcomes["member_down", "command", "dropped"] <= 10
     gate.touch()
@@ -186,7 +187,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_the_webhook_gets_the_event_as_json(receiver: Receiver, hear: Callable[..., Hooks]) -> None:
     hooks = hear(HooksConfig(webhook=SecretStr(receiver.url)))
-    hooks.receive(None, (event(timings={"vacant": 0.2}),))  # type: ignore[arg-type]
+    hooks.receive(None, (replace(ELECTED, timings={"vacant": 0.2}),))
     until(lambda: hooks.outcomes["leader_elected", "webhook", "done"] == 1)
     (got,) = receiver.got
     assert got["event"] == "leader_elected"

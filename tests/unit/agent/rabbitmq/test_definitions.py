@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from rabbitkeeper.agent.rabbitmq import definitions
+from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 
-EMPTY: dict[str, list[dict[str, Any]]] = {
+EMPTY: Definitions = {
     "vhosts": [{"name": "/"}],
     "users": [{"name": "keeper"}],
     "permissions": [{"user": "keeper", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
@@ -30,7 +31,7 @@ def test_a_node_after_its_first_boot_holds_nothing() -> None:
 
 
 def test_the_agents_own_vhost_does_not_count() -> None:
-    own = {**EMPTY, "vhosts": [{"name": "/"}, {"name": "rabbitkeeper"}]}
+    own: dict[str, Sequence[Entry]] = {**EMPTY, "vhosts": [{"name": "/"}, {"name": "rabbitkeeper"}]}
     own["queues"] = [{"name": "canary", "vhost": "rabbitkeeper"}]
     assert definitions.holdings(own, "rabbitkeeper") == ()
     assert definitions.holdings(own, "another") == ("vhost 'rabbitkeeper'", "1 queue ('canary')")
@@ -65,9 +66,9 @@ def test_other_users_are_named() -> None:
 def test_access_needs_vhost_and_full_permission() -> None:
     assert definitions.has_access(EMPTY, "keeper", "/")
     assert not definitions.has_access(EMPTY, "keeper", "rabbitkeeper")
-    read_only = {**EMPTY, "permissions": [{**EMPTY["permissions"][0], "write": ""}]}
+    read_only: Definitions = {**EMPTY, "permissions": [{**EMPTY["permissions"][0], "write": ""}]}
     assert not definitions.has_access(read_only, "keeper", "/")
-    granted = {**EMPTY, "permissions": [definitions.full_access("keeper", "gone")]}
+    granted: Definitions = {**EMPTY, "permissions": [definitions.full_access("keeper", "gone")]}
     assert not definitions.has_access(granted, "keeper", "gone")
 
 

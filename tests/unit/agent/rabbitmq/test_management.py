@@ -5,7 +5,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,7 +57,7 @@ def test_a_failed_check_names_what_it_is_about_and_not_all_of_it() -> None:
 
 
 def test_alarms_are_found_on_every_node() -> None:
-    nodes: list[dict[str, Any]] = [
+    nodes: list[dict[str, object]] = [
         {"name": "rabbit@b", "mem_alarm": True, "disk_free_alarm": True},
         {"name": "rabbit@a", "mem_alarm": False},
         {"name": "rabbit@c"},
@@ -68,7 +67,7 @@ def test_alarms_are_found_on_every_node() -> None:
 
 def test_the_load_is_what_lives_on_the_node() -> None:
     connections = [{"node": "rabbit@a"}, {"node": "rabbit@a"}, {"node": "rabbit@b"}]
-    queues: list[dict[str, Any]] = [
+    queues: list[dict[str, object]] = [
         {"node": "rabbit@a", "type": "classic"},
         {"node": "rabbit@a", "type": "classic", "exclusive": True},
         {"node": "rabbit@a", "type": "quorum"},
@@ -126,7 +125,7 @@ class Api:
     """Answers by path; what it has no answer for is 404."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {
+        self.answers: dict[str, tuple[int, object]] = {
             "health/checks/ready-to-serve-clients": (200, {"status": "ok"}),
             "health/checks/local-alarms": (200, {"status": "ok"}),
             "health/checks/quorum-queues-without-elected-leaders/all-vhosts/": (200, {"status": "ok"}),
@@ -196,7 +195,7 @@ def test_what_fails_is_said(api: tuple[Api, ManagementClient]) -> None:
     ],
 )
 def test_a_broken_api_is_a_problem_of_its_own_and_only_when_it_lasts(
-    api: tuple[Api, ManagementClient], answer: tuple[int, Any], said: str
+    api: tuple[Api, ManagementClient], answer: tuple[int, object], said: str
 ) -> None:
     answers, client = api
     answers.answers["nodes"] = answer

@@ -1,13 +1,13 @@
 """What RabbitMQ should be configured with: what each version is told, what is said of one that differs."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import pytest
+from support.jobs import Done
 
 from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
-from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning
 from rabbitkeeper.agent.rabbitmq.recommended import (
     advanced_config,
     conf_lines,
@@ -15,7 +15,6 @@ from rabbitkeeper.agent.rabbitmq.recommended import (
     parameters,
     version_at,
 )
-from rabbitkeeper.agent.runtime.job import Job
 
 PAUSE, QUORUM = ("cluster_partition_handling", "pause_minority"), ("default_queue_type", "quorum")
 
@@ -73,21 +72,16 @@ class Tools:
         self.answer = answer
         self.asked = 0
 
-    def parameters(self, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    def parameters(self, names: Sequence[str]) -> tuple[str, dict[str, str]]:
         self.asked += 1
         if self.answer is None:
             raise NodeNotRunning("rabbit@a is away")
         return self.answer
 
 
-def at_once(name: str, work: Callable[[], object], wake: Callable[[], None]) -> Job:
-    work()
-    return cast("Job", None)
-
-
 def test_a_brokers_configuration_is_checked_once(caplog: pytest.LogCaptureFixture) -> None:
     tools = Tools(("4.0.5", {"rabbit.default_queue_type": "rabbit_classic_queue"}))
-    check = ConfigurationCheck(cast("RabbitmqCtl", tools), launch=at_once)
+    check = ConfigurationCheck(tools, launch=Done)
     check.begin()
     check.begin()
     assert tools.asked == 1
@@ -97,5 +91,5 @@ def test_a_brokers_configuration_is_checked_once(caplog: pytest.LogCaptureFixtur
 
 
 def test_one_that_cannot_be_checked_is_no_trouble(caplog: pytest.LogCaptureFixture) -> None:
-    ConfigurationCheck(cast("RabbitmqCtl", Tools(None)), launch=at_once).begin()
+    ConfigurationCheck(Tools(None), launch=Done).begin()
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
