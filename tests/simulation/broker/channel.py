@@ -126,7 +126,7 @@ class SimulatedChannel:
         self._expect(self._consumes is None, "consume called twice")
         self._consumes = queue
         self._on_consuming, self._on_deliveries, self._on_cancelled = on_ready, on_deliveries, on_cancelled
-        self._connection.send(partial(self._end.limit, prefetch))
+        self._connection.send(partial(self._end.consumer.limit, prefetch))
 
     def stop_consuming(self, on_stopped: Callable[[], None]) -> None:
         self._is_stopping = True
@@ -136,7 +136,7 @@ class SimulatedChannel:
         if self._on_stopped is not None:
             return  # it is being cancelled already, for whoever asked first; as with pika
         self._on_stopped = on_stopped
-        self._connection.send(self._end.cancel)
+        self._connection.send(self._end.consumer.cancel)
 
     def ack(self, tag: int, *, multiple: bool) -> None:
         if self.is_open:
@@ -144,13 +144,13 @@ class SimulatedChannel:
             self._in_hand = {
                 known for known in self._in_hand if known > tag or not (multiple or known == tag)
             }
-            self._connection.send(partial(self._end.ack, tag, multiple))
+            self._connection.send(partial(self._end.consumer.ack, tag, multiple))
 
     def nack(self, tag: int, *, requeue: bool) -> None:
         if self.is_open:
             self._expect(tag in self._in_hand, f"nack of tag {tag}, which is not open")
             self._in_hand.discard(tag)
-            self._connection.send(partial(self._end.nack, tag, requeue))
+            self._connection.send(partial(self._end.consumer.nack, tag, requeue))
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
@@ -195,7 +195,7 @@ class SimulatedChannel:
     def limited(self) -> None:
         if not self.is_over and not self._is_stopping and self._consumes is not None:
             self._has_consumer = True
-            self._connection.send(partial(self._end.consume, self._consumes))
+            self._connection.send(partial(self._end.consumer.consume, self._consumes))
 
     def consuming(self) -> None:
         if not self.is_over:

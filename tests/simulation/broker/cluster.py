@@ -134,7 +134,7 @@ class SimulatedCluster:
         self.exchanges.forget_queue(queue.name)
         for end in self.connections:
             for channel in end.channels:
-                channel.forget(queue)
+                channel.consumer.forget(queue)
 
     # -- what there is
 

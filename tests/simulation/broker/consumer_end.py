@@ -1,0 +1,161 @@
+"""The broker's end of a channel with a consumer: what is delivered on it, and what is answered."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from rabbitkeeper.client.amqp.decoding import Delivery, encode_envelope
+from rabbitkeeper.client.amqp.transport import ChannelLost
+from simulation.broker.messages import StoredMessage
+from simulation.broker.queues import SimulatedQueue
+
+if TYPE_CHECKING:
+    from simulation.broker.channel_end import ChannelEnd
+
+
+class ConsumingClient(Protocol):
+    """The client's end: what a broker can say about a consumer."""
+
+    def limited(self) -> None: ...
+    def consuming(self) -> None: ...
+    def delivered(self, deliveries: list[Delivery]) -> None: ...
+    def cancelled(self) -> None: ...
+    def stopped(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _InHand:
+    queue: SimulatedQueue
+    message: StoredMessage
+
+
+class ConsumerEnd:
+    """See the module. Each channel has one, which consumes when it is asked to.
+
+    Args:
+        client: the other end.
+    """
+
+    def __init__(self, channel: "ChannelEnd", client: ConsumingClient) -> None:
+        self.consumes: SimulatedQueue | None = None
+        self._channel = channel
+        self._client = client
+        self._cluster = channel.cluster
+        self._is_wanted = False
+        self._prefetch = 0
+        self._delivered = 0
+        self._in_hand: dict[int, _InHand] = {}
+
+    def end(self) -> None:
+        """The channel has ended: what was not answered goes back."""
+        self._drop_consumer()
+        by_queue: dict[SimulatedQueue, list[StoredMessage]] = {}
+        for one in self._in_hand.values():
+            by_queue.setdefault(one.queue, []).append(one.message)
+        self._in_hand.clear()
+        for queue, messages in by_queue.items():
+            queue.put_back(messages)
+
+    def limit(self, prefetch: int) -> None:
+        self._prefetch = prefetch
+        self._channel.send(self._client.limited)
+
+    def consume(self, name: str) -> None:
+        if not self._channel.is_open:
+            return
+        self._is_wanted = True
+        queue = self._cluster.queues.get(name)
+        lost = self._refusal_to_consume(name, queue)
+        if lost is not None:
+            self._channel.refuse(lost)
+            return
+        assert queue is not None
+        if name in self._cluster.silent_consumes or not queue.serves:  # answered when it is there
+            self._cluster.later(lambda: self.consume(name) if self._is_wanted else None)
+            return
+        self.consumes = queue
+        self._channel.send(self._client.consuming)
+        queue.add_consumer(self)
+
+    def _refusal_to_consume(self, name: str, queue: SimulatedQueue | None) -> ChannelLost | None:
+        if queue is None:
+            return ChannelLost(404, f"NOT_FOUND - no queue '{name}' in vhost '/'")
+        if name in self._cluster.forbidden:
+            return ChannelLost(403, f"ACCESS_REFUSED - access to queue '{name}' in vhost '/' refused")
+        if queue.held_by is not None:
+            return ChannelLost(403, f"ACCESS_REFUSED - queue '{name}' in vhost '/' in exclusive use")
+        if queue.owner not in (None, self._channel.connection):
+            return ChannelLost(
+                405, f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
+            )
+        if not queue.is_reachable:
+            return ChannelLost(
+                404,
+                f"NOT_FOUND - home node 'rabbit@{queue.leader}' of durable queue '{name}' in vhost '/' "
+                "is down or inaccessible",
+            )
+        return None
+
+    def cancel(self) -> None:
+        if self._channel.is_open:
+            self._drop_consumer()
+            self._channel.send(self._client.stopped)
+
+    def cancel_by_broker(self) -> None:
+        self._drop_consumer()
+        self._channel.send(self._client.cancelled)
+
+    def _drop_consumer(self) -> None:
+        queue, self.consumes, self._is_wanted = self.consumes, None, False
+        if queue is not None:
+            queue.remove_consumer(self)
+
+    @property
+    def has_room(self) -> bool:
+        return (
+            self._channel.is_open
+            and len(self._in_hand) < self._prefetch
+            and not self._channel.connection.node.is_hung
+        )
+
+    def deliver(self, queue: SimulatedQueue, messages: list[StoredMessage]) -> None:
+        deliveries: list[Delivery] = []
+        for message in messages:
+            self._delivered += 1
+            self._in_hand[self._delivered] = _InHand(queue, message)
+            self._cluster.journal.delivered.append((queue.name, message.message_id))
+            envelope = encode_envelope(message.exchange, message.routing_key)
+            deliveries.append(
+                (self._delivered, message.redelivered, envelope, message.properties, message.body)
+            )
+        self._channel.send(partial(self._client.delivered, deliveries))
+
+    def ack(self, tag: int, multiple: bool) -> None:
+        for one in self._named(tag, multiple):
+            self._cluster.journal.acked[one.message.message_id] += 1
+            one.queue.settled(one.message)
+            one.queue.dispatch()
+
+    def nack(self, tag: int, requeue: bool) -> None:
+        for one in self._named(tag, multiple=False):
+            if requeue:
+                one.queue.put_back([one.message])
+            else:
+                self._cluster.journal.rejected[one.message.message_id] += 1
+                one.queue.settled(one.message)
+                one.queue.dispatch()
+
+    def _named(self, tag: int, multiple: bool) -> list[_InHand]:
+        if not self._channel.is_open:
+            return []
+        if tag not in self._in_hand:
+            self._channel.refuse(ChannelLost(406, f"PRECONDITION_FAILED - unknown delivery tag {tag}"))
+            return []
+        tags = [known for known in self._in_hand if known <= tag] if multiple else [tag]
+        return [self._in_hand.pop(known) for known in tags]
+
+    def forget(self, queue: SimulatedQueue) -> None:
+        """The queue is deleted: what it had delivered cannot be given back."""
+        self._in_hand = {tag: one for tag, one in self._in_hand.items() if one.queue is not queue}
+        if self.consumes is queue:
+            self.cancel_by_broker()
