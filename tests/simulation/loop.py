@@ -38,11 +38,6 @@ class ScheduledCall:
         self.loop = loop
         self.is_off = False
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether it will be made."""
-        return not self.is_off and (self.loop is None or not self.loop.is_stopped)
-
     def __str__(self) -> str:
         return f"{_name(self.callback)} at {self.at:.6f}"
 
@@ -74,15 +69,21 @@ class VirtualTime:
     @property
     def pending(self) -> list[ScheduledCall]:
         """What is due, the next first."""
-        return [call for _, _, call in sorted(self._queue) if call.is_pending]
+        calls = [call for _, _, call in sorted(self._queue) if not call.is_off]
+        return [call for call in calls if call.loop is None or not call.loop.is_stopped]
 
     def step(self, until: float = float("inf")) -> bool:
         """Make the next call that is due by ``until``; whether there was one."""
-        while self._queue and self._queue[0][0] <= until:
-            at, _, call = heapq.heappop(self._queue)
-            if not call.is_pending:
+        queue = self._queue
+        while queue and queue[0][0] <= until:
+            at, _, call = heapq.heappop(queue)
+            if call.is_off or (call.loop is not None and call.loop.is_stopped):
                 continue
-            self._moved(at, call)
+            if at > self.now:
+                self.now = at
+                self._at_this_moment = 0
+            else:
+                self._notice_spinning(call)
             call.is_off = True
             self.calls += 1
             call.callback()
@@ -113,11 +114,7 @@ class VirtualTime:
                 raise NotReached(f"not within {limit:g} s; pending after {self.now:.6f}: {waiting}")
         return self.now - began
 
-    def _moved(self, at: float, call: ScheduledCall) -> None:
-        if at > self.now:
-            self.now = at
-            self._at_this_moment = 0
-            return
+    def _notice_spinning(self, call: ScheduledCall) -> None:
         self._at_this_moment += 1
         if self._at_this_moment > SPIN_LIMIT - 1000:
             self._names[_name(call.callback)] += 1

@@ -39,10 +39,12 @@ class Stream:
         """
         if self.is_over:
             return
-        self._last = max(self._last + PER_CALL, self._time.now + self._latency() + delay)
+        earliest, at = self._last + PER_CALL, self._time.now + self._latency() + delay
+        self._last = at if at > earliest else earliest
         self._under_way.append((self._last, size, call))
         self.unread += size
-        self._arm()
+        if self._timer is None:
+            self._arm()
 
     def pause(self) -> None:
         """The other end reads nothing."""
