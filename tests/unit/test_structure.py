@@ -11,13 +11,9 @@ LINES = 400  # of a file
 MODULES = 14  # of a folder, without its ``__init__``
 # Files that are being split.
 STILL_LONG = {
-    "tests/integration/agent/test_api.py",
-    "tests/integration/agent/test_driver_contract.py",
-    "tests/integration/agent/test_operations.py",
     "tests/integration/client/test_outcomes.py",
     "tests/integration/coordinator/test_session.py",
     "tests/integration/coordinator/test_store.py",
-    "tests/simulation/agents.py",
 }
 # One word that users of two packages know, each for what they are told.
 TWO_MEANINGS = {"Event"}

@@ -1,6 +1,5 @@
 """The HTTP API of a real agent with a real broker: what it tells, whom it obeys, what it does in need."""
 
-import contextlib
 import json
 import os
 import signal
@@ -9,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from support.agent.api import Events, problems, read_log, until
 from support.agent_processes import agent_config, refusal, run_agent
 from support.group_watch import PATIENCE, Watch, epoch, states
 
@@ -58,35 +57,6 @@ def watch(local: Local, watching: Callable[[Local], Watch]) -> Watch:
 @pytest.fixture(scope="module")
 def token(local: Local) -> dict[str, str]:
     return {"Authorization": f"Bearer {local.api_token(NODE)}"}
-
-
-def until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.05)
-
-
-class Events:
-    """Listens to ``/events`` in a thread."""
-
-    def __init__(self, url: str) -> None:
-        self.heard: list[dict[str, Any]] = []
-        self._url = url
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(httpx.TransportError):  # the agent is killed
-            self._read()
-
-    def _read(self) -> None:
-        with httpx.stream("GET", f"{self._url}/events", timeout=60) as answer:
-            for line in answer.iter_lines():
-                if line.startswith("data: "):
-                    self.heard.append(json.loads(line.removeprefix("data: ")))
-
-    def named(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.heard if event.get("event") == kind]
 
 
 def test_the_leader_says_that_it_leads(http: httpx.Client, watch: Watch) -> None:
@@ -262,7 +232,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
                 session.create(path, content)
             else:
                 session.set(path, content, there.version)
-            until(lambda: path in _problems(http), f"{path} is named")  # noqa: B023 - called before the next
+            until(lambda: path in problems(http), f"{path} is named")  # noqa: B023 - called before the next
             assert http.get("/live").status_code == 200
             now = session.stat(path)
             assert now is not None
@@ -270,7 +240,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
                 session.delete(path, now.version)
             else:
                 session.set(path, there.data, now.version)
-            until(lambda: path not in _problems(http), f"{path} is well again")  # noqa: B023 - called before the next
+            until(lambda: path not in problems(http), f"{path} is well again")  # noqa: B023 - called before the next
     finally:
         session.close()
     after = watch.leader()
@@ -278,11 +248,6 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
     assert after.leader is not None
     assert before.leader is not None
     assert after.leader.epoch == before.leader.epoch
-
-
-def _problems(http: httpx.Client) -> str:
-    answer = http.get("/group").json()
-    return " ".join(answer.get("problems", []))
 
 
 def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(
@@ -296,8 +261,8 @@ def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(
             shown, there = http.get(f"/{name}").json()["entries"], session.read([path])[path]
             assert there is not None
             spoilt = session.set(path, b"nonsense", there.version)
-            until(lambda: _log(http, name)["problem"] is not None, "it is named")  # noqa: B023 - called before the next
-            stale = _log(http, name)
+            until(lambda: read_log(http, name)["problem"] is not None, "it is named")  # noqa: B023 - called before the next
+            stale = read_log(http, name)
             assert path in stale["problem"]
             assert stale["entries"] == shown
             if name == "operations":
@@ -311,11 +276,6 @@ def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(
             session.set(path, there.data, spoilt.version)
     finally:
         session.close()
-
-
-def _log(http: httpx.Client, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = http.get(f"/{name}").json()
-    return content
 
 
 def test_it_answers_while_zookeeper_hangs(

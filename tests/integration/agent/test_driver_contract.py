@@ -7,19 +7,31 @@ has tests of its own below.
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from pydantic import SecretStr
+from support.agent.driver_harness import (
+    DEAF,
+    FAILS,
+    SERVES,
+    DockerHarness,
+    Harness,
+    ProcessHarness,
+    SystemdHarness,
+    broker,
+    docker,
+    made,
+    script,
+    seen,
+    started,
+    until,
+)
 
 from rabbitkeeper.agent.broker.drivers import (
     BrokerDriver,
@@ -27,173 +39,36 @@ from rabbitkeeper.agent.broker.drivers import (
     BrokerProcess,
     BrokerStartFailed,
     BrokerStopFailed,
-    driver_for,
 )
 from rabbitkeeper.agent.config import (
-    AmqpConfig,
-    BrokerConfig,
     DockerConfig,
     ExternalConfig,
     HookConfig,
-    ProcessConfig,
-    SystemdConfig,
 )
 from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
-SERVES = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-DEAF = "trap '' TERM; echo ready; while :; do sleep 0.05; done"
-FAILS = "echo one; echo port is taken; exit 7"
-IMAGE = "debian:trixie-slim"
-
-
-def broker(driver: str, **section: object) -> BrokerConfig:
-    amqp = AmqpConfig(username="keeper", password=SecretStr("s3cret"))
-    given = {"driver": driver, "node": "rabbit@host1", "amqp": amqp, **section}
-    return BrokerConfig.model_validate(given)
-
-
-def made(config: BrokerConfig) -> BrokerDriver:
-    return driver_for(config, group="orders", member="node1")
-
-
-def script(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
-class Stage(Protocol):
-    """A place where one kind of driver has a broker."""
-
-    def driver(self, does: str) -> BrokerDriver:
-        """A driver of the broker; ``does`` is the server's script, the same for all drivers of a test."""
-
-    def freeze(self, driver: BrokerDriver) -> None:
-        """Have the broker hang."""
-
-    def log(self) -> str:
-        """What it has written."""
-
-    def clear(self) -> None: ...
-
-
-class ProcessStage:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.drivers: list[BrokerDriver] = []
-
-    def driver(self, does: str) -> BrokerDriver:
-        process = ProcessConfig(server=script(self.folder / "server", does), directory=self.folder / "node")
-        self.drivers.append(made(broker("process", process=process)))
-        return self.drivers[-1]
-
-    def freeze(self, driver: BrokerDriver) -> None:
-        os.kill(seen(driver).pid or 0, signal.SIGSTOP)
-
-    def log(self) -> str:
-        output = self.folder / "node" / "log" / "output.log"
-        return output.read_text() if output.exists() else ""
-
-    def clear(self) -> None:
-        for driver in self.drivers:
-            driver.kill()
-
-
-class SystemdStage(ProcessStage):
-    def driver(self, does: str) -> BrokerDriver:
-        script(self.folder / "unit", does)
-        systemctl = self.folder / "systemctl"
-        if not systemctl.exists():
-            source = Path(__file__).with_name("stand_in_systemctl.py").read_text()
-            systemctl.write_text(source.replace("#!/usr/bin/env python3", f"#!{sys.executable}", 1))
-            systemctl.chmod(0o755)
-        self.drivers.append(made(broker("systemd", systemd=SystemdConfig(systemctl=systemctl, timeout=60.0))))
-        return self.drivers[-1]
-
-    def log(self) -> str:
-        journal = self.folder / "journal"
-        return journal.read_text() if journal.exists() else ""
-
-
-class DockerStage:
-    def __init__(self) -> None:
-        why_not = no_engine()
-        if why_not is not None:
-            pytest.skip(why_not)
-        self.name = f"rabbitkeeper-test-{uuid.uuid4().hex[:8]}"
-        self.made = False
-
-    def driver(self, does: str) -> BrokerDriver:
-        if not self.made:
-            docker("create", "--name", self.name, IMAGE, "sh", "-c", does)
-            self.made = True
-        return made(broker("docker", docker=DockerConfig(container=self.name, timeout=60.0)))
-
-    def freeze(self, driver: BrokerDriver) -> None:
-        docker("pause", self.name)
-
-    def log(self) -> str:
-        return docker("logs", self.name)
-
-    def clear(self) -> None:
-        if self.made:
-            docker("rm", "--force", "--volumes", self.name)
-
-
-def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
-
-
-def no_engine() -> str | None:
-    """Why there is nothing to test the driver ``docker`` with; None if there is."""
-    if shutil.which("docker") is None:
-        return "no docker command here"
-    asked = ["docker", "image", "inspect", IMAGE]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
-    return None if done.returncode == 0 else f"no engine with the image {IMAGE}: {done.stderr.strip()}"
-
 
 @pytest.fixture(params=["process", "systemd", "docker"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    stages: dict[str, Callable[[], Stage]] = {
-        "process": lambda: ProcessStage(tmp_path),
-        "systemd": lambda: SystemdStage(tmp_path),
-        "docker": DockerStage,
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    harnesses: dict[str, Callable[[], Harness]] = {
+        "process": lambda: ProcessHarness(tmp_path),
+        "systemd": lambda: SystemdHarness(tmp_path),
+        "docker": DockerHarness,
     }
-    one = stages[request.param]()
+    one = harnesses[request.param]()
     yield one
     one.clear()
 
 
-def seen(driver: BrokerDriver) -> BrokerProcess:
-    """What is seen, once anything is: some drivers look from a thread of their own."""
-    until(lambda: driver.observe().running is not None, "something is seen")
-    return driver.observe()
-
-
-def started(stage: Stage, does: str = SERVES) -> BrokerDriver:
-    driver = stage.driver(does)
-    driver.start()
-    until(lambda: "ready" in stage.log(), "the server has come up")
-    return driver
-
-
-def test_before_the_first_start_there_is_nothing(stage: Stage) -> None:
-    process = seen(stage.driver(SERVES))
+def test_before_the_first_start_there_is_nothing(harness: Harness) -> None:
+    process = seen(harness.driver(SERVES))
     assert process == BrokerProcess(running=False)
 
 
-def test_a_started_broker_is_seen_and_a_second_start_changes_nothing(stage: Stage) -> None:
+def test_a_started_broker_is_seen_and_a_second_start_changes_nothing(harness: Harness) -> None:
     before = time.monotonic()
-    driver = started(stage)
+    driver = started(harness)
     process = driver.observe()
     assert process.running
     assert process.pid
@@ -205,8 +80,8 @@ def test_a_started_broker_is_seen_and_a_second_start_changes_nothing(stage: Stag
     assert driver.observe().identity == process.identity
 
 
-def test_an_orderly_stop_lets_it_end_by_itself(stage: Stage) -> None:
-    driver = started(stage)
+def test_an_orderly_stop_lets_it_end_by_itself(harness: Harness) -> None:
+    driver = started(harness)
     driver.stop(30)
     process = driver.observe()
     assert process.running is False
@@ -216,18 +91,18 @@ def test_an_orderly_stop_lets_it_end_by_itself(stage: Stage) -> None:
     assert driver.observe() == process
 
 
-def test_what_ignores_the_order_is_killed_when_the_time_is_over(stage: Stage) -> None:
-    driver = started(stage, DEAF)
+def test_what_ignores_the_order_is_killed_when_the_time_is_over(harness: Harness) -> None:
+    driver = started(harness, DEAF)
     driver.stop(0.5)
     assert driver.observe().running is False
     assert "SIGKILL" in (driver.observe().exited or "")
 
 
-def test_one_that_hangs_still_runs_and_can_be_killed_and_started_again(stage: Stage) -> None:
-    driver = started(stage)
+def test_one_that_hangs_still_runs_and_can_be_killed_and_started_again(harness: Harness) -> None:
+    driver = started(harness)
     first = driver.observe()
-    stage.freeze(driver)
-    assert seen(stage.driver(SERVES)).identity == first.identity
+    harness.freeze(driver)
+    assert seen(harness.driver(SERVES)).identity == first.identity
     driver.kill("the broker hangs")
     assert driver.observe().running is False
     assert "SIGKILL" in (driver.observe().exited or "")
@@ -238,8 +113,8 @@ def test_one_that_hangs_still_runs_and_can_be_killed_and_started_again(stage: St
     assert second.identity != first.identity
 
 
-def test_how_it_ended_is_told_with_its_last_lines(stage: Stage) -> None:
-    driver = stage.driver(FAILS)
+def test_how_it_ended_is_told_with_its_last_lines(harness: Harness) -> None:
+    driver = harness.driver(FAILS)
     driver.start()
     until(lambda: driver.observe().running is False, "it has ended")
     process = driver.observe()
@@ -248,9 +123,9 @@ def test_how_it_ended_is_told_with_its_last_lines(stage: Stage) -> None:
     assert process.identity is None
 
 
-def test_another_driver_adopts_what_the_first_has_started(stage: Stage) -> None:
-    first = started(stage)
-    second = stage.driver(SERVES)
+def test_another_driver_adopts_what_the_first_has_started(harness: Harness) -> None:
+    first = started(harness)
+    second = harness.driver(SERVES)
     assert seen(second).identity == first.observe().identity
     second.start()
     assert second.observe().identity == first.observe().identity
@@ -263,8 +138,8 @@ def test_another_driver_adopts_what_the_first_has_started(stage: Stage) -> None:
 
 
 def test_a_systemctl_that_hangs_keeps_nobody_waiting(tmp_path: Path) -> None:
-    stage = SystemdStage(tmp_path)
-    driver = stage.driver(SERVES)
+    harness = SystemdHarness(tmp_path)
+    driver = harness.driver(SERVES)
     (tmp_path / "hang").touch()
     try:
         assert driver.observe() == BrokerProcess(running=None)
@@ -298,9 +173,9 @@ def test_an_engine_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_container_that_is_not_there_is_named() -> None:
-    stage = DockerStage()
-    driver = made(broker("docker", docker=DockerConfig(container=stage.name)))
-    with pytest.raises(BrokerStartFailed, match=rf"no container '{stage.name}'.*broker\.docker\.container"):
+    harness = DockerHarness()
+    driver = made(broker("docker", docker=DockerConfig(container=harness.name)))
+    with pytest.raises(BrokerStartFailed, match=rf"no container '{harness.name}'.*broker\.docker\.container"):
         driver.start()
     assert driver.observe().running is None
 
@@ -309,13 +184,13 @@ def test_a_container_that_is_not_there_is_named() -> None:
 
 
 @pytest.fixture
-def container() -> Iterator[DockerStage]:
-    stage = DockerStage()
-    yield stage
-    stage.clear()
+def container() -> Iterator[DockerHarness]:
+    harness = DockerHarness()
+    yield harness
+    harness.clear()
 
 
-def test_tools_run_inside_the_container(container: DockerStage, tmp_path: Path) -> None:
+def test_tools_run_inside_the_container(container: DockerHarness, tmp_path: Path) -> None:
     driver = container.driver(SERVES)
     with pytest.raises(NodeNotRunning, match="not running"):
         driver.ctl.cluster_status()
@@ -332,7 +207,7 @@ def test_tools_run_inside_the_container(container: DockerStage, tmp_path: Path) 
     assert "exit code 65" in str(caught.value)
 
 
-def test_a_tool_that_hangs_is_ended_inside_the_container(container: DockerStage, tmp_path: Path) -> None:
+def test_a_tool_that_hangs_is_ended_inside_the_container(container: DockerHarness, tmp_path: Path) -> None:
     driver = container.driver(SERVES)
     driver.start()
     tool = script(tmp_path / "rabbitmqctl", "exec sleep 3333")

@@ -7,10 +7,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from support.agent.commands import Run, done, ended, refused
 from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(4
 
 MEMBERS = ("node1", "node2", "node3")
 RUNNING = dict.fromkeys(MEMBERS, MemberStatus.RUNNING)
-Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -77,30 +76,6 @@ def whole(watch: Watch) -> tuple[GroupView, str]:
         lambda view: states(view) == RUNNING and view.leader is not None, "all three run and one leads", 120
     )
     return view, leader_of(view) or ""
-
-
-def done(result: Result) -> dict[str, Any]:
-    """What a command that was to succeed has printed."""
-    assert result.exit_code == 0, result.output + result.stderr
-    return dict(json.loads(result.stdout))
-
-
-def refused(result: Result, *, code: int = 1) -> str:
-    """Why a command that was to fail has."""
-    assert result.exit_code == code, result.output + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
-
-
-def ended(run: Run, operation: str, timeout: float = 240) -> dict[str, Any]:
-    """The operation, once it has ended."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        entry = dict(json.loads(run("operations", "show", operation).stdout))
-        if entry["state"] in ("done", "failed"):
-            return entry
-        time.sleep(0.3)
-    raise AssertionError(f"it has not ended: {entry}")
 
 
 # -- the lead

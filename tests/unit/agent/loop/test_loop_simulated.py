@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulation.agents import BOOT, GROUP, Group, SimulatedAgent
+from simulation.agents import GROUP, Group, SimulatedAgent
+from simulation.managed_broker import BOOT
 from support.effort import examples, seeds
 
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE

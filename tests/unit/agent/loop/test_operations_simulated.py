@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulation.agents import BOOT, GROUP, Group
+from simulation.agents import GROUP, Group
+from simulation.managed_broker import BOOT
 from support.effort import examples, seeds
 
 from rabbitkeeper.agent.config import TagsConfig
