@@ -86,7 +86,7 @@ class Agent:
             self._backend.start(timeout=zookeeper.connect_timeout)
             self._probe.start()
             self._housekeeping.start()
-            if self._config.broker.driver != "process":
+            if not self._config.broker.made_by_agent:
                 self._try_credentials()
             self._store.create_group(GroupConfig())
             self._watchdog.start()

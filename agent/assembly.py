@@ -3,7 +3,7 @@
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
@@ -70,7 +70,7 @@ def assemble(settings: EffectiveConfig) -> Agent:
         return Store(backend, config.group)
 
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
-    mode = _cluster_mode(config, store, driver, probe, wakeup)
+    mode = _MODES[settings.mode](config, store, driver, probe, wakeup)
     supervisor = _supervisor(config, mode, driver, probe, wakeup)
     broker = BrokerSide(
         supervisor,
@@ -135,6 +135,12 @@ def _cluster_mode(
     )
 
 
+MakeMode = Callable[[AgentConfig, Callable[[], Store], BrokerDriver, Probe, Wakeup], Mode]
+
+_MODES: Mapping[str, MakeMode] = {"cluster": _cluster_mode}
+"""By ``mode`` in the group's configuration: the one place that compares its name."""
+
+
 def _supervisor(
     config: AgentConfig, mode: Mode, driver: BrokerDriver, probe: Probe, wakeup: Wakeup
 ) -> BrokerSupervisor:
@@ -142,7 +148,7 @@ def _supervisor(
 
     def joined() -> None:
         probe.connect_now()
-        if config.broker.driver != "process":  # whose configuration the agent writes
+        if not config.broker.made_by_agent:
             check.begin()
 
     return BrokerSupervisor(

@@ -150,6 +150,11 @@ class BrokerConfig(Section):
     external: ExternalConfig | None = None
 
     @property
+    def made_by_agent(self) -> bool:
+        """Whether the agent writes the broker's configuration, and with it the user that it logs in as."""
+        return self.driver == "process"
+
+    @property
     def stop_with_agent(self) -> bool:
         """Whether SIGTERM to the agent stops the broker too."""
         section = self.process or self.systemd or self.docker

@@ -46,6 +46,11 @@ class EffectiveConfig:
         self.effective = own
         self.taken = TakenConfig(version=None, own=own_values(own))
 
+    @property
+    def mode(self) -> str:
+        """The group's, as far as it is known: how its brokers back one another up."""
+        return (GroupConfig() if self._accepted is None else self._accepted.record).mode
+
     def run(self) -> AgentConfig:
         """From now on, what needs a restart stays as it is. Returns what to run with."""
         values = effective_values(self.effective)

@@ -19,10 +19,10 @@ import pytest
 from support.agent.driver_harness import (
     DEAF,
     FAILS,
+    HARNESSES,
     SERVES,
     DockerHarness,
     Harness,
-    ProcessHarness,
     SystemdHarness,
     broker,
     docker,
@@ -49,14 +49,9 @@ from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, Ra
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 
-@pytest.fixture(params=["process", "systemd", "docker"])
+@pytest.fixture(params=HARNESSES)
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    harnesses: dict[str, Callable[[], Harness]] = {
-        "process": lambda: ProcessHarness(tmp_path),
-        "systemd": lambda: SystemdHarness(tmp_path),
-        "docker": DockerHarness,
-    }
-    one = harnesses[request.param]()
+    one = HARNESSES[request.param](tmp_path)
     yield one
     one.clear()
 

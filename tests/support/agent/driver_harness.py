@@ -124,6 +124,14 @@ class DockerHarness:
             docker("rm", "--force", "--volumes", self.name)
 
 
+# By the name of the driver; a new one is tested by what it adds here.
+HARNESSES: dict[str, Callable[[Path], Harness]] = {
+    "process": ProcessHarness,
+    "systemd": SystemdHarness,
+    "docker": lambda folder: DockerHarness(),
+}
+
+
 def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 

@@ -253,3 +253,13 @@ def test_it_is_checked_beside_what_each_members_file_says() -> None:
     with pytest.raises(ConfigurationError) as refused:
         check(view, with_values(None, {"health.hung_after": 0.1}))
     assert str(refused.value).count("\n") <= 1
+
+
+def test_the_mode_is_the_groups_also_while_its_settings_are_not_taken() -> None:
+    another = ConfigView(GroupConfig.model_construct(mode="another"), 1)  # there is only one that is valid
+    settings = EffectiveConfig(own())
+    assert settings.mode == "cluster"
+    settings.take(another, None)
+    assert settings.mode == "another"
+    settings.take(None, "it is not JSON")
+    assert settings.mode == "another"
