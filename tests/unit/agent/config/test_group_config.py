@@ -256,7 +256,9 @@ def test_it_is_checked_beside_what_each_members_file_says() -> None:
 
 
 def test_the_mode_is_the_groups_also_while_its_settings_are_not_taken() -> None:
-    another = ConfigView(GroupConfig.model_construct(mode="another"), 1)  # there is only one that is valid
+    another = ConfigView(
+        GroupConfig().model_copy(update={"mode": "another"}), 1
+    )  # there is only one that is valid
     settings = EffectiveConfig(own())
     assert settings.mode == "cluster"
     settings.take(another, None)
