@@ -181,6 +181,7 @@ class Simulation:
         password: str = PASSWORD,
         prepare: Callable[[SimulatedCluster, SimulatedGroup], None] = lambda cluster, group: None,
     ) -> None:
+        self.spread = spread
         self.time = VirtualTime()
         self.cluster = SimulatedCluster(self.time, names, seed)
         self.journal = self.cluster.journal

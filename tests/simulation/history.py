@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from random import Random
 
-from rabbitkeeper.client.model.errors import Blocked, Nacked, NoLeader, Unroutable
+from rabbitkeeper.client.model.errors import Blocked, Closed, Nacked, NoLeader, Unroutable
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
@@ -27,6 +27,7 @@ from simulation.history_steps import CHOICES, GAPS, OFTEN, PLACES, STEPS, Player
 PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
 PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others
 HEALED_FOR = 45.0  # seconds in which everything comes to rest, once it is well
+CLOSING = 2.0  # seconds for which a client that is closed waits for confirms
 LONG_QUEUES = 120.0  # seconds more for consumers that take one message after the other
 REST = 30.0  # seconds of looking at a client at rest …
 CALLS_AT_REST = 40  # … and calls that it, and the brokers, may make in them
@@ -68,10 +69,13 @@ def by_chance(seed: int) -> list[Step]:
 def play(steps: Sequence[Step], seed: int) -> Simulation:
     """Make all ``steps``, then look at everything that must hold.
 
+    Args:
+        seed: of all chances; every third client spreads over the members, the others follow the leader.
+
     Raises:
         AssertionError: it does not.
     """
-    simulation = Simulation(seed=seed)
+    simulation = Simulation(seed=seed, spread="members" if seed % 3 == 2 else "leader")
     player = Player(simulation)
     ends = _Ends()
     player.on_publish = lambda future: ends.watch(simulation, future)
@@ -81,18 +85,46 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
         assert simulation.client.engine.snapshot.epoch >= epoch, "the epoch went back"
         epoch = simulation.client.engine.snapshot.epoch
         assert simulation.client.publishing.unconfirmed >= 0, "something ended twice"
+    if seed % 4 == 3:
+        _cut_short(simulation, player)
+    else:
+        _come_to_a_good_end(simulation, player, ends)
+    assert ends.wrong == []
+    assert all(future.done() for future in player.declarations), "a declaration has no end"
+    _look_at_messages(simulation, player)
+    simulation.come_to_rest()
+    return simulation
+
+
+def _come_to_a_good_end(simulation: Simulation, player: Player, ends: _Ends) -> None:
+    """All is well again, and stays so for long enough."""
     player.heal()
     healed_at = simulation.time.now
     player.work_off(HEALED_FOR)
     if any(queue.consumers and queue.ready for queue in simulation.cluster.queues.values()):
         player.work_off(LONG_QUEUES)
-    assert ends.wrong == []
     _look_at_outcomes(simulation, ends.at, healed_at)
-    assert all(future.done() for future in player.declarations), "a declaration has no end"
-    _look_at_messages(simulation, player)
     _look_at_connections(simulation, player)
-    simulation.come_to_rest()
-    return simulation
+
+
+def _cut_short(simulation: Simulation, player: Player) -> None:
+    """The client is closed in the middle of whatever goes on."""
+    client = simulation.client
+    left = client.engine.drain(simulation.time.now + CLOSING)
+    assert simulation.until(left.done) <= CLOSING + PUNCTUAL, "the client was not closed in time"
+    unconfirmed = {one.message_id for one in left.result(0)}
+    client.run_to_the_end()
+    closed = {
+        future.message_id
+        for future in client.futures
+        if not future.cancelled() and isinstance(future.exception(0), Closed)
+    }
+    assert closed == unconfirmed, "what is left is not what was told"
+    for subscription in player.subscriptions:
+        client.take(subscription)
+        assert subscription.get(0) is None, "a consumer does not end"
+    simulation.cluster.heal()
+    simulation.run(HEALED_FOR)
 
 
 def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed_at: float) -> None:
@@ -146,7 +178,7 @@ def _look_at_connections(simulation: Simulation, player: Player) -> None:
     client, cluster = simulation.client, simulation.cluster
     assert client.phase is Phase.LIVE, f"it is {client.phase}"
     assert [connection.node for connection in client.transport.open] == [client.member]
-    assert client.member == simulation.group.leader
+    assert client.member == simulation.group.leader or simulation.spread == "members"
     wanted = sorted(one.queue_name for one in player.subscriptions)
     assert cluster.consumers == wanted, "consumers are missing, or there are too many"
     for queue in cluster.queues.values():

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
+from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.coordinator.model.records import MemberStatus
+from simulation.broker.cluster import BOOTING, CONNECTION_LIMIT, CREDENTIALS
 from simulation.broker.confirms import Style
 from simulation.client import Simulation
 
@@ -201,6 +203,31 @@ class Player:
         node = self.simulation.cluster.nodes[self._some(choice)]
         node.ends_connections = not node.ends_connections
 
+    def turn_away(self, choice: int) -> None:
+        """A node lets nobody in, or does so again."""
+        node = self.simulation.cluster.nodes[self._some(choice)]
+        node.refusal = (None, BOOTING, CREDENTIALS, CONNECTION_LIMIT)[choice // 3 % 4]
+
+    def refuse_declarations(self, choice: int) -> None:
+        """Something cannot be declared, or is not answered; or all can again."""
+        cluster = self.simulation.cluster
+        name = ("orders", "events", "mine", "full")[choice % 4]
+        match choice // 4 % 4:
+            case 0:
+                cluster.refusals[name] = ChannelLost(405, "RESOURCE_LOCKED")
+            case 1:
+                cluster.refusals[name] = ChannelLost(406, "PRECONDITION_FAILED")
+            case 2:
+                cluster.silent_declarations.add(name)
+            case 3:
+                cluster.answer_again()
+
+    def silence_consumers(self, choice: int) -> None:
+        if choice % 2:
+            self.simulation.cluster.silent_consumes.add(("orders", "bills")[choice // 2 % 2])
+        else:
+            self.simulation.cluster.answer_again()
+
     def close_channels(self, choice: int) -> None:
         if choice % 2:
             self.simulation.cluster.close_channels(406, "PRECONDITION_FAILED", consuming=True)
@@ -243,6 +270,15 @@ class Player:
         names = list(self.simulation.group.members)
         if names:
             self.simulation.group.lead(names[choice % len(names)])
+
+    def cut_a_move(self, choice: int) -> None:
+        """Another leads, and when the client is on its way there, one of the two dies or both do."""
+        old, new = self.simulation.client.member, self._some(choice)
+        if old in (None, new) or new not in self.simulation.group.members:
+            return
+        self.simulation.group.lead(new)
+        self.simulation.run(0.0012 + 0.0004 * (choice // 3 % 12))
+        self.simulation.cluster.kill(*(((old,), (new,), (old, new))[choice // 36 % 3]))
 
     def resign(self, choice: int) -> None:
         del choice
@@ -305,9 +341,11 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
     name: getattr(Player, name)
     for name in (
         "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
-        "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "close_channels",
-        "cancel_consumers", "alarm", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead",
-        "resign", "tell_the_truth", "tell_something", "vanish", "show_the_past",
+        "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
+        "refuse_declarations", "silence_consumers", "close_channels", "cancel_consumers", "alarm",
+        "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move", "resign",
+        "tell_the_truth",
+        "tell_something", "vanish", "show_the_past",
     )
 }  # fmt: skip
 OFTEN = (
@@ -319,5 +357,6 @@ OFTEN = (
     "take",
     "subscribe",
     "cancel_consumers",
+    "cut_a_move",
 )
 """Steps that a history has more of."""

@@ -186,9 +186,17 @@ class SimulatedCluster:
             end.wake()
         self.look()
 
+    def answer_again(self) -> None:
+        """Declarations are taken and consumers started again."""
+        self.refusals.clear()
+        self.silent_declarations.clear()
+        self.silent_consumes.clear()
+        self.look()
+
     def heal(self) -> None:
         """Everything is well again."""
         self.clear_alarm()
+        self.answer_again()
         self.release_confirms()
         for node in self.nodes.values():
             node.refusal, node.ends_connections = None, False

@@ -20,7 +20,7 @@ from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.switch import Order, Switch
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-ENOUGH = 60  # histories in which each fault is found, most of them in the first few
+ENOUGH = 200  # histories in which each fault is found, most of them in the first few
 
 
 def instead(owner: type, name: str, wrong: Callable[..., Any]) -> Plant:
