@@ -3,7 +3,7 @@
 A broker is started when it is not there, brought into the cluster when it answers, and killed when it
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
 minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
-that an operator can stop a broker by hand. One that is stopped inside a living Erlang machine is started anew
+that an operator can stop a broker by hand. One that is stopped in a living Erlang machine is started again
 after a grace, and so is one that was cut off when it began to boot: it would wait for its cluster for ever.
 One that RabbitMQ has paused comes back by itself and is left alone. What the driver has no means for is left
 to whatever runs the broker.
@@ -30,7 +30,7 @@ _STANDSTILLS = {
         "the broker was cut off when it began to boot, and waits for its cluster in vain",
     ),
 }
-"""States that last until the process is started anew: the grace that each has, and why it is ended then."""
+"""States that last until the process is started again: the grace that each has, and why it is ended then."""
 
 
 class Step(StrEnum):
@@ -82,7 +82,7 @@ def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
     if broker.busy:
         return Plan(Step.NOTHING)
     # A broker that is cut off pauses until it is not, which takes it a while and looks like hanging. Started
-    # anew among none, it could take itself for the last of its cluster, and go its own way.
+    # again among none, it could take itself for the last of its cluster, and go its own way.
     if not broker.paused and not broker.cut_off:
         planned = _of_the_process(broker, now, boot_timeout)
         if planned is not None:

@@ -78,7 +78,7 @@ def judge(
         now: seconds, monotonic.
         policy: what is tolerated.
         previous: the verdict before, None for the first. It matters in two places: a broker that was well
-            stays so while its connection is being made anew, and ``since`` is carried on.
+            stays so while its connection is being made again, and ``since`` is carried on.
 
     Returns:
         The verdict; its ``since`` is that of ``previous`` while the status stays the same.

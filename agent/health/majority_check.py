@@ -1,4 +1,4 @@
-"""The majority check on the loop's side: a canary asked for now and then, and anew before a lead is taken.
+"""The majority check on the loop's side: a canary asked for now and then, and again before a lead is taken.
 
 Bookkeeping around a request that the probe answers; what its results mean for the broker's state is
 ``judge.py``'s to say, and whether to campaign ``election.py``'s.

@@ -1,7 +1,7 @@
 """The probe: one thread with the agent's own connection to its broker, and the canaries on it.
 
-It looks and reports; what its facts mean is ``judge.py``'s to say. A connection that breaks is made anew
-at once, and then again and again. Majority canaries are published on demand, on the same connection.
+It looks and reports; what its facts mean is ``judge.py``'s to say. A connection that breaks is replaced
+at once, and if that fails again and again. Majority canaries are published on demand, on the same connection.
 
 The agent's loop reads :attr:`Probe.facts`, an immutable snapshot, and is woken when they change in a way
 that can change the verdict; it never waits for this thread.

@@ -51,7 +51,7 @@ def python(code: str) -> list[str]:
 
 
 @pytest.fixture
-def hear() -> Iterator[Callable[..., Hooks]]:
+def hooked() -> Iterator[Callable[..., Hooks]]:
     started: list[Hooks] = []
 
     def begin(config: HooksConfig) -> Hooks:
@@ -68,10 +68,10 @@ def hear() -> Iterator[Callable[..., Hooks]]:
 # -- commands
 
 
-def test_a_command_is_told_what_has_happened(tmp_path: Path, hear: Callable[..., Hooks]) -> None:
+def test_a_command_is_told_what_has_happened(tmp_path: Path, hooked: Callable[..., Hooks]) -> None:
     write = "json.dump(dict(os.environ), open('told.tmp', 'w')); os.rename('told.tmp', 'told')"
     script = f"import json, os; os.chdir({str(tmp_path)!r}); {write}"
-    hooks = hear(HooksConfig(leader_elected=python(script)))
+    hooks = hooked(HooksConfig(leader_elected=python(script)))
     hooks.receive(None, (replace(ELECTED, reason="takes the lead"),))
     until((tmp_path / "told").exists)
     told = json.loads((tmp_path / "told").read_text())
@@ -98,8 +98,8 @@ def test_the_agents_own_environment_is_not_handed_on(monkeypatch: pytest.MonkeyP
     assert told["RABBITKEEPER_EPOCH"] == told["RABBITKEEPER_REASON"] == ""
 
 
-def test_only_what_is_hooked_runs(hear: Callable[..., Hooks]) -> None:
-    hooks = hear(HooksConfig(member_down=python("pass")))
+def test_only_what_is_hooked_runs(hooked: Callable[..., Hooks]) -> None:
+    hooks = hooked(HooksConfig(member_down=python("pass")))
     hooks.receive(None, (event(EventKind.STATE), event(), event(EventKind.MEMBER_DOWN, "node2")))
     until(lambda: sum(hooks.outcomes.values()) == 1)
     assert dict(hooks.outcomes) == {("member_down", "command", "done"): 1}
@@ -138,11 +138,11 @@ def test_a_command_that_fails_or_is_not_there_is_a_failure() -> None:
 
 
 def test_what_does_not_fit_into_the_queue_is_left_out_and_counted(
-    tmp_path: Path, hear: Callable[..., Hooks]
+    tmp_path: Path, hooked: Callable[..., Hooks]
 ) -> None:
     gate = tmp_path / "gate"
     waits = f"while [ ! -e {gate} ]; do sleep 0.01; done"
-    hooks = hear(HooksConfig(member_down=["sh", "-c", waits]))
+    hooks = hooked(HooksConfig(member_down=["sh", "-c", waits]))
     down = event(EventKind.MEMBER_DOWN, "node2")
     started = time.monotonic()
     hooks.receive(None, (down,) * (BACKLOG + 10))
@@ -185,8 +185,8 @@ def receiver() -> Iterator[Receiver]:
     made.server.server_close()
 
 
-def test_the_webhook_gets_the_event_as_json(receiver: Receiver, hear: Callable[..., Hooks]) -> None:
-    hooks = hear(HooksConfig(webhook=SecretStr(receiver.url)))
+def test_the_webhook_gets_the_event_as_json(receiver: Receiver, hooked: Callable[..., Hooks]) -> None:
+    hooks = hooked(HooksConfig(webhook=SecretStr(receiver.url)))
     hooks.receive(None, (replace(ELECTED, timings={"vacant": 0.2}),))
     until(lambda: hooks.outcomes["leader_elected", "webhook", "done"] == 1)
     (got,) = receiver.got
