@@ -29,6 +29,13 @@ def connect(zookeeper: str) -> Iterator[Callable[..., Backend]]:
 
 
 @pytest.fixture
+def root(connect: Callable[..., Backend], group: str) -> str:
+    """A path of this test's own."""
+    connect().ensure_path(f"/test/{group}")
+    return f"/test/{group}"
+
+
+@pytest.fixture
 def stores(connect: Callable[..., Backend], group: str) -> Callable[..., Store]:
     """Makes stores of the test's group, which is created, each with a session of its own."""
 
