@@ -8,6 +8,8 @@ import os
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulation.broker.confirms import Style
+from simulation.client import Simulation
 from simulation.history import play
 from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Step
 
@@ -25,3 +27,45 @@ step = st.builds(
 @given(steps=st.lists(step, min_size=1, max_size=30), seed=st.integers(0, 2**16))
 def test_whatever_happens_to_a_client(steps: list[Step], seed: int) -> None:
     play(steps, seed)
+
+
+@settings(max_examples=int(WANTED or 30), derandomize=WANTED is None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.sampled_from(("", "a", "b", "c")), st.sampled_from(GAPS[:8])),
+        min_size=1,
+        max_size=30,
+    ),
+    st.sampled_from(list(Style)),
+    st.sampled_from((1, 5, 50)),
+)
+def test_planned_moves_alone_are_seen_by_nobody(
+    steps: list[tuple[int, str, float]], style: Style, prefetch: int
+) -> None:
+    """Nothing is sent twice, delivered twice or out of order, however often the lead moves."""
+    simulation = Simulation().started()
+    simulation.cluster.confirm_style = style
+    subscription = simulation.client.subscribe(prefetch=prefetch)
+    taken: list[str | None] = []
+
+    def take() -> None:
+        for message in simulation.client.take(subscription):
+            assert not message.redelivered
+            taken.append(message.message_id)
+            message.ack()
+
+    for count, leader, seconds in steps:
+        simulation.client.publish_some(count)
+        if leader:
+            simulation.group.lead(leader)
+        simulation.run(seconds)
+        take()
+    simulation.client.all_done()
+    while len(taken) < len(simulation.client.futures):
+        simulation.run(0.05)
+        take()
+    ids = [future.message_id for future in simulation.client.futures]
+    assert taken == ids
+    assert simulation.stored() == ids
+    assert all(future.result().attempts == 1 for future in simulation.client.futures)
+    simulation.come_to_rest()
