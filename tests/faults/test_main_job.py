@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 from support.demo.group import nothing_is_lost, reasons, state, the_history_agrees, whole
-from support.session_thief import end_session
 from support.waiting import wait_for
+from support.zookeeper.session_thief import end_session
 
 from rabbitkeeper.compose.demo.local_faults import (
     HANG_AGENT,

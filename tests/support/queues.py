@@ -1,5 +1,7 @@
 """What is in a queue of a real broker, and putting it there."""
 
+from itertools import islice
+
 from rabbitkeeper.client import Client
 from support.announcer import Announcer
 from support.waiting import wait_for
@@ -21,3 +23,12 @@ def empties(client: Client, announcer: Announcer, name: str) -> None:
     """Everything was acked: with no consumer left, nothing is ready."""
     wait_for(lambda: client.status().in_hand == 0, "everything is answered")
     wait_for(lambda: depth(announcer, name) == 0, "the queue is empty")
+
+
+def bodies(client: Client, queue: str, count: int) -> list[bytes]:
+    """Take and ack as many messages; what they hold."""
+    got = []
+    for message in islice(client.consume(queue, prefetch=1000), count):
+        got.append(message.body)
+        message.ack()
+    return got

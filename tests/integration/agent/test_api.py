@@ -13,7 +13,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from support.agent.api import Events, problems, read_log, until
-from support.agent_processes import agent_config, refusal, run_agent
+from support.agent.processes import agent_config, refusal, run_agent
 from support.group_watch import PATIENCE, Watch, epoch, states
 
 from rabbitkeeper.compose.local import Local

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.agent_processes import agent_config, refusal, run_agent, running_agent
+from support.agent.processes import agent_config, refusal, run_agent, running_agent
 from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.local import Local

@@ -4,13 +4,25 @@ The client is tested against the protocol alone here, so that a test can say at 
 that do that by themselves are in the tests of the whole.
 """
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.announcer import Announcer
 
 from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
+
+CERTIFICATES = Path(__file__).parents[3] / "examples" / "tls" / "make-certificates"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, and a certificate for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("certificates")
+    subprocess.run([CERTIFICATES, folder, "127.0.0.1"], check=True)
+    return folder
 
 
 @pytest.fixture(scope="package")

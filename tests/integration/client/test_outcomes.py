@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -16,8 +15,9 @@ from typing import Any
 
 import pika
 import pytest
-from pika.adapters.select_connection import SelectConnection
 from support.announcer import GROUP, Announcer
+from support.other_pika import OtherPika, uses_private_parts
+from support.queues import bodies
 from support.waiting import wait_for
 
 from rabbitkeeper.client import (
@@ -36,24 +36,13 @@ from rabbitkeeper.client import (
     WrongThread,
 )
 from rabbitkeeper.client.amqp import pika_connection
-from rabbitkeeper.client.amqp.pika_channel import PikaChannel
-from rabbitkeeper.client.amqp.pika_connection import PikaConnection
-from rabbitkeeper.client.amqp.sender import FastSender, PlainSender
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
-CERTIFICATES = Path(__file__).parents[3] / "examples" / "tls" / "make-certificates"
 LARGEST = 1_000_000  # bytes of a message that the broker takes
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certificates")
-    subprocess.run([CERTIFICATES, folder, "127.0.0.1"], check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -74,29 +63,6 @@ ssl_options.keyfile = {certificates / "127.0.0.1.key"}
         announcer.session.close()
 
 
-class OtherTransport:
-    """pika's, but it does not say how much waits for the socket."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "get_write_buffer_size":
-            raise AttributeError(name)
-        return getattr(self._transport, name)
-
-
-class OtherPika(SelectConnection):  # type: ignore[misc]  # pika has no types
-    """As a later pika might be: the private parts that publishing and consuming are fast by are not there."""
-
-    def _init_connection_state(self) -> None:
-        super()._init_connection_state()
-        self.bytes_received = 0.0
-
-    def _proto_connection_made(self, transport: Any) -> None:
-        super()._proto_connection_made(OtherTransport(transport))
-
-
 @pytest.fixture(params=["plain", "tls", "without pika's private parts"])
 def client(
     announcer: Announcer, certificates: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -112,28 +78,10 @@ def client(
         yield client
 
 
-def uses_private_parts(client: Client) -> bool:
-    current = client._engine._executor.current
-    assert current is not None
-    assert isinstance(current.publishing, PikaChannel)
-    assert isinstance(current.connection, PikaConnection)
-    fast = current.connection._decoder is not None
-    assert type(current.publishing._sender) is (FastSender if fast else PlainSender)
-    return fast
-
-
 @pytest.fixture
 def plain(announcer: Announcer) -> Iterator[Client]:
     with announcer.client() as client:
         yield client
-
-
-def bodies(client: Client, queue: str, count: int) -> list[bytes]:
-    got = []
-    for message in islice(client.consume(queue, prefetch=1000), count):
-        got.append(message.body)
-        message.ack()
-    return got
 
 
 # -- confirmed

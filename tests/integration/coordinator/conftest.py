@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.zookeeper_proxy import Proxy
+from support.zookeeper.proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.backend.access import ANYBODY, BackendAccess

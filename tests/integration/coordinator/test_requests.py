@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from support.waiting import wait_for
-from support.zookeeper_proxy import Proxy
+from support.zookeeper.proxy import Proxy
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Check, Create, Delete, Set, TransactionStep

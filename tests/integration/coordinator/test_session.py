@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 from support.waiting import wait_for
-from support.zookeeper_proxy import Proxy
+from support.zookeeper.proxy import Proxy
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.backend.access import BackendAccess

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from support.backend_contract import BackendContract, Lab
 from support.waiting import wait_for
+from support.zookeeper.backend_contract import BackendContract, Lab
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 

@@ -6,7 +6,7 @@ import pytest
 from simulation.backend import STEP, SimulatedBackend
 from simulation.world import World
 from simulation.zookeeper import SimulatedZooKeeper
-from support.backend_contract import BackendContract, Lab
+from support.zookeeper.backend_contract import BackendContract, Lab
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 
