@@ -1,6 +1,6 @@
 """Keeps what servers have logged when something went wrong with them, for the logs go with their folder.
 
-``RABBITKEEPER_TEST_LOGS`` names the folder where they are kept; without it none are.
+``SERVER_LOGS`` names the folder where they are kept; without it none are.
 """
 
 import os
@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
-_FOLDER = "RABBITKEEPER_TEST_LOGS"
+_FOLDER = "SERVER_LOGS"
 _LONGEST = 150  # characters of a folder's name
 
 
