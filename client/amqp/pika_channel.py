@@ -193,5 +193,7 @@ class PikaChannel:
             self._channel.basic_ack(tag, multiple=multiple)
 
     def nack(self, tag: int, *, requeue: bool) -> None:
+        # From 4.3 on a quorum queue counts what comes back by basic.reject towards its delivery limit, and
+        # not what comes back by basic.nack: a message that always fails would come back for ever.
         if self.is_open:
-            self._channel.basic_nack(tag, requeue=requeue)
+            self._channel.basic_reject(tag, requeue=requeue)
