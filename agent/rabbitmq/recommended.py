@@ -18,6 +18,12 @@ POLL_INTERVAL = 250
 Measured in ``docs/decisions/0009-fast-nodedown.md``.
 """
 
+DISCONNECTED = 1000
+"""Milliseconds from the loss of a node until its consumers' messages go to others, where RabbitMQ has 60,000.
+
+A node that is gone comes back with other consumers, and the one that is active alone is waited for as well.
+"""
+
 _NEWEST: Version = (99, 0)
 
 
@@ -73,6 +79,15 @@ _SETTINGS = (
         str(POLL_INTERVAL),
         "it is how soon quorum queues notice that their leader is gone",
         key_since=(4, 0),
+    ),
+    Setting(
+        "consumer_disconnected_timeout",
+        str(DISCONNECTED),
+        "rabbit.consumer_disconnected_timeout",
+        str(DISCONNECTED),
+        "it is how soon others get what the consumers of a node that is gone held",
+        since=(4, 3),  # before, they get it at once
+        key_since=(4, 3),
     ),
 )
 

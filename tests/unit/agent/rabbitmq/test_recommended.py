@@ -20,6 +20,7 @@ PAUSE, QUORUM = ("cluster_partition_handling", "pause_minority"), ("default_queu
 
 
 POLL = ("raft.adaptive_failure_detector.poll_interval", "250")
+HELD = ("consumer_disconnected_timeout", "1000")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,8 @@ POLL = ("raft.adaptive_failure_detector.poll_interval", "250")
         ((3, 10), [PAUSE]),
         ((3, 13), [PAUSE]),
         ((4, 0), [PAUSE, QUORUM, POLL]),
-        ((4, 3), [QUORUM, POLL]),
+        ((4, 2), [PAUSE, QUORUM, POLL]),
+        ((4, 3), [QUORUM, POLL, HELD]),
         (None, [PAUSE]),
     ],
 )
@@ -54,6 +56,7 @@ def test_what_differs_is_said_with_both_values() -> None:
     assert [line.split()[0] for line in deviations((4, 3), found)] == [
         "default_queue_type",
         "raft.adaptive_failure_detector.poll_interval",
+        "consumer_disconnected_timeout",
     ]
 
 
