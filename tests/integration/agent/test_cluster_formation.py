@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pika
 import pytest
+from support.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
@@ -124,4 +125,6 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
         store.write_cluster(view.record.model_copy(update={"nodes": only}), view.version)
         assert join(store, local, joiner) is FormationStep.JOIN
         assert local.ctl(founder).cluster_status().running == both
-        assert "from a join that was cut off" in caplog.text
+        # From 4.1 on RabbitMQ has the node leave and join again by itself.
+        ours = "from a join that was cut off" in caplog.text
+        assert ours is (rabbitmq_version(local, founder) < (4, 1))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.agent.processes import agent_config, refusal, run_agent, running_agent
 from support.group_watch import Watch, epoch, leader_of, states
+from support.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -195,20 +196,25 @@ def test_a_broker_that_cannot_boot_is_given_up_and_says_why(local: Local, tmp_pa
 def test_a_canary_queue_that_can_have_no_leader_any_more_is_declared_anew(local: Local, watch: Watch) -> None:
     # A broker that is killed within a second or so of declaring a quorum queue may not have written down that
     # it has a replica of it. It is so now and then only: here the file in which that stands is removed.
+    # From 4.3 on RabbitMQ has such a replica hold an election by itself.
+    elects = rabbitmq_version(local) >= (4, 3)
     watch.leader()
     local.kill_agent(NODE)
     local.kill_broker(NODE)
     (noted,) = local.settings(NODE).directory.glob("data/*/quorum/*/names.dets")
     noted.unlink()
     local.start_agent(NODE)
-    view, _ = watch.until(
-        lambda view: NODE in view.members and states(view)[NODE] is MemberStatus.MINORITY, "no queue answers"
-    )
-    assert view.leader is None
-    assert "rabbitkeeper.canary" in view.members[NODE].record.reasons[0]
+    if not elects:
+        view, _ = watch.until(
+            lambda view: NODE in view.members and states(view)[NODE] is MemberStatus.MINORITY,
+            "no queue answers",
+        )
+        assert view.leader is None
+        assert "rabbitkeeper.canary" in view.members[NODE].record.reasons[0]
     watch.leader(120)
     said = (local.settings(NODE).directory / "log" / "agent.log").read_text()
-    assert "queue rabbitkeeper.canary had no leader for 30 s while all its nodes ran" in said
+    repaired = "queue rabbitkeeper.canary had no leader for 30 s while all its nodes ran" in said
+    assert repaired is not elects
 
 
 def test_told_to_stop_it_leaves_and_stops_the_broker(local: Local, watch: Watch) -> None:

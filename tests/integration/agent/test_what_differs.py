@@ -7,8 +7,9 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
+from support.rabbitmq_version import rabbitmq_version
 
-from rabbitkeeper.agent.rabbitmq.versions import Version, unsupported, version_of
+from rabbitkeeper.agent.rabbitmq.versions import NEWEST, OLDEST, Version
 from rabbitkeeper.compose.local import Local
 
 pytestmark = [pytest.mark.rabbitmq]
@@ -18,11 +19,7 @@ LIMIT = 20  # deliveries, by default, from 4.0
 
 @pytest.fixture(scope="module")
 def version(broker: Local) -> Version:
-    text, _ = broker.ctl("node1").parameters(["rabbit.max_message_size"])
-    assert unsupported(text) is None
-    version = version_of(text)
-    assert version is not None
-    return version
+    return rabbitmq_version(broker)
 
 
 @pytest.fixture
@@ -43,6 +40,10 @@ def refused(channel: BlockingChannel, **queue: Any) -> bool:
         return True
     channel.queue_delete("refused")
     return False
+
+
+def test_the_version_is_supported(version: Version) -> None:
+    assert OLDEST <= version <= NEWEST
 
 
 def test_mnesia_is_the_database_before_4_2_and_khepri_from_then_on(broker: Local, version: Version) -> None:
