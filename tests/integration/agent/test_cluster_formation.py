@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pika
 import pytest
-from support.rabbitmq_version import rabbitmq_version
+from support.agent.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep

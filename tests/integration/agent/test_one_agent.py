@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from support.agent.processes import agent_config, refusal, run_agent, running_agent
+from support.agent.rabbitmq_version import rabbitmq_version
 from support.group_watch import Watch, epoch, leader_of, states
-from support.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus

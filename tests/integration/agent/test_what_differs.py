@@ -7,7 +7,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, ConnectionClosedByBroker
-from support.rabbitmq_version import rabbitmq_version
+from support.agent.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.agent.rabbitmq.versions import NEWEST, OLDEST, Version
 from rabbitkeeper.compose.local import Local
