@@ -3,6 +3,7 @@
 import gc
 import queue
 import threading
+from collections.abc import Callable
 
 import pytest
 from simulation.client import Simulation
@@ -12,7 +13,7 @@ from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.model.errors import TopologyError
-from rabbitkeeper.client.model.events import HandlerFailed
+from rabbitkeeper.client.model.events import Event, HandlerFailed
 
 
 class Scene:
@@ -102,11 +103,10 @@ def test_a_message_tells_of_itself() -> None:
 
 
 def work(
-    scene: Scene, function: object, on_error: OnError = "requeue", count: int = 1
-) -> tuple[Workers, list[object]]:
+    scene: Scene, function: Callable[[Message], object], on_error: OnError = "requeue", count: int = 1
+) -> tuple[Workers, list[Event]]:
     """Have workers take what is there until the end."""
-    events: list[object] = []
-    assert callable(function)
+    events: list[Event] = []
     workers = Workers(
         scene.consumer(), function, count=count, on_error=on_error, emit=events.append, name="test"
     )
