@@ -12,6 +12,7 @@ from simulation.broker.confirms import Style
 from simulation.client import Simulation
 from simulation.history import play
 from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Step
+from support.effort import examples
 
 WANTED = os.environ.get("RABBITKEEPER_HISTORIES")
 
@@ -23,13 +24,13 @@ step = st.builds(
 )
 
 
-@settings(max_examples=int(WANTED or 100), derandomize=WANTED is None)
+@settings(max_examples=int(WANTED or examples(200)), derandomize=WANTED is None)
 @given(steps=st.lists(step, min_size=1, max_size=30), seed=st.integers(0, 2**16))
 def test_whatever_happens_to_a_client(steps: list[Step], seed: int) -> None:
     play(steps, seed)
 
 
-@settings(max_examples=int(WANTED or 30), derandomize=WANTED is None)
+@settings(max_examples=int(WANTED or examples(60)), derandomize=WANTED is None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 20), st.sampled_from(("", "a", "b", "c")), st.sampled_from(GAPS[:8])),
