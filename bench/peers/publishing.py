@@ -1,7 +1,7 @@
 """One publisher, in a process of its own: reads what to do as JSON, prints what it measured as JSON.
 
 Every client publishes the same: 256 bytes, persistent, mandatory, with a message id of 32 characters, to the
-default exchange, and counts a message when it is confirmed. Each makes its queue anew, so that nobody finds
+default exchange, and counts a message when it is confirmed. Each makes its queue again, so that nobody finds
 another's backlog, and publishes for a moment before it is measured.
 """
 
@@ -64,7 +64,7 @@ def ids() -> Callable[[], str]:
 
 
 def prepare(order: Order) -> None:
-    """Make the queue anew."""
+    """Make the queue again."""
     import pika
 
     credentials = pika.PlainCredentials(order.username, order.password)

@@ -20,7 +20,7 @@ MEMBERS = ("node1", "node2", "node3")
 ZOOKEEPERS = ("zookeeper1", "zookeeper2", "zookeeper3")
 EVERYTHING = "everything"
 GONE_WITHIN = 10.0  # seconds from SIGKILL to the end of a container
-STOP_TIMEOUT = 40  # seconds for a container to end in order
+STOP_TIMEOUT = 40  # seconds for a container to end gracefully
 
 _ALL_PROCESSES = ("sh", "-c", "kill -KILL -1")  # but the container's init, which then ends by itself
 _BROKER_PROCESS = ("sh", "-c", "read -r pid _ < /var/lib/rabbitmq/node/run/broker && kill -{signal} $pid")
@@ -208,7 +208,7 @@ def _everything(_stage: ContainerStage, _member: str) -> str:
 Stage = ContainerStage
 BROKER_KILLED = Fault("broker killed", "SIGKILL in the broker of {target}", Stage.kill_broker)
 BROKER_PAUSED = Fault("broker hung", "the broker of {target} is frozen", Stage.pause_broker)
-BROKER_STOPPED = Fault("broker stopped", "the broker of {target} is stopped in order", Stage.stop_broker)
+BROKER_STOPPED = Fault("broker stopped", "the broker of {target} is stopped gracefully", Stage.stop_broker)
 BROKER_CUT = Fault(
     "broker cut off",
     "the broker of {target} is cut off from both networks",
@@ -225,7 +225,7 @@ AGENT_PAUSED = Fault(
     repaired="{target} is thawed",
 )
 AGENT_STOPPED = Fault(
-    "agent stopped", "the agent's container of {target} is stopped in order", Stage.stop_agent, Stage.repair
+    "agent stopped", "the agent's container of {target} is stopped gracefully", Stage.stop_agent, Stage.repair
 )
 AGENT_CUT = Fault(
     "agent cut off",
@@ -254,7 +254,7 @@ ZOOKEEPER_PAUSED = Fault(
 )
 ZOOKEEPER_STOPPED = Fault(
     "ZooKeeper stopped",
-    "{target}, a follower, is stopped in order",
+    "{target}, a follower, is stopped gracefully",
     Stage.stop,
     Stage.repair,
     target=_zookeeper_follower,

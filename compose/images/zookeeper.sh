@@ -16,7 +16,7 @@ clientPort=2181
 maxClientCnxns=0
 autopurge.purgeInterval=24
 4lw.commands.whitelist=ruok,srvr
-# The others are looked up anew when they are gone: a container that comes back may have another address.
+# The others are looked up again when they are gone: a container that comes back may have another address.
 quorum.cnxTimeout=2000
 EOF
 for peer in $ZOOKEEPER_PEERS; do

@@ -189,7 +189,7 @@ class Local:
         self.zookeeper.start([number])
 
     def stop_zookeeper(self, number: int = 0) -> None:
-        """End a ZooKeeper server in order."""
+        """End a ZooKeeper server gracefully."""
         self.zookeeper.stop(number)
 
     def kill_zookeeper(self, number: int = 0) -> None:

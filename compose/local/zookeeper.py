@@ -40,7 +40,7 @@ class LocalZooKeeper:
         servers: how many; more than one form an ensemble.
         address: what they listen on.
         tls: a folder with ``ca.pem`` and ``server.pem`` (certificate and key): there is a secure client port
-            too, and whoever comes there needs no certificate of his own.
+            too, and whoever comes there needs no certificate of its own.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class LocalZooKeeper:
             self._await_session(number, deadline, timeout)
 
     def stop(self, number: int, grace: float = 5.0) -> None:
-        """End a server in order; its data stays."""
+        """End a server gracefully; its data stays."""
         if (child := self._children.get(number)) is not None:
             child.end(grace)
 

@@ -1,7 +1,7 @@
 """The demo's producer: numbered messages, each confirmed before the next is published.
 
 Tells ``published`` (how many so far), ``confirmed`` (number, when it was published, when confirmed),
-``failed`` (a sentence each) and ``member`` (where it is connected). SIGTERM ends it in order: what is being
+``failed`` (a sentence each) and ``member`` (where it is connected). SIGTERM ends it gracefully: what is being
 published gets its outcome.
 """
 

@@ -115,7 +115,7 @@ def test_a_session_that_is_ended_by_force_is_followed_by_a_clean_election(
     assert view.leader is not None
     brokers = {name: local.broker_pid(name) for name in local.members}
     end_session(local.zookeeper_hosts, view.leader.owner)
-    wait_for(lambda: observer.leaders[-1].epoch > led.epoch, "the lead is taken anew")
+    wait_for(lambda: observer.leaders[-1].epoch > led.epoch, "the lead is taken again")
     whole(observer)
     now = observer.view
     assert now is not None

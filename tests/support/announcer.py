@@ -82,7 +82,7 @@ class Announcer:
 
     @contextmanager
     def stranger(self, name: str = "node1") -> Iterator[BlockingChannel]:
-        """A channel of somebody who uses pika alone; closed at the end, if he has not done it himself."""
+        """A channel of somebody who uses pika alone; closed at the end, unless that is done already."""
         host, port = self.local.amqp(name)
         connection = pika.BlockingConnection(
             pika.ConnectionParameters(
