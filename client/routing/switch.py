@@ -18,7 +18,8 @@ that were left may live on for a moment, for the last answers; they are no conce
 * The client had better be elsewhere (the lead has moved, or see the placement) and the current connection
   works: the next one is opened first. When it is ready the client is *moving*: whoever does the I/O prepares
   the next one and reports when everything can go over it (:meth:`Switch.moved`). Until then the current one
-  stays the current one, and no other move begins.
+  stays the current one. Another move begins when this one has ended, or in its place, when the client had
+  better be elsewhere again.
 * While it is moving, the current connection is lost, or its broker is given up: the next one becomes the
   current one at once, prepared or not. The next one is lost: the client stays where it is, and tries again
   later.
@@ -155,6 +156,8 @@ class Switch:
             self._leave(target.address, now)
         if self.is_moving and (self.current is None or self._gone(self.current.target)):
             orders.append(self._promote(now))
+        elif self.is_moving:
+            orders += self._think_again(now)
         return orders + self.tick(now)
 
     def ready(self, number: int, now: float) -> list[Order]:
@@ -249,6 +252,17 @@ class Switch:
             return []
         leads = self.targets.leader is not None and wish.member == self.targets.leader.member
         return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}")]
+
+    def _think_again(self, now: float) -> list[Order]:
+        """A move under way gives way to one to a better place: it may be waiting for what never comes."""
+        if self.current is None or self.next is None:
+            return []
+        wish = self._placement.wish(self.targets, self.current.target, now)
+        if wish is None or wish.address == self.next.target.address:
+            return []
+        number = self.next.number
+        self.next, self.is_moving = None, False
+        return [Abort(number, f"{wish.member} is the better place now")]
 
     def _open(self, target: Target, why: str) -> Open:
         self._opened += 1

@@ -23,21 +23,6 @@ def test_a_broker_that_hangs_before_the_publish_channel_is_ready_is_passed_over(
 
 
 @pytest.mark.xfail(
-    raises=AssertionError,
-    strict=True,
-    reason="a move waits for its declarations for ever, and holds up all others",
-)
-def test_a_move_whose_declarations_are_not_answered_gives_way_to_the_next() -> None:
-    simulation = Simulation().started()
-    simulation.cluster.silent_declarations.add("orders")
-    simulation.group.lead("b")
-    simulation.run(5.0)
-    simulation.group.lead("c")
-    simulation.cluster.silent_declarations.clear()  # for whoever asks from now on
-    simulation.client.become_live("c", limit=30.0)
-
-
-@pytest.mark.xfail(
     raises=AssertionError, strict=True, reason="a place that refuses holds up all others after a switch"
 )
 def test_one_full_queue_holds_nobody_else_up_after_a_switch() -> None:

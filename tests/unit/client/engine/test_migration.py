@@ -247,3 +247,13 @@ def test_a_move_declares_the_topology_on_the_new_connection_first() -> None:
     simulation.client.become_live("b")
     assert simulation.journal.declared == ["events", "orders", "bills", "events > orders", "events > bills"]
     simulation.come_to_rest()
+
+
+def test_a_move_whose_declarations_are_not_answered_gives_way_to_the_next() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.silent_declarations.add("orders")
+    simulation.group.lead("b")
+    simulation.run(5.0)
+    simulation.group.lead("c")
+    simulation.cluster.silent_declarations.clear()  # for whoever asks from now on
+    simulation.client.become_live("c", limit=30.0)

@@ -100,12 +100,15 @@ def moving_to_b() -> Switch:
 
 def test_one_move_at_a_time() -> None:
     switch = moving_to_b()
-    assert switch.view(group("c", 3, A, B, C), 1.2) == []
+    assert switch.view(group("b", 2, A, B, C), 1.2) == []
     assert switch.tick(5.0) == []
-    promote, order = switch.moved(2, 5.0)
-    assert promote == Promote(2, B, retire=1, prepared=True)
+    abort, order = switch.view(group("c", 3, A, B, C), 5.0)
+    assert isinstance(abort, Abort)
+    assert (abort.number, abort.was_current) == (2, False)
     assert isinstance(order, Open)
     assert order.target == C
+    assert switch.current == (1, A)
+    assert switch.moved(2, 5.1) == [], "it was called off"
 
 
 def test_when_the_old_connection_is_lost_on_the_move_the_new_one_takes_over_at_once() -> None:
