@@ -87,6 +87,8 @@ class Ledger(Generic[E]):
     _last_tag: int = 0
     _lowest_tag: int = 1  # no lower one is in flight
     _return_from: int = 1  # where to look first for the next message that comes back
+    has_gaps: bool = False
+    """An entry passed its deadline on the present channel: what comes may be about that one."""
     _last_sequence: int = 0
     _earliest: float = float("inf")  # no deadline is earlier; may be too early, never too late
 
@@ -243,6 +245,7 @@ class Ledger(Generic[E]):
         self._pending.extendleft(reversed(again))
         self._in_flight.clear()
         self._last_tag, self._lowest_tag, self._return_from = 0, 1, 1
+        self.has_gaps = False
         return len(again)
 
     def expire(self, now: float) -> list[Settled[E]]:
@@ -256,6 +259,7 @@ class Ledger(Generic[E]):
         for entry in late:
             if entry.tag:
                 del self._in_flight[entry.tag]
+                self.has_gaps = True
         if any(not entry.tag for entry in late):
             self._pending = deque(entry for entry in self._pending if entry.deadline > now)
         self._earliest = min((entry.deadline for entry in self), default=float("inf"))

@@ -205,9 +205,10 @@ class Publisher(Generic[E]):
     def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
         """The broker closed the publish channel over a message.
 
-        When only one message was in flight, it is the one. Otherwise nobody knows, and they are sent again
-        one at a time. An exchange that does not exist is named, so all its messages end at once. (If it was
-        deleted while messages for it were in flight, one that was routed just before ends nacked as well.)
+        When only one message was in flight, it is the one, unless another passed its deadline there before
+        it was answered. Otherwise nobody knows, and they are sent again one at a time. An exchange that does
+        not exist is named, so all its messages end at once. (If it was deleted while messages for it were in
+        flight, one that was routed just before ends nacked as well.)
 
         Args:
             final: publishing it again would not help.
@@ -219,7 +220,7 @@ class Publisher(Generic[E]):
             missing = _missing_exchange(why, in_flight)
             if missing is not None:
                 self.sink.settle(self.ledger.refuse_exchange(missing, why))
-            elif len(in_flight) == 1:
+            elif len(in_flight) == 1 and not self.ledger.has_gaps:
                 self.sink.settle(self.ledger.refuse(in_flight, why))
             elif in_flight:
                 self._careful_until = in_flight[-1].sequence

@@ -71,6 +71,24 @@ def test_an_exchange_that_is_not_this_users_is_found_among_many_in_flight() -> N
     simulation.come_to_rest()
 
 
+@pytest.mark.parametrize("culprit", ["missing", "secret"])
+def test_what_closes_a_channel_after_its_deadline_is_blamed_on_nobody_else(culprit: str) -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Exchange("secret", "fanout"))
+    simulation.cluster.forbidden.add("secret")
+    simulation.client.publish()
+    simulation.client.all_done()
+    simulation.cluster.hang("a")
+    late = simulation.client.publish(culprit, "", timeout=0.3)
+    innocent = simulation.client.publish()
+    simulation.run(0.5)
+    assert isinstance(late.exception(0), PublishUnknown)
+    simulation.cluster.wake("a")
+    simulation.client.all_done()
+    assert innocent.exception(0) is None
+    simulation.come_to_rest()
+
+
 def test_a_full_queue_that_rejects_is_believed_after_a_while_and_holds_nobody_up_then() -> None:
     simulation = Simulation().started()
     full = Queue("full", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
