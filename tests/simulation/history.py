@@ -183,7 +183,7 @@ def _look_at_connections(simulation: Simulation, player: Player) -> None:
     assert cluster.consumers == wanted, "consumers are missing, or there are too many"
     for queue in cluster.queues.values():
         if queue.consumers:
-            assert not queue.ready, f"{queue.name} feeds nobody"
+            assert not queue.ready, f"{queue.name} keeps {len(queue.ready)} messages from its consumers"
     (connection,) = client.transport.open
     channels = [channel for channel in connection.channels if not channel.is_over]
     assert len(channels) <= 2 + len(wanted), "channels are left"

@@ -81,7 +81,6 @@ class Player:
     subscriptions: list[Subscription] = field(default_factory=list)
     acked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
-    answered: int = 0
     declarations: list[Future[None]] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
@@ -164,7 +163,6 @@ class Player:
         """Some are given back, some rejected, most acked; all of them when ``choice`` is a multiple of 4."""
         name = message.message_id
         assert name is not None
-        self.answered += 1
         match message.delivery_tag % 8 if choice % 4 else 2:
             case 0:
                 message.nack()
@@ -332,9 +330,11 @@ class Player:
         """Take and ack everything that comes, for so long."""
         end = self.simulation.time.now + seconds
         while self.simulation.time.now < end:
-            answered = self.answered
+            acked = self.simulation.journal.acked.total()  # what a consumer has seen before, too
             self.take(ALL)
-            self.simulation.run(0.25 if self.answered == answered else 0.005)
+            self.simulation.run(0.005)
+            if self.simulation.journal.acked.total() == acked:
+                self.simulation.run(0.25)
 
 
 STEPS: dict[str, Callable[[Player, int], None]] = {
