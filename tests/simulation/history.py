@@ -22,7 +22,8 @@ from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
 from simulation.client import Simulation
-from simulation.history_steps import CHOICES, GAPS, OFTEN, PLACES, STEPS, Player, Step
+from simulation.history_places import PLACES
+from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Player, Step
 
 PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
 PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others

@@ -10,12 +10,13 @@ from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.model.errors import RabbitKeeperError
-from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.client.model.topology import Binding, Entity, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from simulation.broker.cluster import BOOTING, CONNECTION_LIMIT, CREDENTIALS
 from simulation.broker.confirms import Style
 from simulation.client import Simulation
+from simulation.history_places import PLACES, TOPOLOGY
 
 
 class Step(NamedTuple):
@@ -26,41 +27,6 @@ class Step(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message is published to.
-
-    Args:
-        queues: that it goes to.
-        is_well: it is always taken there, when the brokers are well.
-        is_nowhere: it never is.
-    """
-
-    queues: tuple[str, ...]
-    is_well: bool = True
-    is_nowhere: bool = False
-
-
-PLACES = {
-    ("", "orders"): Place(("orders",)),
-    ("", "bills"): Place(("bills",)),
-    ("events", ""): Place(("orders", "bills")),
-    ("", "full"): Place(("full",), is_well=False),
-    ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
-    ("missing", ""): Place((), is_well=False, is_nowhere=True),
-    ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
-}
-TOPOLOGY: tuple[Entity, ...] = (
-    Exchange("events", "fanout"),
-    Exchange("mine", "fanout"),
-    Queue("orders"),
-    Queue("bills"),
-    Queue("full", arguments={"x-max-length": 5, "x-overflow": "reject-publish"}),
-    Queue("mine", exclusive=True),
-    Binding("events", "orders"),
-    Binding("events", "bills"),
-    Binding("mine", "mine"),
-)
 CHOICES = 252  # a step chooses by a number below: of 2, 3, 4, 6, 7, … things each as likely as the others
 GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  # seconds
 TIMEOUTS = (0.3, 2.0, 20.0, 120.0)  # seconds

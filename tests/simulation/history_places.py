@@ -1,0 +1,42 @@
+"""Where the messages of a history go, and what is declared for them."""
+
+from dataclasses import dataclass
+
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is published to.
+
+    Args:
+        queues: that it goes to.
+        is_well: it is always taken there, when the brokers are well.
+        is_nowhere: it never is.
+    """
+
+    queues: tuple[str, ...]
+    is_well: bool = True
+    is_nowhere: bool = False
+
+
+PLACES = {
+    ("", "orders"): Place(("orders",)),
+    ("", "bills"): Place(("bills",)),
+    ("events", ""): Place(("orders", "bills")),
+    ("", "full"): Place(("full",), is_well=False),
+    ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
+    ("missing", ""): Place((), is_well=False, is_nowhere=True),
+    ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
+}
+TOPOLOGY: tuple[Entity, ...] = (
+    Exchange("events", "fanout"),
+    Exchange("mine", "fanout"),
+    Queue("orders"),
+    Queue("bills"),
+    Queue("full", arguments={"x-max-length": 5, "x-overflow": "reject-publish"}),
+    Queue("mine", exclusive=True),
+    Binding("events", "orders"),
+    Binding("events", "bills"),
+    Binding("mine", "mine"),
+)
