@@ -197,7 +197,7 @@ def test_tools_run_inside_the_container(container: DockerHarness, tmp_path: Path
     tool = script(tmp_path / "rabbitmqctl", f"{says}; exit 65")
     docker("cp", str(tool), f"{container.name}:/usr/bin/rabbitmqctl")
     with pytest.raises(RabbitmqCtlError) as caught:
-        driver.ctl.import_definitions({"users": [{"name": "x" * 100_000}]})
+        driver.ctl.import_definitions({"users": [{"name": "x" * 99_988}]})
     assert "mode 644, read 9 more 100004" in str(caught.value)
     assert "exit code 65" in str(caught.value)
 
