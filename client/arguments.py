@@ -3,6 +3,7 @@
 
 import ssl
 
+from rabbitkeeper.client.model.checks import check_short, check_text, shown
 from rabbitkeeper.client.model.errors import InvalidArgument
 
 
@@ -10,6 +11,11 @@ def check_credentials(credentials: object) -> tuple[str, str]:
     """User name and password."""
     match credentials:
         case (str(username), str(password)):
+            check_text("the user name", username)
+            try:
+                password.encode()
+            except UnicodeEncodeError:
+                raise InvalidArgument("the password is not valid: it has a lone surrogate in it") from None
             return username, password
     raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
 
@@ -25,16 +31,24 @@ def tls_context(tls: object) -> ssl.SSLContext | None:
     return tls
 
 
-def check_positive(key: str, value: object) -> None:
-    """A number above 0, whole or not."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InvalidArgument(f"{key} {value!r} is not valid: use a number above 0")
+def check_texts(*, zookeeper: object, virtual_host: object, name: object) -> None:
+    """Where to connect to, and as what."""
+    check_text("zookeeper", zookeeper)
+    check_short("virtual_host", virtual_host)
+    check_text("name", name)
+
+
+def check_limits(**limits: object) -> None:
+    """Finite numbers of 1 or more."""
+    for key, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < float("inf"):
+            raise InvalidArgument(f"{key} {shown(value)} is not valid: use a whole number from 1 on")
 
 
 def check_number(key: str, value: object, least: int, most: int) -> None:
     """A whole number in these limits."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidArgument(f"{key} {value!r} is not valid: use a number from {least} to {most}")
+        raise InvalidArgument(f"{key} {shown(value)} is not valid: use a number from {least} to {most}")
 
 
 def check_spread(spread: object, site: object) -> None:

@@ -11,10 +11,10 @@ from random import Random
 from types import TracebackType
 from typing import ClassVar, Self
 
+from rabbitkeeper.client import arguments
 from rabbitkeeper.client.amqp.pika_connection import PikaTransport
 from rabbitkeeper.client.amqp.properties import BasicProperties
 from rabbitkeeper.client.amqp.transport import Access, Transport
-from rabbitkeeper.client.arguments import check_credentials, check_positive, check_spread, tls_context
 from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
@@ -22,11 +22,8 @@ from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
 from rabbitkeeper.client.guard import Guard
-from rabbitkeeper.client.model.errors import (
-    InvalidArgument,
-    NoLeader,
-    RabbitKeeperError,
-)
+from rabbitkeeper.client.model.checks import check_timeout
+from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
@@ -59,10 +56,10 @@ class Client:
         zookeeper_auth: user and password of ZooKeeper's ``digest`` scheme, for groups that not everybody may
             read.
         zookeeper_tls: for ZooKeeper's secure client port.
-        timeout: seconds to find and reach a leader.
+        timeout: seconds to find and reach a leader. No time to wait is above 1e9 s, nor infinite.
         session_timeout: of ZooKeeper's session, seconds.
         window: publishes without an outcome at the most; then ``publish_nowait`` waits.
-        window_bytes: their bodies' bytes at the most.
+        window_bytes: their bodies' bytes at the most; a larger body waits until it can pass alone.
         name: shown in RabbitMQ's list of connections and in the names of threads.
         spread: ``"leader"``: be where the leader is; ``"members"``: spread over all healthy members, by what
             they carry and by chance, and again when one returns; ``"site"``: prefer members of ``site``.
@@ -97,16 +94,17 @@ class Client:
         site: str | None = None,
     ) -> None:
         check_name("group", group)
-        username, password = check_credentials(credentials)
-        for key, value in (("timeout", timeout), ("window", window), ("window_bytes", window_bytes)):
-            check_positive(key, value)
-        check_spread(spread, site)
-        context = tls_context(tls)
+        username, password = arguments.check_credentials(credentials)
+        arguments.check_texts(zookeeper=zookeeper, virtual_host=virtual_host, name=name)
+        check_timeout("timeout", timeout)
+        check_timeout("session_timeout", session_timeout)
+        arguments.check_limits(window=window, window_bytes=window_bytes)
+        arguments.check_spread(spread, site)
+        context = arguments.tls_context(tls)
         self.group = group
         self._name = name
         self._events = EventDispatcher(f"{name}-events")
-        self._access = Access(username, password, virtual_host, context, name)
-        random = Random()
+        self._access, random = Access(username, password, virtual_host, context, name), Random()
         self._engine = assemble(
             self._transport_type(),
             self._access,
@@ -168,7 +166,7 @@ class Client:
             Unroutable, Nacked, Blocked, NoLeader: it is not there.
             PublishUnknown: the deadline passed without an answer; it may or may not be there.
             Closed: the client was closed.
-            InvalidArgument: it cannot be sent; nothing was.
+            InvalidArgument: it cannot be sent, or ``timeout`` is no number up to 1e9; nothing was sent.
             WrongThread: in a forked child, or in a callback on the I/O thread.
         """
         self._guard.check_usable()
@@ -288,8 +286,10 @@ class Client:
                 was not answered by the deadline; those before it are declared.
             NoLeader: no broker was reached.
             NotAuthorized: the broker refused.
+            InvalidArgument: at once.
         """
         self._guard.check_usable()
+        check_timeout("timeout", timeout)
         for entity in entities:
             if not isinstance(entity, Exchange | Queue | Binding):
                 raise InvalidArgument(f"{entity!r} cannot be declared: use Exchange, Queue or Binding")
@@ -356,6 +356,7 @@ class Client:
         Returns:
             What was handed over and is still unconfirmed; its futures end with :class:`Closed`.
         """
+        check_timeout("timeout", timeout, zero=True)
         if self._guard.is_foreign or not self._guard.begin_closing():
             return ()
         left: list[Unconfirmed] = []

@@ -12,6 +12,7 @@ from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.model.checks import check_short
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
@@ -46,8 +47,7 @@ class Consuming:
     def consume(self, queue: str | Queue, prefetch: int, dedupe: int) -> Consumer:
         """See ``Client.consume``."""
         name = queue.name if isinstance(queue, Queue) else queue
-        if not isinstance(name, str) or not name:
-            raise InvalidArgument(f"queue {queue!r} is not valid: use the name of a queue")
+        check_short("queue", name, empty=False)
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
         subscription = self._engine.subscribe(name, prefetch, dedupe)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
 from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.model.checks import TIMEOUT_MAX, check_timeout
 from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
@@ -140,8 +141,8 @@ class Publishing:
                     f"body of type {type(body).__name__} is not valid: use bytes, as in text.encode()"
                 )
             body = bytes(body)
-        if type(timeout) not in _NUMBERS or not timeout > 0:
-            raise InvalidArgument(f"timeout {timeout!r} is not valid: use seconds above 0")
+        if type(timeout) not in _NUMBERS or not 0 < timeout <= TIMEOUT_MAX:
+            check_timeout("timeout", timeout)
         template = self._templates.get(exchange, routing_key, properties, mandatory=mandatory)
         if template.header_size > self._engine.frame_max:
             raise InvalidArgument(

@@ -146,9 +146,10 @@ class Decoder:
                 consumer(ready)
 
 
-def encode_envelope(exchange: str, routing_key: str) -> bytes:
-    """As a delivery has them; each is of at most 255 bytes."""
-    name, key = exchange.encode(), routing_key.encode()
+def encode_envelope(exchange: str | bytes, routing_key: str | bytes) -> bytes:
+    """As a delivery has them; each is of at most 255 bytes, and given as bytes if it is not UTF-8."""
+    name = exchange if isinstance(exchange, bytes) else exchange.encode()
+    key = routing_key if isinstance(routing_key, bytes) else routing_key.encode()
     return bytes([len(name)]) + name + bytes([len(key)]) + key
 
 

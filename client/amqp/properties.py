@@ -1,38 +1,42 @@
 """A message's properties: checked, encoded for :mod:`frames`, and decoded for who looks at them.
 
 ``BasicProperties`` is pika's, and public: callers pass it and get it. Whatever AMQP cannot carry is found
-here, on the caller's thread, and named.
+here, on the caller's thread, and named. What foreign programs send is decoded whatever it is.
 """
 
 import struct
+from operator import index
 
 from pika import BasicProperties as BasicProperties
-from pika import exceptions
 from pika.spec import PERSISTENT_DELIVERY_MODE
 
+from rabbitkeeper.client.model.checks import SHORT, is_short
 from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.field_table import decode_table, decode_text, encode_table
 
-_BEFORE_ID = (
-    "content_type",
-    "content_encoding",
-    "headers",
-    "delivery_mode",
-    "priority",
-    "correlation_id",
-    "reply_to",
-    "expiration",
+_SHORT, _TABLE, _OCTET, _TIME = "short", "table", "octet", "time"
+_FIELDS = tuple(
+    (name, 1 << bit, kind)
+    for name, bit, kind in (
+        ("content_type", 15, _SHORT),
+        ("content_encoding", 14, _SHORT),
+        ("headers", 13, _TABLE),
+        ("delivery_mode", 12, _OCTET),
+        ("priority", 11, _OCTET),
+        ("correlation_id", 10, _SHORT),
+        ("reply_to", 9, _SHORT),
+        ("expiration", 8, _SHORT),
+        ("message_id", 7, _SHORT),
+        ("timestamp", 6, _TIME),
+        ("type", 5, _SHORT),
+        ("user_id", 4, _SHORT),
+        ("app_id", 3, _SHORT),
+        ("cluster_id", 2, _SHORT),
+    )
 )
-_AFTER_ID = ("timestamp", "type", "user_id", "app_id", "cluster_id")
-_UNENCODABLE = (
-    exceptions.AMQPError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
+"""In the order of AMQP 0-9-1, each with its flag."""
+
+_MAX = {"delivery_mode": 2, "priority": 255, "timestamp": 2**64 - 1}
 
 
 def check_properties(given: object) -> None:
@@ -55,21 +59,28 @@ def encode_properties(given: BasicProperties | None) -> tuple[int, bytes, bytes]
     Raises:
         InvalidArgument: a value is none that AMQP can carry; says which.
     """
-    before, after = BasicProperties(delivery_mode=PERSISTENT_DELIVERY_MODE), BasicProperties()
-    if given is not None:
-        for name in _BEFORE_ID:
-            value = getattr(given, name)
-            if value is not None:
-                setattr(before, name, value)
-        for name in _AFTER_ID:
-            setattr(after, name, getattr(given, name))
-    try:
-        first, *values = before.encode()
-        second, *more = after.encode()
-    except _UNENCODABLE as error:
-        raise InvalidArgument(f"{_culprit(before, after)} cannot be sent: {_reason(error)}") from None
-    flags = int.from_bytes(first, "big") | int.from_bytes(second, "big")
-    return flags, b"".join(values), b"".join(more)
+    if given is None:
+        return 1 << 12, bytes([PERSISTENT_DELIVERY_MODE]), b""
+    flags, before, after = 0, b"", b""
+    pieces: list[bytes] = []
+    for name, flag, kind in _FIELDS:
+        if name == "message_id":
+            before, pieces = b"".join(pieces), []
+            continue
+        value = getattr(given, name)
+        if value is None:
+            if name != "delivery_mode":
+                continue
+            value = PERSISTENT_DELIVERY_MODE
+        flags |= flag
+        if kind is _SHORT:
+            pieces.append(_encode_short(name, value))
+        elif kind is _TABLE:
+            pieces.append(encode_table(value, f"properties.{name}"))
+        else:
+            pieces.append(_encode_number(name, value, 1 if kind is _OCTET else 8))
+    after = b"".join(pieces)
+    return flags, before, after
 
 
 def message_id_of(given: BasicProperties) -> str | None:
@@ -81,72 +92,76 @@ def message_id_of(given: BasicProperties) -> str | None:
     message_id: object = given.message_id
     if message_id is None:
         return None
-    try:
-        text = message_id.decode() if isinstance(message_id, bytes) else message_id
-        BasicProperties(message_id=text).encode()
-    except _UNENCODABLE as error:
-        raise InvalidArgument(f"properties.message_id cannot be sent: {_reason(error)}") from None
-    return str(text)
+    text = decode_text(message_id) if isinstance(message_id, bytes) else message_id
+    if not isinstance(text, str) or not is_short(text):
+        raise _invalid("message_id", message_id, f"use a string of at most {SHORT} bytes of UTF-8")
+    return text
 
 
 def decode_properties(received: object) -> BasicProperties:
-    """Properties as a content header has them (bytes), or as pika has decoded them already."""
+    """Properties as a content header has them (bytes), or as pika has decoded them already.
+
+    Text that is not UTF-8 is bytes; see :mod:`field_table` for headers. If they end too early, what is
+    missing is None.
+    """
     if isinstance(received, BasicProperties):
         return received
     properties: BasicProperties = BasicProperties()
-    properties.decode(received)
+    if isinstance(received, bytes):
+        try:
+            _decode(received, properties)
+        except (struct.error, IndexError):
+            return properties
     return properties
 
 
-def _culprit(*parts: BasicProperties) -> str:
-    """The name of the first property, or the path of the first header, that cannot be encoded."""
-    for properties in parts:
-        for name, value in vars(properties).items():
-            if value is None or (name != "headers" and _encodes(**{name: value})):
-                continue
-            if name != "headers":
-                return f"properties.{name} {_shown(value)}"
-            if not isinstance(value, dict):
-                return f"properties.headers {_shown(value)}"
-            if not _encodes(headers=value):
-                return _bad_header("properties.headers", value)
-    return "a property"
+def _decode(encoded: bytes, properties: BasicProperties) -> None:
+    (flags,) = struct.unpack_from(">H", encoded)
+    at, more = 2, flags & 1
+    while more:  # no property has a flag there
+        (more,) = struct.unpack_from(">H", encoded, at)
+        at, more = at + 2, more & 1
+    for name, flag, kind in _FIELDS:
+        if not flags & flag:
+            continue
+        if kind is _SHORT:
+            after = at + 1 + encoded[at]
+            setattr(properties, name, decode_text(encoded[at + 1 : after]))
+            at = after
+        elif kind is _TABLE:
+            properties.headers, at = decode_table(encoded, at)
+        elif kind is _OCTET:
+            setattr(properties, name, encoded[at])
+            at += 1
+        else:
+            (properties.timestamp,) = struct.unpack_from(">Q", encoded, at)
+            at += 8
 
 
-def _bad_header(path: str, value: object, depth: int = 0) -> str:
-    inner: list[tuple[str, object]] = []
-    if depth < 16 and isinstance(value, dict):
-        for key, item in value.items():
-            if not _encodes(headers={key: None}):
-                return f"the key {_shown(key)} of {path}"
-            inner.append((f"{path}[{key!r}]", item))
-    elif depth < 16 and isinstance(value, list):
-        inner = [(f"{path}[{number}]", item) for number, item in enumerate(value)]
-    for below, item in inner:
-        if not _encodes(headers={"": item}):
-            return _bad_header(below, item, depth + 1)
-    return f"{path} {_shown(value)}"
+def _encode_short(name: str, value: object) -> bytes:
+    encoded: object = value
+    if isinstance(value, str):
+        try:
+            encoded = value.encode()
+        except UnicodeEncodeError:
+            encoded = None
+    if not isinstance(encoded, bytes) or len(encoded) > SHORT:
+        raise _invalid(name, value, f"use a string of at most {SHORT} bytes of UTF-8")
+    return bytes((len(encoded),)) + encoded
 
 
-def _encodes(**fields: object) -> bool:
+def _encode_number(name: str, value: object, size: int) -> bytes:
+    least, most = int(name == "delivery_mode"), _MAX[name]
     try:
-        BasicProperties(**fields).encode()
-    except _UNENCODABLE:
-        return False
-    return True
+        number = index(value)  # type: ignore[arg-type]
+        if least <= number <= most:
+            return number.to_bytes(size, "big")
+    except TypeError:
+        pass
+    unit = " (seconds since 1970)" if name == "timestamp" else ""
+    raise _invalid(name, value, f"use a whole number from {least} to {most}{unit}")
 
 
-def _shown(value: object) -> str:
-    """A value for an error: its type, since it may be large or a secret."""
-    return f"(of type {type(value).__name__})"
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, exceptions.UnsupportedAMQPFieldException | AttributeError | TypeError):
-        return (
-            "use str, bytes, bool, int, Decimal, datetime, dict with string keys, list or None in headers, "
-            "strings and numbers elsewhere"
-        )
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply, or contains itself"
-    return str(error) or "its type or size is none that AMQP can carry"
+def _invalid(name: str, value: object, remedy: str) -> InvalidArgument:
+    """The value itself is not shown, since it may be large or a secret."""
+    return InvalidArgument(f"properties.{name} (of type {type(value).__name__}) cannot be sent: {remedy}")

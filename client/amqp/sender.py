@@ -50,6 +50,17 @@ class FastSender:
             self._write((chunk,))
 
 
+class _EncodedProperties(BasicProperties):  # type: ignore[misc]  # pika has no types
+    """Properties that are encoded already: pika cannot encode all that a header may hold."""
+
+    def __init__(self, encoded: bytes) -> None:
+        super().__init__()
+        self._encoded = encoded
+
+    def encode(self) -> list[bytes]:
+        return [self._encoded]
+
+
 class PlainSender:
     """Publishes one message after the other with pika's public means.
 
@@ -67,7 +78,7 @@ class PlainSender:
     def send(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
             template = message.template
-            properties = BasicProperties().decode(template.encoded_properties(message.message_id))
+            properties = _EncodedProperties(template.encoded_properties(message.message_id))
             self._channel.basic_publish(
                 template.exchange,
                 template.routing_key,

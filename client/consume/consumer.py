@@ -7,6 +7,7 @@ from weakref import finalize
 
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.model.checks import check_timeout
 
 
 class Consumer:
@@ -52,7 +53,10 @@ class Consumer:
             queue.Empty: none came within ``timeout`` seconds.
             TopologyError: the queue does not exist, was deleted, or cannot be consumed from.
             NotAuthorized: the broker refused.
+            InvalidArgument: ``timeout`` is neither None nor a finite number from 0 on.
         """
+        if timeout is not None:
+            check_timeout("timeout", timeout, zero=True)
         return self._subscription.get(timeout)
 
     def stop(self, timeout: float = 10.0) -> int:
@@ -67,6 +71,7 @@ class Consumer:
         Returns:
             How many messages were left unanswered.
         """
+        check_timeout("timeout", timeout, zero=True)
         if self._finalizer.detach() is None:
             return 0
         return self._finish(self._subscription, timeout)

@@ -16,7 +16,9 @@ class Message:
     consumers see each message at least once, and a message that was acked just before its broker died can
     come again.
 
-    What is not looked at is not decoded.
+    What is not looked at is not decoded. What a foreign publisher sent is there whatever it is: text that is
+    not UTF-8 as bytes, a time beyond Python's as a number, and of a header whose type is not known, and those
+    behind it in its table, the bytes.
 
     Attributes:
         body: bytes.
@@ -74,8 +76,8 @@ class Message:
     @property
     def message_id(self) -> str | None:
         """As the publisher set it; the SDK's publisher always does."""
-        message_id: str | None = self.properties.message_id
-        return message_id
+        message_id: str | bytes | None = self.properties.message_id
+        return message_id.decode(errors="surrogateescape") if isinstance(message_id, bytes) else message_id
 
     @property
     def headers(self) -> dict[str, Any]:

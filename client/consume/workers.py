@@ -10,6 +10,7 @@ from typing import Literal, Self
 
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import Event, HandlerFailed
 from rabbitkeeper.client.model.retry import Retry
@@ -76,6 +77,8 @@ class Workers:
         Raises:
             RabbitKeeperError: why they ended, if it was an error.
         """
+        if timeout is not None:
+            check_timeout("timeout", timeout, zero=True)
         deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._others():
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
@@ -92,6 +95,7 @@ class Workers:
         Returns:
             How many messages were left unanswered; they go back to their queue.
         """
+        check_timeout("timeout", timeout, zero=True)
         deadline = time.monotonic() + timeout
         self._stopping.set()
         left = self._consumer.stop(timeout)

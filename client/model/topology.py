@@ -6,11 +6,14 @@ confirmed. Only that survives a broker; classic queues live on one node.
 
 import uuid
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from rabbitkeeper.client.model.checks import check_short
 from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.field_table import encode_table
 
 _SERVER_NAMED = "server-named:"  # begins the client's own name of a queue that the broker names
 
@@ -19,10 +22,10 @@ def _no_arguments() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
-def _check_short(what: str, value: object, *, empty: bool = True) -> None:
-    """AMQP's short strings hold at most 255 bytes of UTF-8."""
-    if not isinstance(value, str) or len(value.encode()) > 255 or not (value or empty):
-        raise InvalidArgument(f"{what} {value!r} is not valid: a string of at most 255 bytes is needed")
+def _freeze_arguments(entity: "Entity") -> None:
+    """Check the arguments, and keep them as they are now, whatever becomes of the caller's."""
+    encode_table(entity.arguments, f"{type(entity).__name__}.arguments", floats=False)
+    object.__setattr__(entity, "arguments", MappingProxyType(deepcopy(dict(entity.arguments))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,9 @@ class Exchange:
     arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
-        _check_short("exchange name", self.name, empty=False)
-        _check_short("exchange type", self.type, empty=False)
+        check_short("exchange name", self.name, empty=False)
+        check_short("exchange type", self.type, empty=False)
+        _freeze_arguments(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,11 @@ class Queue:
         auto_delete: gone with its last consumer.
         type: ``"quorum"`` or ``"classic"``; by default quorum where the queue can be one: durable, not
             exclusive and not deleted by itself.
-        arguments: as RabbitMQ takes them, such as ``{"x-delivery-limit": 5}``.
+        arguments: as RabbitMQ takes them, such as ``{"x-delivery-limit": 5}``; no floats, which no queue,
+            exchange or binding has a use for.
+
+    Raises:
+        InvalidArgument: a name or an argument cannot be sent.
     """
 
     name: str
@@ -74,7 +82,8 @@ class Queue:
                     "or make it exclusive or auto-delete"
                 )
             object.__setattr__(self, "name", f"{_SERVER_NAMED}{uuid.uuid4().hex}")
-        _check_short("queue name", self.name)
+        check_short("queue name", self.name)
+        _freeze_arguments(self)
         if self.type not in (None, "quorum", "classic", "stream"):
             raise InvalidArgument(
                 f"queue type {self.type!r} is not valid: use 'quorum', 'classic' or 'stream'"
@@ -114,9 +123,10 @@ class Binding:
     arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
 
     def __post_init__(self) -> None:
-        _check_short("exchange name", self.exchange, empty=False)
-        _check_short("queue name", self.queue, empty=False)
-        _check_short("routing key", self.routing_key)
+        check_short("exchange name", self.exchange, empty=False)
+        check_short("queue name", self.queue, empty=False)
+        check_short("routing key", self.routing_key)
+        _freeze_arguments(self)
 
 
 Entity = Exchange | Queue | Binding

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from rabbitkeeper.client.amqp.frames import Template
 from rabbitkeeper.client.amqp.properties import BasicProperties, check_properties, encode_properties
-from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.checks import check_short
 
 KEPT = 4096  # templates; routing keys can be unboundedly many
 
@@ -66,14 +66,6 @@ def _make(
     exchange: str, routing_key: str, properties: BasicProperties | None, *, mandatory: bool
 ) -> Template:
     for what, value in (("exchange", exchange), ("routing_key", routing_key)):
-        if not isinstance(value, str) or not _is_short(value):
-            raise InvalidArgument(f"{what} {value!r} is not valid: use a string of at most 255 bytes")
+        check_short(what, value)
     flags, before, after = encode_properties(properties)
     return Template(exchange, routing_key, mandatory=bool(mandatory), flags=flags, before=before, after=after)
-
-
-def _is_short(text: str) -> bool:
-    try:
-        return len(text.encode()) <= 255
-    except UnicodeEncodeError:
-        return False

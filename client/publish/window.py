@@ -16,6 +16,7 @@ class Window:
     Args:
         messages: at most this many.
         size: at most this many bytes of bodies; a single larger message passes when nothing else is open.
+            While one waits for that, nobody else takes room, so that its turn comes.
     """
 
     def __init__(self, messages: int, size: int) -> None:
@@ -26,6 +27,7 @@ class Window:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
+        self._large_waiting = 0  # of those, with a message that has to pass alone
         self._worth_waking = (messages - messages // 4, size - size // 4)
 
     @property
@@ -49,18 +51,12 @@ class Window:
             How many messages, from the first on, are counted from now on; 0 when the deadline has passed.
         """
         with self._lock:
-            while not self._has_room(sizes[0]):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return 0
-                self._waiting += 1
-                try:
-                    self._changed.wait(left)
-                finally:
-                    self._waiting -= 1
+            is_large = sizes[0] > self._size
+            if not self._may_pass(sizes[0]) and not self._wait(sizes[0], deadline, is_large=is_large):
+                return 0
             taken = 0
             for size in sizes:
-                if not self._has_room(size):
+                if not self._has_room(size) or (taken and self._large_waiting):
                     break
                 self._open_messages += 1
                 self._open_size += size
@@ -70,7 +66,7 @@ class Window:
     def acquire_now(self, size: int) -> bool:
         """Take room for one message, if there is any at this moment."""
         with self._lock:
-            if not self._has_room(size):
+            if not self._may_pass(size):
                 return False
             self._open_messages += 1
             self._open_size += size
@@ -96,6 +92,26 @@ class Window:
         """Whoever waits looks again."""
         with self._lock:
             self._changed.notify_all()
+
+    def _wait(self, size: int, deadline: float, *, is_large: bool) -> bool:
+        """Until there is room; whether there is. With the lock held."""
+        self._waiting += 1
+        self._large_waiting += is_large
+        try:
+            while not (self._has_room(size) if is_large else self._may_pass(size)):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
+        finally:
+            self._waiting -= 1
+            self._large_waiting -= is_large
+            if is_large and not self._large_waiting:
+                self._changed.notify_all()  # those who have stood behind it
+
+    def _may_pass(self, size: int) -> bool:
+        return not self._large_waiting and self._has_room(size)
 
     def _has_room(self, size: int) -> bool:
         fits = self._open_messages < self._messages and self._open_size + size <= self._size

@@ -14,7 +14,7 @@ from pika.connection import Connection
 from support.effort import examples
 
 from rabbitkeeper.client.amqp.frames import CHUNK, Encoder, Template
-from rabbitkeeper.client.amqp.properties import encode_properties, message_id_of
+from rabbitkeeper.client.amqp.properties import decode_properties, encode_properties, message_id_of
 from rabbitkeeper.client.amqp.sender import FastSender, PlainSender, sender_for
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.publish.templates import KEPT, Templates
@@ -243,7 +243,7 @@ itself["me"] = itself
     ("given_properties", "named"),
     [
         ({"headers": {"a": {"b": [1, object()]}}}, r"headers\['a'\]\['b'\]\[1\] \(of type object"),
-        ({"headers": {"ok": 1, "bad": 1.5}}, r"headers\['bad'\] \(of type float\)"),
+        ({"headers": {"ok": 1, "bad": float("nan")}}, r"headers\['bad'\] \(of type float\)"),
         ({"headers": {1: "x"}}, r"key \(of type int\) of properties\.headers"),
         ({"headers": {"k" * 256: "x"}}, r"key \(of type str\) of properties\.headers"),
         ({"headers": {"big": 2**63}}, r"headers\['big'\]"),
@@ -295,3 +295,32 @@ def test_a_header_is_as_large_as_it_says_at_the_most() -> None:
     longest = pika.BasicProperties(headers={"a": "x" * 5000}, delivery_mode=2, message_id="i" * 255)
     assert template.header_size == len(pika.frame.Header(1, 0, longest).marshal())
     assert encode_properties(None)[0] == 1 << 12
+
+
+@pytest.mark.parametrize("mode", [0, 3, True + 1.0])
+def test_a_delivery_mode_that_brokers_refuse(mode: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"properties\.delivery_mode.*from 1 to 2"):
+        encode_properties(pika.BasicProperties(delivery_mode=mode))
+
+
+def test_a_float_goes_out_over_every_sender_and_comes_in() -> None:
+    template = Templates().get("e", "k", pika.BasicProperties(headers={"price": 1.5}), mandatory=True)
+    fast, plain = open_channel(1), open_channel(1)
+    FastSender(fast).send([Outgoing(template, "m", b"x")])
+    PlainSender(plain).send([Outgoing(template, "m", b"x")])
+    assert fast.connection.written == plain.connection.written
+    received = decode_properties(template.encoded_properties("m"))
+    assert (received.headers, received.message_id, received.delivery_mode) == ({"price": 1.5}, "m", 2)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(properties)
+def test_properties_come_in_as_pika_decodes_them(given_properties: Any) -> None:
+    encoded = b"".join(given_properties.encode())
+    assert decode_properties(encoded) == pika.BasicProperties().decode(encoded)
+
+
+@settings(max_examples=examples(500), deadline=None)
+@given(st.binary(max_size=40))
+def test_properties_of_any_bytes_are_decoded(encoded: bytes) -> None:
+    assert isinstance(decode_properties(encoded), pika.BasicProperties)

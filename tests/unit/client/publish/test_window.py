@@ -88,3 +88,28 @@ def test_what_is_counted_is_what_is_open(steps: list[list[int] | int]) -> None:
         assert (window.open_messages, window.open_size) == (len(open_sizes), sum(open_sizes))
         assert len(open_sizes) <= 4
         assert sum(open_sizes) <= 20
+
+
+def test_while_a_message_waits_to_pass_alone_nobody_passes_it() -> None:
+    window = Window(messages=10, size=10)
+    window.acquire([4], 0.0)
+    taken: list[int] = []
+    thread = threading.Thread(target=lambda: taken.append(window.acquire([11], time.monotonic() + LATER)))
+    thread.start()
+    while window.acquire_now(0):  # until it waits
+        window.release(1, 0)
+        time.sleep(0)
+    assert window.acquire([1], 0.0) == 0
+    window.release(1, 4)
+    thread.join(LATER)
+    assert taken == [1]
+    assert not window.acquire_now(0), "it is alone"
+    window.release(1, 11)
+    assert window.acquire_now(1)
+
+
+def test_who_stood_behind_a_message_that_gave_up_goes_on() -> None:
+    window = Window(messages=10, size=10)
+    window.acquire([4], 0.0)
+    assert window.acquire([11], time.monotonic() + 0.01) == 0
+    assert window.acquire_now(1)

@@ -1,0 +1,55 @@
+"""A message shows what was sent, whoever has sent it."""
+
+import struct
+from datetime import UTC, datetime
+
+from pika import BasicProperties
+from simulation.client import Simulation
+
+from rabbitkeeper.client.amqp.decoding import encode_envelope
+from rabbitkeeper.client.consume.acknowledger import Acknowledger
+from rabbitkeeper.client.consume.deduplicator import Deduplicator
+from rabbitkeeper.client.consume.message import Message
+
+
+def message(properties: object, envelope: bytes = encode_envelope("e", "k")) -> Message:
+    simulation = Simulation("a").started()
+    connection = simulation.client.transport.open[0]
+    acknowledger = Acknowledger(
+        connection.channels[0],
+        10,
+        post=simulation.client.engine.post,
+        call_later=simulation.client.loop.call_later,
+    )
+    return Message((1, False, envelope, properties, b"body"), "orders", acknowledger)
+
+
+def test_a_foreign_message_id_that_is_no_text_can_be_told_from_others() -> None:
+    flags = struct.pack(">H", 1 << 7)
+    first, second = message(flags + b"\x02\xff\x01"), message(flags + b"\x02\xff\x02")
+    assert first.message_id == "\udcff\x01"
+    memory = Deduplicator(10)
+    memory.acked(first)
+    assert memory.has(first)
+    assert not memory.has(second)
+
+
+def test_foreign_headers_are_there_as_far_as_they_are_understood() -> None:
+    fields = (
+        b"\x05price" + b"d" + struct.pack(">d", 1.5) + b"\x04time" + b"T" + b"\xff" * 8 + b"\x03odd" + b"?!"
+    )
+    one = message(struct.pack(">H", 1 << 13) + struct.pack(">I", len(fields)) + fields)
+    assert one.headers == {"price": 1.5, "time": 2**64 - 1, "odd": b"?!"}
+    assert one.attempt == 1
+
+
+def test_properties_that_end_too_early_are_none() -> None:
+    one = message(struct.pack(">H", 1 << 7 | 1 << 6) + b"\x01m" + b"\x00")
+    assert (one.message_id, one.properties.timestamp) == ("m", None)
+
+
+def test_what_pika_has_decoded_is_shown_as_it_is() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    one = message(BasicProperties(headers={"at": moment}), encode_envelope(b"\xff", "k"))
+    assert one.headers == {"at": moment}
+    assert (one.exchange, one.routing_key) == ("\udcff", "k")

@@ -1,0 +1,85 @@
+"""What a caller passes is refused at the call, by name, before anything is made or handed over."""
+
+from typing import Any
+
+import pytest
+from simulation.client import Simulation
+
+from rabbitkeeper.client.client import Client
+from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consuming import Consuming
+from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.model.checks import TIMEOUT_MAX
+from rabbitkeeper.client.model.errors import InvalidArgument
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("virtual_host", None),
+        ("virtual_host", "v" * 256),
+        ("virtual_host", "\ud800"),
+        ("session_timeout", "6"),
+        ("session_timeout", None),
+        ("session_timeout", 0),
+        ("timeout", float("inf")),
+        ("timeout", float("nan")),
+        ("timeout", "5"),
+        ("timeout", True),
+        ("name", 7),
+        ("name", "\ud800"),
+        ("window", float("inf")),
+        ("window", 0.5),
+        ("window", 0),
+        ("window_bytes", None),
+        ("zookeeper", None),
+    ],
+)
+def test_options_of_a_client(key: str, value: Any) -> None:
+    options: dict[str, Any] = {"zookeeper": "127.0.0.1:1", key: value}
+    with pytest.raises(InvalidArgument, match=key):
+        Client(group="orders", credentials=("app", "secret"), **options)
+
+
+@pytest.mark.parametrize("pair", [("\ud800", "x"), ("x", "\ud800"), ("x", None), "ab"])
+def test_credentials_are_refused_and_a_password_not_shown(pair: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"user name|password") as caught:
+        Client("127.0.0.1:1", "orders", pair)
+    assert "\\ud800" not in str(caught.value) or pair[0] == "\ud800"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), 1e12, None, "5", True])
+def test_a_publish_with_a_timeout_that_is_none_is_refused_and_not_counted(timeout: Any) -> None:
+    client = Simulation().client
+    with pytest.raises(InvalidArgument, match=r"timeout .* is not valid: use seconds above 0"):
+        client.publish(timeout=timeout)
+    assert client.publishing.unconfirmed == 0
+
+
+def test_a_publish_with_the_longest_timeout_is_confirmed() -> None:
+    simulation = Simulation().started()
+    future = simulation.client.publish(timeout=TIMEOUT_MAX)
+    simulation.client.all_done()
+    assert future.result(0).attempts == 1
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("queue", ["", "q" * 256, "\ud800", None, 7])
+def test_a_queue_that_cannot_be_named(queue: Any) -> None:
+    simulation = Simulation().started()
+    engine = simulation.client.engine
+    consuming = Consuming(engine, Guard(engine), emit=lambda _event: None, name="test")
+    with pytest.raises(InvalidArgument, match=r"queue .* is not valid"):
+        consuming.consume(queue, 10, 0)
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("timeout", [-1, float("inf"), float("nan"), 1e12, "5"])
+def test_times_of_a_consumer(timeout: Any) -> None:
+    simulation = Simulation().started()
+    consumer = Consumer(simulation.client.subscribe(), lambda *_: 0, lambda _: None)
+    with pytest.raises(InvalidArgument, match="timeout"):
+        consumer.get(timeout)
+    with pytest.raises(InvalidArgument, match="timeout"):
+        consumer.stop(timeout)
+    simulation.come_to_rest()
