@@ -133,8 +133,8 @@ class Client:
         )
         deadline = time.monotonic() + timeout
         self._group_watch.start(timeout)
-        self._engine.start()
         try:
+            self._engine.start()
             self._await_live(deadline, timeout)
         except BaseException:
             self.close(0)

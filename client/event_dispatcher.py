@@ -35,10 +35,11 @@ class EventDispatcher:
     def add(self, function: Callable[[Event], object]) -> None:
         """Call ``function`` with each event from now on."""
         with self._changed:
-            self._functions = (*self._functions, function)
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+            self._functions = (*self._functions, function)
 
     def remove(self, function: Callable[[Event], object]) -> None:
         """Call it no more."""
@@ -85,5 +86,5 @@ class EventDispatcher:
 def _call(function: Callable[[Event], object], event: Event) -> None:
     try:
         function(event)
-    except Exception:
+    except BaseException:  # SystemExit too: it would end the thread, and all later events with it
         log.exception("a function for events failed over %r", event)

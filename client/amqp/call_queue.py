@@ -1,7 +1,10 @@
 """Calls handed over to the I/O thread: a deque, and one wake-up a burst."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class CallQueue:
@@ -50,6 +53,14 @@ class CallQueue:
         self._after()
 
     def finish(self) -> None:
-        """What is left, when there is no loop any more."""
+        """What is left, when there is no loop any more. From any thread; one that fails keeps none from being
+        made."""
         while self._calls:
-            self._calls.popleft()()
+            try:
+                call = self._calls.popleft()
+            except IndexError:  # another thread does the same
+                return
+            try:
+                call()
+            except BaseException:
+                log.exception("a call failed that was left over at the end")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
-from pika.exceptions import ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker, NoFreeChannels
 from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
@@ -12,9 +12,12 @@ from rabbitkeeper.client.amqp import transport
 from rabbitkeeper.client.amqp.decoding import Decoder, Delivery
 from rabbitkeeper.client.amqp.deliveries import delivery_of
 from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.amqp.pika_loop import PikaLoop
 from rabbitkeeper.client.amqp.sender import Sender, sender_for
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+
+RESOURCE_ERROR = 506  # AMQP's code for what is used up; it may pass
 
 
 class PikaChannel:
@@ -22,6 +25,7 @@ class PikaChannel:
 
     def __init__(
         self,
+        loop: PikaLoop,
         connection: SelectConnection,
         decoder: Decoder | None,
         on_open: Callable[[transport.Channel], None],
@@ -32,12 +36,19 @@ class PikaChannel:
         self._decoder = decoder
         self._sender: Sender
         self._is_stopping = False  # no consumer is started any more
-        self._channel: Channel = connection.channel(on_open_callback=self._opened)
+        self._channel: Channel = None  # stays so if the connection had no free one
+        try:
+            self._channel = connection.channel(on_open_callback=self._opened)
+        except NoFreeChannels:
+            most = connection.params.channel_max
+            why = f"no channel is free: the connection has {most} of them (channel_max)"
+            loop.call_later(0.0, lambda: self._lost(ChannelLost(RESOURCE_ERROR, why)))
+            return
         self._channel.add_on_close_callback(self._closed)
 
     @property
     def is_open(self) -> bool:
-        return self._on_lost is not None and bool(self._channel.is_open)
+        return self._on_lost is not None and self._channel is not None and bool(self._channel.is_open)
 
     @property
     def is_over(self) -> bool:
@@ -50,7 +61,7 @@ class PikaChannel:
 
     def close(self) -> None:
         self.silence()
-        if self._channel.is_open:
+        if self._channel is not None and self._channel.is_open:
             self._channel.close()
 
     def _opened(self, _channel: object) -> None:
@@ -60,11 +71,20 @@ class PikaChannel:
             self._channel.close()
 
     def _closed(self, _channel: object, error: BaseException) -> None:
-        report, self._on_open, self._on_lost = self._on_lost, None, None
         if self._decoder is not None:
             self._decoder.forget(self._channel.channel_number)
-        if report is not None and isinstance(error, ChannelClosedByBroker):
-            report(self, ChannelLost(error.reply_code, error.reply_text))
+        if isinstance(error, ChannelClosedByBroker):
+            text = error.reply_text  # bytes, if it is not UTF-8
+            why = text.decode(errors="replace") if isinstance(text, bytes) else text
+            self._lost(ChannelLost(error.reply_code, why))
+        else:
+            self.silence()
+
+    def _lost(self, lost: ChannelLost) -> None:
+        report = self._on_lost
+        self.silence()
+        if report is not None:
+            report(self, lost)
 
     # -- publishing
 

@@ -14,8 +14,10 @@ from rabbitkeeper.client.amqp.decoding import Decoder
 from rabbitkeeper.client.amqp.deliveries import decode_deliveries
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
 from rabbitkeeper.client.amqp.pika_errors import connection_lost
-from rabbitkeeper.client.amqp.pika_loop import PikaLoop
-from rabbitkeeper.client.amqp.transport import Access, ChannelLost, ConnectionLost, Timer
+from rabbitkeeper.client.amqp.pika_loop import ConnectionLoop, PikaLoop
+from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, ConnectionLost, Timer
+
+log = logging.getLogger(__name__)
 
 # pika reports every lost connection as an error of its own; the engine's one line says it better.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -91,33 +93,39 @@ class PikaConnection:
         self._is_open = False
         self._channels: list[PikaChannel] = []
         self._decoder: Decoder | None = None
+        self._connection: SelectConnection = None  # stays so if it could not even be begun
         self._timer: Timer | None = loop.call_later(
             timeout, lambda: self._fail(ConnectionLost(f"no answer in {timeout:g} s"))
         )
-        self._connection = SelectConnection(
-            connection_parameters(access, address, timeout),
-            on_open_callback=self._opened,
-            on_open_error_callback=self._failed,
-            on_close_callback=self._failed,
-            custom_ioloop=loop.ioloop,
-        )
+        try:
+            self._connection = SelectConnection(
+                connection_parameters(access, address, timeout),
+                on_open_callback=self._opened,
+                on_open_error_callback=self._failed,
+                on_close_callback=self._failed,
+                custom_ioloop=ConnectionLoop(loop.ioloop, self._broken),
+            )
+        except Exception as error:  # noqa: BLE001 - as if nobody were at that address
+            why = f"cannot connect to {address!r}: {error!r}"
+            loop.call_later(0.0, lambda: self._fail(ConnectionLost(why)))
+            return
         self._connection.add_on_connection_blocked_callback(self._blocked)
         self._connection.add_on_connection_unblocked_callback(self._unblocked)
 
     @property
     def is_open(self) -> bool:
-        return self._is_open and bool(self._connection.is_open)
+        return self._is_open and self._connection is not None and bool(self._connection.is_open)
 
     @property
     def frame_max(self) -> int:
-        return int(self._connection.params.frame_max)
+        return FRAME_MAX if self._connection is None else int(self._connection.params.frame_max)
 
     def channel(
         self,
         on_open: Callable[[transport.Channel], None],
         on_lost: Callable[[transport.Channel, ChannelLost], None],
     ) -> PikaChannel:
-        channel = PikaChannel(self._connection, self._decoder, on_open, on_lost)
+        channel = PikaChannel(self._loop, self._connection, self._decoder, on_open, on_lost)
         self._channels = [known for known in self._channels if not known.is_over]
         self._channels.append(channel)
         return channel
@@ -125,7 +133,7 @@ class PikaConnection:
     def abort(self) -> None:
         self._forget()
         connection = self._connection
-        if connection.is_closed or connection.is_closing:
+        if connection is None or connection.is_closed or connection.is_closing:
             return
         if not self._drop("connection given up"):
             connection.close()
@@ -168,6 +176,17 @@ class PikaConnection:
             self._timer = None
         if self._on_open is not None:
             self._on_open()
+
+    def _broken(self, error: BaseException) -> None:
+        """Something of this connection raised what nobody expected: it is of no use any more."""
+        report = self._on_lost
+        log.log(logging.DEBUG if report is None else logging.ERROR, "a connection failed", exc_info=error)
+        try:
+            self.abort()
+        except Exception as second:  # noqa: BLE001 - pika may be in any state
+            log.warning("a connection that failed could not be dropped: %r", second)
+        if report is not None:
+            report(ConnectionLost(f"the connection failed: {error!r}"))
 
     def _failed(self, _connection: object, error: BaseException) -> None:
         report = self._on_lost

@@ -1,8 +1,9 @@
-"""The I/O thread's loop: pika's own, as :class:`transport.Loop`."""
+"""The I/O thread's loop: pika's own, as :class:`transport.Loop`, and as each connection of pika's sees it."""
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from pika.adapters.select_connection import IOLoop
 
@@ -34,11 +35,51 @@ class PikaLoop:
             self.ioloop.remove_timeout(timer)
 
     def run(self) -> None:
-        try:
-            self.ioloop.start()
-        finally:
-            self._is_over = True
-            self.ioloop.close()
+        self.ioloop.start()
+
+    def release(self) -> None:
+        self._is_over = True
+        self.ioloop.close()
 
     def stop(self) -> None:
         self.ioloop.stop()
+
+
+class ConnectionLoop:
+    """The loop as one connection of pika's sees it: what it raises is that connection's end, not the loop's.
+
+    It may be no free descriptor, no thread for looking a host up, bytes that are no AMQP, or a fault of ours
+    over what came: one connection is lost then. The methods are those that pika asks of an I/O loop.
+
+    Args:
+        ioloop: pika's, which all connections share.
+        on_error: called with what a callback has raised.
+    """
+
+    READ, WRITE, ERROR = IOLoop.READ, IOLoop.WRITE, IOLoop.ERROR
+
+    def __init__(self, ioloop: IOLoop, on_error: Callable[[BaseException], None]) -> None:
+        self._on_error = on_error
+        self.close, self.start, self.stop = ioloop.close, ioloop.start, ioloop.stop
+        self.remove_timeout = ioloop.remove_timeout
+        self.update_handler, self.remove_handler = ioloop.update_handler, ioloop.remove_handler
+        self._ioloop = ioloop
+
+    def call_later(self, delay: float, callback: Callable[[], Any]) -> object:
+        return self._ioloop.call_later(delay, self._guarded(callback))
+
+    def add_callback(self, callback: Callable[[], Any]) -> None:
+        """From any thread."""
+        self._ioloop.add_callback(self._guarded(callback))
+
+    def add_handler(self, fd: int, handler: Callable[[int, int], Any], events: int) -> None:
+        self._ioloop.add_handler(fd, self._guarded(handler), events)
+
+    def _guarded(self, callback: Callable[..., Any]) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except BaseException as error:  # noqa: BLE001 - told, and the connection ends
+                self._on_error(error)
+
+        return call

@@ -19,7 +19,8 @@ What every implementation keeps to:
 * **Silence.** After ``abort`` or ``close`` nothing is reported any more, of a connection nor of its channels:
   an answer of a connection that was given up cannot be taken for one of its successor.
 * **No errors.** On a connection or channel that is not open a method does nothing, unless it says otherwise:
-  its end has been reported, or will be in a moment.
+  its end has been reported, or will be in a moment. What cannot even be begun (an address that is none, no
+  free descriptor, no free channel) is reported as lost a moment later, as if a broker had refused it.
 """
 
 import ssl
@@ -85,10 +86,13 @@ class Loop(Protocol):
         """Call it no more. A timer that has been called already is no error."""
 
     def run(self) -> None:
-        """Call back until :meth:`stop`, then release everything. What a callback raises comes out here."""
+        """Call back until :meth:`stop`. What a callback raises comes out here, and ends it."""
 
     def stop(self) -> None:
         """End :meth:`run`, soon. On the loop's thread."""
+
+    def release(self) -> None:
+        """Let go of what the loop holds, after :meth:`run`, and after all connections were given up."""
 
 
 class Transport(Protocol):

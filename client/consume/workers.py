@@ -58,8 +58,13 @@ class Workers:
             threading.Thread(target=self._work, name=f"{name}-{consumer.queue}-{number}", daemon=True)
             for number in range(1, count + 1)
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except BaseException:  # the system gives no more threads
+            self._threads = [thread for thread in self._threads if thread.ident is not None]
+            self.stop(0.0)
+            raise
 
     @property
     def queue(self) -> str:
@@ -125,7 +130,7 @@ class Workers:
     def _handle(self, message: Message, retry: Retry) -> None:
         try:
             self._function(message)
-        except Exception as error:
+        except BaseException as error:  # CancelledError and SystemExit too: the worker goes on
             log.exception("the function for messages of %r failed", message.queue)
             message.nack(requeue=self._requeue)
             self._emit(HandlerFailed(message.queue, message.message_id, error))

@@ -77,6 +77,8 @@ class Declarer:
         self._connection: Connection | None = None
         self._channel: Channel | None = None
         self._ready = False  # the channel is open
+        self._channel_retry = Retry(random)
+        self._no_channel_before = 0.0  # seconds, monotonic: one was refused before it was open
         self._active: Job | None = None
         self._jobs: deque[Job] = deque()
         self._restore_left = 0
@@ -102,7 +104,7 @@ class Declarer:
         for job in self._jobs:
             job.not_before = 0.0
         channel, self._connection, self._channel, self._active = self._channel, None, None, None
-        self._ready = False
+        self._ready, self._no_channel_before = False, 0.0
         self._restore_left, self._on_restored = 0, None
         if channel is not None:
             channel.close()
@@ -144,11 +146,12 @@ class Declarer:
 
     def close(self, error: RabbitKeeperError) -> None:
         """End everything that users wait for with ``error``."""
-        self.detach()
-        for job in self._jobs:
+        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
+        self._jobs.clear()
+        for job in jobs:
             if job.future is not None and not job.future.done():
                 job.future.set_exception(error)
-        self._jobs.clear()
+        self.detach()
 
     def _next(self) -> None:
         if (
@@ -159,7 +162,8 @@ class Declarer:
         ):
             return
         if self._channel is None:
-            self._channel = self._connection.channel(self._opened, self._lost)
+            if self._now() >= self._no_channel_before:
+                self._channel = self._connection.channel(self._opened, self._lost)
             return
         if self._ready:
             job = min(self._jobs, key=lambda job: job.not_before)  # the first of those that are due
@@ -168,11 +172,17 @@ class Declarer:
                 return
             self._jobs.remove(job)
             self._active = job
-            self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
+            try:
+                self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
+            except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
+                channel = self._channel
+                self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
+                channel.close()
 
     def _opened(self, channel: Channel) -> None:
         if channel is self._channel:
             self._ready = True
+            self._channel_retry.worked()
             self._next()
 
     def _done(self, job: Job, name: str | None) -> None:
@@ -197,10 +207,20 @@ class Declarer:
         if channel is not self._channel:
             return
         job, self._channel, self._active = self._active, None, None
-        self._ready = False
         if job is not None:
             self._refused(job, lost)
+        elif not self._ready:
+            self._wait_for_channel(lost.why)
+        self._ready = False
         self._next()
+
+    def _wait_for_channel(self, why: str) -> None:
+        """There was none to be had: another try after a pause, for what is left of the jobs' time."""
+        for job in self._jobs:
+            job.error = why
+        delay = self._channel_retry.failed()
+        self._no_channel_before = self._now() + delay
+        self._call_later(delay, self._next)
 
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why

@@ -43,5 +43,7 @@ class Drain:
             return
         self._publisher.when_empty(None)
         left = self._publisher.unconfirmed()
-        self._end()
-        self._result.set_result(left)
+        try:
+            self._end()
+        finally:
+            self._result.set_result(left)

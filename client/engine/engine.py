@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from random import Random
 
 from rabbitkeeper.client.amqp.call_queue import CallQueue
@@ -33,7 +35,7 @@ from rabbitkeeper.client.publish.future import Futures, PublishFuture
 from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Targets
-from rabbitkeeper.client.routing.switch import Switch
+from rabbitkeeper.client.routing.switch import Phase, Switch
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,6 @@ class Engine:
         self._emit = emit
         self._handed_over: deque[PublishFuture] = deque()
         self._calls = CallQueue(loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
-        self.post = self._calls.post
         self._topology = Topology()
         self._publisher: Publisher[PublishFuture] = Publisher(
             loop.now, loop.call_later, lambda: self._executor.renew_publishing()
@@ -115,6 +116,12 @@ class Engine:
         self.thread = threading.Thread(target=self.run, name=name, daemon=True)
 
     # -- from any thread
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made soon, on the I/O thread; after its end at once."""
+        self._calls.post(call)
+        if self._is_over:
+            self._calls.finish()
 
     def report_to(self, futures: Futures) -> None:
         """Who is told what became of publishes; once, before the start."""
@@ -240,8 +247,9 @@ class Engine:
             self._abandon()
         finally:
             self._is_over = True
-            self._futures.loop_is_over()
-            self._refuse_handed_over()
+            for part in (self._loop.release, self._futures.loop_is_over, self._refuse_handed_over):
+                _attempt(part)
+            self._calls.finish()
             self.live.set()
 
     def _take_over(self) -> None:
@@ -329,13 +337,35 @@ class Engine:
         self._subscriptions.end(self.failure)
 
     def _abandon(self) -> None:
-        """After the loop has failed: settle what can be settled without it."""
-        self._ended = True
-        self._executor.abandon()
-        self._take_over()
-        self._calls.finish()
-        self._settle_all()
-        self.snapshot = self._snapshot()
+        """After the loop has failed, which may have left any part in any state: settle everything, whatever
+        fails meanwhile, and show it."""
+        was_ended, self._ended = self._ended, True
+        ending = self.ending()
+        self.snapshot = replace(
+            self.snapshot, phase=Phase.CLOSED, target=None, unconfirmed=0, blocked=None, error=str(ending)
+        )
+        unsettled = [*self._publisher.ledger, *self._handed_over]
+        parts: list[Callable[[], object]] = [
+            self._executor.abandon,
+            self._take_over,
+            self._publisher.close,
+            lambda: self._declarer.close(ending),
+            self._calls.finish,
+            lambda: self._futures.abandon(unsettled, ending),
+        ]
+        parts += [partial(one.end, ending) for one in self._subscriptions.abandon()]
+        for part in parts:
+            _attempt(part)
+        if not was_ended:
+            self._emit(ClientClosed(str(ending)))
+
+
+def _attempt(part: Callable[[], object]) -> None:
+    """The rest is ended in any case."""
+    try:
+        part()
+    except BaseException:
+        log.exception("a part of the client could not be ended")
 
 
 def _copy(done: Future[None], to: Future[None]) -> None:

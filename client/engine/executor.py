@@ -115,7 +115,6 @@ class SwitchExecutor:
 
     def abandon(self) -> None:
         """The loop has failed: give everything up, as far as that can be done without it."""
-        self._cancel_migration()
         self._switch.close()
         self.connections.abandon()
 

@@ -40,5 +40,7 @@ class Stopping:
         if self._result.done():
             return
         left = self._subscription.in_hand
-        self._remove(self._subscription)
-        self._result.set_result(left)
+        try:
+            self._remove(self._subscription)
+        finally:
+            self._result.set_result(left)

@@ -109,5 +109,10 @@ class Subscriptions:
             subscription.end(error)
         self._all.clear()
 
+    def abandon(self) -> list[Subscription]:
+        """Let go of all of them, who are the caller's to end."""
+        subscriptions, self._all, self._place = self._all, [], None
+        return subscriptions
+
     def _check_soon(self) -> None:
         self.check_at = min(self.check_at, self._now() + CHECK_AFTER_SWITCH)

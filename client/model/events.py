@@ -114,7 +114,7 @@ class HandlerFailed(Event):
 
     queue: str
     message_id: str | None
-    error: Exception
+    error: BaseException
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ _DECIMAL, _TIME = struct.Struct(">cBi"), struct.Struct(">cQ")
 _LONG_STRING = struct.Struct(">cI")
 
 
-class _Refused(Exception):
+class _NotSendable(Exception):
     """A value, or a key, cannot be encoded; the path to it is put together on the way up.
 
     It is not shown itself, since it may be large or a secret.
@@ -74,7 +74,7 @@ def encode_table(table: object, where: str, *, floats: bool = True) -> bytes:
         )
     try:
         return _encode_table(table, floats, 0)
-    except _Refused as refused:
+    except _NotSendable as refused:
         path = where + "".join(reversed(refused.path[-_PATH:])) + ("…" if len(refused.path) > _PATH else "")
         what = (
             f"the key (of type {refused.type}) of {path}"
@@ -91,7 +91,7 @@ def _encode_table(table: Mapping[Any, Any], floats: bool, depth: int) -> bytes:
         pieces += (bytes((len(name),)), name)
         try:
             pieces.append(_encode_value(value, floats, depth + 1))
-        except _Refused as refused:
+        except _NotSendable as refused:
             refused.path.append(f"[{key!r}]")
             raise
     pieces[0] = _LENGTH.pack(sum(map(len, pieces)))
@@ -108,7 +108,7 @@ def _name(key: object) -> bytes:
         except UnicodeEncodeError:
             name = None
     if name is None or len(name) > SHORT:
-        raise _Refused(key, f"use a string of at most {SHORT} bytes of UTF-8", is_key=True)
+        raise _NotSendable(key, f"use a string of at most {SHORT} bytes of UTF-8", is_key=True)
     return name
 
 
@@ -117,7 +117,7 @@ def _encode_value(value: Any, floats: bool, depth: int) -> bytes:
         try:
             text = value.encode()
         except UnicodeEncodeError:
-            raise _Refused(value, "UTF-8 cannot carry a lone surrogate: use bytes") from None
+            raise _NotSendable(value, "UTF-8 cannot carry a lone surrogate: use bytes") from None
         return _LONG_STRING.pack(b"S", len(text)) + text
     if isinstance(value, bool):
         return b"t\x01" if value else b"t\x00"
@@ -129,7 +129,7 @@ def _encode_value(value: Any, floats: bool, depth: int) -> bytes:
         return b"V"
     if isinstance(value, float) and floats:
         if not math.isfinite(value):
-            raise _Refused(value, "RabbitMQ takes no infinity and no NaN: use a number or a str")
+            raise _NotSendable(value, "RabbitMQ takes no infinity and no NaN: use a number or a str")
         return _DOUBLE.pack(b"d", value)
     if isinstance(value, Decimal):
         return _encode_decimal(value)
@@ -137,11 +137,11 @@ def _encode_value(value: Any, floats: bool, depth: int) -> bytes:
         return _encode_time(value)
     if isinstance(value, dict | list):
         if depth > DEPTH:
-            raise _Refused(value, "it is nested too deeply, or contains itself")
+            raise _NotSendable(value, "it is nested too deeply, or contains itself")
         if isinstance(value, dict):
             return b"F" + _encode_table(value, floats, depth)
         return _encode_list(value, floats, depth)
-    raise _Refused(value, "use " + _TYPES.format("float, " if floats else ""))
+    raise _NotSendable(value, "use " + _TYPES.format("float, " if floats else ""))
 
 
 def _encode_int(value: int) -> bytes:
@@ -152,7 +152,7 @@ def _encode_int(value: int) -> bytes:
     try:
         return _LONG.pack(b"l", value)
     except struct.error:
-        raise _Refused(value, "use a whole number from -2**63 to 2**63 - 1, or a str") from None
+        raise _NotSendable(value, "use a whole number from -2**63 to 2**63 - 1, or a str") from None
 
 
 def _encode_decimal(value: Decimal) -> bytes:
@@ -160,7 +160,7 @@ def _encode_decimal(value: Decimal) -> bytes:
     sign, digits, exponent = value.as_tuple()
     remedy = "use a Decimal of at most 31 bits and 255 decimals, or a str"
     if not isinstance(exponent, int) or len(digits) > 400 or not -600 < exponent < 12:
-        raise _Refused(value, remedy)
+        raise _NotSendable(value, remedy)
     number = int("".join(map(str, digits)))
     while exponent < 0 and number % 10 == 0:
         number, exponent = number // 10, (exponent + 1 if number else 0)
@@ -168,14 +168,14 @@ def _encode_decimal(value: Decimal) -> bytes:
     try:
         return _DECIMAL.pack(b"D", max(0, -exponent), -number if sign else number)
     except struct.error:
-        raise _Refused(value, remedy) from None
+        raise _NotSendable(value, remedy) from None
 
 
 def _encode_time(value: datetime) -> bytes:
     try:
         return _TIME.pack(b"T", calendar.timegm(value.utctimetuple()))
     except (struct.error, OverflowError, ValueError):
-        raise _Refused(value, "use a datetime from 1970 on, or a number") from None
+        raise _NotSendable(value, "use a datetime from 1970 on, or a number") from None
 
 
 def _encode_list(values: list[Any], floats: bool, depth: int) -> bytes:
@@ -183,7 +183,7 @@ def _encode_list(values: list[Any], floats: bool, depth: int) -> bytes:
     for number, value in enumerate(values):
         try:
             pieces.append(_encode_value(value, floats, depth + 1))
-        except _Refused as refused:
+        except _NotSendable as refused:
             refused.path.append(f"[{number}]")
             raise
     encoded = b"".join(pieces)

@@ -10,10 +10,12 @@ the same since Python 3.2).
 Callbacks run on the client's I/O thread and must not wait.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures._base import FINISHED, PENDING, RUNNING
+from functools import partial
 from typing import Any, NamedTuple
 
 from rabbitkeeper.client.amqp.frames import Template
@@ -21,6 +23,8 @@ from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.errors import RabbitKeeperError, WrongThread
 from rabbitkeeper.client.publish.ledger import Entry, Settled
 from rabbitkeeper.client.publish.window import Window
+
+log = logging.getLogger(__name__)
 
 LINGER = 0.002  # seconds for which who waits for the window is left to wait for more of it
 
@@ -169,18 +173,25 @@ class Futures:
     def settle(self, settled: Iterable[Settled[PublishFuture]]) -> None:
         """Each ends with its error; a cancelled one has ended already."""
         for one in settled:
-            future = one.entry
-            with self.lock:
-                if future.done():
-                    continue
-                future._exception = self._explain(one)
-                future._state = FINISHED
-                watched = future._waiting is not None
-                if watched:
-                    _notify(future)
-            self._release(1, future.size)
+            self._fail(one.entry, partial(self._explain, one))
+
+    def abandon(self, futures: Iterable[PublishFuture], error: RabbitKeeperError) -> None:
+        """End with ``error`` what should have been settled otherwise, before something failed."""
+        for future in futures:
+            self._fail(future, lambda: error)
+
+    def _fail(self, future: PublishFuture, why: Callable[[], RabbitKeeperError]) -> None:
+        with self.lock:
+            if future.done():
+                return
+            future._exception = why()
+            future._state = FINISHED
+            watched = future._waiting is not None
             if watched:
-                _call_back(future)
+                _notify(future)
+        self._release(1, future.size)
+        if watched:
+            _call_back(future)
 
     def refuse(self, future: PublishFuture, error: RabbitKeeperError) -> None:
         """A future whose message was never counted nor handed over, and of which nobody knows yet."""
@@ -218,8 +229,15 @@ class Futures:
 
 
 def _call_back(future: PublishFuture) -> None:
-    """Call the callbacks of a future that has ended; without the lock."""
-    future._invoke_callbacks()  # type: ignore[attr-defined]
+    """Call the callbacks of a future that has ended; without the lock.
+
+    Here whatever they raise is theirs, ``SystemExit`` and ``CancelledError`` too: this is the I/O thread.
+    """
+    for callback in future._done_callbacks:
+        try:
+            callback(future)
+        except BaseException:
+            log.exception("a callback of a publish failed")
 
 
 def _notify(future: PublishFuture) -> None:

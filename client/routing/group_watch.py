@@ -66,6 +66,7 @@ class GroupWatch:
         self._was_connected = True
         self._read_at = now()  # when the next read without a cause is due
         self._last = Targets()
+        self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 
@@ -132,12 +133,18 @@ class GroupWatch:
             woken = self._wake.wait(pause)
             self._wake.clear()
             if not self._stopping.is_set():
-                pause = self.turn(woken=woken)
+                try:
+                    pause = self.turn(woken=woken)
+                except Exception:
+                    log.exception("looking at the group failed; the client stays where it is")
+                    pause = REREAD
 
     def _read(self, timeout: float) -> None:
         view = self._reader.read(watch=True, timeout=timeout)
         for problem in view.problems:
-            log.warning("%s", problem)
+            if problem not in self._told:
+                log.warning("%s", problem)
+        self._told = frozenset(view.problems)
         targets = targets_of(view, self._last.epoch, secure=self._secure)
         self.mismatch = bool(view.members) and not targets.members
         if targets != self._last:

@@ -148,6 +148,8 @@ class VirtualLoop:
         while not self.is_stopped:
             if not self.time.step():
                 raise NotReached("nothing is pending, and the loop was not stopped")
+
+    def release(self) -> None:
         self.on_stop()
 
     def stop(self) -> None:

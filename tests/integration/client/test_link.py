@@ -50,6 +50,7 @@ def test_a_link_that_is_not_open_yet_is_left_without_a_trace(leave: object, says
         broker = threading.Thread(target=serve)
         broker.start()
         loop.run()  # raises what pika raises in it
+        loop.release()
         broker.join(20)
     assert ended.is_set()
     assert lost == [], "whoever gives a link up is not told of its end"

@@ -47,7 +47,9 @@ class SimulatedChannel:
         self._on_stopped: Callable[[], None] | None = None
         self._in_hand: set[int] = set()
         self._end = end.channel(number, self)
-        connection.send(self._end.open)
+
+    def open(self) -> None:
+        self._connection.send(self._end.open)
 
     def close(self) -> None:
         if not self.is_over:

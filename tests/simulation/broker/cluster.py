@@ -69,6 +69,7 @@ class SimulatedCluster:
         self.refusals: dict[str, ChannelLost] = {}
         self.silent_declarations: set[str] = set()
         self.silent_consumes: set[str] = set()
+        self.channel_max = 2047  # channels of a connection
         self._connections = 0
         self._queue_names = 0
         self._later: list[Callable[[], None]] = []

@@ -103,8 +103,14 @@ class SimulatedConnection:
     ) -> SimulatedChannel:
         if not self.is_open or self.end is None:
             raise self.cluster.journal.misuse("a channel of a connection that is not open")
+        taken = sum(not channel.is_over for channel in self.channels)
         channel = SimulatedChannel(self, self.end, len(self.channels) + 1, on_open, on_lost)
         self.channels.append(channel)
+        if taken < self.cluster.channel_max:
+            channel.open()
+        else:
+            why = ChannelLost(506, f"no channel is free: the connection has {taken} of them (channel_max)")
+            self.loop.call_later(0.0, partial(channel.closed, why))
         return channel
 
     def send(self, call: Callable[[], None], size: int = 64) -> None:

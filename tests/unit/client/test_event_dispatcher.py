@@ -2,16 +2,19 @@
 
 import threading
 
+import pytest
+
 from rabbitkeeper.client.event_dispatcher import LIMIT, EventDispatcher
 from rabbitkeeper.client.model.events import Event, EventsMissed, LeaderChanged
 
 
-def test_a_function_that_fails_keeps_no_other_from_its_events() -> None:
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+def test_a_function_that_fails_keeps_no_other_from_its_events(error: type[BaseException]) -> None:
     dispatch = EventDispatcher("test")
     got: list[Event] = []
 
     def fail(_event: Event) -> None:
-        raise ValueError
+        raise error
 
     dispatch.add(fail)
     dispatch.add(got.append)

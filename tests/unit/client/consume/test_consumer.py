@@ -3,6 +3,7 @@
 import gc
 import queue
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable
 
 import pytest
@@ -126,13 +127,16 @@ def test_workers_ack_what_their_function_has_done() -> None:
 
 
 @pytest.mark.parametrize("on_error", ["requeue", "reject"])
-def test_what_a_function_fails_over_goes_back_or_is_rejected(on_error: OnError) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError, CancelledError, SystemExit])
+def test_what_a_function_fails_over_goes_back_or_is_rejected(
+    on_error: OnError, error: type[BaseException]
+) -> None:
     scene = Scene()
     scene.end()
 
     def fail_once(message: Message) -> None:
         if message.message_id == scene.ids[1]:
-            raise ZeroDivisionError
+            raise error
 
     workers, events = work(scene, fail_once, on_error)
     assert workers.wait(10.0)
@@ -140,7 +144,26 @@ def test_what_a_function_fails_over_goes_back_or_is_rejected(on_error: OnError) 
     assert set(scene.simulation.journal.rejected) == ({scene.ids[1]} if on_error == "reject" else set())
     (event,) = events
     assert isinstance(event, HandlerFailed)
-    assert (event.queue, event.message_id, type(event.error)) == ("orders", scene.ids[1], ZeroDivisionError)
+    assert (event.queue, event.message_id, type(event.error)) == ("orders", scene.ids[1], error)
+
+
+def test_workers_that_cannot_all_be_started_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    right, started = threading.Thread.start, list[threading.Thread]()
+
+    def start(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        right(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        work(scene, lambda message: None, count=3)
+    for thread in started:
+        thread.join(10.0)
+        assert not thread.is_alive()
+    assert not scene.subscription.is_wanted
 
 
 def test_an_error_of_the_consumer_ends_the_workers_and_is_raised_where_they_are_waited_for() -> None:

@@ -1,8 +1,10 @@
 """The client's picture of its group: made from what is read, and kept while nothing can be read."""
 
+import json
 from dataclasses import replace
 from random import Random
 
+import pytest
 from simulation.backend import SimulatedBackend
 from simulation.world import World
 from simulation.zookeeper import SimulatedZooKeeper
@@ -119,6 +121,20 @@ def test_every_change_is_seen_when_it_comes_and_told_once() -> None:
         [(["a"], False), (["a", "b"], True)],
         [(["a"], False), (["a", "b"], False), (["a", "b"], True)],
     )
+
+
+@pytest.mark.parametrize("address", ["a:abc", ":5672", "", 7, "a:5672:1", "\ud800:5672"])
+def test_a_member_with_an_address_that_is_none_is_left_out_and_told_once(
+    address: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    bad = json.loads(member("bad", 0).record.to_bytes()) | {"amqp": address, "load": {"connections": "many"}}
+    scene.zookeeper.apply([Create(PATHS.member("bad"), json.dumps(bad).encode())], 0)
+    for name in "ab":
+        scene.join(name)
+        scene.pass_time(1.0)
+    assert sorted(scene.seen[-1].members) == ["a", "b"]
+    assert sum(PATHS.member("bad") in one.getMessage() for one in caplog.records) == 1
 
 
 def test_the_group_is_read_now_and_then_without_a_cause() -> None:
