@@ -173,7 +173,8 @@ class BrokerSupervisor:
         self._was_paused = paused
         if cut_off:
             self._rejoins_until = now + REJOIN_GRACE
-        elif well_since is not None:
+        elif status is MemberStatus.RUNNING:
+            # Not merely well: what has no majority, or is blocked, may be about to pause.
             self._rejoins_until = 0.0
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:

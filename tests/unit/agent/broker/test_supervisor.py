@@ -312,3 +312,19 @@ def test_a_broker_that_has_been_well_since_it_was_cut_off_is_killed_when_it_hang
     case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now)
     case.turn(case.up(), MemberStatus.HUNG)
     assert not driver.process.running
+
+
+@pytest.mark.parametrize("status", [MemberStatus.MINORITY, MemberStatus.ALARMED])
+def test_a_broker_that_has_no_majority_yet_after_it_was_cut_off_may_pause_later(status: MemberStatus) -> None:
+    """The network may be back before RabbitMQ notices: its attempts to connect take seconds each."""
+    driver = Driver()
+    driver.process = BrokerProcess(running=True, pid=7)
+    case = Case(driver)
+    case.turn(case.up(), status, well_since=case.now, cut_off=True)
+    case.turn(case.up(), status, well_since=case.now)
+    case.now += 2.5
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert driver.process.running
+    case.now += REJOIN_GRACE
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert not driver.process.running
