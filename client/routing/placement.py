@@ -152,8 +152,10 @@ class Placement:
             case "site":
                 if current.site == self._site:
                     return None
-                best = next(iter(self.candidates(targets)), None)
-                return best if best is not None and self._is_near(best) else None
+                if self._wish is None or self._wish.status is not MemberStatus.RUNNING:
+                    best = next(iter(self.candidates(targets)), None)
+                    self._wish = best if best is not None and self._is_near(best) else None
+                return self._wish
             case "members":
                 return self._wish
 

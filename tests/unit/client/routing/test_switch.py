@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.effort import examples
 
 from rabbitkeeper.client.model.retry import MAXIMUM
-from rabbitkeeper.client.routing.placement import Target, Targets
+from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.client.routing.switch import (
     LEADERLESS_GRACE,
     SETTLED,
@@ -58,6 +58,22 @@ def test_a_starting_client_waits_for_a_leader_but_not_for_ever() -> None:
     (order,) = switch.tick(LEADERLESS_GRACE)
     assert isinstance(order, Open)
     assert order.target == B
+
+
+def test_a_client_of_a_site_that_moves_to_one_member_of_it_is_not_sent_to_another_by_chance() -> None:
+    home, one, other = (Target(name, "1", f"{name}:5672", MemberStatus.RUNNING, "home") for name in "hij")
+    for seed in range(20):
+        random = Random(seed)
+        switch = Switch(0.0, random, Placement("site", "home", random, 0.0))
+        (order,) = switch.view(group("a", 1, A), 0.0)
+        assert isinstance(order, Open)
+        switch.ready(order.number, 0.1)
+        (order,) = switch.view(group("a", 1, A, home, one, other), 1.0)
+        assert isinstance(order, Open)
+        (move,) = switch.ready(order.number, 1.1)
+        assert isinstance(move, Migrate)
+        for epoch in range(2, 6):
+            assert switch.view(group("a", epoch, A, home, one, other), 1.2) == []
 
 
 def test_when_its_broker_dies_a_client_goes_to_another_at_once_without_an_election() -> None:
