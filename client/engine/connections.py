@@ -133,9 +133,8 @@ class Connections:
     def look(self) -> None:
         """A consumer has nothing more to say on the connection that it was on before: close what was waiting
         for that."""
-        retiring = [number for number, known in self._known.items() if known.is_retiring]
-        for number in retiring:
-            if not self._is_needed(self._known[number].connection):
+        for number, known in list(self._known.items()):
+            if known.is_retiring and not self._is_needed(known.connection):
                 self._leave(number)
 
     def drop(self, number: int) -> None:

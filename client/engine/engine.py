@@ -271,6 +271,7 @@ class Engine:
 
     def _promoted(self, connection: Connection) -> None:
         self.frame_max = connection.frame_max
+        self.snapshot = self._snapshot()  # before those who wait for it look
         self.live.set()
 
     # -- time
@@ -324,6 +325,7 @@ class Engine:
             return
         self._ended = True
         self.failure = failure
+        self._switch.close()  # before the rest: a move that waits for the last answers must not be made now
         self._settle_all()
         self._executor.close()
         self._emit(ClientClosed(None if failure is None else str(failure)))

@@ -74,7 +74,7 @@ class SwitchExecutor:
             is_needed=subscriptions.hold,
             on_ready=lambda number: self._obey(switch.ready(number, self._loop.now())),
             on_lost=self._lost,
-            on_left=declarer.hurry,
+            on_left=self._retired,
             on_blocked=self._blocked,
         )
         self._migration: Migration | None = None
@@ -122,6 +122,8 @@ class SwitchExecutor:
 
     def _obey(self, orders: Iterable[Order]) -> None:
         for order in orders:
+            if self._switch.phase is Phase.CLOSED:
+                break  # what was carried out before has ended the client: there is nothing to open any more
             match order:
                 case Open():
                     log.debug(
@@ -226,6 +228,12 @@ class SwitchExecutor:
             self._publisher.blocked = why
             self._publisher.pump()
             self._on_change()
+
+    def _retired(self) -> None:
+        """A connection that had been left is closed: what it has locked is free, and what is unanswered on it
+        is back in its queue."""
+        self._declarer.hurry()
+        self._subscriptions.look()
 
     # -- leaving
 

@@ -3,6 +3,8 @@
 import pytest
 from simulation.client import Simulation
 
+from rabbitkeeper.client.engine.connections import RETIRE_PATIENCE
+
 
 def test_a_stop_waits_for_what_is_in_hand() -> None:
     simulation = Simulation().started()
@@ -46,6 +48,20 @@ def test_a_stop_that_takes_too_long_gives_back_what_is_in_hand() -> None:
     assert stopped.result(0) == 1
     simulation.run(0.1)
     assert {message.message_id for message in simulation.cluster.queues["orders"].ready} == set(ids)
+    simulation.come_to_rest()
+
+
+def test_a_stop_does_not_wait_for_answers_on_a_connection_that_was_left_and_is_closed() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    assert len(simulation.client.take(subscription)) == 3
+    simulation.group.lead("b")
+    simulation.client.become_live("b")
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 30.0)
+    assert simulation.until(stopped.done) == pytest.approx(RETIRE_PATIENCE, abs=0.1)
+    assert stopped.result(0) == 0
     simulation.come_to_rest()
 
 

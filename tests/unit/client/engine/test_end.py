@@ -4,9 +4,10 @@ import pytest
 from simulation.client import Simulation
 
 from rabbitkeeper.client.model.errors import Closed, RabbitKeeperError
-from rabbitkeeper.client.model.events import ClientClosed
+from rabbitkeeper.client.model.events import ClientClosed, Switched
 from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.routing.switch import Phase
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 
 def test_a_drain_waits_for_the_last_confirm() -> None:
@@ -108,6 +109,40 @@ def test_a_client_can_be_closed_at_any_point_of_a_move(seconds: float, planned: 
     simulation.client.run_to_the_end()
     assert len(left.result(0)) == sum(future.exception(0) is not None for future in simulation.client.futures)
     assert simulation.client.take(subscription) == []
+    simulation.come_to_rest()
+
+
+def test_a_client_closed_while_it_waits_to_move_does_not_move() -> None:
+    simulation = Simulation().started()
+    simulation.published(1)
+    simulation.cluster.hold_confirms()
+    simulation.client.publish()
+    simulation.run(0.002)
+    simulation.group.lead("b")
+    simulation.run(0.01)
+    assert len(simulation.client.transport.open) == 2
+    simulation.client.engine.close()
+    simulation.client.run_to_the_end()
+    assert simulation.client.seen(Switched) == []
+    simulation.come_to_rest()
+
+
+def test_a_drain_that_ends_while_the_broker_is_given_up_opens_nothing_more() -> None:
+    simulation = Simulation().started()
+    simulation.published(1)
+    simulation.cluster.raise_alarm()
+    simulation.run(0.01)
+    future = simulation.client.publish()
+    left = simulation.client.engine.drain(simulation.time.now + 5.0)
+    simulation.run(0.01)
+    assert not left.done()
+    opened = list(simulation.journal.opened)
+    assert future.cancel()
+    simulation.group.says("a", MemberStatus.HUNG)  # in one burst with the message that is taken back
+    simulation.until(left.done)
+    simulation.client.run_to_the_end()
+    assert simulation.journal.opened == opened
+    assert simulation.client.engine.failure is None
     simulation.come_to_rest()
 
 

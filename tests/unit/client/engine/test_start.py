@@ -1,5 +1,7 @@
 """A client starts: where it connects to, and what keeps it from it."""
 
+import threading
+
 import pytest
 from simulation.broker.cluster import BOOTING, CREDENTIALS, VIRTUAL_HOST
 from simulation.client import Simulation
@@ -20,6 +22,21 @@ def test_a_client_goes_to_the_leader_and_publishes() -> None:
     assert future.result() == Receipt(future.message_id, 1)
     assert simulation.stored() == [future.message_id]
     assert simulation.client.seen(Connected) == [Connected("a", "a:5672", 1)]
+    simulation.come_to_rest()
+
+
+def test_who_waits_for_a_client_to_be_live_sees_that_it_is() -> None:
+    simulation = Simulation()
+    seen: list[Phase] = []
+
+    class Live(threading.Event):
+        def set(self) -> None:
+            seen.append(simulation.client.phase)
+            super().set()
+
+    simulation.client.engine.live = Live()
+    simulation.client.become_live()
+    assert seen == [Phase.LIVE]
     simulation.come_to_rest()
 
 
