@@ -191,8 +191,13 @@ class PikaConnection:
     def _failed(self, _connection: object, error: BaseException) -> None:
         report = self._on_lost
         self._forget()
-        if report is not None:
+        if report is None:
+            return
+        try:
             report(connection_lost(error))
+        except BaseException as fault:  # noqa: BLE001 - no fault of this connection's, which has ended
+            raised = fault
+            self._loop.call_later(0.0, lambda: _raise(raised))
 
     def _fail(self, lost: ConnectionLost) -> None:
         self._timer = None
@@ -208,3 +213,8 @@ class PikaConnection:
     def _unblocked(self, _connection: object, _frame: object) -> None:
         if self._on_blocked is not None:
             self._on_blocked(None)
+
+
+def _raise(error: BaseException) -> None:
+    """On the loop itself: what is raised there comes out of it."""
+    raise error

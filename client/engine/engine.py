@@ -278,9 +278,9 @@ class Engine:
 
     def _schedule(self) -> None:
         """One timer for all deadlines; also the moment to show where the client is."""
-        self.snapshot = self._snapshot()
         if self._ended:
             return
+        self.snapshot = self._snapshot()
         now = self._loop.now()
         due = min(
             self._switch.wake_at(now),

@@ -97,6 +97,26 @@ def test_what_a_connections_callback_raises_is_told_and_ends_no_loop(error: type
     assert len(told) == 3
 
 
+def test_what_is_raised_over_a_lost_connection_comes_out_of_the_loop() -> None:
+    transport = PikaTransport()
+
+    def fail(_why: ConnectionLost) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    transport.connect(
+        "127.0.0.1:1",
+        Access("app", "secret"),
+        timeout=10.0,
+        on_open=lambda: None,
+        on_lost=fail,
+        on_blocked=lambda _why: None,
+    )
+    transport.loop.call_later(5.0, transport.loop.stop)  # it would run for ever
+    with pytest.raises(ZeroDivisionError):
+        transport.loop.run()
+    transport.loop.release()
+
+
 class Connection:
     """A connection of pika's that is full, or gives one channel."""
 

@@ -152,6 +152,25 @@ def take_to_the_end(subscription: Subscription) -> None:
             return
 
 
+def test_a_client_that_fails_while_it_waits_to_move_says_why() -> None:
+    simulation = Simulation().started()
+    simulation.published(1)
+    simulation.cluster.hold_confirms()
+    simulation.client.publish()
+    simulation.run(0.002)
+    simulation.group.lead("b")
+    simulation.run(0.01)
+    assert len(simulation.client.transport.open) == 2
+
+    def fail() -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    simulation.client.engine.post(fail)
+    simulation.client.run_to_the_end()
+    assert simulation.client.phase is Phase.CLOSED
+    assert "a fault of ours" in str(simulation.client.engine.snapshot.error)
+
+
 def test_what_is_asked_of_a_client_that_has_ended_is_answered_at_once() -> None:
     simulation = Simulation().started()
     simulation.client.close()
