@@ -195,7 +195,7 @@ class Client:
             NoLeader, Blocked: the window stayed full until the deadline; nothing was handed over.
         """
         guard = self._guard
-        if guard.is_closing or self._engine.failure is not None or guard.is_foreign:
+        if guard.is_closing or self._engine.failure is not None or guard.process.pid != guard.pid:
             guard.check_usable_in_callback()
         return self._publishing.publish(exchange, routing_key, body, properties, mandatory, timeout)
 

@@ -17,13 +17,14 @@ class Guard:
     def __init__(self, engine: Engine) -> None:
         self.is_closing = False  # the client takes nothing any more
         self._engine = engine
-        self._pid = process.pid
+        self.pid = process.pid  # of the process that made the client
+        self.process = process
         self._close_lock = threading.Lock()
 
     @property
     def is_foreign(self) -> bool:
         """Whether this is another process than the one that made the client."""
-        return process.pid != self._pid
+        return process.pid != self.pid
 
     def begin_closing(self) -> bool:
         """Take nothing from now on; whether this is the first call."""

@@ -66,7 +66,7 @@ class Window:
     def acquire_now(self, size: int) -> bool:
         """Take room for one message, if there is any at this moment."""
         with self._lock:
-            if not self._may_pass(size):
+            if self._large_waiting or not self._has_room(size):
                 return False
             self._open_messages += 1
             self._open_size += size
