@@ -217,3 +217,7 @@ class PikaChannel:
         # not what comes back by basic.nack: a message that always fails would come back for ever.
         if self.is_open:
             self._channel.basic_reject(tag, requeue=requeue)
+
+    def give_back(self, tag: int) -> None:
+        if self.is_open:
+            self._channel.basic_nack(tag, requeue=True)

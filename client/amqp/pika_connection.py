@@ -14,13 +14,11 @@ from rabbitkeeper.client.amqp.decoding import Decoder
 from rabbitkeeper.client.amqp.deliveries import decode_deliveries
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
 from rabbitkeeper.client.amqp.pika_errors import connection_lost
+from rabbitkeeper.client.amqp.pika_logging import filter_loggers, unlogged
 from rabbitkeeper.client.amqp.pika_loop import ConnectionLoop, PikaLoop
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, ConnectionLost, Timer
 
 log = logging.getLogger(__name__)
-
-# pika reports every lost connection as an error of its own; the engine's one line says it better.
-logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 HEARTBEAT = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
 CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
@@ -49,7 +47,9 @@ class PikaTransport:
     """See :class:`transport.Transport`. Brings its loop."""
 
     def __init__(self) -> None:
-        self.loop = PikaLoop()
+        filter_loggers()
+        with unlogged():
+            self.loop = PikaLoop()
 
     def connect(
         self,

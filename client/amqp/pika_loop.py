@@ -7,6 +7,7 @@ from typing import Any
 
 from pika.adapters.select_connection import IOLoop
 
+from rabbitkeeper.client.amqp.pika_logging import unlogged
 from rabbitkeeper.client.amqp.transport import Timer
 
 
@@ -35,11 +36,13 @@ class PikaLoop:
             self.ioloop.remove_timeout(timer)
 
     def run(self) -> None:
-        self.ioloop.start()
+        with unlogged():
+            self.ioloop.start()
 
     def release(self) -> None:
         self._is_over = True
-        self.ioloop.close()
+        with unlogged():
+            self.ioloop.close()
 
     def stop(self) -> None:
         self.ioloop.stop()
@@ -56,6 +59,7 @@ class ConnectionLoop:
         on_error: called with what a callback has raised.
     """
 
+    is_of_a_client = True  # for pika_logging
     READ, WRITE, ERROR = IOLoop.READ, IOLoop.WRITE, IOLoop.ERROR
 
     def __init__(self, ioloop: IOLoop, on_error: Callable[[BaseException], None]) -> None:

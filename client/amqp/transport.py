@@ -247,4 +247,10 @@ class Channel(Protocol):
         """Ack a delivery, with ``multiple`` all up to it. A tag that is not open closes the channel."""
 
     def nack(self, tag: int, *, requeue: bool) -> None:
-        """Give a delivery back, with ``requeue`` to its queue. A tag that is not open closes the channel."""
+        """Refuse a delivery, with ``requeue`` back to its queue, which counts it towards a delivery limit. A
+        tag that is not open closes the channel."""
+
+    def give_back(self, tag: int) -> None:
+        """Give a delivery that nobody has seen back to its queue. Where the broker can tell the two apart
+        (RabbitMQ from 4.3 on), it does not count towards a delivery limit. A tag that is not open closes the
+        channel."""

@@ -7,6 +7,7 @@ broker has put the message back.
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
@@ -23,6 +24,7 @@ class AckChannel(Protocol):
     def is_open(self) -> bool: ...
     def ack(self, tag: int, *, multiple: bool) -> None: ...
     def nack(self, tag: int, *, requeue: bool) -> None: ...
+    def give_back(self, tag: int) -> None: ...
 
 
 class Acknowledger:
@@ -51,7 +53,7 @@ class Acknowledger:
         self._call_later = call_later
         self._tracker = DeliveryTracker()
         self._acked: deque[int] = deque()
-        self._nacked: deque[tuple[int, bool]] = deque()
+        self._refused: deque[tuple[int, Callable[[int], None]]] = deque()  # and how the broker is told
         self._awaited = False  # a flush is on its way
         self._urgent = False  # and it will not wait
 
@@ -78,7 +80,12 @@ class Acknowledger:
 
     def nack(self, tag: int, *, requeue: bool) -> None:
         """Its message is not done with."""
-        self._nacked.append((tag, requeue))
+        self._refused.append((tag, partial(self._channel.nack, requeue=requeue)))
+        self._hurry()
+
+    def give_back(self, tag: int) -> None:
+        """Its message was not seen by anybody."""
+        self._refused.append((tag, self._channel.give_back))
         self._hurry()
 
     def _hurry(self) -> None:
@@ -101,10 +108,10 @@ class Acknowledger:
         if self._channel.is_open:
             for tag, multiple in self._tracker.flush():
                 self._channel.ack(tag, multiple=multiple)
-        while self._nacked:
-            tag, requeue = self._nacked.popleft()
+        while self._refused:
+            tag, tell = self._refused.popleft()
             if self._channel.is_open and self._tracker.nack(tag):
-                self._channel.nack(tag, requeue=requeue)
+                tell(tag)
         if self.on_idle is not None and not self._tracker.open:
             self.on_idle()
 

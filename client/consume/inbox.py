@@ -30,7 +30,7 @@ class Inbox:
             self._items.put(error)
 
     def give_back(self) -> None:
-        """What waits here goes back to its queue."""
+        """What waits here goes back to its queue, unseen."""
         ends: list[_Item] = []
         while True:
             try:
@@ -38,7 +38,7 @@ class Inbox:
             except queue.Empty:
                 break
             if isinstance(item, tuple):
-                item[0].nack(item[1][0], requeue=True)
+                item[0].give_back(item[1][0])
             else:
                 ends.append(item)
         for end in ends:

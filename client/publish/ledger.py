@@ -85,8 +85,7 @@ class Ledger(Generic[E]):
     _pending: deque[E] = field(default_factory=deque)
     _in_flight: dict[int, E] = field(default_factory=dict)  # by tag, ascending
     _last_tag: int = 0
-    _lowest_tag: int = 1  # no lower one is in flight
-    _return_from: int = 1  # where to look first for the next message that comes back
+    _may_return: deque[int] = field(default_factory=deque)  # tags; where to look first for what comes back
     has_gaps: bool = False
     """An entry passed its deadline on the present channel: what comes may be about that one."""
     _last_sequence: int = 0
@@ -175,10 +174,13 @@ class Ledger(Generic[E]):
         if not multiple:
             entry = self._in_flight.pop(tag, None)
             return [] if entry is None else [entry]
-        pop = self._in_flight.pop
-        tags = range(self._lowest_tag, min(tag or self._last_tag, self._last_tag) + 1)  # 0 is "all"
-        self._lowest_tag = max(self._lowest_tag, tags.stop)
-        return [entry for entry in [pop(known, None) for known in tags] if entry is not None]
+        # What is in flight is looked at, not the tags below: there may have been millions of single acks.
+        named: list[int] = []
+        for known in self._in_flight:
+            if tag and known > tag:  # 0 is "all"
+                break
+            named.append(known)
+        return [self._in_flight.pop(known) for known in named]
 
     def nacked(self, tag: int, *, multiple: bool) -> list[E]:
         """``basic.nack`` of the present channel: the entries it names, which stay open.
@@ -214,22 +216,26 @@ class Ledger(Generic[E]):
         The broker names a returned message by its content alone, so it is found by its id, exchange and
         routing key; among equals the first not yet returned, for a channel returns in order.
         """
-        for tags in (
-            range(self._return_from, self._last_tag + 1),
-            range(self._lowest_tag, self._return_from),
-        ):
-            for tag in tags:
-                entry = self._in_flight.get(tag)
-                if (
-                    entry is not None
-                    and entry.returned is None
-                    and entry.message_id == message_id
-                    and entry.exchange == exchange
-                    and entry.routing_key == routing_key
-                ):
-                    entry.returned = why
-                    self._return_from = tag
-                    return entry
+        place = (message_id, exchange, routing_key)
+        found = self._next_of(place)
+        if found is None:  # it is behind the last one looked at, or came out of order
+            self._may_return = deque(self._in_flight)
+            found = self._next_of(place)
+        if found is not None:
+            found.returned = why
+        return found
+
+    def _next_of(self, place: tuple[str | None, str, str]) -> E | None:
+        """The next that may be meant; those before it are not looked at again."""
+        tags, in_flight = self._may_return, self._in_flight
+        while tags:
+            entry = in_flight.get(tags.popleft())
+            if (
+                entry is not None
+                and entry.returned is None
+                and (entry.message_id, entry.exchange, entry.routing_key) == place
+            ):
+                return entry
         return None
 
     def rewind(self) -> int:
@@ -244,7 +250,8 @@ class Ledger(Generic[E]):
             entry.tag, entry.returned, entry.nacked = 0, None, False
         self._pending.extendleft(reversed(again))
         self._in_flight.clear()
-        self._last_tag, self._lowest_tag, self._return_from = 0, 1, 1
+        self._last_tag = 0
+        self._may_return.clear()
         self.has_gaps = False
         return len(again)
 

@@ -154,6 +154,12 @@ class SimulatedChannel:
             self._in_hand.discard(tag)
             self._connection.send(partial(self._end.consumer.nack, tag, requeue))
 
+    def give_back(self, tag: int) -> None:
+        if self.is_open:
+            self._expect(tag in self._in_hand, f"give_back of tag {tag}, which is not open")
+            self._in_hand.discard(tag)
+            self._connection.send(partial(self._end.consumer.give_back, tag))
+
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
             raise self._journal.misuse(

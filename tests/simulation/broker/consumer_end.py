@@ -51,6 +51,7 @@ class ConsumerEnd:
         self._drop_consumer()
         by_queue: dict[SimulatedQueue, list[StoredMessage]] = {}
         for one in self._in_hand.values():
+            one.message.failures += 1
             by_queue.setdefault(one.queue, []).append(one.message)
         self._in_hand.clear()
         for queue, messages in by_queue.items():
@@ -139,11 +140,18 @@ class ConsumerEnd:
     def nack(self, tag: int, requeue: bool) -> None:
         for one in self._named(tag, multiple=False):
             if requeue:
+                one.message.failures += 1
                 one.queue.put_back([one.message])
             else:
                 self._cluster.journal.rejected[one.message.message_id] += 1
                 one.queue.settled(one.message)
                 one.queue.dispatch()
+
+    def give_back(self, tag: int) -> None:
+        """As RabbitMQ from 4.3 on: it does not count."""
+        for one in self._named(tag, multiple=False):
+            self._cluster.journal.given_back.append(one.message.message_id)
+            one.queue.put_back([one.message])
 
     def _named(self, tag: int, multiple: bool) -> list[_InHand]:
         if not self._channel.is_open:

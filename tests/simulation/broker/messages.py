@@ -19,6 +19,7 @@ class StoredMessage:
     position: int = 0  # in its queue, given once
     redelivered: bool = False
     deliveries: int = 0
+    failures: int = 0  # what a delivery limit counts: consumers have refused it, or were lost with it
 
 
 @dataclass(slots=True)

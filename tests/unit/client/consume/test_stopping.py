@@ -193,3 +193,36 @@ def test_answers_that_are_not_sent_yet_when_the_time_is_up_go_out_with_the_end()
     simulation.run(1.0)
     assert simulation.client.take(other) == []
     simulation.come_to_rest()
+
+
+def test_what_nobody_has_seen_goes_back_without_counting_and_what_is_refused_counts() -> None:
+    simulation = Simulation().started()
+    ids = simulation.published(4)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    taken = [subscription.get(0), subscription.get(0)]
+    assert taken[0] is not None
+    assert taken[1] is not None
+    taken[0].ack()
+    taken[1].nack()
+    left = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    simulation.until(left.done)
+    simulation.run(0.1)
+    assert simulation.journal.given_back == ids[2:] or simulation.journal.given_back == [*ids[2:], ids[1]]
+    failures = {one.message_id: one.failures for one in simulation.cluster.queues["orders"].ready}
+    assert failures == {ids[1]: 1, ids[2]: 0, ids[3]: 0}
+    simulation.come_to_rest()
+
+
+def test_a_planned_move_with_messages_that_nobody_has_taken_uses_no_delivery_up() -> None:
+    simulation = Simulation().started()
+    simulation.published(5)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    simulation.group.lead("b")
+    simulation.until(lambda: simulation.client.is_live_at("b"))
+    left = simulation.client.engine.finish(subscription, simulation.time.now + 5.0)
+    simulation.until(left.done)
+    simulation.run(0.1)
+    assert [one.failures for one in simulation.cluster.queues["orders"].ready] == [0] * 5
+    simulation.come_to_rest()

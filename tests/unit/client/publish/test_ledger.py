@@ -1,5 +1,11 @@
 """The ledger under every sequence of events: one outcome an entry, order kept, nothing sent after its end."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -216,3 +222,68 @@ def test_what_is_put_back_is_sent_in_its_place(back: list[int]) -> None:
     again = [one.sequence for one in ledger.take(20)]
     assert again == sorted(again)
     assert len(again) == len(put) + 1
+
+
+def steps(call: Callable[[], object]) -> int:
+    """Lines of the ledger that ``call`` goes through: what it costs, without a clock."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal counted
+        if not frame.f_code.co_filename.endswith("ledger.py"):
+            return None
+        counted += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+def after_single_acks(count: int, *, first_waits: bool) -> Ledger[Entry]:
+    """A ledger with three in flight after ``count`` single acks; perhaps the very first is one of them."""
+    ledger: Ledger[Entry] = Ledger()
+    ledger.add([entry(str(number)) for number in range(1, count + 4)])
+    ledger.take(count + 3)
+    for tag in range(1 + first_waits, count + 1 + first_waits):
+        ledger.confirmed(tag, multiple=False)
+    assert ledger.in_flight == 3
+    return ledger
+
+
+@pytest.mark.parametrize("first_waits", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ledger: ledger.confirmed(0, multiple=True),
+        lambda ledger: ledger.confirmed(2_002, multiple=True),
+        lambda ledger: ledger.nacked(0, multiple=True),
+        lambda ledger: ledger.returned("2003", "e", "k", "312"),
+        lambda ledger: ledger.returned("none", "e", "k", "312"),
+        lambda ledger: ledger.expire(99.0),
+        lambda ledger: ledger.rewind(),
+    ],
+    ids=["all", "multiple", "nack", "returned", "never sent", "expire", "rewind"],
+)
+def test_an_answer_costs_what_is_in_flight_however_many_were_answered(
+    call: Callable[[Ledger[Entry]], object], first_waits: bool
+) -> None:
+    few, many = (after_single_acks(count, first_waits=first_waits) for count in (10, 2_000))
+    assert steps(lambda: call(many)) <= 60
+    assert steps(lambda: call(few)) <= 60
+
+
+def test_messages_that_come_back_in_order_cost_a_few_steps_each() -> None:
+    ledger: Ledger[Entry] = Ledger()
+    ledger.add([entry(str(number)) for number in range(1_000)])
+    ledger.take(1_000)
+
+    def come_back() -> None:
+        for number in range(1_000):
+            assert ledger.returned(str(number), "e", "k", "312") is not None
+
+    assert steps(come_back) <= 20 * 1_000
