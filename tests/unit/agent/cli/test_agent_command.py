@@ -1,6 +1,8 @@
 """``rabbitkeeper agent`` as far as it goes without servers."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,14 @@ def test_zookeeper_that_does_not_answer_is_one_line_and_exit_code_2(path: Path) 
     assert "answered within 0.5 s" in done.output
     assert "s3cret" not in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("absent", ["click", "yaml"])
+def test_without_its_libraries_the_module_says_how_to_get_them(absent: str) -> None:
+    module = "import runpy; runpy.run_module('rabbitkeeper.agent', run_name='__main__')"
+    script = f"import sys; sys.modules[{absent!r}] = None\n{module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"rabbitkeeper: {absent} is not installed; the agent needs: pip install 'rabbitkeeper[agent]'\n"
+    )
