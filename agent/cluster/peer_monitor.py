@@ -110,8 +110,8 @@ class PeerMonitor:
                 LOG.info("%s still answers the broker, and is left alone: %s", node, reason)
         if self._asked_because_away and 2 * (len(found.answering) + 1) <= self._nodes:
             LOG.warning(
-                "this side is cut off: the broker pauses until the network is back, "
-                "and is neither ended nor started until ZooKeeper is"
+                "this side is cut off: the broker pauses, or with Khepri confirms nothing, until the network "
+                "is back, and is neither ended nor started until ZooKeeper is"
             )
             self._cut_off = True
         self._suspects = self._suspects.answered(found.answering, now).settled(nodes - found.answering)

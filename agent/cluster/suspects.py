@@ -16,8 +16,8 @@ Suspects are:
 - those of members whose znode is gone, and those that their own agent says hang, for so long that it should
   have ended them, if it could;
 - all other nodes, when it is ourselves who have lost ZooKeeper, and with it the lease: this may be the side
-  that is cut off. If it is, its broker had better know before the others drop it: it pauses then, and comes
-  back in order whenever the network does. If only ZooKeeper is away, every node answers.
+  that is cut off. If it is, its broker had better know before the others drop it: with Mnesia it pauses then,
+  and comes back in order whenever the network does. If only ZooKeeper is away, every node answers.
 """
 
 from collections.abc import Callable, Mapping

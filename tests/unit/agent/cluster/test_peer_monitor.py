@@ -115,13 +115,14 @@ def test_a_member_that_is_back_when_the_answer_comes_is_not_spoken_of(
 
 
 def test_a_broker_that_is_cut_off_is_let_alone_until_zookeeper_is_back(
-    broker: Broker, peer_monitor: PeerMonitor
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
     peer_monitor.turn(100.0, CUT_OFF)
     assert peer_monitor.cut_off, "it may be, while it is asked"
     broker.calls[0].end()
     peer_monitor.turn(101.0, CUT_OFF)
+    assert "the broker pauses, or with Khepri confirms nothing, until the network is back" in caplog.text
     peer_monitor.turn(150.0, replace(CUT_OFF, broker_up=False))
     assert peer_monitor.cut_off
     peer_monitor.turn(200.1, replace(ALL, connected_since=200.0))
