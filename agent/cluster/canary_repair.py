@@ -120,7 +120,8 @@ class CanaryRepair:
         self._obstacle = None
         replicas = self._tools.replicas(self._vhost, QUEUE)
         if replicas is None:
-            self._obstacle = "there is none, and declaring it is the canary's"
+            # RabbitMQ lists a queue by its last leader's node, and leaves it out while that is away.
+            self._obstacle = "the broker does not list it: its last leader is away, or there is none"
             return
         self._obstacle = obstacle(self._tools.cluster_status(), replicas, up)
         if self._obstacle is None:
