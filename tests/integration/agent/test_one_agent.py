@@ -198,7 +198,7 @@ def test_a_canary_queue_that_can_have_no_leader_any_more_is_declared_anew(local:
     # it has a replica of it. It is so now and then only: here the file in which that stands is removed.
     # From 4.3 on RabbitMQ has such a replica hold an election by itself.
     elects = rabbitmq_version(local) >= (4, 3)
-    watch.leader()
+    before = watch.leader()
     local.kill_agent(NODE)
     local.kill_broker(NODE)
     (noted,) = local.settings(NODE).directory.glob("data/*/quorum/*/names.dets")
@@ -211,7 +211,10 @@ def test_a_canary_queue_that_can_have_no_leader_any_more_is_declared_anew(local:
         )
         assert view.leader is None
         assert "rabbitkeeper.canary" in view.members[NODE].record.reasons[0]
-    watch.leader(120)
+    # The killed agent's session, and its lead with it, last for some seconds: the next is waited for.
+    watch.until(
+        lambda view: view.leader is not None and epoch(view) != epoch(before), "the new agent leads", 120
+    )
     said = (local.settings(NODE).directory / "log" / "agent.log").read_text()
     repaired = "queue rabbitkeeper.canary had no leader for 30 s while all its nodes ran" in said
     assert repaired is not elects
