@@ -256,13 +256,13 @@ def test_a_cookie_that_is_not_there_names_the_key(tmp_path: Path, content: str |
         ProcessDriver(config(tmp_path, Path("/bin/true"), cookie_file=tmp_path / "cookie"))
 
 
-def polled(broker: BrokerConfig) -> ManagementFacts:
+def polled(broker: BrokerConfig, version: str) -> ManagementFacts:
     """What the management API says, which the driver has had the broker open; its plugin comes up last."""
     assert broker.management is not None
     settings = ManagementSettings(broker.management.address, ("keeper", "s3cret"))
     client = ManagementClient(settings)
     poller = Poller(
-        settings, broker.node, protocols=("amqp",), version=lambda: "3.10.8", wake=lambda: None, interval=1.0
+        settings, broker.node, protocols=("amqp",), version=lambda: version, wake=lambda: None, interval=1.0
     )
     deadline = time.monotonic() + 30
     try:
@@ -320,7 +320,7 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         assert set(found) == set(recommended.parameters())
         assert recommended.deviations(known, found) == (), "it runs with what is recommended"
         assert successor.ctl.node_state() is NodeState.SERVING
-        with_load = polled(its)
+        with_load = polled(its, version)
         assert with_load == ManagementFacts(load=Load(connections=0, classic_queues=0))
         os.kill(pid or 0, signal.SIGSTOP)
         successor.kill()

@@ -138,6 +138,7 @@ def test_a_queue_that_is_not_there_is_not_deleted() -> None:
     case.nodes = None
     case.run(1000)
     assert not case.deleted
+    assert (case.canary_repair.said or "").endswith("its last leader is away, or there is none")
 
 
 def test_a_tool_that_fails_is_told_of_and_tried_again() -> None:

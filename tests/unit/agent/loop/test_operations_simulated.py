@@ -13,6 +13,7 @@ from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
     GroupConfig,
     History,
+    MemberRecord,
     OperationEntry,
     OperationState,
 )
@@ -232,6 +233,16 @@ def test_a_rolling_restart_takes_one_after_the_other_and_the_leader_last(group: 
     assert max(stops, key=lambda name: stops[name]) == led
     assert len(group.noted(led, "resigned", began)) == 1
     assert sum(len(group.noted(name, "leads", began)) for name in group.names) == 1, "clients moved once"
+
+
+def test_who_restarts_a_broker_is_warned_of_its_classic_queues(group: Group) -> None:
+    name = others(group)[0]
+    znode = group.zookeeper.tree[group.paths.member(name)]
+    record = MemberRecord.from_bytes(znode.path, znode.data)
+    loaded = record.model_copy(update={"load": {"connections": 5, "classic_queues": 2}})
+    store(group).backend.set(znode.path, loaded.to_bytes(), znode.version)
+    asked = operator(group).restart(name, by="ann", dry_run=True)
+    assert asked.warnings == (f"2 classic queues live on {name} alone and are away while it restarts",)
 
 
 def test_a_broker_that_cannot_be_spared_is_left_alone(group: Group) -> None:

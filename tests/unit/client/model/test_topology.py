@@ -56,3 +56,20 @@ def test_arguments_changed_later_are_declared_as_they_were() -> None:
         arguments["new"] = object()
         assert entity.arguments == {"x-list": [1]}
         arguments = {"x-list": [1]}
+
+
+@pytest.mark.parametrize(
+    ("queue", "declared"),
+    [
+        (Queue("q"), "quorum"),
+        (Queue("q", arguments={"x-queue-type": "classic"}), "classic"),
+        (Queue("q", type="classic"), "classic"),
+        (Queue("q", durable=False), None),
+        (Queue("q", exclusive=True), None),
+        (Queue("q", auto_delete=True), None),
+    ],
+)
+def test_a_queue_that_can_have_replicas_is_a_quorum_queue_unless_said_otherwise(
+    queue: Queue, declared: str | None
+) -> None:
+    assert queue.declared_arguments.get("x-queue-type") == declared
