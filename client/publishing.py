@@ -204,6 +204,12 @@ class Publishing:
                 return Unroutable(f"no queue took the message {where}: {settled.detail}", name)
             case Outcome.NACKED:
                 return Nacked(f"message {where}: {settled.detail or 'refused until its deadline'}", name)
+            case Outcome.UNKNOWN if settled.detail:
+                return PublishUnknown(
+                    f"the message {where} was sent without an answer, and refused when it was sent again: "
+                    f"{settled.detail}",
+                    name,
+                )
             case Outcome.UNKNOWN:
                 return PublishUnknown(f"no answer by the deadline for the message {where}", name)
             case Outcome.UNSENT:

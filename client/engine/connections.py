@@ -23,6 +23,7 @@ from rabbitkeeper.client.routing.placement import Target
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
+READY_TIMEOUT = 1.0  # seconds from there to a channel in confirm mode; it may hang in between
 RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next
 RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over a connection that was left
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
@@ -170,12 +171,23 @@ class Connections:
             self.renew_publishing(number)
 
     def _open_first_channel(self, number: int) -> None:
+        known = self._known[number]
+
+        def ready() -> None:
+            self._transport.loop.cancel(timer)
+            self._on_ready(number)
+
         def failed(why: str) -> None:
             """Of no use without one."""
-            self._known[number].connection.abort()
-            self._lost(number, ConnectionLost(f"no publish channel: {why}"))
+            self._transport.loop.cancel(timer)
+            if self._known.get(number) is known:
+                known.connection.abort()
+                self._lost(number, ConnectionLost(f"no publish channel: {why}"))
 
-        self._open_publishing(number, lambda: self._on_ready(number), failed)
+        timer = self._transport.loop.call_later(
+            READY_TIMEOUT, lambda: failed(f"no answer in {READY_TIMEOUT:g} s")
+        )
+        self._open_publishing(number, ready, failed)
 
     def _open_publishing(
         self, number: int, on_ready: Callable[[], None], on_failed: Callable[[str], None]

@@ -29,7 +29,8 @@ class Nacked(PublishError):
 
 
 class PublishUnknown(PublishError):
-    """The deadline passed after the message was sent and before an answer came: it may or may not be there.
+    """It may or may not be there: the deadline passed after the message was sent and before an answer came,
+    or its connection was lost before the answer, and it was refused or returned when it was sent again.
 
     Publishing it again with the same ``message_id`` lets consumers drop the second one.
     """

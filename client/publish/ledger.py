@@ -10,7 +10,9 @@ What holds, and is tested by properties:
 * an entry has exactly one outcome, and nothing is sent after it;
 * entries are sent in the order they were added, on every channel;
 * at its deadline an entry that was never sent is *unsent*, one that the broker refused each time is
-  *nacked*, and any other is *unknown*.
+  *nacked*, and any other is *unknown*;
+* what was sent once without an answer is never said not to be there, unless the broker would always refuse
+  it.
 
 Delivery tags count from 1 on each channel (AMQP 0-9-1, ``confirm.select``), and answers of an old one must
 not be handed in: the caller drops them.
@@ -66,6 +68,11 @@ class Entry:
         self.routing_key = routing_key
         self.size = size
         self.deadline = deadline
+
+    def if_refused(self, outcome: Outcome) -> Outcome:
+        """What it ends in when the broker does not take it, perhaps not again: it may be there if it was sent
+        before over a channel that was lost without an answer."""
+        return Outcome.UNKNOWN if self.unanswered else outcome
 
 
 E = TypeVar("E", bound=Entry)
@@ -194,10 +201,15 @@ class Ledger(Generic[E]):
             entry.nacked = True
         return named
 
-    def refuse(self, entries: Iterable[E], detail: str) -> list[Settled[E]]:
-        """End entries in flight as nacked."""
+    def refuse(self, entries: Iterable[E], detail: str, *, always: bool = False) -> list[Settled[E]]:
+        """End entries in flight as nacked, or as unknown, if one may be there from an earlier time.
+
+        Args:
+            detail: why.
+            always: the broker refuses the message whenever it is sent, so it was never taken.
+        """
         return [
-            Settled(entry, Outcome.NACKED, detail)
+            Settled(entry, Outcome.NACKED if always else entry.if_refused(Outcome.NACKED), detail)
             for entry in entries
             if self._in_flight.pop(entry.tag, None) is entry
         ]

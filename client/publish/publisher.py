@@ -221,7 +221,7 @@ class Publisher(Generic[E]):
             if missing is not None:
                 self.sink.settle(self.ledger.refuse_exchange(missing, why))
             elif len(in_flight) == 1 and not self.ledger.has_gaps:
-                self.sink.settle(self.ledger.refuse(in_flight, why))
+                self.sink.settle(self.ledger.refuse(in_flight, why, always=True))
             elif in_flight:
                 self._careful_until = in_flight[-1].sequence
         self._ask_for_another()
@@ -264,7 +264,9 @@ class Publisher(Generic[E]):
                 self.ledger.put_back(entry)
             self._frozen = True
         else:
-            self.sink.settle(Settled(entry, Outcome.RETURNED, entry.returned or "") for entry in back)
+            self.sink.settle(
+                Settled(entry, entry.if_refused(Outcome.RETURNED), entry.returned or "") for entry in back
+            )
         return confirmed
 
     def _ask_for_another(self) -> None:

@@ -17,7 +17,14 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from random import Random
 
-from rabbitkeeper.client.model.errors import Blocked, Closed, Nacked, NoLeader, Unroutable
+from rabbitkeeper.client.model.errors import (
+    Blocked,
+    Closed,
+    Nacked,
+    NoLeader,
+    PublishUnknown,
+    Unroutable,
+)
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
@@ -145,10 +152,12 @@ def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed
         if place.is_nowhere:
             assert error is not None, f"{name} was confirmed, and went nowhere"
         if place.is_well and future.deadline > healed_at + PATIENCE:
-            refused = isinstance(error, Nacked) and name in journal.nacked
+            refused = isinstance(error, Nacked | PublishUnknown) and name in journal.nacked
             assert error is None or refused, f"{name}: {error!r}, though everything was well again"
         if isinstance(error, Unroutable):
             assert not place.is_well, f"{name} was unroutable"
+        if isinstance(error, Nacked | Unroutable) and len(place.queues) == 1:
+            assert name not in journal.stored[place.queues[0]], f"{name} is there, and reported as refused"
     assert client.publishing.unconfirmed == 0
 
 

@@ -3,6 +3,7 @@
 import pytest
 from simulation.client import Simulation
 
+from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import (
     Blocked,
     Nacked,
@@ -287,4 +288,38 @@ def test_an_exchange_that_is_deleted_and_comes_back_takes_messages_again(kind: s
     simulation.client.all_done()
     assert isinstance(bad.exception(0), Nacked)
     assert simulation.stored() == [good.message_id, again.message_id]
+    simulation.come_to_rest()
+
+
+def test_a_message_that_may_be_there_is_not_reported_as_refused() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Queue("small", arguments={"x-max-length": 1, "x-overflow": "reject-publish"}))
+    simulation.cluster.hold_confirms()
+    future = simulation.client.publish(routing_key="small")
+    simulation.until(lambda: simulation.stored("small"))
+    simulation.cluster.kill("a")
+    simulation.cluster.release_confirms()
+    simulation.client.all_done()
+    error = future.exception(0)
+    assert isinstance(error, PublishUnknown)
+    assert "basic.nack" in str(error)
+    assert simulation.stored("small") == [future.message_id]
+    simulation.come_to_rest()
+
+
+def test_a_message_that_comes_back_after_a_time_without_an_answer_may_be_there() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(
+        Queue("mine", exclusive=True), Exchange("news", "fanout"), Binding("news", "mine")
+    )
+    simulation.cluster.hold_confirms()
+    future = simulation.client.publish("news", "")
+    simulation.until(lambda: simulation.stored("mine"))
+    simulation.cluster.refusals["mine"] = ChannelLost(406, "PRECONDITION_FAILED")
+    simulation.cluster.kill("a")
+    simulation.cluster.release_confirms()
+    simulation.client.all_done()
+    error = future.exception(0)
+    assert isinstance(error, PublishUnknown)
+    assert "NO_ROUTE" in str(error)
     simulation.come_to_rest()

@@ -109,6 +109,9 @@ FAULTS: dict[str, Plant] = {
     "the ledger takes one confirm for all up to it": instead(Ledger, "confirmed", confirm_too_many),
     "the ledger takes a confirm of many for one": instead(Ledger, "confirmed", confirm_one_of_many),
     "the ledger does not see what came back": instead(Ledger, "returned", nothing),
+    "what may be there is told to be refused": instead(
+        Entry, "if_refused", lambda _right, _entry, told: told
+    ),
     "the ledger looks at deadlines too late": instead(Ledger, "expire", expire_late),
     "the publisher keeps a channel that was nacked": instead(Publisher, "_ask_for_another", nothing),
     "the publisher stays blocked after a switch": instead(Publisher, "attach", stay_blocked),

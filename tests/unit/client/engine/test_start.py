@@ -147,3 +147,11 @@ def test_publishes_made_before_the_first_connection_go_out_then() -> None:
     simulation.client.all_done()
     assert [type(future.exception(0)) for future in futures] == [Unroutable] * 3
     simulation.come_to_rest()
+
+
+def test_a_broker_that_hangs_before_the_publish_channel_is_ready_is_passed_over() -> None:
+    simulation = Simulation()
+    simulation.until(lambda: any(one.is_open for one in simulation.client.transport.open))
+    simulation.cluster.hang("a")
+    simulation.client.become_live(limit=3.0)
+    simulation.come_to_rest()
