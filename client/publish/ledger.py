@@ -60,7 +60,8 @@ class Entry:
     tag = 0  # delivery tag on the present channel; 0 while pending
     returned: str | None = None  # why it came back on the present channel
     nacked = False  # on the present channel
-    unanswered = 0  # times it was sent on a channel that was lost before the answer
+    unanswered = 0  # times it was sent on a channel that ended before the answer
+    lost = 0  # of those, times that the channel was not given up by the client itself, over a nack
 
     def __init__(self, message_id: str, exchange: str, routing_key: str, size: int, deadline: float) -> None:
         self.message_id = message_id
@@ -72,7 +73,7 @@ class Entry:
     def if_refused(self, outcome: Outcome) -> Outcome:
         """What it ends in when the broker does not take it, perhaps not again: it may be there if it was sent
         before over a channel that was lost without an answer."""
-        return Outcome.UNKNOWN if self.unanswered else outcome
+        return Outcome.UNKNOWN if self.lost else outcome
 
 
 E = TypeVar("E", bound=Entry)
@@ -250,8 +251,11 @@ class Ledger(Generic[E]):
                 return entry
         return None
 
-    def rewind(self) -> int:
+    def rewind(self, *, given_up: bool = False) -> int:
         """The channel is gone: all in flight is pending again, first and in order; tags start at 1.
+
+        Args:
+            given_up: by the client itself, over a nack: a place that refuses refuses the rest of it too.
 
         Returns:
             How many entries will be sent again.
@@ -259,6 +263,7 @@ class Ledger(Generic[E]):
         again = list(self._in_flight.values())
         for entry in again:
             entry.unanswered += not entry.nacked
+            entry.lost += not (entry.nacked or given_up)
             entry.tag, entry.returned, entry.nacked = 0, None, False
         self._pending.extendleft(reversed(again))
         self._in_flight.clear()

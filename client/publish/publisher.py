@@ -111,11 +111,11 @@ class Publisher(Generic[E]):
         self._frozen = False
         self.pump()
 
-    def detach(self) -> None:
-        """The channel is gone."""
+    def detach(self, *, given_up: bool = False) -> None:
+        """The channel is gone; ``given_up``: over a nack."""
         self._channel = None
         self._generation += 1
-        self.ledger.rewind()
+        self.ledger.rewind(given_up=given_up)
         if self._is_watched:
             self._tell()
 
@@ -241,7 +241,7 @@ class Publisher(Generic[E]):
         self._renewed_at = now
         if self._channel is not None:
             self._channel.close()
-        self._ask_for_another()
+        self._ask_for_another(given_up=True)
 
     def _refuses_for(self, entry: Entry, now: float) -> float:
         """Seconds for which the broker has been refusing messages for the same place."""
@@ -269,10 +269,10 @@ class Publisher(Generic[E]):
             )
         return confirmed
 
-    def _ask_for_another(self) -> None:
+    def _ask_for_another(self, *, given_up: bool = False) -> None:
         """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
         expected = self._generation + 1
-        self.detach()  # who waited for that may have brought another channel already
+        self.detach(given_up=given_up)  # who waited for that may have brought another channel already
 
         def due() -> None:
             if expected == self._generation:

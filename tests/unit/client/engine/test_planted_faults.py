@@ -69,9 +69,9 @@ def confirm_too_many(
     return right(ledger, tag, multiple=True)
 
 
-def rewind_backwards(right: Callable[["Ledger[Entry]"], int], ledger: "Ledger[Entry]") -> int:
+def rewind_backwards(right: Callable[..., int], ledger: "Ledger[Entry]", **how: bool) -> int:
     ledger._in_flight = dict(reversed(ledger._in_flight.items()))
-    return right(ledger)
+    return right(ledger, **how)
 
 
 def expire_late(right: Callable[..., Any], ledger: "Ledger[Entry]", now: float) -> Any:
@@ -103,7 +103,7 @@ def stay_blocked(right: Callable[..., None], publisher: "Publisher[Entry]", *giv
 
 
 FAULTS: dict[str, Plant] = {
-    "the ledger does not send again what was in flight": instead(Ledger, "rewind", lambda *_: 0),
+    "the ledger does not send again what was in flight": instead(Ledger, "rewind", lambda *_, **__: 0),
     "the ledger sends again in the wrong order": instead(Ledger, "rewind", rewind_backwards),
     "the ledger settles twice": instead(Ledger, "confirmed", settle_twice),
     "the ledger takes one confirm for all up to it": instead(Ledger, "confirmed", confirm_too_many),
