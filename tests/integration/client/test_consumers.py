@@ -2,16 +2,27 @@
 
 import queue
 import threading
+from contextlib import nullcontext
 from itertools import islice
 
 import pika
 import pytest
 from click.testing import CliRunner
+from support.agent.rabbitmq_version import rabbitmq_version
 from support.announcer import GROUP, Announcer
 from support.queues import depth, empties, publish
 from support.waiting import wait_for
 
-from rabbitkeeper.client import Binding, Client, Exchange, InvalidArgument, Message, Queue, TopologyError
+from rabbitkeeper.client import (
+    Binding,
+    Client,
+    Exchange,
+    InvalidArgument,
+    Message,
+    Nacked,
+    Queue,
+    TopologyError,
+)
 from rabbitkeeper.client.model.events import (
     ConsumerLost,
     ConsumerStarted,
@@ -274,6 +285,7 @@ def test_a_planned_move_repeats_nothing_and_takes_acks_over_the_old_connection(
 def test_after_a_crash_everything_is_there_again_with_the_queues_that_the_broker_names(
     announcer: Announcer,
 ) -> None:
+    keeps = rabbitmq_version(announcer.local) >= (4, 3)
     with announcer.client() as client:
         events: list[Event] = []
         client.on_event(events.append)
@@ -291,7 +303,10 @@ def test_after_a_crash_everything_is_there_again_with_the_queues_that_the_broker
             assert [event.name for event in events if isinstance(event, QueueRenamed)] == [
                 client.queue_name(private)
             ]
-            client.publish("news", "", b"again")
+            # Up to 4.2 with Mnesia an exclusive queue goes with its node; Khepri keeps it until that is back,
+            # and what is routed to it as well is refused.
+            with pytest.raises(Nacked) if keeps else nullcontext():
+                client.publish("news", "", b"again")
             client.publish("", "steady", b"too")
             for consumer, body in ((news, b"again"), (steady, b"too")):
                 message = consumer.get(30)
