@@ -165,6 +165,19 @@ def test_the_callers_properties_are_kept_and_not_changed(client: Client) -> None
 # -- every outcome
 
 
+def test_a_float_in_a_header_goes_out_comes_in_and_comes_back(client: Client) -> None:
+    headers = {"price": 1.5, "all": [0.1, {"in": -2.0}]}
+    client.declare(Queue("floats"))
+    client.publish("", "floats", b"", pika.BasicProperties(headers=headers))
+    with client.consume("floats") as consumer:
+        message = consumer.get(25)
+        assert message is not None
+        assert {key: message.headers[key] for key in headers} == headers
+        message.ack()
+    with pytest.raises(Unroutable):
+        client.publish("", "no-queue-for-floats", b"", pika.BasicProperties(headers=headers))
+
+
 def test_a_message_without_a_queue_is_unroutable_and_without_mandatory_it_is_not(client: Client) -> None:
     with pytest.raises(Unroutable, match=r"no-such-queue") as caught:
         client.publish("", "no-such-queue", b"x")

@@ -391,16 +391,3 @@ def test_publishing_while_the_client_is_closed_ends_everything(announcer: Announ
         thread.join(20)
     assert refused.is_set()
     assert {type(future.exception(5)) for future in futures} <= {type(None), Closed}
-
-
-def test_a_float_in_a_header_goes_out_comes_in_and_comes_back(plain: Client) -> None:
-    headers = {"price": 1.5, "all": [0.1, {"in": -2.0}]}
-    plain.declare(Queue("floats"))
-    plain.publish("", "floats", b"", pika.BasicProperties(headers=headers))
-    with plain.consume("floats") as consumer:
-        message = consumer.get(25)
-        assert message is not None
-        assert {key: message.headers[key] for key in headers} == headers
-        message.ack()
-    with pytest.raises(Unroutable):
-        plain.publish("", "no-queue-for-floats", b"", pika.BasicProperties(headers=headers))
