@@ -39,15 +39,23 @@ def reasons(observer: Observer, member: str) -> str:
 
 
 def the_history_agrees(local: Local, observer: Observer) -> None:
-    """Each epoch once and in order, and all that were seen to lead are in the history as they were seen."""
+    """Each epoch once and in order, and all that were seen to lead are in the history as they were seen.
+
+    A leader writes its entry just after it has taken the lead, so the last one is waited for.
+    """
+    seen = {each.epoch: each.member for each in observer.leaders}
+    assert list(seen) == sorted(seen)
     session = backend_at(local.zookeeper_hosts, name="test-history")
     session.start(10)
     try:
-        written = {entry.epoch: entry.to for entry in Store(session, local.group).history()}
+        store = Store(session, local.group)
+        wait_for(
+            lambda: any(entry.epoch == max(seen) for entry in store.history()),
+            "the last leader is in the history",
+        )
+        written = {entry.epoch: entry.to for entry in store.history()}
     finally:
         session.close()
     epochs = list(written)
     assert epochs == sorted(set(epochs))
-    seen = {each.epoch: each.member for each in observer.leaders}
-    assert list(seen) == sorted(seen)
     assert {epoch: written.get(epoch) for epoch in seen} == seen
