@@ -39,20 +39,7 @@ class Fault:
 FAULTS = st.builds(
     Fault,
     after=st.sampled_from([0.0, 0.2, 1.0, 4.0, 8.0]),
-    kind=st.sampled_from(
-        [
-            "crash",
-            "suspend",
-            "cut",
-            "mute",
-            "sick",
-            "drain",
-            "alarm",
-            "zookeeper",
-            "frozen zookeeper",
-            "pause",
-        ]
-    ),
+    kind=st.sampled_from(KINDS),
     member=st.sampled_from([LEADER, LEADER, 0, 1, 2, 3, 4]),
     lasts=st.sampled_from([0.3, 2.0, 6.5, 9.0, 15.0]),
 )
