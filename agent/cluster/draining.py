@@ -5,11 +5,15 @@ drained node has handed the leaders of its queues to others and closed its liste
 is a broker that nobody talks to.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
 
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlTimeout
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+
+LOG = logging.getLogger("rabbitkeeper.agent")
 
 CHECK_TIMEOUT = 90.0  # seconds for replicas elsewhere to catch up
 _LONGEST = 45.0  # seconds for the last check; a command is given up after 60
@@ -43,7 +47,7 @@ def drain(
     """Check that the broker can be spared, then put it into maintenance mode.
 
     Args:
-        force: do not check.
+        force: do not check, and take a drain that does not end in time for done.
         timeout: seconds to go on checking.
 
     Raises:
@@ -61,4 +65,11 @@ def drain(
     if not force:
         tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
     tools.claim_drain()
-    tools.drain()
+    try:
+        tools.drain()
+    except RabbitmqCtlTimeout as error:
+        if not force:
+            raise
+        # From 4.2 on RabbitMQ waits 30 s for each queue to have another leader, and where --force is needed
+        # there is none to find. It closes the listeners and the connections first.
+        LOG.warning("queues have found no other leader, and --force goes on: %s", error)

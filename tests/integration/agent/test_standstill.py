@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 
 import pika
 import pytest
+from click.testing import CliRunner, Result
+from support.agent.commands import done, ended
 from support.agent.rabbitmq_version import rabbitmq_version
 from support.group_watch import Watch, states
 
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 
@@ -104,9 +107,26 @@ def test_a_queue_declared_while_a_member_was_away_gets_a_replica_there(local: Lo
     watch.until(lambda _: grown(), "the queue has a replica on node2", LONG)
 
 
+def test_a_restart_by_force_ends_though_queues_find_no_other_leader(local: Local, watch: Watch) -> None:
+    whole(watch)
+    pid = local.broker_pid("node1")
+    environment = {"RABBITKEEPER_ZOOKEEPER": local.zookeeper_hosts, "RABBITKEEPER_GROUP": local.group}
+
+    def run(*arguments: str, **more: str) -> Result:
+        return CliRunner().invoke(root, ["-o", "json", *arguments], env={**environment, **more})
+
+    asked = done(run("restart", "node1", "--force", "--wait", "0"))
+    entry = ended(run, asked["id"], LONG)
+    assert entry["state"] == "done", entry
+    whole(watch)
+    assert local.broker_pid("node1") != pid
+
+
 def test_a_drained_broker_says_so_and_is_left_alone(local: Local, watch: Watch) -> None:
     # From here on two nodes have no majority now and then, and need not find it again at once.
     whole(watch)
+    # From 4.2 a drain waits 30 s for each queue that finds no other leader: for the canary's, and no more.
+    local.ctl("node1").delete_queue("/", "alone")
     pid = local.broker_pid("node1")
     local.ctl("node1").drain()
     view, _ = watch.until(

@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from itertools import islice
+from itertools import accumulate, islice
 
 import pika
 import pytest
+from support.agent.rabbitmq_version import rabbitmq_version
 from support.announcer import GROUP, Announcer
 from support.waiting import wait_for
 
@@ -34,6 +35,8 @@ from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberStatus, u
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
+PREFETCH = 50
+
 
 class Traffic:
     """Publishes numbers one after the other and consumes them, on two clients."""
@@ -44,6 +47,7 @@ class Traffic:
         self.producer.declare(
             Exchange(self.exchange, "fanout"), Queue(self.queue), Binding(self.exchange, self.queue)
         )
+        self.may_be_late = PREFETCH if rabbitmq_version(announcer.local) >= (4, 3) else 0
         self.confirmed: list[int] = []
         self.delivered: list[int] = []
         self.errors: list[Exception] = []
@@ -64,7 +68,7 @@ class Traffic:
                 self.confirmed.append(number)
 
     def consume(self) -> None:
-        for message in self.consumer.consume(self.queue, prefetch=50):
+        for message in self.consumer.consume(self.queue, prefetch=PREFETCH):
             self.delivered.append(int(message.body))
             message.ack()
 
@@ -77,7 +81,10 @@ class Traffic:
         )
 
     def finish(self) -> None:
-        """Stop; nothing confirmed may be missing, and first deliveries are in the order of publishing."""
+        """Stop; nothing confirmed may be missing, and first deliveries are in the order of publishing.
+
+        But for what was on its way to a consumer that RabbitMQ 4.3 does not know yet to be gone.
+        """
         self.stopping.set()
         self.threads[0].join(40)
         try:
@@ -88,7 +95,8 @@ class Traffic:
             self.threads[1].join(10)
         assert self.errors == []
         first = list(dict.fromkeys(self.delivered))
-        assert first == sorted(first)
+        late = [number for number, last in zip(first, accumulate(first, max), strict=True) if number < last]
+        assert len(late) <= self.may_be_late
 
 
 @pytest.fixture
