@@ -119,10 +119,16 @@ def start(project: Project, settings: Settings) -> tuple[ContainerTraffic, Remot
         DemoError: something did not start.
     """
     project.up(settings)
-    timeline = RemoteTimeline(project, MEMBERS)
-    await_whole(timeline, READY_TIMEOUT)
-    traffic = ContainerTraffic(project)
-    traffic.wait()
+    try:
+        timeline = RemoteTimeline(project, MEMBERS)
+        await_whole(timeline, READY_TIMEOUT)
+        traffic = ContainerTraffic(project)
+        traffic.wait()
+    except DemoError as error:
+        raise DemoError(
+            f"{error}\nThe containers' logs are in {project.save_logs()}: see what they say; "
+            "on a busy host try again"
+        ) from error
     return traffic, timeline
 
 

@@ -6,6 +6,7 @@ it works also for what an interrupted or killed demo has left.
 
 import os
 import subprocess
+import tempfile
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,13 @@ class Project:
         """All containers by the service's name."""
         found = self.client.containers.list(all=True, ignore_removed=True, filters=self._filter())
         return {one.labels[_SERVICE]: one for one in found}
+
+    def save_logs(self) -> Path:
+        """Write what each container has said to a new folder, since it goes with the container."""
+        folder = Path(tempfile.mkdtemp(prefix="rabbitkeeper.logs-"))
+        for service, container in self.containers().items():
+            (folder / f"{service}.log").write_bytes(container.logs())
+        return folder
 
     def container(self, service: str) -> Any:
         """One container.

@@ -20,7 +20,7 @@ from rabbitkeeper.compose.demo.message_log import MessageLog, Totals
 from rabbitkeeper.compose.demo.timeline import GroupState, GroupTimeline, MemberCondition
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-_FIRST_WORD = 60.0  # seconds for a role to tell something
+_FIRST_WORD = 180.0  # seconds for a role to tell something, once the group is whole
 _TAIL = 5  # lines that are no JSON, for errors
 
 

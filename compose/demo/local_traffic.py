@@ -13,6 +13,7 @@ from rabbitkeeper.client import Binding, Client, Exchange, PublishError, Queue, 
 from rabbitkeeper.compose.demo.message_log import MessageLog, Totals
 
 EXCHANGE, QUEUE = "my-exchange", "my-queue"
+START_TIMEOUT = 60.0  # seconds for a client to find the leader, on a busy host
 PAUSE = 0.004  # seconds between publishes: about 200 a second
 PUBLISH_TIMEOUT = (
     60.0  # seconds; longer than any fault of the demo, so that a longer one is seen as a failure
@@ -34,9 +35,9 @@ class LocalTraffic:
         self._messages = MessageLog()
         self._stopping = threading.Event()
         self._error: BaseException | None = None
-        self.producer = Client(zookeeper, group, credentials, name="demo-producer")
+        self.producer = Client(zookeeper, group, credentials, timeout=START_TIMEOUT, name="demo-producer")
         try:
-            self.consumer = Client(zookeeper, group, credentials, name="demo-consumer")
+            self.consumer = Client(zookeeper, group, credentials, timeout=START_TIMEOUT, name="demo-consumer")
         except BaseException:
             self.producer.close(0)
             raise

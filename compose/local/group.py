@@ -3,13 +3,14 @@
 import secrets
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
-from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
+from rabbitkeeper.agent.rabbitmq.recommended import version_at
 from rabbitkeeper.compose.local import bare, installed, readiness, saved_logs
 from rabbitkeeper.compose.local.agent import AgentMember, GroupSettings
 from rabbitkeeper.compose.local.bare import BareBroker
@@ -20,6 +21,7 @@ from rabbitkeeper.compose.local.lean import lean_server
 from rabbitkeeper.compose.local.network import Network
 from rabbitkeeper.compose.local.ports import LOOPBACK, Ports
 from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 from rabbitkeeper.coordinator.model.view import GroupView
 
 # A laptop's disk is fuller and its memory smaller than a server's: the defaults would raise alarms.
@@ -119,19 +121,8 @@ class Local:
             raise LocalError("it is running already; use another Local, or call stop() first")
         deadline = time.monotonic() + timeout
         try:
-            # What is not kept needs no orderly end.
-            self._guardian = Guardian(self._directory, keep=self._keep, grace=5.0 if self._keep else 0.0)
-            if self._networks:
-                self._network = Network(self._guardian, self.members)
-                self._network.start()
-            if self._zookeepers:
-                address = LOOPBACK if self._network is None else self._network.host
-                self._zookeeper = LocalZooKeeper(
-                    self._guardian, self._ports, self._zookeepers, address=address
-                )
-                self._zookeeper.start(timeout=timeout)
-            if self.members:
-                self._start_members(self._guardian, deadline)
+            with self._logs_kept():
+                self._start(deadline, timeout)
         except BaseException as error:
             self.__exit__(type(error))
             raise
@@ -143,7 +134,8 @@ class Local:
             LocalError: not in time, or an agent has ended; says what was missing.
         """
         if self._agents and self.members:
-            self._await_group(readiness.ready(self.members), timeout)
+            with self._logs_kept():
+                self._await_group(readiness.ready(self.members), timeout)
 
     def stop(self) -> None:
         """End everything and remove the folder. Idempotent."""
@@ -298,6 +290,19 @@ class Local:
             raise LocalError(f"{name} has no agent; use agents=True")
         return member
 
+    def _start(self, deadline: float, timeout: float) -> None:
+        # What is not kept needs no orderly end.
+        self._guardian = Guardian(self._directory, keep=self._keep, grace=5.0 if self._keep else 0.0)
+        if self._networks:
+            self._network = Network(self._guardian, self.members)
+            self._network.start()
+        if self._zookeepers:
+            address = LOOPBACK if self._network is None else self._network.host
+            self._zookeeper = LocalZooKeeper(self._guardian, self._ports, self._zookeepers, address=address)
+            self._zookeeper.start(timeout=timeout)
+        if self.members:
+            self._start_members(self._guardian, deadline)
+
     def _start_members(self, guardian: Guardian, deadline: float) -> None:
         hosts = self._erlang_hosts(guardian)
         server = lean_server(installed.rabbitmq_server(), guardian.folder / "rabbitmq")
@@ -309,6 +314,7 @@ class Local:
                 listen=(self._address(name), self._ports.reserve()),
                 user=user,
                 cookie=hosts[name].cookie,
+                version=version_at(server),
                 config=self._broker_config,
                 environment=hosts[name].environment(),
             )
@@ -322,7 +328,22 @@ class Local:
             bare.boot(list(brokers.values()), deadline - time.monotonic())
             if self._clustered:
                 bare.join(list(brokers.values()))
-            self._add_application_user(self.members[0])
+            self._add_application_user(self.members[0], deadline)
+
+    @contextmanager
+    def _logs_kept(self) -> Iterator[None]:
+        """An error of what did not start names its logs, of which a copy outlives the folder."""
+        try:
+            yield
+        except RabbitKeeperError as error:
+            if self._guardian is None:
+                raise
+            logs = self.folder if self._keep else saved_logs.keep(self._guardian.folder, self.group)
+            if logs is None:
+                raise
+            raise LocalError(
+                f"{error}\nThe servers' logs are in {logs}: see what they say; on a busy host try again"
+            ) from error
 
     def _address(self, name: str, shared: str = LOOPBACK) -> str:
         return shared if self._network is None else self._network.address(name)
@@ -360,7 +381,8 @@ class Local:
             agent.spawn()
         view = self._await_group(readiness.founded, deadline - time.monotonic())
         if view.cluster is not None:
-            self._add_application_user(view.cluster.record.nodes[view.cluster.record.founder].member)
+            founder = view.cluster.record.nodes[view.cluster.record.founder]
+            self._add_application_user(founder.member, deadline)
 
     def _await_group(self, condition: readiness.Condition, timeout: float) -> GroupView:
         def check() -> None:
@@ -369,11 +391,5 @@ class Local:
 
         return readiness.await_group(self.zookeeper_hosts, self.group, condition, check, timeout)
 
-    def _add_application_user(self, member: str) -> None:
-        name, password = self.credentials
-        self._member(member).ctl.import_definitions(
-            {
-                "users": [definitions.user(name, password, salt=secrets.token_bytes(4))],
-                "permissions": [definitions.full_access(name, "/")],
-            }
-        )
+    def _add_application_user(self, member: str, deadline: float) -> None:
+        readiness.add_user(self._member(member).ctl, self.credentials, self.logs(member), deadline)

@@ -1,9 +1,15 @@
-"""Waiting for a group to be well, on ZooKeeper's watches instead of a clock."""
+"""Waiting until a group can be used: is well, on ZooKeeper's watches instead of a clock, and has its user."""
 
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
 
+from rabbitkeeper.agent.rabbitmq import definitions
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlTimeout
+from rabbitkeeper.agent.rabbitmq.definitions import Definitions
 from rabbitkeeper.compose.local.errors import LocalError
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError, ZooKeeperUnreachable
@@ -14,6 +20,7 @@ from rabbitkeeper.coordinator.store.reader import GroupReader
 Condition = Callable[[GroupView], str | None]  # what is still missing, a sentence; None: nothing
 
 _LONGEST_WAIT = 0.5  # seconds between looks at the processes, and at what cannot be watched for
+_TOOLS_PAUSE = 0.5  # seconds between two attempts of RabbitMQ's tools, each of which starts an Erlang machine
 
 
 def await_group(
@@ -80,6 +87,55 @@ def ready(names: Iterable[str]) -> Condition:
         return f"{leader}; {_members(view, wanted)}"
 
     return condition
+
+
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    node: str
+
+    def import_definitions(self, definitions: Definitions) -> None: ...
+
+
+def add_user(
+    tools: Tools,
+    credentials: tuple[str, str],
+    logs: Path,
+    deadline: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Make a user with all permissions on vhost ``/``.
+
+    A tool of a busy host can give up before it is connected to its node: then it is tried again.
+
+    Args:
+        credentials: name and password.
+        logs: the folder with the broker's logs, for the error.
+        deadline: of ``clock``, in seconds: no attempt begins after it.
+
+    Raises:
+        LocalError: the node did not answer in time.
+        RabbitmqCtlError: it refused.
+    """
+    name, password = credentials
+    wanted = {
+        "users": [definitions.user(name, password, salt=secrets.token_bytes(4))],
+        "permissions": [definitions.full_access(name, "/")],
+    }
+    while True:
+        try:
+            tools.import_definitions(wanted)
+        except (NodeNotRunning, RabbitmqCtlTimeout) as error:
+            if clock() >= deadline:
+                raise LocalError(
+                    f"the application's user cannot be made on {tools.node}, which does not answer: "
+                    f"{error}; see why in its logs in {logs}"
+                ) from None
+            sleep(_TOOLS_PAUSE)
+        else:
+            return
 
 
 def _members(view: GroupView, wanted: Iterable[str]) -> str:

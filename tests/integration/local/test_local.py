@@ -119,11 +119,15 @@ def test_a_broker_that_does_not_start_is_told_with_its_last_lines_and_nothing_is
     script.write_text("#!/bin/sh\necho the disk is full\nexit 1\n")
     script.chmod(0o755)
     monkeypatch.setenv("RABBITMQ_HOME", str(script.parent.parent))
+    monkeypatch.setenv("SERVER_LOGS", str(tmp_path / "logs"))
     folder = tmp_path / "servers"
     local = Local(zookeepers=0, members=1, agents=False, directory=folder)
-    with pytest.raises(LocalError, match=r"node1 ended with status 1(.|\n)*the disk is full"):
+    with pytest.raises(LocalError, match=r"node1 ended with status 1(.|\n)*the disk is full") as raised:
         local.start()
     assert not folder.exists()
+    logs = tmp_path / "logs" / "demo" / "servers"
+    assert str(logs) in str(raised.value)
+    assert "the disk is full" in (logs / "node1" / "log" / "output.log").read_text()
     with pytest.raises(LocalError, match="nothing is running"):
         _ = local.folder
 
