@@ -3,7 +3,7 @@
 
 import ssl
 
-from rabbitkeeper.client.model.checks import check_short, check_text, shown
+from rabbitkeeper.client.model.checks import check_short, check_text, check_timeout, shown
 from rabbitkeeper.client.model.errors import InvalidArgument
 
 
@@ -36,6 +36,12 @@ def check_texts(*, zookeeper: object, virtual_host: object, name: object) -> Non
     check_text("zookeeper", zookeeper)
     check_short("virtual_host", virtual_host)
     check_text("name", name)
+
+
+def check_timeouts(**timeouts: object) -> None:
+    """Times to wait."""
+    for key, value in timeouts.items():
+        check_timeout(key, value)
 
 
 def check_limits(**limits: object) -> None:

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from random import Random
-from types import TracebackType
 from typing import ClassVar, Self
 
 from rabbitkeeper.client import arguments
@@ -30,12 +29,10 @@ from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
-from rabbitkeeper.client.routing.group_watch import GroupWatch
 from rabbitkeeper.client.routing.placement import Spread
-from rabbitkeeper.client.routing.switch import Phase
+from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT, Phase
 from rabbitkeeper.client.status import Leader, Status, status_of, why_unreached
-from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
-from rabbitkeeper.coordinator.connect import backend_at
+from rabbitkeeper.client.watching import watch_group
 from rabbitkeeper.coordinator.model.paths import check_name
 
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
@@ -58,8 +55,10 @@ class Client:
         zookeeper_tls: for ZooKeeper's secure client port.
         timeout: seconds to find and reach a leader. No time to wait is above 1e9 s, nor infinite.
         session_timeout: of ZooKeeper's session, seconds.
-        window: publishes without an outcome at the most; then ``publish_nowait`` waits.
-        window_bytes: their bodies' bytes at the most; a larger body waits until it can pass alone.
+        connect_timeout: seconds to reach a broker; up to 16 times as many when there was no answer before.
+        heartbeat: AMQP's own, for a peer that is silently gone; seconds, 0 for none.
+        window, window_bytes: publishes without an outcome at the most, and their bodies' bytes; then
+            ``publish_nowait`` waits. A larger body waits until it can pass alone.
         name: shown in RabbitMQ's list of connections and in the names of threads.
         spread: ``"leader"``: be where the leader is; ``"members"``: spread over all healthy members, by what
             they carry and by chance, and again when one returns; ``"site"``: prefer members of ``site``.
@@ -87,6 +86,8 @@ class Client:
         zookeeper_tls: ssl.SSLContext | None = None,
         timeout: float = 10.0,
         session_timeout: float = 6.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        heartbeat: int = 10,
         window: int = 1000,
         window_bytes: int = 64 * 2**20,
         name: str = "rabbitkeeper",
@@ -96,35 +97,37 @@ class Client:
         check_name("group", group)
         username, password = arguments.check_credentials(credentials)
         arguments.check_texts(zookeeper=zookeeper, virtual_host=virtual_host, name=name)
-        check_timeout("timeout", timeout)
-        check_timeout("session_timeout", session_timeout)
+        arguments.check_timeouts(
+            timeout=timeout, session_timeout=session_timeout, connect_timeout=connect_timeout
+        )
+        arguments.check_number("heartbeat", heartbeat, 0, 65535)
         arguments.check_limits(window=window, window_bytes=window_bytes)
         arguments.check_spread(spread, site)
         context = arguments.tls_context(tls)
         self.group = group
         self._name = name
         self._events = EventDispatcher(f"{name}-events")
-        self._access, random = Access(username, password, virtual_host, context, name), Random()
+        self._access = Access(username, password, virtual_host, context, name, heartbeat)
+        random = Random()
         self._engine = assemble(
             self._transport_type(),
             self._access,
             name=name,
             spread=spread,
             site=site,
+            connect_timeout=connect_timeout,
             random=random,
             emit=self._events.emit,
         )
         self._guard = Guard(self._engine)
         self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
         self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
-        zookeeper_access = BackendAccess(
-            identity=None if zookeeper_auth is None else check_identity(*zookeeper_auth), tls=zookeeper_tls
-        )
-        self._group_watch = GroupWatch(
-            lambda wake: backend_at(
-                zookeeper, timeout=session_timeout, wake=wake, name=name, access=zookeeper_access
-            ),
+        self._group_watch = watch_group(
+            zookeeper,
             group,
+            auth=zookeeper_auth,
+            tls=zookeeper_tls,
+            session_timeout=session_timeout,
             publish=self._engine.view,
             emit=self._events.emit,
             random=random,
@@ -378,23 +381,19 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     # -- inside
 
     def _await_live(self, deadline: float, timeout: float) -> None:
-        self._engine.live.wait(max(0.0, deadline - time.monotonic()))
-        if self._engine.failure is not None:
-            raise self._engine.failure
-        if self._engine.snapshot.phase is Phase.CONNECTING:
+        engine = self._engine
+        engine.live.wait(max(0.0, deadline - time.monotonic()))
+        if engine.failure is not None:
+            raise engine.failure
+        if engine.snapshot.phase is Phase.CONNECTING:
+            mismatch, secure = self._group_watch.mismatch, self._access.tls is not None
             raise NoLeader(
                 f"no broker of group {self.group!r} took the client within {timeout:g} s: "
-                + why_unreached(
-                    self._engine.snapshot,
-                    mismatch=self._group_watch.mismatch,
-                    secure=self._access.tls is not None,
-                )
+                + why_unreached(engine.snapshot, mismatch=mismatch, secure=secure)
             )

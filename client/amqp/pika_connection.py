@@ -20,7 +20,6 @@ from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, C
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
 CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
 
 
@@ -33,7 +32,7 @@ def connection_parameters(access: Access, address: str, timeout: float) -> Conne
         port=int(port),
         virtual_host=access.virtual_host,
         credentials=PlainCredentials(access.username, access.password),
-        heartbeat=HEARTBEAT,
+        heartbeat=access.heartbeat,
         connection_attempts=1,
         socket_timeout=timeout,
         stack_timeout=timeout,

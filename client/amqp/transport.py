@@ -66,6 +66,7 @@ class Access:
     virtual_host: str = "/"
     tls: ssl.SSLContext | None = None
     name: str = "rabbitkeeper"  # shown in RabbitMQ's list of connections
+    heartbeat: int = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
 
 
 class Loop(Protocol):

@@ -7,6 +7,9 @@ with an event. One failure never stops the rest.
 
 Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass, such
 as an exclusive queue that the connection being left still holds, are tried again while this one lasts.
+
+A declaration that is not answered in time is tried again on another channel, after the others. When that is
+while restoring, nobody waits for the rest: a cluster with a hung node may answer none of them for a minute.
 """
 
 import logging
@@ -27,6 +30,8 @@ log = logging.getLogger(__name__)
 RESTORE_ATTEMPTS = (
     8  # of one entity on one connection, in about three seconds; then it is reported and goes on
 )
+ANSWER_PATIENCE = 1.0  # seconds for the answer to a declaration; doubled for each entity that has had none …
+MOST_ANSWER_PATIENCE = 16.0  # … up to this
 SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
 
 ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED = 403, 404, 405
@@ -45,6 +50,7 @@ class Job:
     not_before: float = 0.0  # seconds, monotonic: the next attempt
     error: str = field(default="no broker was reached")
     is_counted: bool = False  # it keeps nobody from going on any more
+    silences: int = 0  # times it had no answer
 
     @property
     def is_over(self) -> bool:
@@ -172,12 +178,37 @@ class Declarer:
                 return
             self._jobs.remove(job)
             self._active = job
+            self._await_answer(job, self._channel)
             try:
                 self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
             except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
                 channel = self._channel
                 self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
                 channel.close()
+
+    def _await_answer(self, job: Job, channel: Channel) -> None:
+        def late() -> None:
+            if channel is self._channel and job is self._active:
+                self._unanswered(job, channel)
+
+        self._call_later(min(MOST_ANSWER_PATIENCE, ANSWER_PATIENCE * 2**job.silences), late)
+
+    def _unanswered(self, job: Job, channel: Channel) -> None:
+        job.silences += 1
+        job.error = "no answer from the broker"
+        if job.future is None:
+            log.warning("%s is not declared again yet: %s", describe(job.entity), job.error)
+            for waiting in [job, *self._jobs]:
+                if waiting.future is None:
+                    self._count(waiting)
+        if job is not self._active:
+            return  # who waited for that has put everything on another connection
+        if isinstance(job.entity, Queue) and job.entity.is_server_named:
+            return  # asked again, the broker would make another
+        self._channel, self._active, self._ready = None, None, False
+        channel.close()
+        self._again(job, 0.0 if job.silences == 1 else ANSWER_PATIENCE)
+        self._next()
 
     def _opened(self, channel: Channel) -> None:
         if channel is self._channel:

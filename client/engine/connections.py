@@ -14,6 +14,7 @@ from rabbitkeeper.client.amqp.transport import (
     ChannelLost,
     Connection,
     ConnectionLost,
+    Timer,
     Transport,
 )
 from rabbitkeeper.client.publish.future import PublishFuture
@@ -22,8 +23,8 @@ from rabbitkeeper.client.routing.placement import Target
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
-READY_TIMEOUT = 1.0  # seconds from there to a channel in confirm mode; it may hang in between
+RENEW_PATIENCE = 1.0  # seconds for another publish channel on a connection; then its member is doubted …
+GIVE_UP = 4.0  # … and after so many seconds the connection is dropped
 RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next
 RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over a connection that was left
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
@@ -38,6 +39,7 @@ class MemberConnection:
     target: Target
     publishing: Channel | None = None
     is_retiring: bool = False
+    is_blocked: bool = False  # the broker reads nothing of it, so it answers nothing
 
 
 class Connections:
@@ -49,6 +51,7 @@ class Connections:
         publisher: takes the answers on publish channels.
         is_needed: whether a consumer has still something to say on a connection; asked of retired ones.
         on_ready: with the number of one that takes publishes.
+        on_silent: with the number of one that works and does not answer.
         on_lost: with the one that was lost, which is no longer here, and its number.
         on_left: one that was not needed any more has been closed.
         on_blocked: with the number, and why the broker blocks publishers (None: it does so no longer).
@@ -62,6 +65,7 @@ class Connections:
         *,
         is_needed: Callable[[Connection], bool],
         on_ready: Callable[[int], None],
+        on_silent: Callable[[int], None],
         on_lost: Callable[[int, MemberConnection, ConnectionLost], None],
         on_left: Callable[[], None],
         on_blocked: Callable[[int, str | None], None],
@@ -71,6 +75,7 @@ class Connections:
         self._publisher = publisher
         self._is_needed = is_needed
         self._on_ready = on_ready
+        self._on_silent = on_silent
         self._on_lost = on_lost
         self._on_left = on_left
         self._on_blocked = on_blocked
@@ -83,37 +88,56 @@ class Connections:
     def get(self, number: int | None) -> MemberConnection | None:
         return None if number is None else self._known.get(number)
 
-    def open(self, number: int, target: Target) -> None:
-        """Connect, then open a publish channel; the connection is here from now on."""
+    def open(self, number: int, target: Target, timeout: float) -> None:
+        """Connect in ``timeout`` seconds, then open a publish channel in as many; the connection is here from
+        now on."""
         self._known[number] = MemberConnection(
             self._transport.connect(
                 target.address,
                 self._access,
-                timeout=CONNECT_TIMEOUT,
-                on_open=lambda: self._open_first_channel(number),
+                timeout=timeout,
+                on_open=lambda: self._open_first_channel(number, timeout),
                 on_lost=lambda lost: self._lost(number, lost),
-                on_blocked=lambda why: self._on_blocked(number, why),
+                on_blocked=lambda why: self._note_block(number, why),
             ),
             target,
         )
 
     def renew_publishing(self, number: int) -> None:
         """Open another publish channel on a connection, and have the publisher use it, if the connection is
-        still the one in use then (see :meth:`forget_renewals`)."""
+        still the one in use then (see :meth:`forget_renewals`). When it does not come in time, ``on_silent``
+        is called, and in the end the connection is given up."""
         known = self._known.get(number)
         if known is None or not known.connection.is_open:
             return
         self._renewal += 1
-        renewal = self._renewal
+        renewal, loop = self._renewal, self._transport.loop
+        waited = 0.0
+        timer: Timer = None
 
         def ready() -> None:
+            loop.cancel(timer)
             if renewal == self._renewal and known.publishing is not None:
                 self._publisher.attach(known.publishing)
 
         def failed(_why: str) -> None:
+            loop.cancel(timer)
             if renewal == self._renewal:
-                self._transport.loop.call_later(RENEW_RETRY, lambda: self._renew_again(number, renewal))
+                loop.call_later(RENEW_RETRY, lambda: self._renew_again(number, renewal))
 
+        def silent() -> None:
+            nonlocal waited, timer
+            if renewal != self._renewal or self._known.get(number) is not known:
+                return
+            waited += 0.0 if known.is_blocked else RENEW_PATIENCE
+            if waited >= GIVE_UP:
+                self._give_up(number, f"no publish channel in {waited:g} s")
+                return
+            timer = loop.call_later(RENEW_PATIENCE, silent)
+            if waited:
+                self._on_silent(number)
+
+        timer = loop.call_later(RENEW_PATIENCE, silent)
         self._open_publishing(number, ready, failed)
 
     def forget_renewals(self) -> None:
@@ -170,7 +194,16 @@ class Connections:
         if renewal == self._renewal:
             self.renew_publishing(number)
 
-    def _open_first_channel(self, number: int) -> None:
+    def _note_block(self, number: int, why: str | None) -> None:
+        self._known[number].is_blocked = why is not None
+        self._on_blocked(number, why)
+
+    def _give_up(self, number: int, why: str) -> None:
+        """Of no use any more."""
+        self._known[number].connection.abort()
+        self._lost(number, ConnectionLost(why))
+
+    def _open_first_channel(self, number: int, timeout: float) -> None:
         known = self._known[number]
 
         def ready() -> None:
@@ -178,15 +211,11 @@ class Connections:
             self._on_ready(number)
 
         def failed(why: str) -> None:
-            """Of no use without one."""
             self._transport.loop.cancel(timer)
             if self._known.get(number) is known:
-                known.connection.abort()
-                self._lost(number, ConnectionLost(f"no publish channel: {why}"))
+                self._give_up(number, f"no publish channel: {why}")
 
-        timer = self._transport.loop.call_later(
-            READY_TIMEOUT, lambda: failed(f"no answer in {READY_TIMEOUT:g} s")
-        )
+        timer = self._transport.loop.call_later(timeout, lambda: failed(f"no answer in {timeout:g} s"))
         self._open_publishing(number, ready, failed)
 
     def _open_publishing(

@@ -72,7 +72,10 @@ class Engine:
         self._calls = CallQueue(loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
         self._topology = Topology()
         self._publisher: Publisher[PublishFuture] = Publisher(
-            loop.now, loop.call_later, lambda: self._executor.renew_publishing()
+            loop.now,
+            loop.call_later,
+            lambda: self._executor.renew_publishing(),
+            lambda: self._executor.doubt(),
         )
         self._subscriptions = Subscriptions(loop.now)
         self._declarer = Declarer(

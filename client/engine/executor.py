@@ -73,6 +73,7 @@ class SwitchExecutor:
             publisher,
             is_needed=subscriptions.hold,
             on_ready=lambda number: self._obey(switch.ready(number, self._loop.now())),
+            on_silent=self._silent,
             on_lost=self._lost,
             on_left=self._retired,
             on_blocked=self._blocked,
@@ -107,6 +108,12 @@ class SwitchExecutor:
         if self._switch.current is not None:
             self.connections.renew_publishing(self._switch.current.number)
 
+    def doubt(self) -> None:
+        """What was sent over the current connection is not answered."""
+        if self.current is not None:
+            log.warning("%s does not answer; another member is tried", self.current.target.member)
+            self._obey(self._switch.doubt(self._loop.now()))
+
     def close(self) -> None:
         """End all connections, in an orderly way."""
         self._cancel_migration()
@@ -129,7 +136,7 @@ class SwitchExecutor:
                     log.debug(
                         "connecting to %s at %s: %s", order.target.member, order.target.address, order.why
                     )
-                    self.connections.open(order.number, order.target)
+                    self.connections.open(order.number, order.target, order.timeout)
                 case Migrate():
                     self._migrate(order.number)
                 case Promote():
@@ -219,6 +226,10 @@ class SwitchExecutor:
             self._give_migration_up(number)
             self._subscriptions.look()
         self._obey(self._switch.failed(number, self._loop.now()))
+
+    def _silent(self, number: int) -> None:
+        if self._switch.is_current(number):
+            self.doubt()
 
     def _blocked(self, number: int, why: str | None) -> None:
         if self._switch.is_current(number):

@@ -16,6 +16,9 @@ Three rules come from how RabbitMQ behaves:
   window would be refused again and again.
 * **A broker that closes the channel does not say over which message.** If several were in flight, they are
   sent again one at a time until it is found; the messages before it may then be there twice.
+* **A probe that nobody answers is not waited for.** A queue whose record names a dead node keeps a channel
+  waiting for seconds, and others beside it not. So after ``PROBE_PATIENCE`` another channel is tried, each
+  time for twice as long, and who decides where to be is told that this member does not answer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +33,9 @@ from rabbitkeeper.client.publish.ledger import E, Entry, Ledger, Outcome, Settle
 NACK_RETRY = 0.02  # seconds from a nack to the next channel
 NACK_PATIENCE = 15.0  # seconds of retrying after a switch or a change in the group
 CALM_PATIENCE = 1.0  # seconds of retrying when nothing has happened
+PROBE_PATIENCE = 1.0  # seconds for the answer to the first message of a channel; doubled each time …
+MOST_PROBE_PATIENCE = 8.0  # … up to this
+SILENCES = 2  # channels in a row without an answer, after which the member is doubted
 NACK_MEMORY = 10.0  # seconds without a nack after which a place is believed to be well again
 RENEW_PAUSE = 1.0  # seconds between new channels while only places are refused that are known to refuse
 BURST = 1024  # messages sent before the loop looks at anything else
@@ -72,6 +78,7 @@ class Publisher(Generic[E]):
         now: the clock.
         call_later: the loop's timer.
         renew: asks for another publish channel on the current connection; :meth:`attach` brings it.
+        doubt: called when channel after channel does not answer.
     """
 
     def __init__(
@@ -79,16 +86,20 @@ class Publisher(Generic[E]):
         now: Callable[[], float],
         call_later: CallLater,
         renew: Callable[[], None],
+        doubt: Callable[[], None] = lambda: None,
     ) -> None:
         self.ledger: Ledger[E] = Ledger()
         self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
         self._now = now
         self._call_later = call_later
         self._renew = renew
+        self._doubt = doubt
         self.sink: OutcomeSink[E]  # told the outcomes; set before anything is added
         self._channel: PublishChannel | None = None
         self._generation = 0  # of the channel: timers of an earlier one are dropped
         self._probing = True  # one message in flight until the first confirm
+        self._probes = 0  # so far
+        self._silences = 0  # channels in a row that did not answer
         self._careful_until = 0  # sequence up to which messages are sent one at a time
         self._frozen = False
         self._pump_due = False  # a timer is set
@@ -161,6 +172,9 @@ class Publisher(Generic[E]):
         messages: Sequence[E] = ledger.take(limit, room, self.sink.begin) if room else ()
         if messages:
             channel.publish(messages)
+            if self._probing:
+                self._probes += 1
+                self._await_answer(self._probes)
         if ledger.pending and limit == BURST:
             # pika tells nobody when its socket takes more again, so it is asked
             self._pump_later(0.0 if channel.room else ROOM_POLL)
@@ -182,6 +196,7 @@ class Publisher(Generic[E]):
         """``basic.ack`` or ``basic.nack``; of an earlier channel it means nothing any more."""
         if channel is not self._channel:
             return
+        self._silences = 0
         if not ack:
             self._nacked(tag, multiple=multiple)
             return
@@ -194,6 +209,25 @@ class Publisher(Generic[E]):
         self._probing = False
         self.sink.confirm(confirmed)
         self.pump()
+
+    def _await_answer(self, probe: int) -> None:
+        generation = self._generation
+
+        def late() -> None:
+            if generation != self._generation or probe != self._probes or not self._probing:
+                return
+            if self.blocked is not None:  # it reads nothing, so it answers nothing
+                self._await_answer(probe)
+            elif self.ledger.in_flight:
+                self._silences += 1
+                if self._channel is not None:
+                    self._channel.close()
+                self._ask_for_another()
+                if self._silences >= SILENCES:
+                    self._doubt()
+
+        patience = min(MOST_PROBE_PATIENCE, PROBE_PATIENCE * 2**self._silences)
+        self._call_later(patience, late)
 
     def returned(
         self, channel: PublishChannel, message_id: str | None, exchange: str, key: str, why: str

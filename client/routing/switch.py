@@ -24,6 +24,10 @@ that were left may live on for a moment, for the last answers; they are no conce
   current one at once, prepared or not. The next one is lost: the client stays where it is, and tries again
   later.
 * An agent says that its broker is hung or has stopped: the connection to it is dropped without a handshake.
+* The member's znode has gone while others are there: another is opened at once, whatever leads, and becomes
+  the current one as soon as it is ready. Until then the old one stays, for only the agent may have gone.
+* The current connection answers nothing of what it should (:meth:`Switch.doubt`): another member is tried,
+  and the doubted one is not returned to for a while, which grows.
 * ZooKeeper is away: the last view stays, and nothing is given up because of it.
 
 Only an equal or newer epoch is acted on: a stale view cannot move a client back.
@@ -34,13 +38,14 @@ from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
-from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.routing.failures import Failures
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 MOVE_RETRY = 1.0  # seconds between attempts to move while the current connection works
 SETTLED = 1.0  # seconds after which a lost connection counts as the first failure of its broker again
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
+CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
 
 
 class Phase(StrEnum):
@@ -52,11 +57,15 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open connection ``number`` to ``target``; report ready or failed."""
+    """Open connection ``number`` to ``target``; report ready or failed.
+
+    ``timeout``: seconds to connect, and as many again to a channel in confirm mode.
+    """
 
     number: int
     target: Target
     why: str
+    timeout: float = CONNECT_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,6 @@ class Slot(NamedTuple):
     target: Target
 
 
-@dataclass(slots=True)
-class _Failures:
-    retry: Retry
-    retry_at: float = 0.0  # seconds, monotonic
-
-
 class Switch:
     """The machine. Every method takes the time (seconds, monotonic) and returns orders, to be done in turn.
 
@@ -116,9 +119,18 @@ class Switch:
         now: when the client was started.
         random: for the jitter; seeded in tests.
         placement: chooses among the members.
+        connect_timeout: seconds for the first attempt at a member; doubled with each that fails in a row, so
+            that brokers that are slow under many clients are not asked again and again for nothing.
     """
 
-    def __init__(self, now: float, random: Random, placement: Placement | None = None) -> None:
+    def __init__(
+        self,
+        now: float,
+        random: Random,
+        placement: Placement | None = None,
+        *,
+        connect_timeout: float = CONNECT_TIMEOUT,
+    ) -> None:
         self.phase = Phase.CONNECTING
         self.targets = Targets()
         self.current: Slot | None = None
@@ -128,8 +140,10 @@ class Switch:
         self.lost_at: float | None = None  # when the last working connection was lost
         self._random = random
         self._placement = placement or Placement("leader", None, random, now)
+        self._connect_timeout = connect_timeout
         self._opened = 0  # connections so far
-        self._failures: dict[str, _Failures] = {}  # by address
+        self._opened_at, self._opening_timeout = now, connect_timeout  # of the last of them
+        self._failures = Failures(random)
         self._ready_at = now  # since when the current connection is that
         self._retry_at = now  # when the next attempt is due, whatever its target
 
@@ -141,13 +155,16 @@ class Switch:
         """The group has changed."""
         if self.phase is Phase.CLOSED or targets.epoch < self.targets.epoch:
             return []
-        for address in self._freshly_well(targets):
-            self._failures.pop(address, None)
+        well = self._freshly_well(targets)
+        for address in well:
+            self._failures.is_well(address)
         self._placement.view(self.targets, targets, now)
         self.targets = targets
         orders: list[Order] = []
-        if self.next is not None and self._gone(self.next.target):
-            orders.append(Abort(self.next.number, f"{self.next.target.member} is not well any more"))
+        if self.next is not None and (self._gone(self.next.target) or self._tries_in_vain(well)):
+            orders.append(
+                Abort(self.next.number, f"{self.next.target.member} is not the best place any more")
+            )
             self.next, self.is_moving = None, False
         if self.current is not None and self.targets.declares_dead(self.current.target):
             number, target = self.current
@@ -164,7 +181,7 @@ class Switch:
         """Connection ``number`` is open and takes publishes."""
         if self.next is None or self.next.number != number or self.is_moving:
             return []
-        if self.current is not None and not self._gone(self.current.target):
+        if self.current is not None and not self._is_bad(self.current.target, now):
             self.is_moving = True
             return [Migrate(number, self.next.target, self.current.number)]
         return [self._promote(now), *self.tick(now)]
@@ -178,9 +195,10 @@ class Switch:
     def failed(self, number: int, now: float) -> list[Order]:
         """Connection ``number`` could not be opened, or was lost."""
         if self.next is not None and self.next.number == number:
-            address = self.next.target.address
+            address, was_open = self.next.target.address, self.is_moving
             self.next, self.is_moving = None, False
-            self._penalize(address, now)
+            silent = not was_open and now - self._opened_at >= self._opening_timeout
+            self._failures.failed(address, now, silent=silent)
             if self.current is not None:
                 self._placement.refused()
                 self._retry_at = now + self._random.uniform(0, MOVE_RETRY)
@@ -190,6 +208,18 @@ class Switch:
             return [*([self._promote(now)] if self.is_moving else []), *self.tick(now)]
         return []
 
+    def doubt(self, now: float) -> list[Order]:
+        """The current connection does not answer, and nobody says that it is not well."""
+        if self.current is None or self.next is not None:
+            return []
+        address = self.current.target.address
+        if not self._failures.doubt(address, now):
+            return []
+        other = self._other(now)
+        return (
+            [] if other is None else [self._open(other, f"{self.current.target.member} does not answer", now)]
+        )
+
     def tick(self, now: float) -> list[Order]:
         """Time has passed; see :meth:`wake_at`."""
         if self.phase is Phase.CLOSED or self.next is not None:
@@ -197,7 +227,7 @@ class Switch:
         if self.current is not None:
             return self._move(now)
         target, why = self._choose(now)
-        return [] if target is None else [self._open(target, why)]
+        return [] if target is None else [self._open(target, why, now)]
 
     def close(self) -> list[Order]:
         """No more connections: both are dropped (or closed, by the one who does the I/O)."""
@@ -211,10 +241,14 @@ class Switch:
         if self.phase is Phase.CLOSED or self.next is not None:
             return float("inf")
         if self.current is not None:
+            if self._gone(self.current.target):
+                return max(now, self._retry_at, self._retry_elsewhere_at)
             wish = self._placement.wish(self.targets, self.current.target, now)
-            return self._retry_at if wish is not None else self._placement.compare_at
+            if wish is None:
+                return self._placement.compare_at
+            return max(self._retry_at, self._failures.doubted_until(wish.address))
         due = [
-            self._failures[target.address].retry_at
+            self._failures.retry_at(target.address)
             for target in self._placement.candidates(self.targets)
             if target.address in self._failures
         ]
@@ -235,39 +269,75 @@ class Switch:
         if self._waits_for_leader and now < self.since + LEADERLESS_GRACE:
             return None, "waiting for a leader"
         for target in candidates:
-            failures = self._failures.get(target.address)
-            if failures is None:
+            if target.address not in self._failures:
                 leads = self.targets.leader is not None and target.member == self.targets.leader.member
                 return target, "it leads" if leads else "it is a live member"
-        due = [target for target in candidates if self._failures[target.address].retry_at <= now]
+        due = [target for target in candidates if self._retry_at_of(target) <= now]
         if due:
-            return min(due, key=lambda target: self._failures[target.address].retry_at), "trying again"
+            return min(due, key=self._retry_at_of), "trying again"
         return None, "every broker failed just now"
 
     def _move(self, now: float) -> list[Order]:
         if self.current is None or now < self._retry_at:
             return []
+        if self._gone(self.current.target):
+            other = self._other(now)
+            return [] if other is None else [self._open(other, f"{self.current.target.member} is gone", now)]
         wish = self._placement.wish(self.targets, self.current.target, now)
-        if wish is None:
+        if wish is None or self._is_doubted(wish.address, now):
             return []
         leads = self.targets.leader is not None and wish.member == self.targets.leader.member
-        return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}")]
+        return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}", now)]
 
     def _think_again(self, now: float) -> list[Order]:
         """A move under way gives way to one to a better place: it may be waiting for what never comes."""
         if self.current is None or self.next is None:
             return []
         wish = self._placement.wish(self.targets, self.current.target, now)
-        if wish is None or wish.address == self.next.target.address:
+        if wish is None or wish.address == self.next.target.address or self._is_doubted(wish.address, now):
             return []
         number = self.next.number
         self.next, self.is_moving = None, False
         return [Abort(number, f"{wish.member} is the better place now")]
 
-    def _open(self, target: Target, why: str) -> Open:
+    def _other(self, now: float) -> Target | None:
+        """The best member but the current one, of those that have not failed just now."""
+        return next((target for target in self._elsewhere if self._retry_at_of(target) <= now), None)
+
+    @property
+    def _elsewhere(self) -> list[Target]:
+        """The candidates but the current one, the best first."""
+        here = None if self.current is None else self.current.target.address
+        return [target for target in self._placement.candidates(self.targets) if target.address != here]
+
+    @property
+    def _retry_elsewhere_at(self) -> float:
+        """When one of them may be tried; infinity when there is none."""
+        return min(map(self._retry_at_of, self._elsewhere), default=float("inf"))
+
+    def _retry_at_of(self, target: Target) -> float:
+        return self._failures.retry_at(target.address)
+
+    def _tries_in_vain(self, well: list[str]) -> bool:
+        """Whether a member that has not answered before is waited for, and another is well again."""
+        if self.current is not None or self.next is None:
+            return False
+        address = self.next.target.address
+        return address in self._failures and any(one != address for one in well)
+
+    def _is_bad(self, current: Target, now: float) -> bool:
+        """Whether nothing is waited for before it is left."""
+        return self._gone(current) or self._is_doubted(current.address, now)
+
+    def _is_doubted(self, address: str, now: float) -> bool:
+        return now < self._failures.doubted_until(address)
+
+    def _open(self, target: Target, why: str, now: float) -> Open:
         self._opened += 1
         self.next = Slot(self._opened, target)
-        return Open(self._opened, target, why)
+        timeout = self._connect_timeout * self._failures.patience(target.address)
+        self._opened_at, self._opening_timeout = now, timeout
+        return Open(self._opened, target, why, timeout)
 
     def _promote(self, now: float, *, prepared: bool = False) -> Promote:
         """The next connection becomes the current one."""
@@ -275,7 +345,7 @@ class Switch:
         before, self.current, self.next = self.current, self.next, None
         self.is_moving = False
         if before is not None:
-            self._failures.pop(before.target.address, None)
+            self._failures.worked(before.target.address)
         self._ready_at = now
         self._placement.fulfilled()
         self._enter(Phase.LIVE, now)
@@ -283,10 +353,6 @@ class Switch:
         return Promote(self.current.number, self.current.target, retire, prepared)
 
     # -- remembering
-
-    def _penalize(self, address: str, now: float) -> None:
-        failures = self._failures.setdefault(address, _Failures(Retry(self._random)))
-        failures.retry_at = now + failures.retry.failed()
 
     def _freshly_well(self, targets: Targets) -> list[str]:
         """Addresses of members that have changed for the better, or of a newly announced leader."""
@@ -313,8 +379,8 @@ class Switch:
         """The current connection, to ``address``, is none any more."""
         # a broker that ends each connection at once is not tried all the time
         if now - self._ready_at >= SETTLED:
-            self._failures.pop(address, None)
-        self._penalize(address, now)
+            self._failures.worked(address)
+        self._failures.failed(address, now)
         self.current = None
         self.lost_at = now
         self._enter(Phase.SWITCHING, now)

@@ -192,6 +192,16 @@ class Player:
         else:
             self.simulation.cluster.answer_again()
 
+    def stale_record(self, choice: int) -> None:
+        """A node's record of a queue names a dead node: channels that are new to it wait there."""
+        queue = self.simulation.cluster.queues.get(("orders", "bills")[choice % 2])
+        if queue is not None:
+            queue.is_stale_at.add(self._some(choice // 2))
+
+    def silence_channels(self, choice: int) -> None:
+        """A node opens no channel any more, and does not say so."""
+        self.simulation.cluster.silent_channels.add(self._some(choice))
+
     def close_channels(self, choice: int) -> None:
         if choice % 2:
             self.simulation.cluster.close_channels(406, "PRECONDITION_FAILED", consuming=True)
@@ -308,7 +318,8 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
     for name in (
         "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
         "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
-        "refuse_declarations", "silence_consumers", "close_channels", "cancel_consumers", "alarm",
+        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "close_channels",
+        "cancel_consumers", "alarm",
         "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move", "resign",
         "tell_the_truth",
         "tell_something", "vanish", "show_the_past",

@@ -69,6 +69,9 @@ class ChannelEnd:
             self.connection.send(call)
 
     def open(self) -> None:
+        if self.node in self.cluster.silent_channels:
+            self.cluster.later(self.open)
+            return
         self.is_open = True
         self.send(self.client.opened)
 

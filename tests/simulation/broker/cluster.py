@@ -48,6 +48,7 @@ class SimulatedCluster:
         forbidden: names of exchanges and queues to which access is refused.
         refusals: what is answered to declarations, by name.
         silent_declarations, silent_consumes: names for which no answer comes.
+        silent_channels: nodes that open no channel, and do not say so.
     """
 
     def __init__(self, time: VirtualTime, names: Iterable[str] = "abc", seed: int = 0) -> None:
@@ -69,6 +70,7 @@ class SimulatedCluster:
         self.refusals: dict[str, ChannelLost] = {}
         self.silent_declarations: set[str] = set()
         self.silent_consumes: set[str] = set()
+        self.silent_channels: set[str] = set()
         self.channel_max = 2047  # channels of a connection
         self._connections = 0
         self._queue_names = 0
@@ -188,10 +190,13 @@ class SimulatedCluster:
         self.look()
 
     def answer_again(self) -> None:
-        """Declarations are taken and consumers started again."""
+        """Whatever had no answer has one, from now on."""
         self.refusals.clear()
         self.silent_declarations.clear()
         self.silent_consumes.clear()
+        self.silent_channels.clear()
+        for queue in self.queues.values():
+            queue.is_stale_at.clear()
         self.look()
 
     def heal(self) -> None:

@@ -8,6 +8,9 @@ One whose first message for it comes now is refused, and goes on being refused u
 (RabbitMQ 3.10).
 
 A classic queue is on one node, and away with it. Without that node it is neither routed to nor consumed from.
+
+A node's record of a queue can be stale and name a dead node: a channel of it that has not published there
+waits for that node, for seconds, and takes the message then.
 """
 
 from bisect import insort
@@ -59,6 +62,7 @@ class Nodes(Protocol):
     def up_to(self, most: int) -> int: ...
     def remove_queue(self, queue: "SimulatedQueue") -> None: ...
     def look(self) -> None: ...
+    def later(self, call: Callable[[], None]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class SimulatedQueue:
         self.in_hand: list[StoredMessage] = []  # delivered and not answered
         self.consumers: deque[Consumer] = deque()
         self.held_by: str | None = None  # somebody has it for "exclusive use"
+        self.is_stale_at: set[str] = set()  # nodes whose record of it names a dead node
         self._nodes = nodes
         self._offers: deque[_Offer] = deque()
         self._commit_due = False
@@ -171,6 +176,9 @@ class SimulatedQueue:
 
     def offer(self, message: StoredMessage, publisher: Publisher, done: Callable[[bool], None]) -> None:
         """Publish a message to it; ``done`` is told once whether it was taken, or never."""
+        if publisher.node in self.is_stale_at and self.name not in publisher.known_queues:
+            self._nodes.later(lambda: self.offer(message, publisher, done))  # the channel waits for that node
+            return
         poison = publisher.poisoned.get(self.name)
         if poison is not None and not self._nodes.is_up(poison):
             done(False)

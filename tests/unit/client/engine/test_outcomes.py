@@ -265,7 +265,7 @@ def test_a_socket_that_takes_nothing_holds_what_is_beyond_it_back() -> None:
     simulation = Simulation().started()
     simulation.cluster.hang("a")
     futures = [simulation.client.publish(body=bytes(300_000)) for _ in range(20)]
-    simulation.run(1.0)
+    simulation.run(0.5)
     sent = len(simulation.journal.sent)
     assert sent < 10
     simulation.cluster.wake("a")

@@ -1,0 +1,90 @@
+"""What a switch remembers of members that failed: when each is tried again, how long, and which is doubted.
+
+Pure. Members are known by their addresses; times are seconds, monotonic.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+from rabbitkeeper.client.model.retry import Retry
+
+MOST_PATIENCE = 16  # times the first: how long an attempt to connect may take, after some without an answer
+DOUBT = 10.0  # seconds for which a member that did not answer is not moved to; doubled each time …
+MOST_DOUBT = 160.0  # … up to this
+
+
+@dataclass(slots=True)
+class _Failed:
+    retry: Retry
+    silent: int = 0  # of those, in a row: attempts for which there was not enough time
+    retry_at: float = 0.0
+
+
+@dataclass(slots=True)
+class _Doubted:
+    seconds: float = DOUBT  # that the next doubt lasts
+    until: float = 0.0
+
+
+class Failures:
+    """Of all members.
+
+    Args:
+        random: for the jitter of retries.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._failed: dict[str, _Failed] = {}
+        self._doubted: dict[str, _Doubted] = {}
+
+    def __contains__(self, address: str) -> bool:
+        """Whether it has failed, and not worked since."""
+        return address in self._failed
+
+    def failed(self, address: str, now: float, *, silent: bool = False) -> None:
+        """It could not be connected to, or a connection was lost.
+
+        Args:
+            silent: the attempt had no answer in its time.
+        """
+        failed = self._failed.setdefault(address, _Failed(Retry(self._random)))
+        failed.retry_at = now + failed.retry.failed()
+        failed.silent += silent
+
+    def worked(self, address: str) -> None:
+        """The next failure is the first again."""
+        self._failed.pop(address, None)
+
+    def is_well(self, address: str) -> None:
+        """Its agent, or its lead, says so."""
+        self._failed.pop(address, None)
+        self._doubted.pop(address, None)
+
+    def retry_at(self, address: str) -> float:
+        """When it may be tried; minus infinity if it has not failed."""
+        failed = self._failed.get(address)
+        return float("-inf") if failed is None else failed.retry_at
+
+    def patience(self, address: str) -> float:
+        """How long the next attempt may take, as a multiple of the first: brokers that are slow under many
+        clients are not asked again and again for nothing."""
+        failed = self._failed.get(address)
+        return 1.0 if failed is None else float(min(MOST_PATIENCE, 2**failed.silent))
+
+    def doubt(self, address: str, now: float) -> bool:
+        """Its connection works and does not answer.
+
+        Returns:
+            Whether this is news: it was not doubted before, or that is some time ago.
+        """
+        doubted = self._doubted.setdefault(address, _Doubted())
+        if now < doubted.until:
+            return False
+        doubted.until, doubted.seconds = now + doubted.seconds, min(MOST_DOUBT, 2 * doubted.seconds)
+        return True
+
+    def doubted_until(self, address: str) -> float:
+        """Until when it is not moved to; minus infinity if it was never doubted."""
+        doubted = self._doubted.get(address)
+        return float("-inf") if doubted is None else doubted.until
