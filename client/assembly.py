@@ -35,4 +35,12 @@ def assemble(
     now = transport.loop.now()
     placement = Placement(spread, site, random, now)
     switch = Switch(now, random, placement, connect_timeout=connect_timeout)
-    return Engine(transport, access, switch, name=f"{name}-io", random=random, emit=emit)
+    return Engine(
+        transport,
+        access,
+        switch,
+        name=f"{name}-io",
+        connect_timeout=connect_timeout,
+        random=random,
+        emit=emit,
+    )

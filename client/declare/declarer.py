@@ -62,6 +62,7 @@ class Declarer:
 
     Args:
         on_queue: called with the name of each queue that was declared again.
+        selects: which of the entities are its own.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class Declarer:
         random: Random,
         emit: Callable[[Event], None],
         on_queue: Callable[[str], None],
+        selects: Callable[[Entity], bool] = lambda _: True,
     ) -> None:
         self._topology = topology
         self._on_queue = on_queue
+        self._selects = selects
         self._emit = emit
         self._now = now
         self._call_later = call_later
@@ -95,7 +98,7 @@ class Declarer:
         self.detach()
         self._connection = connection
         self._on_restored = on_restored
-        restore = [Job(entity, Retry(self._random)) for entity in self._topology]
+        restore = [Job(entity, Retry(self._random)) for entity in self._topology if self._selects(entity)]
         self._restore_left = len(restore)
         self._jobs.extendleft(reversed(restore))
         if not restore:
@@ -134,6 +137,11 @@ class Declarer:
         """Whether ``queue`` is yet to be declared (again)."""
         jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
         return any(isinstance(job.entity, Queue) and job.entity.name == queue for job in jobs)
+
+    @property
+    def has_entities(self) -> bool:
+        """Whether there is something to declare again on each connection."""
+        return any(self._selects(entity) for entity in self._topology)
 
     @property
     def earliest_deadline(self) -> float:

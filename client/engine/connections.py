@@ -1,7 +1,7 @@
-"""The connections that are open or being opened, each with its target and its publish channel.
+"""The connections that publish, open or being opened, each with its target and its publish channel.
 
-One is *ready* when its publish channel is in confirm mode. One that is not needed any more is retired: it is
-closed as soon as no consumer has anything to say on it. Which of them everything goes over is not known here.
+One is *ready* when its publish channel is in confirm mode. Which of them everything goes over is not known
+here. Consumers have a connection of their own: :mod:`consuming_connection`.
 """
 
 import logging
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 RENEW_PATIENCE = 1.0  # seconds for another publish channel on a connection; then its member is doubted …
 GIVE_UP = 4.0  # … and after so many seconds the connection is dropped
 RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next
-RETIRE_PATIENCE = 5.0  # seconds for which consumers can ack over a connection that was left
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
 """Reply codes after which publishing the same message again would not help."""
 
@@ -38,7 +37,6 @@ class MemberConnection:
     connection: Connection
     target: Target
     publishing: Channel | None = None
-    is_retiring: bool = False
     is_blocked: bool = False  # the broker reads nothing of it, so it answers nothing
 
 
@@ -49,11 +47,9 @@ class Connections:
         transport: where they come from.
         access: how to get into a broker.
         publisher: takes the answers on publish channels.
-        is_needed: whether a consumer has still something to say on a connection; asked of retired ones.
         on_ready: with the number of one that takes publishes.
         on_silent: with the number of one that works and does not answer.
         on_lost: with the one that was lost, which is no longer here, and its number.
-        on_left: one that was not needed any more has been closed.
         on_blocked: with the number, and why the broker blocks publishers (None: it does so no longer).
     """
 
@@ -63,21 +59,17 @@ class Connections:
         access: Access,
         publisher: Publisher[PublishFuture],
         *,
-        is_needed: Callable[[Connection], bool],
         on_ready: Callable[[int], None],
         on_silent: Callable[[int], None],
         on_lost: Callable[[int, MemberConnection, ConnectionLost], None],
-        on_left: Callable[[], None],
         on_blocked: Callable[[int, str | None], None],
     ) -> None:
         self._transport = transport
         self._access = access
         self._publisher = publisher
-        self._is_needed = is_needed
         self._on_ready = on_ready
         self._on_silent = on_silent
         self._on_lost = on_lost
-        self._on_left = on_left
         self._on_blocked = on_blocked
         self._known: dict[int, MemberConnection] = {}
         self._renewal = 0
@@ -145,22 +137,10 @@ class Connections:
         self._renewal += 1
 
     def retire(self, number: int) -> None:
-        """Close a connection that is not needed any more, when the consumers have answered what they have of
-        it, and after :data:`RETIRE_PATIENCE` in any case."""
-        known = self._known.get(number)
-        if known is None:
-            return
-        known.is_retiring = True
-        self.look()
-        if number in self._known:
-            self._transport.loop.call_later(RETIRE_PATIENCE, lambda: self._leave(number))
-
-    def look(self) -> None:
-        """A consumer has nothing more to say on the connection that it was on before: close what was waiting
-        for that."""
-        for number, known in list(self._known.items()):
-            if known.is_retiring and not self._is_needed(known.connection):
-                self._leave(number)
+        """Close a connection that is not needed any more."""
+        known = self._known.pop(number, None)
+        if known is not None:
+            known.connection.close()
 
     def drop(self, number: int) -> None:
         """Give a connection up without a closing handshake."""
@@ -183,12 +163,6 @@ class Connections:
             except Exception as error:  # noqa: BLE001 - the others are to be given up too
                 log.warning("the connection to %s could not be dropped: %r", known.target.member, error)
         self._known.clear()
-
-    def _leave(self, number: int) -> None:
-        known = self._known.pop(number, None)
-        if known is not None:
-            known.connection.close()
-            self._on_left()
 
     def _renew_again(self, number: int, renewal: int) -> None:
         if renewal == self._renewal:

@@ -21,6 +21,7 @@ from random import Random
 from rabbitkeeper.client.amqp.call_queue import CallQueue
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, Timer, Transport
 from rabbitkeeper.client.consume.subscription import Subscription, SubscriptionContext
+from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
@@ -50,6 +51,7 @@ class Engine:
         access: how to get into a broker.
         switch: decides where to be.
         name: of the thread.
+        connect_timeout: seconds for a first attempt to reach a broker.
         random: for jitter.
         emit: takes events.
     """
@@ -61,6 +63,7 @@ class Engine:
         switch: Switch,
         *,
         name: str,
+        connect_timeout: float,
         random: Random,
         emit: Callable[[Event], None],
     ) -> None:
@@ -78,21 +81,27 @@ class Engine:
             lambda: self._executor.doubt(),
         )
         self._subscriptions = Subscriptions(loop.now)
-        self._declarer = Declarer(
-            self._topology,
-            now=loop.now,
-            call_later=loop.call_later,
-            random=random,
-            emit=emit,
-            on_queue=self._subscriptions.hurry,
+        self._declarations = Declarations(
+            lambda selects: Declarer(
+                self._topology,
+                now=loop.now,
+                call_later=loop.call_later,
+                random=random,
+                emit=emit,
+                on_queue=self._subscriptions.hurry,
+                selects=selects,
+            ),
+            lambda: self._executor.consuming.want(),
         )
         self._executor = SwitchExecutor(
             transport,
             access,
             switch=switch,
             publisher=self._publisher,
-            declarer=self._declarer,
+            declarations=self._declarations,
             subscriptions=self._subscriptions,
+            connect_timeout=connect_timeout,
+            random=random,
             emit=emit,
             on_promoted=self._promoted,
             on_change=self._schedule,
@@ -104,8 +113,8 @@ class Engine:
             now=loop.now,
             emit=emit,
             resolve=self._topology.resolve,
-            is_pending=self._declarer.is_pending,
-            on_left=self._executor.connections.look,
+            is_pending=self._declarations.is_pending,
+            on_left=self._executor.consuming.look,
             random=random,
         )
         self._timer: Timer | None = None
@@ -158,7 +167,7 @@ class Engine:
             if self._ended:
                 result.set_exception(self.ending())
                 return
-            inner = self._declarer.declare(entity, self._loop.now() + timeout)
+            inner = self._declarations.declare(entity, self._loop.now() + timeout)
             inner.add_done_callback(lambda done: _copy(done, result))
             self._schedule()
 
@@ -178,6 +187,7 @@ class Engine:
                 subscription.end(self.failure)
                 return
             self._subscriptions.add(subscription)
+            self._executor.consuming.want()
             self._schedule()
 
         self.post(start)
@@ -288,7 +298,7 @@ class Engine:
         due = min(
             self._switch.wake_at(now),
             self._publisher.ledger.earliest_deadline,
-            self._declarer.earliest_deadline,
+            self._declarations.earliest_deadline,
             self._subscriptions.check_at,
         )
         if self._timer is not None and self._timer_at <= due:
@@ -303,7 +313,7 @@ class Engine:
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
         self._publisher.expire()
-        self._declarer.expire()
+        self._declarations.expire()
         self._subscriptions.check()
         self._executor.tick()
 
@@ -338,7 +348,7 @@ class Engine:
 
     def _settle_all(self) -> None:
         self._publisher.close()
-        self._declarer.close(self.ending())
+        self._declarations.close(self.ending())
         self._subscriptions.end(self.failure)
 
     def _abandon(self) -> None:
@@ -354,7 +364,7 @@ class Engine:
             self._executor.abandon,
             self._take_over,
             self._publisher.close,
-            lambda: self._declarer.close(ending),
+            lambda: self._declarations.close(ending),
             self._calls.finish,
             lambda: self._futures.abandon(unsettled, ending),
         ]

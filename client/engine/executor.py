@@ -1,16 +1,20 @@
 """The executor: carries out what the switch orders, and reports to it. The one place where a client moves.
 
 The switch alone says which connection is current. What depends on that (publisher, declarer, subscriptions)
-is put on a connection and taken off it here and nowhere else, and the user's events are told of it.
+is put on a connection and taken off it here and nowhere else, and the user's events are told of it. Consumers
+follow on a connection of their own (:mod:`consuming_connection`), which is told here where the client is.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access, Connection, ConnectionLost, Transport
-from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.engine.connections import Connections, MemberConnection
+from rabbitkeeper.client.engine.consuming_connection import ConsumingConnection
 from rabbitkeeper.client.engine.migration import Migration
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError
@@ -32,12 +36,21 @@ from rabbitkeeper.client.routing.switch import Abort, Migrate, Open, Order, Phas
 log = logging.getLogger(__name__)
 
 
+class _Part(Enum):
+    """Of the topology, by the connection that it is declared on."""
+
+    SHARED = auto()
+    EXCLUSIVE = auto()
+
+
 class SwitchExecutor:
     """Everything is called on the I/O thread.
 
     Args:
         transport: where connections come from.
         access: how to get into a broker.
+        connect_timeout: seconds for a first attempt.
+        random: for jitter.
         emit: takes events.
         on_promoted: called with each connection that has become the current one.
         on_change: called after whatever was carried out: deadlines and the client's state may be others now.
@@ -51,8 +64,10 @@ class SwitchExecutor:
         *,
         switch: Switch,
         publisher: Publisher[PublishFuture],
-        declarer: Declarer,
+        declarations: Declarations,
         subscriptions: Subscriptions,
+        connect_timeout: float,
+        random: Random,
         emit: Callable[[Event], None],
         on_promoted: Callable[[Connection], None],
         on_change: Callable[[], None],
@@ -61,7 +76,7 @@ class SwitchExecutor:
         self._loop = transport.loop
         self._switch = switch
         self._publisher = publisher
-        self._declarer = declarer
+        self._declarer = declarations.shared
         self._subscriptions = subscriptions
         self._emit = emit
         self._on_promoted = on_promoted
@@ -71,13 +86,23 @@ class SwitchExecutor:
             transport,
             access,
             publisher,
-            is_needed=subscriptions.hold,
             on_ready=lambda number: self._obey(switch.ready(number, self._loop.now())),
             on_silent=self._silent,
             on_lost=self._lost,
-            on_left=self._retired,
             on_blocked=self._blocked,
         )
+        self.consuming = ConsumingConnection(
+            transport,
+            access,
+            declarer=declarations.exclusive,
+            subscriptions=subscriptions,
+            connect_timeout=connect_timeout,
+            random=random,
+            on_restored=lambda: self._restored(_Part.EXCLUSIVE),
+            on_silent=self.doubt,
+        )
+        self._exclusive = declarations.exclusive
+        self._unrestored: set[_Part] = set()
         self._migration: Migration | None = None
         self._lost_target: Target | None = None  # where the client was, while it is nowhere
         self.last_switch: LastSwitch | None = None
@@ -98,6 +123,7 @@ class SwitchExecutor:
         if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):
             self._publisher.trouble()
         self._obey(self._switch.view(targets, self._loop.now()))
+        self.consuming.view(targets)
 
     def tick(self) -> None:
         """Time has passed."""
@@ -118,11 +144,13 @@ class SwitchExecutor:
         """End all connections, in an orderly way."""
         self._cancel_migration()
         self._switch.close()
+        self.consuming.close()
         self.connections.close()
 
     def abandon(self) -> None:
         """The loop has failed: give everything up, as far as that can be done without it."""
         self._switch.close()
+        self.consuming.abandon()
         self.connections.abandon()
 
     # -- orders
@@ -165,8 +193,7 @@ class SwitchExecutor:
         if not order.prepared:
             if self._switch.lost_at is not None:
                 self._publisher.trouble()
-            self._publisher.restoring(active=True)
-            self._declarer.attach(promoted.connection, self._restored)
+            self._begin_restoring(promoted)
         self._tell_of_switch(promoted, self.connections.get(order.retire))
         self.connections.forget_renewals()
         self._publisher.blocked = None
@@ -175,9 +202,9 @@ class SwitchExecutor:
         else:  # the broker has closed it meanwhile
             self._publisher.detach()
             self.connections.renew_publishing(order.number)
-        self._subscriptions.attach(promoted.connection, promoted.target.member)
+        self.consuming.follow(promoted.target)
         if order.prepared:
-            self._restored()
+            self._restored(_Part.SHARED)
         if order.retire is not None:
             self.connections.retire(order.retire)
         self._on_promoted(promoted.connection)
@@ -189,6 +216,7 @@ class SwitchExecutor:
         if order.was_current and dropped is not None:
             self.last_error = _describe(dropped.target, order.why)
             self._leave(dropped.target, order.why)
+            self.consuming.leave(dropped.target)
         else:
             self._give_migration_up(order.number)
 
@@ -206,9 +234,19 @@ class SwitchExecutor:
         self.last_switch = LastSwitch(previous.member, target.member, time.time(), planned, gap)
         self._emit(Switched(target.member, target.address, previous.member, epoch, planned, gap))
 
-    def _restored(self) -> None:
-        """The topology is there, on the current connection."""
-        self._publisher.restoring(active=False)
+    def _begin_restoring(self, promoted: MemberConnection) -> None:
+        """Have the topology declared again."""
+        self._unrestored = {_Part.SHARED}
+        if self._exclusive.has_entities and not self.consuming.is_at(promoted.target):
+            self._unrestored.add(_Part.EXCLUSIVE)
+        self._publisher.restoring(active=True)
+        self._declarer.attach(promoted.connection, lambda: self._restored(_Part.SHARED))
+
+    def _restored(self, part: _Part) -> None:
+        """A part of the topology is there, on the connection where the client is."""
+        self._unrestored.discard(part)
+        if not self._unrestored:
+            self._publisher.restoring(active=False)
         self._subscriptions.hurry()
 
     # -- what connections report
@@ -224,7 +262,6 @@ class SwitchExecutor:
         else:
             log.debug("connection not usable: %s", self.last_error)
             self._give_migration_up(number)
-            self._subscriptions.look()
         self._obey(self._switch.failed(number, self._loop.now()))
 
     def _silent(self, number: int) -> None:
@@ -240,12 +277,6 @@ class SwitchExecutor:
             self._publisher.pump()
             self._on_change()
 
-    def _retired(self) -> None:
-        """A connection that had been left is closed: what it has locked is free, and what is unanswered on it
-        is back in its queue."""
-        self._declarer.hurry()
-        self._subscriptions.look()
-
     # -- leaving
 
     def _leave(self, target: Target, why: str) -> None:
@@ -257,7 +288,7 @@ class SwitchExecutor:
         self._publisher.blocked = None
         self._publisher.detach()
         self._declarer.detach()
-        self._subscriptions.detach()
+        self.consuming.wait()
 
     def _give_migration_up(self, number: int) -> None:
         """Connection ``number`` is gone: if it was moved to, the client stays on the one where it is."""
@@ -267,7 +298,7 @@ class SwitchExecutor:
         current = self.current
         if current is not None:
             self._publisher.thaw()
-            self._declarer.attach(current.connection, self._restored)
+            self._declarer.attach(current.connection, lambda: self._restored(_Part.SHARED))
 
     def _cancel_migration(self) -> None:
         if self._migration is not None:

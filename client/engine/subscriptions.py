@@ -22,7 +22,7 @@ class ConsumerCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where everything goes over."""
+    """Where consumers are."""
 
     connection: Connection
     member: str
@@ -66,9 +66,10 @@ class Subscriptions:
         if subscription in self._all:
             self._all.remove(subscription)
 
-    def attach(self, connection: Connection, member: str) -> None:
-        """Everything goes over ``connection``, to ``member``, from now on."""
-        self._place = _Place(connection, member, self._now())
+    def attach(self, connection: Connection, member: str, since: float) -> None:
+        """Consume over ``connection`` from now on, at ``member``, where the client has been since then
+        (seconds, monotonic)."""
+        self._place = _Place(connection, member, since)
         for subscription in list(self._all):  # one that was to stop may be removed meanwhile
             subscription.attach(connection, member, self._place.since)
         self._check_soon()

@@ -140,6 +140,16 @@ class SimulatedClient:
     def is_live_at(self, member: str) -> bool:
         return self.phase is Phase.LIVE and self.member == member
 
+    @property
+    def places(self) -> list[str]:
+        """Where its connections that publish go, open or being opened."""
+        return [connection.node for connection in self.transport.open if not connection.consumes]
+
+    @property
+    def consuming_places(self) -> list[str]:
+        """The same, of those that consumers have."""
+        return [connection.node for connection in self.transport.open if connection.consumes]
+
     def seen(self, kind: type[Event]) -> list[Event]:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]

@@ -74,6 +74,7 @@ class SimulatedConnection:
         self.is_open = False
         self.channels: list[SimulatedChannel] = []
         self._access = access
+        self.consumes = access.name.endswith("(consuming)")  # it is for consumers; others publish
         self._on_open = on_open
         self._on_lost = on_lost
         self._on_blocked = on_blocked

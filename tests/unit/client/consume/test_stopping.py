@@ -3,7 +3,7 @@
 import pytest
 from simulation.client import Simulation
 
-from rabbitkeeper.client.engine.connections import RETIRE_PATIENCE
+from rabbitkeeper.client.engine.consuming_connection import RETIRE_PATIENCE
 
 
 def test_a_stop_waits_for_what_is_in_hand() -> None:

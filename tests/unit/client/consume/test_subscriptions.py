@@ -106,10 +106,11 @@ def test_a_planned_move_takes_messages_in_hand_along() -> None:
     simulation.group.lead("b")
     simulation.client.become_live("b")
     simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=1.0)
-    assert len(simulation.client.transport.open) == 2  # the old one is kept for the answers
+    assert simulation.client.consuming_places == ["a", "b"]  # the old one is kept for the answers
+    assert simulation.client.places == ["b"]
     for message in in_hand:
         message.ack()
-    simulation.until(lambda: len(simulation.client.transport.open) == 1, limit=0.1)
+    simulation.until(lambda: simulation.client.consuming_places == ["b"], limit=0.1)
     simulation.run(0.1)
     rest = simulation.client.take(subscription)
     assert [message.message_id for message in (*in_hand, *rest)] == ids
@@ -126,7 +127,8 @@ def test_a_connection_that_was_left_is_not_kept_for_ever_for_answers() -> None:
     assert len(simulation.client.take(subscription)) == 5
     simulation.group.lead("b")
     simulation.client.become_live("b")
-    took = simulation.until(lambda: len(simulation.client.transport.open) == 1)
+    simulation.until(lambda: simulation.client.consuming_places == ["a", "b"])
+    took = simulation.until(lambda: simulation.client.consuming_places == ["b"])
     assert 4.0 < took < 6.0
     simulation.run(0.1)
     assert all(message.redelivered for message in simulation.client.take(subscription))
@@ -137,12 +139,13 @@ def test_an_old_broker_that_does_not_end_the_consumer_is_not_waited_for_long() -
     simulation = Simulation().started()
     simulation.client.subscribe()
     simulation.run(0.1)
-    simulation.client.transport.open[0].wire.up.pause()  # what is said to the old one does not arrive
+    (old,) = [one for one in simulation.client.transport.open if one.consumes]
+    old.wire.up.pause()  # what is said to the old one does not arrive
     simulation.group.lead("b")
     simulation.client.become_live("b")
     took = simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2)
     assert 0.9 < took < 1.1
-    simulation.client.transport.open[0].wire.up.resume()
+    old.wire.up.resume()
     simulation.come_to_rest()
 
 
@@ -313,5 +316,5 @@ def test_every_consumer_is_on_one_connection_after_many_moves() -> None:
     simulation.run(10.0)
     assert simulation.cluster.consumers == ["bills", "orders", "orders"]
     assert all(subscription.active for subscription in subscriptions)
-    assert len(simulation.client.transport.open) == 1
+    assert simulation.client.places == simulation.client.consuming_places == ["c"]
     simulation.come_to_rest()

@@ -145,7 +145,7 @@ def test_declarations_that_are_not_answered_hold_nobody_up() -> None:
     simulation.client.all_done(3.0)
     simulation.cluster.answer_again()
     simulation.run(20.0)
-    assert not simulation.client.engine._declarer.is_pending("orders")
+    assert not simulation.client.engine._declarations.is_pending("orders")
     simulation.come_to_rest()
 
 

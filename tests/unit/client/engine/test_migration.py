@@ -100,7 +100,7 @@ def test_a_new_leader_announced_during_a_move_is_where_the_client_ends() -> None
     simulation.cluster.release_confirms()
     simulation.client.become_live("c")
     simulation.run(2.0)
-    assert [one.node for one in simulation.client.transport.open] == ["c"]
+    assert simulation.client.places == ["c"]
     assert all_confirmed(simulation)
     simulation.come_to_rest()
 
@@ -195,7 +195,7 @@ def test_the_lead_comes_back_before_the_client_has_left() -> None:
     simulation.cluster.release_confirms()
     simulation.run(5.0)
     assert simulation.client.is_live_at("a")
-    assert [one.node for one in simulation.client.transport.open] == ["a"]
+    assert simulation.client.places == ["a"]
     assert all_confirmed(simulation)
     simulation.come_to_rest()
 
@@ -210,7 +210,7 @@ def test_a_leader_that_flaps_leaves_one_connection_where_the_switch_says(seconds
     simulation.client.become_live("b")
     simulation.client.all_done()
     simulation.run(10.0)
-    assert [one.node for one in simulation.client.transport.open] == ["b"]
+    assert simulation.client.places == ["b"]
     assert all_confirmed(simulation)
     assert simulation.first_stored() == ids(simulation)
     simulation.come_to_rest()

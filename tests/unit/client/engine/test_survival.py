@@ -43,14 +43,18 @@ def test_what_a_callback_raises_ends_nothing(error: type[BaseException]) -> None
 
 def test_without_a_free_channel_one_job_fails_and_the_client_lives() -> None:
     simulation = Simulation(prepare=lambda cluster, _group: setattr(cluster, "channel_max", 2)).started()
-    subscription = simulation.client.subscribe()  # publishing and declaring have the two
+    subscriptions = [simulation.client.subscribe() for _ in range(2)]
+    simulation.run(1.0)
+    assert all(one.active for one in subscriptions)
+    subscription = simulation.client.subscribe(prefetch=1)
     simulation.run(1.0)
     assert not subscription.active
-    simulation.published(3)
-    simulation.cluster.channel_max = 3
+    simulation.client.engine.drop(subscriptions.pop())
+    simulation.client.engine.drop(subscriptions.pop())
+    simulation.published(1)
     simulation.until(lambda: subscription.active, limit=2.0)
     simulation.run(0.1)
-    assert len(simulation.client.take(subscription)) == 3
+    assert len(simulation.client.take(subscription)) == 1
     simulation.come_to_rest()
 
 

@@ -1,0 +1,69 @@
+"""Which declarer an entity is for: exclusive queues belong to the connection that declares them.
+
+Only that connection may consume from such a queue, or bind it. So exclusive queues and their bindings are
+declared on the connection that consumers have, and everything else on the one that publishes.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.topology import Binding, Entity, Queue
+
+
+class Declarations:
+    """Both declarers of a client. On the I/O thread.
+
+    Args:
+        make: makes a declarer, given which entities are its own.
+        on_exclusive: called whenever something exclusive is to be declared.
+
+    Attributes:
+        shared: declares what any connection may use.
+        exclusive: declares what only its connection may use.
+    """
+
+    def __init__(
+        self, make: Callable[[Callable[[Entity], bool]], Declarer], on_exclusive: Callable[[], None]
+    ) -> None:
+        self._on_exclusive = on_exclusive
+        self._names: set[str] = set()  # of exclusive queues
+        self.shared = make(lambda entity: not self._is_exclusive(entity))
+        self.exclusive = make(self._is_exclusive)
+
+    def declare(self, entity: Entity, deadline: float) -> Future[None]:
+        """See :meth:`Declarer.declare`."""
+        if isinstance(entity, Queue):
+            (self._names.add if entity.exclusive else self._names.discard)(entity.name)
+        if not self._is_exclusive(entity):
+            return self.shared.declare(entity, deadline)
+        self._on_exclusive()
+        return self.exclusive.declare(entity, deadline)
+
+    def is_pending(self, queue: str) -> bool:
+        """Whether ``queue`` is yet to be declared (again)."""
+        return self.shared.is_pending(queue) or self.exclusive.is_pending(queue)
+
+    @property
+    def earliest_deadline(self) -> float:
+        """When :meth:`expire` has something to do; seconds, monotonic."""
+        return min(self.shared.earliest_deadline, self.exclusive.earliest_deadline)
+
+    def expire(self) -> None:
+        """End what is past its deadline."""
+        self.shared.expire()
+        self.exclusive.expire()
+
+    def close(self, error: RabbitKeeperError) -> None:
+        """End everything that users wait for with ``error``."""
+        self.shared.close(error)
+        self.exclusive.close(error)
+
+    def _is_exclusive(self, entity: Entity) -> bool:
+        match entity:
+            case Queue():
+                return entity.exclusive
+            case Binding():
+                return entity.queue in self._names
+        return False

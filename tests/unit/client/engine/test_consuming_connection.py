@@ -1,0 +1,208 @@
+"""Consumers have a connection of their own: what happens to publishers does not happen to them."""
+
+import pytest
+from simulation.broker.cluster import CONNECTION_LIMIT
+from simulation.client import Simulation
+
+from rabbitkeeper.client.engine.consuming_connection import MOST_RETIRED, RETIRE_PATIENCE
+from rabbitkeeper.client.model.events import ConsumerStarted, Disconnected, QueueRenamed, Switched
+from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
+from rabbitkeeper.coordinator.model.records import MemberStatus
+
+MINE = Queue("mine", exclusive=True)
+
+
+def lose_the_consumers_connection(simulation: Simulation) -> None:
+    """The broker closes it, and no other."""
+    (one,) = [one for one in simulation.client.transport.open if one.consumes]
+    assert one.end is not None
+    one.end.close_by_broker(320, "CONNECTION_FORCED")
+
+
+def test_it_is_opened_when_it_is_first_needed_and_kept() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    assert simulation.client.consuming_places == []
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    assert (simulation.client.places, simulation.client.consuming_places) == (["a"], ["a"])
+    simulation.client.engine.drop(subscription)
+    simulation.run(10.0)
+    assert simulation.client.consuming_places == ["a"]
+    simulation.come_to_rest()
+
+
+def test_a_program_that_has_published_drains_its_queue_during_an_alarm() -> None:
+    simulation = Simulation().started()
+    ids = simulation.published(250)
+    simulation.cluster.raise_alarm()
+    simulation.client.publish(timeout=100.0)
+    simulation.run(1.0)
+    subscription = simulation.client.subscribe(prefetch=20)
+    taken: list[str | None] = []
+    for _ in range(100):
+        simulation.run(0.05)
+        for message in simulation.client.take(subscription):
+            taken.append(message.message_id)
+            message.ack()
+    assert taken == ids
+    assert simulation.journal.acked.total() == len(ids)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
+    assert simulation.until(stopped.done) < 0.1
+    simulation.cluster.clear_alarm()
+    simulation.client.all_done()
+    simulation.come_to_rest()
+
+
+def test_when_it_alone_is_lost_publishing_does_not_notice_and_consumers_come_back() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.published(3)
+    simulation.run(0.1)
+    lose_the_consumers_connection(simulation)
+    future = simulation.client.publish()
+    assert simulation.until(future.done) < 0.01
+    simulation.until(lambda: subscription.active, limit=0.1)
+    simulation.run(0.1)
+    assert simulation.client.seen(Disconnected) == []
+    assert len(simulation.client.take(subscription)) == 4
+    simulation.come_to_rest()
+
+
+def test_when_the_other_alone_is_lost_consumers_go_on() -> None:
+    simulation = Simulation().started()
+    simulation.client.subscribe()
+    simulation.run(0.1)
+    (one,) = [one for one in simulation.client.transport.open if not one.consumes]
+    assert one.end is not None
+    one.end.close_by_broker(541, "INTERNAL_ERROR")
+    simulation.until(lambda: simulation.client.seen(Switched))
+    simulation.client.become_live("a", limit=2.0)
+    simulation.run(1.0)
+    assert simulation.client.places == simulation.client.consuming_places == ["a"]
+    simulation.come_to_rest()
+
+
+def test_a_broker_that_takes_no_second_connection_is_asked_with_growing_pauses_and_publishing_goes_on() -> (
+    None
+):
+    simulation = Simulation().started()
+    simulation.cluster.nodes["a"].refusal = CONNECTION_LIMIT
+    subscription = simulation.client.subscribe()
+    for _ in range(20):
+        future = simulation.client.publish()
+        assert simulation.until(future.done) < 0.01
+        simulation.run(1.0)
+    assert simulation.client.is_live_at("a")
+    assert 10 < len(simulation.journal.opened) < 80
+    simulation.cluster.nodes["a"].refusal = None
+    simulation.until(lambda: subscription.active, limit=1.1)
+    simulation.come_to_rest()
+
+
+def test_a_broker_that_ends_each_connection_of_consumers_is_not_asked_all_the_time() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.nodes["a"].ends_connections = True
+    simulation.client.subscribe()
+    simulation.run(20.0)
+    assert 20 < len(simulation.journal.opened) < 80
+    simulation.cluster.nodes["a"].ends_connections = False
+    simulation.until(lambda: simulation.client.seen(ConsumerStarted), limit=2.0)
+    simulation.come_to_rest()
+
+
+def test_a_member_that_does_not_answer_consumers_is_left_with_all() -> None:
+    simulation = Simulation().started()
+    simulation.published(1)
+    simulation.cluster.hang("a")
+    subscription = simulation.client.subscribe()
+    simulation.until(lambda: simulation.client.member != "a", limit=4.0)
+    simulation.until(lambda: subscription.active, limit=10.0)  # when the queue has another leader
+    simulation.cluster.wake("a")
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.0005, 0.001, 0.002, 0.003, 0.01, 0.3])
+def test_a_leader_that_flaps_leaves_one_connection_for_each_purpose(seconds: float) -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe(prefetch=3)
+    simulation.published(30)
+    simulation.run(0.1)
+    in_hand = simulation.client.take(subscription)
+    for name in "bcabacbcacbabcab":
+        simulation.group.lead(name)
+        simulation.run(seconds)
+        in_hand += simulation.client.take(subscription)
+        assert len(simulation.client.consuming_places) <= 2 + MOST_RETIRED
+    simulation.client.become_live("b")
+    simulation.run(RETIRE_PATIENCE + 1.0)
+    assert simulation.client.places == simulation.client.consuming_places == ["b"]
+    simulation.come_to_rest()
+
+
+def test_what_is_declared_dead_is_dropped_and_not_waited_for() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe(prefetch=3)
+    simulation.published(3)
+    simulation.run(0.1)
+    simulation.client.take(subscription)
+    simulation.group.lead("b")
+    simulation.until(lambda: simulation.client.consuming_places == ["a", "b"])
+    simulation.cluster.hang("a")
+    simulation.group.says("a", MemberStatus.HUNG)
+    simulation.run(0.01)
+    assert simulation.client.consuming_places == ["b"]
+    simulation.cluster.wake("a")
+    simulation.come_to_rest()
+
+
+# -- exclusive queues
+
+
+def test_an_exclusive_queue_is_declared_bound_and_consumed_on_it() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Exchange("news", "fanout"), MINE, Binding("news", "mine"))
+    assert simulation.client.consuming_places == ["a"]
+    subscription = simulation.client.subscribe("mine")
+    simulation.client.publish("news", "")
+    simulation.client.all_done()
+    simulation.run(0.1)
+    assert len(simulation.client.take(subscription)) == 1
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("how", ["killed", "moved", "its own connection is lost"])
+def test_an_exclusive_queue_is_there_again_afterwards(how: str) -> None:
+    simulation = Simulation().started()
+    reply = Queue("", exclusive=True)
+    simulation.client.declare(Exchange("news", "fanout"), MINE, Binding("news", "mine"), reply)
+    subscription = simulation.client.subscribe("mine")
+    other = simulation.client.subscribe(reply.name)
+    simulation.run(0.1)
+    match how:
+        case "killed":
+            simulation.cluster.kill("a")
+        case "moved":
+            simulation.group.lead("b")
+        case _:
+            lose_the_consumers_connection(simulation)
+    simulation.run(3.0)
+    assert subscription.active
+    assert other.active
+    assert len(simulation.client.seen(QueueRenamed)) == 1
+    future = simulation.client.publish("news", "")
+    simulation.client.all_done()
+    assert future.exception(0) is None
+    simulation.run(0.1)
+    assert len(simulation.client.take(subscription)) == 1
+    simulation.come_to_rest()
+
+
+def test_what_comes_back_while_an_exclusive_queue_is_not_there_yet_is_sent_again() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Exchange("news", "fanout"), MINE, Binding("news", "mine"))
+    simulation.cluster.kill("a")
+    future = simulation.client.publish("news", "")
+    simulation.client.all_done()
+    assert future.exception(0) is None
+    simulation.come_to_rest()
