@@ -9,7 +9,7 @@ too. Therefore a tag is named once, an answer to one that is not open does nothi
 ``multiple`` is always one that was not named before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -33,8 +33,12 @@ class DeliveryTracker:
         """Whether :meth:`flush` has anything to send."""
         return bool(self._last or self._untold)
 
-    def ack(self, tags: Iterable[int]) -> None:
+    def ack(self, tags: Sequence[int]) -> None:
         """The user is done with these; tags that are not open are passed over."""
+        run = range(self._floor + 1, min(self._floor + len(tags), self.delivered) + 1)
+        if len(run) == len(tags) > 0 and not self._beyond and list(run) == tags:  # as a rule
+            self._floor = self._last = run[-1]
+            return
         for tag in tags:
             if tag == self._floor + 1 <= self.delivered:
                 self._floor = self._last = tag

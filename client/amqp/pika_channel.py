@@ -9,12 +9,11 @@ from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
 from rabbitkeeper.client.amqp import transport
-from rabbitkeeper.client.amqp.decoding import Decoder, Delivery
-from rabbitkeeper.client.amqp.deliveries import delivery_of
+from rabbitkeeper.client.amqp.decoding import Answer, Decoder, Delivery, encode_envelope
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.pika_loop import PikaLoop
-from rabbitkeeper.client.amqp.sender import Sender, sender_for
 from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.amqp.writer import Writer, writer_for
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 
 RESOURCE_ERROR = 506  # AMQP's code for what is used up; it may pass
@@ -34,7 +33,7 @@ class PikaChannel:
         self._on_open: Callable[[transport.Channel], None] | None = on_open
         self._on_lost: Callable[[transport.Channel, ChannelLost], None] | None = on_lost
         self._decoder = decoder
-        self._sender: Sender
+        self._writer: Writer
         self._is_stopping = False  # no consumer is started any more
         self._channel: Channel = None  # stays so if the connection had no free one
         try:
@@ -91,13 +90,16 @@ class PikaChannel:
     def confirm(
         self,
         on_ready: Callable[[], None],
-        on_answer: Callable[[int, bool, bool], None],
+        on_answers: Callable[[list[Answer]], None],
         on_returned: Callable[[str | None, str, str, str], None],
     ) -> None:
-        def answered(frame: Method) -> None:
+        def answered(answers: list[Answer]) -> None:
             if self._on_lost is not None:
-                method = frame.method
-                on_answer(method.delivery_tag, bool(method.multiple), isinstance(method, Basic.Ack))
+                on_answers(answers)
+
+        def decoded(frame: Method) -> None:
+            method = frame.method
+            answered([(method.delivery_tag, bool(method.multiple), isinstance(method, Basic.Ack))])
 
         def returned(
             _channel: object, method: Basic.Return, properties: BasicProperties, _body: bytes
@@ -110,16 +112,18 @@ class PikaChannel:
             if self._on_lost is not None:
                 on_ready()
 
-        self._sender = sender_for(self._channel)
+        self._writer = writer_for(self._channel)
         self._channel.add_on_return_callback(returned)
-        self._channel.confirm_delivery(answered, callback=selected)
+        self._channel.confirm_delivery(decoded, callback=selected)
+        if self._decoder is not None:
+            self._decoder.confirm(self._channel.channel_number, answered)
 
     @property
     def room(self) -> int:
-        return self._sender.room if self.is_open else 0
+        return self._writer.room if self.is_open else 0
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
-        self._sender.send(messages)
+        self._writer.send(messages)
 
     # -- declaring
 
@@ -177,7 +181,7 @@ class PikaChannel:
         def decoded(
             _channel: object, method: Basic.Deliver, properties: BasicProperties, body: bytes
         ) -> None:
-            delivered([delivery_of(method, properties, body)])
+            delivered([_delivery_of(method, properties, body)])
 
         def cancelled(_frame: object) -> None:
             if self._on_lost is not None:
@@ -189,10 +193,10 @@ class PikaChannel:
 
         def limited(_frame: object) -> None:
             if self.is_open and not self._is_stopping:
-                self._channel.basic_consume(queue, decoded, callback=consuming)
+                tag = self._channel.basic_consume(queue, decoded, callback=consuming)
+                if self._decoder is not None:
+                    self._decoder.consume(self._channel.channel_number, tag, delivered)
 
-        if self._decoder is not None:
-            self._decoder.consumers[self._channel.channel_number] = delivered
         self._channel.add_on_cancel_callback(cancelled)
         self._channel.basic_qos(prefetch_count=prefetch, callback=limited)
 
@@ -221,3 +225,13 @@ class PikaChannel:
     def give_back(self, tag: int) -> None:
         if self.is_open:
             self._channel.basic_nack(tag, requeue=True)
+
+
+def _delivery_of(method: Basic.Deliver, properties: BasicProperties, body: bytes) -> Delivery:
+    """What pika has decoded, as :mod:`decoding` would have it.
+
+    The properties stay as they are: what could not be encoded again would end the connection, and each later
+    one that the message is delivered over.
+    """
+    envelope = encode_envelope(method.exchange, method.routing_key)
+    return method.delivery_tag, bool(method.redelivered), envelope, properties, body

@@ -11,11 +11,11 @@ from pika.frame import Method
 
 from rabbitkeeper.client.amqp import transport
 from rabbitkeeper.client.amqp.decoding import Decoder
-from rabbitkeeper.client.amqp.deliveries import decode_deliveries
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
 from rabbitkeeper.client.amqp.pika_errors import connection_lost
 from rabbitkeeper.client.amqp.pika_logging import filter_loggers, unlogged
 from rabbitkeeper.client.amqp.pika_loop import ConnectionLoop, PikaLoop
+from rabbitkeeper.client.amqp.reader import read_directly
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, ConnectionLost, Timer
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class PikaConnection:
 
     def _opened(self, _connection: object) -> None:
         self._is_open = True
-        self._decoder = decode_deliveries(self._connection)
+        self._decoder = read_directly(self._connection)
         if self._timer is not None:
             self._loop.cancel(self._timer)
             self._timer = None

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 _io_threads: set[int] = set()  # idents
 
@@ -29,6 +30,12 @@ def filter_loggers() -> None:
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "pika"]
     for name in names:
         logging.getLogger(name).addFilter(_is_not_ours)
+
+
+@cache
+def warn_once(log: logging.Logger, text: str) -> None:
+    """Log a warning that would be the same for each connection of this process."""
+    log.warning(text)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rabbitkeeper.client.amqp.decoding import Delivery
+from rabbitkeeper.client.amqp.decoding import Answer, Delivery
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.model.topology import Entity
 
@@ -175,16 +175,16 @@ class Channel(Protocol):
     def confirm(
         self,
         on_ready: Callable[[], None],
-        on_answer: Callable[[int, bool, bool], None],
+        on_answers: Callable[[list[Answer]], None],
         on_returned: Callable[[str | None, str, str, str], None],
     ) -> None:
         """Put the channel into confirm mode. Once, on an open channel.
 
         Args:
             on_ready: called once: it is, and :meth:`publish` may be called.
-            on_answer: called for each of the broker's answers, with the delivery tag, whether it stands for
-                all up to it, and whether it is an ack (else a nack). Tags count what was published on this
-                channel from 1 on; with ``multiple``, 0 stands for all.
+            on_answers: called with the broker's answers that have come together, at least one, in their
+                order. Tags count what was published on this channel from 1 on; of an answer that stands for
+                all up to its tag, 0 stands for all.
             on_returned: called with message id, exchange, routing key and the reason for each mandatory
                 message that no queue takes, before its ack.
         """

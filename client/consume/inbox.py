@@ -1,48 +1,55 @@
-"""The inbox: what was delivered and nobody has taken yet, between the I/O thread and the user's threads."""
+"""The inbox: what was delivered and nobody has taken yet, between the I/O thread and the user's threads.
+
+What one read of the socket brought is put at once and wakes as many threads as it has messages for, none if
+none waits. A thread that does not have to wait takes no lock and does nothing but take.
+
+Who is to wait says so in a deque, looks once more, and waits for a word; who puts takes as many entries out
+of that deque as there are messages, and says a word for each. A word that nobody needs any more is no harm:
+who hears it looks, and waits again.
+"""
 
 import queue
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from itertools import repeat
 
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.model.errors import RabbitKeeperError
-
-_Item = tuple[Acknowledger, Delivery] | RabbitKeeperError | None
 
 
 class Inbox:
     """Deliveries, each with who takes its answer; then perhaps the end, with or without an error."""
 
     def __init__(self) -> None:
-        self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._ready: deque[tuple[Acknowledger, Delivery]] = deque()
+        self._waiting: deque[None] = deque()  # one for each thread that waits
+        self._words: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._has_ended = False
+        self._error: RabbitKeeperError | None = None
 
     def put(self, acknowledger: Acknowledger, deliveries: list[Delivery]) -> None:
         """Deliveries have come."""
-        put = self._items.put
-        for delivery in deliveries:
-            put((acknowledger, delivery))
+        self._ready.extend(zip(repeat(acknowledger), deliveries))
+        if self._waiting:
+            self._wake(deliveries)
 
     def end(self, error: RabbitKeeperError | None) -> None:
         """Nothing will come any more; who takes what is left hears of it then, and everybody who asks later.
         Can be called again: the first end counts."""
         if not self._has_ended:
+            self._error = error
             self._has_ended = True
-            self._items.put(error)
+            self._wake(list(self._waiting))
 
     def give_back(self) -> None:
         """What waits here goes back to its queue, unseen."""
-        ends: list[_Item] = []
-        while True:
-            try:
-                item = self._items.get_nowait()
-            except queue.Empty:
-                break
-            if isinstance(item, tuple):
-                item[0].give_back(item[1][0])
-            else:
-                ends.append(item)
-        for end in ends:
-            self._items.put(end)
+        with suppress(IndexError):
+            while True:
+                acknowledger, delivery = self._ready.popleft()
+                acknowledger.give_back(delivery[0])
 
     def take(self, timeout: float | None) -> tuple[Acknowledger, Delivery] | None:
         """The next delivery whose answer still reaches the broker; None at the end.
@@ -56,12 +63,43 @@ class Inbox:
             queue.Empty: none came within ``timeout`` seconds.
             RabbitKeeperError: the end, with this error.
         """
+        deadline: float | None = None
         while True:
-            item = self._items.get(timeout=timeout)
-            if item is None or isinstance(item, RabbitKeeperError):
-                self._items.put(item)  # for whoever asks again
-                if item is None:
+            has_ended = self._has_ended  # read first: what came before the end is taken before it
+            try:
+                item = self._ready.popleft()
+            except IndexError:
+                if has_ended:
+                    if self._error is not None:
+                        raise self._error from None
                     return None
-                raise item
+                if timeout is not None and deadline is None:
+                    deadline = time.monotonic() + timeout
+                self._wait(deadline)
+                continue
             if item[0].is_alive:
                 return item
+
+    def _wait(self, deadline: float | None) -> None:
+        """Until something was put, or until ``deadline`` (seconds, monotonic)."""
+        self._waiting.append(None)
+        if self._ready or self._has_ended:  # it came before this was seen to wait
+            self._wait_no_more()
+            return
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            self._words.get(timeout=left)
+        except queue.Empty:
+            self._wait_no_more()
+            raise
+
+    def _wait_no_more(self) -> None:
+        with suppress(IndexError):  # it has been taken out: there is a word too many
+            self._waiting.pop()
+
+    def _wake(self, causes: Iterable[object]) -> None:
+        """One thread that waits for each of ``causes``, as far as there are any."""
+        with suppress(IndexError):
+            for _ in causes:
+                self._waiting.pop()
+                self._words.put(None)

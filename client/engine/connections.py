@@ -208,7 +208,7 @@ class Connections:
             known.publishing = channel
             channel.confirm(
                 ready,
-                lambda tag, multiple, ack: self._publisher.answered(channel, tag, multiple=multiple, ack=ack),
+                lambda answers: self._publisher.answered(channel, answers),
                 lambda *came_back: self._publisher.returned(channel, *came_back),
             )
 

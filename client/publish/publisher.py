@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol
 
+from rabbitkeeper.client.amqp.decoding import Answer
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.status import Unconfirmed
@@ -192,23 +193,33 @@ class Publisher(Generic[E]):
 
     # -- the broker's answers
 
-    def answered(self, channel: PublishChannel, tag: int, *, multiple: bool, ack: bool) -> None:
-        """``basic.ack`` or ``basic.nack``; of an earlier channel it means nothing any more."""
-        if channel is not self._channel:
-            return
-        self._silences = 0
-        if not ack:
-            self._nacked(tag, multiple=multiple)
-            return
-        confirmed = self.ledger.confirmed(tag, multiple=multiple)
-        if any(entry.returned is not None for entry in confirmed):
-            confirmed = self._sort_out_returned(confirmed)
+    def answered(self, channel: PublishChannel, answers: Iterable[Answer]) -> None:
+        """``basic.ack`` and ``basic.nack``, as they came; of an earlier channel they mean nothing now."""
+        confirmed: list[E] = []
+        for tag, multiple, is_ack in answers:
+            if channel is not self._channel:
+                break
+            self._silences = 0
+            if is_ack:
+                confirmed += self.ledger.confirmed(tag, multiple=multiple)
+                self._probing = False
+            else:
+                self._confirm(confirmed)
+                confirmed = []
+                self._nacked(tag, multiple=multiple)
+        if confirmed:
+            self._confirm(confirmed)
+        if channel is self._channel:
+            self.pump()
+
+    def _confirm(self, entries: list[E]) -> None:
+        """They were acked: each is confirmed, unless it had come back."""
+        if any(entry.returned is not None for entry in entries):
+            entries = self._sort_out_returned(entries)
         if self._refusing:
-            for entry in confirmed:
+            for entry in entries:
                 self._refusing.pop((entry.exchange, entry.routing_key), None)
-        self._probing = False
-        self.sink.confirm(confirmed)
-        self.pump()
+        self.sink.confirm(entries)
 
     def _await_answer(self, probe: int) -> None:
         generation = self._generation

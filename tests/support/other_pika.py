@@ -9,7 +9,7 @@ from rabbitkeeper.client import (
 )
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
 from rabbitkeeper.client.amqp.pika_connection import PikaConnection
-from rabbitkeeper.client.amqp.sender import FastSender, PlainSender
+from rabbitkeeper.client.amqp.writer import FastWriter, PlainWriter
 
 
 class OtherTransport:
@@ -41,5 +41,5 @@ def uses_private_parts(client: Client) -> bool:
     assert isinstance(current.publishing, PikaChannel)
     assert isinstance(current.connection, PikaConnection)
     fast = current.connection._decoder is not None
-    assert type(current.publishing._sender) is (FastSender if fast else PlainSender)
+    assert type(current.publishing._writer) is (FastWriter if fast else PlainWriter)
     return fast

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rabbitkeeper.client.amqp import transport
-from rabbitkeeper.client.amqp.decoding import Delivery
+from rabbitkeeper.client.amqp.decoding import Answer, Delivery
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.topology import Binding, Entity, Queue
@@ -66,12 +66,12 @@ class SimulatedChannel:
     def confirm(
         self,
         on_ready: Callable[[], None],
-        on_answer: Callable[[int, bool, bool], None],
+        on_answers: Callable[[list[Answer]], None],
         on_returned: Callable[[str | None, str, str, str], None],
     ) -> None:
         self._expect(self.is_open, "confirm on a channel that is not open")
         self._expect(self._on_ready is None, "confirm called twice")
-        self._on_ready, self._on_answer, self._on_returned = on_ready, on_answer, on_returned
+        self._on_ready, self._on_answers, self._on_returned = on_ready, on_answers, on_returned
         self._connection.send(self._end.select)
 
     @property
@@ -188,7 +188,7 @@ class SimulatedChannel:
             return
         if ack:
             self._journal.confirmed.update(ids)
-        self._on_answer(tag, multiple, ack)
+        self._on_answers([(tag, multiple, ack)])
 
     def returned(self, message_id: str, exchange: str, routing_key: str, why: str) -> None:
         if not self.is_over:

@@ -70,7 +70,7 @@ class Scene:
         channel = self.channel(connection)
         channel.confirm(
             lambda: None,
-            lambda tag, multiple, ack: self.report((tag, multiple, ack)),
+            lambda answers: self.reports.extend(answers),
             lambda *back: self.report(back[0]),
         )
         self.time.advance(0.1)

@@ -1,6 +1,7 @@
 """What goes onto the wire is byte for byte what pika writes, whatever the message is."""
 
 import copy
+import socket
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,8 +15,9 @@ from pika.connection import Connection
 from support.effort import examples
 
 from rabbitkeeper.client.amqp.frames import CHUNK, Encoder, Template
+from rabbitkeeper.client.amqp.pika_logging import warn_once
 from rabbitkeeper.client.amqp.properties import decode_properties, encode_properties, message_id_of
-from rabbitkeeper.client.amqp.sender import FastSender, PlainSender, sender_for
+from rabbitkeeper.client.amqp.writer import FastWriter, PlainWriter, writer_for
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.publish.templates import KEPT, Templates
 
@@ -126,7 +128,7 @@ properties = st.builds(
         max_size=4,
     ),
 )
-def test_every_sender_writes_what_pika_writes(
+def test_every_writer_writes_what_pika_writes(
     channel: int, body_max: int, messages: list[tuple[str, str, bytes, Any, bool]]
 ) -> None:
     pikas = open_channel(channel, body_max)
@@ -143,8 +145,8 @@ def test_every_sender_writes_what_pika_writes(
         pikas.basic_publish(exchange, routing_key, body, expected, mandatory=mandatory)
 
     fast, plain = open_channel(channel, body_max), open_channel(channel, body_max)
-    FastSender(fast).send(outgoing)
-    PlainSender(plain).send(outgoing)
+    FastWriter(fast).send(outgoing)
+    PlainWriter(plain).send(outgoing)
     assert fast.connection.written == pikas.connection.written
     assert plain.connection.written == pikas.connection.written
     assert fast.connection.bytes_sent == pikas.connection.bytes_sent  # the heartbeat looks at it
@@ -158,14 +160,14 @@ def test_a_body_is_split_at_the_brokers_frame_max(length: int) -> None:
     pikas.basic_publish(
         "e", "k", body[:length], pika.BasicProperties(delivery_mode=2, message_id="m"), mandatory=True
     )
-    FastSender(fast).send([Outgoing(template, "m", body[:length])])
+    FastWriter(fast).send([Outgoing(template, "m", body[:length])])
     assert fast.connection.written == pikas.connection.written
 
 
 def test_a_burst_is_few_writes_and_a_large_body_is_not_copied_into_one() -> None:
     channel = open_channel(1)
     template = Templates().get("e", "k", None, mandatory=True)
-    FastSender(channel).send([Outgoing(template, f"{number:032x}", b"x" * 256) for number in range(1000)])
+    FastWriter(channel).send([Outgoing(template, f"{number:032x}", b"x" * 256) for number in range(1000)])
     assert len(channel.connection._transport.chunks) <= 1000 * 400 // CHUNK + 2
     large = list(Encoder(1, 131_064).encode([Outgoing(template, "m", b"x" * 2**20)]))
     assert max(len(chunk) for chunk in large) < 131_072 + 256
@@ -173,23 +175,61 @@ def test_a_burst_is_few_writes_and_a_large_body_is_not_copied_into_one() -> None
 
 def test_what_waits_for_the_socket_leaves_no_room() -> None:
     channel = open_channel(1)
-    sender = FastSender(channel)
-    room = sender.room
+    writer = FastWriter(channel)
+    room = writer.room
     template = Templates().get("e", "k", None, mandatory=True)
-    sender.send([Outgoing(template, "m", b"x" * 1000)])
-    assert 0 < sender.room < room
-    sender.send([Outgoing(template, "m", b"x" * room)])
-    assert sender.room == 0
+    writer.send([Outgoing(template, "m", b"x" * 1000)])
+    assert 0 < writer.room < room
+    writer.send([Outgoing(template, "m", b"x" * room)])
+    assert writer.room == 0
+
+
+def test_the_socket_is_given_at_once_what_it_takes_and_the_rest_waits_behind_it() -> None:
+    channel, pikas = open_channel(1), open_channel(1)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    template = Templates().get("e", "k", None, mandatory=True)
+    messages = [Outgoing(template, f"{number:032x}", b"x" * 256) for number in range(10_000)]
+    with ours, theirs:
+        channel.connection._transport._sock = ours
+        writer = FastWriter(channel)
+        writer.send(messages[:10])
+        assert channel.connection.written == b""
+        writer.send(messages[10:9_000])
+        waiting = len(channel.connection.written)
+        assert 0 < waiting < 9_000 * 400, "it takes some of it"
+        received = b""
+        while len(received) < channel.connection.bytes_sent - waiting:
+            received += theirs.recv(1 << 20)
+        writer.send(messages[9_000:])  # there is room again, but something waits before it
+        assert len(channel.connection.written) > waiting + 1_000 * 256
+    for message in messages:
+        sent = pika.BasicProperties(delivery_mode=2, message_id=message.message_id)
+        pikas.basic_publish("e", "k", message.body, sent, mandatory=True)
+    assert received + channel.connection.written == pikas.connection.written
+    assert channel.connection.bytes_sent == pikas.connection.bytes_sent
+
+
+def test_a_broken_socket_is_left_for_pika_to_find() -> None:
+    channel = open_channel(1)
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        channel.connection._transport._sock = ours
+        template = Templates().get("e", "k", None, mandatory=True)
+        FastWriter(channel).send([Outgoing(template, "m", b"x")])
+    assert channel.connection.written
 
 
 @pytest.mark.parametrize("part", ["_body_max_length", "_transport", "_output_marshaled_frames"])
 def test_a_pika_without_the_private_parts_publishes_the_plain_way(
     part: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    warn_once.cache_clear()
     channel = open_channel(1)
-    assert isinstance(sender_for(channel), FastSender)
+    assert isinstance(writer_for(channel), FastWriter)
     setattr(channel.connection, part, None)
-    assert isinstance(sender_for(channel), PlainSender)
+    assert isinstance(writer_for(channel), PlainWriter)
     assert "pika" in caplog.text
 
 
@@ -303,11 +343,11 @@ def test_a_delivery_mode_that_brokers_refuse(mode: Any) -> None:
         encode_properties(pika.BasicProperties(delivery_mode=mode))
 
 
-def test_a_float_goes_out_over_every_sender_and_comes_in() -> None:
+def test_a_float_goes_out_over_every_writer_and_comes_in() -> None:
     template = Templates().get("e", "k", pika.BasicProperties(headers={"price": 1.5}), mandatory=True)
     fast, plain = open_channel(1), open_channel(1)
-    FastSender(fast).send([Outgoing(template, "m", b"x")])
-    PlainSender(plain).send([Outgoing(template, "m", b"x")])
+    FastWriter(fast).send([Outgoing(template, "m", b"x")])
+    PlainWriter(plain).send([Outgoing(template, "m", b"x")])
     assert fast.connection.written == plain.connection.written
     received = decode_properties(template.encoded_properties("m"))
     assert (received.headers, received.message_id, received.delivery_mode) == ({"price": 1.5}, "m", 2)

@@ -84,10 +84,10 @@ class Scene:
         self.publisher.pump()
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
-        self.publisher.answered(self.channel, tag, multiple=multiple, ack=True)
+        self.publisher.answered(self.channel, [(tag, multiple, True)])
 
     def nack(self, tag: int, *, multiple: bool = False) -> None:
-        self.publisher.answered(self.channel, tag, multiple=multiple, ack=False)
+        self.publisher.answered(self.channel, [(tag, multiple, False)])
 
     def come_back(self, name: str) -> None:
         self.publisher.returned(self.channel, name, "e", "k", "312 NO_ROUTE")
@@ -277,7 +277,7 @@ def test_an_answer_of_an_earlier_channel_means_nothing(scene: Scene) -> None:
     scene.add("a")
     old = scene.channel
     scene.attach()
-    scene.publisher.answered(old, 1, multiple=True, ack=True)
+    scene.publisher.answered(old, [(1, True, True)])
     scene.publisher.returned(old, "a", "e", "k", "312 NO_ROUTE")
     scene.publisher.channel_lost(old, "404", final=True)
     assert scene.outcomes == {}
@@ -289,3 +289,13 @@ def test_the_end_settles_what_is_open(scene: Scene) -> None:
     scene.add("ab")
     scene.publisher.close()
     assert scene.outcomes == {"a": Outcome.CLOSED, "b": Outcome.CLOSED}
+
+
+def test_answers_that_come_together_count_up_to_the_one_that_costs_the_channel(scene: Scene) -> None:
+    scene.add("abcd")
+    scene.ack(1)
+    channel = scene.channel
+    scene.publisher.answered(channel, [(2, False, True), (3, False, False), (4, False, True)])
+    assert scene.outcomes == {"a": Outcome.CONFIRMED, "b": Outcome.CONFIRMED}
+    scene.publisher.answered(channel, [(3, True, True)])
+    assert "c" not in scene.outcomes, "of a channel that was given up"

@@ -1,0 +1,94 @@
+"""A broker of a few lines on a real socket: it says exactly the bytes that a test has it say.
+
+What a real broker never says (:mod:`decoding` refuses it) has to come from somewhere, and pika's own loop,
+transport and heartbeat are to be in between. It answers the methods that a connection is set up with and lets
+everything else be.
+"""
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from pika import frame
+from pika.spec import Basic, Channel, Confirm, Connection
+
+_ANSWERS: dict[type, Callable[[Any], object]] = {
+    Connection.StartOk: lambda _: Connection.Tune(2047, 131_072, 0),
+    Connection.Open: lambda _: Connection.OpenOk(),
+    Connection.Close: lambda _: Connection.CloseOk(),
+    Channel.Open: lambda _: Channel.OpenOk(),
+    Channel.Close: lambda _: Channel.CloseOk(),
+    Confirm.Select: lambda _: Confirm.SelectOk(),
+    Basic.Qos: lambda _: Basic.QosOk(),
+    Basic.Consume: lambda method: Basic.ConsumeOk(method.consumer_tag),
+}
+_PROPERTIES = {
+    "capabilities": {"publisher_confirms": True, "basic.nack": True, "consumer_cancel_notify": True}
+}
+
+
+class ScriptedBroker:
+    """Serves one connection.
+
+    Args:
+        on_method: called with each method that comes and its channel, after it was answered; returns what is
+            to be sent then.
+        until: it hangs up after a method of this class.
+    """
+
+    def __init__(self, on_method: Callable[[Any, int], bytes], *, until: type | None = None) -> None:
+        self._on_method = on_method
+        self._until = until
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(10)
+        self._thread = threading.Thread(target=self._serve, name="scripted broker", daemon=True)
+
+    @property
+    def address(self) -> str:
+        host, port = self._listener.getsockname()
+        return f"{host}:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        with client:
+            client.settimeout(10)
+            try:
+                client.recv(8)
+                start = Connection.Start(0, 9, _PROPERTIES, "PLAIN", "en_US")
+                client.sendall(frame.Method(0, start).marshal())
+                self._answer(client)
+            except OSError:
+                return
+
+    def _answer(self, client: socket.socket) -> None:
+        waiting = b""
+        while data := client.recv(65536):
+            waiting += data
+            while len(waiting) >= 7:
+                kind, channel, size = struct.unpack_from(">BHI", waiting)
+                if len(waiting) < size + 8:
+                    break
+                if kind == frame.spec.FRAME_METHOD:
+                    method = frame.decode_frame(waiting[: size + 8])[1].method
+                    answer = _ANSWERS.get(type(method), lambda _: None)(method)
+                    reply = b"" if answer is None else frame.Method(channel, answer).marshal()
+                    client.sendall(reply + self._on_method(method, channel))
+                    if type(method) is self._until:
+                        return
+                waiting = waiting[size + 8 :]
