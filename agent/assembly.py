@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
+from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
+from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.group.operation_runner import OperationRunner
@@ -71,7 +75,8 @@ def assemble(settings: EffectiveConfig) -> Agent:
 
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
     mode = _MODES[settings.mode](config, store, driver, probe, wakeup)
-    supervisor = _supervisor(config, mode, driver, probe, wakeup)
+    disruption = Disruption(config.name, store, wake=wakeup.ring)
+    supervisor = _supervisor(config, mode, driver, probe, wakeup, disruption)
     broker = BrokerSide(
         supervisor,
         probe,
@@ -86,7 +91,14 @@ def assemble(settings: EffectiveConfig) -> Agent:
         backend,
         own_store,
         Membership(backend, own_store, announcer, wakeup, beat, see=settings.see),
-        OperationRunner(config.name, store=store, ctl=driver.ctl, broker=supervisor, wake=wakeup.ring_group),
+        OperationRunner(
+            config.name,
+            store=store,
+            ctl=driver.ctl,
+            broker=supervisor,
+            disruption=disruption,
+            wake=wakeup.ring_group,
+        ),
         announcer,
     )
 
@@ -115,6 +127,9 @@ def _cluster_mode(
         records = [member.record for member in store().snapshot(watch=False).members.values()]
         return {each.node: each.versions.rabbitmq for each in records if each.versions.rabbitmq is not None}
 
+    def seen_cluster() -> str | None:
+        return cluster_seen(store().snapshot(watch=False), config.name)
+
     def into_cluster() -> FormationResult:
         return form(
             store(),
@@ -122,6 +137,7 @@ def _cluster_mode(
             identity,
             logged_in=lambda: probe.facts.up_since is not None,
             peer_versions=peer_versions,
+            seen=seen_cluster,
         )
 
     return ClusterMode(
@@ -130,6 +146,7 @@ def _cluster_mode(
         ClusterHousekeeping(
             Replicas(lambda: ctl.grow(config.broker.node), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
+            RecordKeeper(config.broker.node, ctl, store, wake=wakeup.ring),
             PeerMonitor(ctl, wake=wakeup.ring) if config.health.fast_nodedown else None,
         ),
     )
@@ -142,7 +159,12 @@ _MODES: Mapping[str, MakeMode] = {"cluster": _cluster_mode}
 
 
 def _supervisor(
-    config: AgentConfig, mode: Mode, driver: BrokerDriver, probe: Probe, wakeup: Wakeup
+    config: AgentConfig,
+    mode: Mode,
+    driver: BrokerDriver,
+    probe: Probe,
+    wakeup: Wakeup,
+    disruption: Disruption,
 ) -> BrokerSupervisor:
     check = ConfigurationCheck(driver.ctl)
 
@@ -158,6 +180,7 @@ def _supervisor(
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=joined,
+        permit=LastQuestion(driver.ctl.answers, lambda: probe.facts.silent > 0.0, disruption),
     )
 
 

@@ -2,11 +2,14 @@
 
 A broker is started when it is not there, brought into the cluster when it answers, and killed when it
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
-minute on the *other* nodes of its cluster. Nothing is done twice at a time, and nothing during a pause, so
-that an operator can stop a broker by hand. One that is stopped in a living Erlang machine is started again
-after a grace, and so is one that was cut off when it began to boot: it would wait for its cluster for ever.
-One that RabbitMQ has paused comes back by itself and is left alone. What the driver has no means for is left
-to whatever runs the broker.
+minute on the *other* nodes of its cluster. One that looks hung may only be loaded, or its host may stand
+still, so there is a while before the kill, longer when something speaks for a load, and a last question
+(``last_question.py``). A node that says that it boots is given time. Nothing is done twice at a time, and
+nothing during a pause, so that an operator can stop a broker by hand.
+
+One that is stopped in a living Erlang machine is started again after a grace, and so is one that was cut off
+when it began to boot: it would wait for its cluster for ever. One that RabbitMQ has paused comes back by
+itself and is left alone. What the driver has no means for is left to whatever runs the broker.
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,13 @@ APART_GRACE = 5.0  # seconds; a boot that is well has the others' database in a 
 REJOIN_GRACE = (
     30.0  # seconds for a broker that was cut off to notice it, pause and come back, silent meanwhile
 )
+HUNG_GRACE = 2.0  # seconds from the verdict to the kill: others that stall as well have been seen to by then
+HANDSHAKE_GRACE = 20.0  # the same if it is new connections alone that are not answered, as in a storm of them
+STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself stands still again and again
+LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
+ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its Erlang machine does
+STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
+BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
     NodeState.STOPPED: (
         APP_STOPPED_GRACE,
@@ -60,6 +70,11 @@ class Supervised:
     node: NodeFacts | None = None  # what it says of itself while it refuses connections
     start_due: float = 0.0
     kill_due: float = 0.0
+    hung_since: float | None = None  # the verdict
+    only_new: bool = False  # it is new connections that it does not answer
+    strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
+    recent_kills: int = 0  # in the last ten minutes
+    boots_until: float = 0.0  # it has said that it boots, and is believed until then
     rejoins_until: float = 0.0  # it was cut off, and hangs for that until then at the longest
     form_due: float = 0.0
 
@@ -69,6 +84,9 @@ class Plan:
     step: Step
     reason: str = ""  # for the log, with START and KILL
     look_again: float | None = None  # monotonic seconds
+    takes_down: bool = False  # a process that is there: only with the group's leave
+    asks: bool = False  # only if the node does not answer its tools either
+    needs_majority: bool = False  # only while a majority of the other brokers is well
 
 
 def plan(broker: Supervised, now: float, *, boot_timeout: float) -> Plan:
@@ -98,21 +116,41 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
     """What is to be done about the process; None if its place in the cluster may be seen to."""
     if broker.running is False and broker.can_start:
         return _when(now, broker.start_due, Plan(Step.START, "the broker is not running"))
-    if broker.status is MemberStatus.HUNG and broker.can_kill:
-        due = max(broker.kill_due, broker.rejoins_until)
-        return _when(now, due, Plan(Step.KILL, "the broker hangs"))
-    if broker.status is MemberStatus.HUNG and broker.can_start:
-        due = max(broker.start_due, broker.kill_due, broker.rejoins_until)
-        return _when(now, due, Plan(Step.START, "the broker hangs"))
+    if broker.status is MemberStatus.HUNG and (broker.can_kill or broker.can_start):
+        return _of_a_hung_one(broker, now)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]
-        return _when(now, max(node.since + grace, broker.kill_due), Plan(Step.KILL, why))
+        kill = Plan(Step.KILL, why, takes_down=True)
+        return _when(now, max(node.since + grace, broker.kill_due), kill)
     waits = node is not None and node.state in WAITING
     if broker.running and broker.can_kill and not (broker.been_up or broker.answers or waits):
-        slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s")
-        return _when(now, max(broker.watched_since + boot_timeout, broker.kill_due), slow)
+        slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s", takes_down=True)
+        due = max(broker.watched_since + boot_timeout, broker.kill_due, broker.boots_until)
+        return _when(now, due, slow)
     return None
+
+
+def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
+    since = now if broker.hung_since is None else broker.hung_since
+    grace = HUNG_GRACE
+    if broker.strained:
+        grace = STRAINED_GRACE
+    elif broker.only_new:
+        grace = HANDSHAKE_GRACE
+    grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
+    due = max(since + grace, broker.kill_due, broker.rejoins_until)
+    step = Step.KILL
+    if not broker.can_kill:
+        step, due = Step.START, max(due, broker.start_due)
+    end = Plan(
+        step,
+        "the broker hangs",
+        takes_down=True,
+        asks=now < since + max(grace, ALIVE_GRACE),
+        needs_majority=now < since + STUCK,
+    )
+    return _when(now, due, end)
 
 
 def _when(now: float, due: float, planned: Plan) -> Plan:

@@ -13,10 +13,12 @@ from dataclasses import replace
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
+from rabbitkeeper.agent.broker.patience import POSTPONED, Patience
 from rabbitkeeper.agent.broker.policy import REJOIN_GRACE, Plan, Step, Supervised, plan
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import (
     BOOTING,
+    ConnectFailure,
     ConnectionFacts,
     FormationFacts,
     NodeFacts,
@@ -54,6 +56,8 @@ class BrokerSupervisor:
         clock: monotonic seconds.
         draw: random numbers in [0, 1).
         launch: begins a job.
+        permit: called in a job just before the broker is taken down; raises :class:`DisruptionRefused` if it
+            must not be.
     """
 
     def __init__(
@@ -68,7 +72,9 @@ class BrokerSupervisor:
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         launch: Launch = ThreadJob,
+        permit: Callable[[Plan], None] = lambda planned: None,
     ) -> None:
+        self._permit = permit
         self._driver = driver
         self._form = form
         self._boot_timeout = boot_timeout
@@ -88,6 +94,7 @@ class BrokerSupervisor:
         self._tell_formed = False  # it has come into the cluster, which the others have yet to be told
         self._form_due = 0.0
         self._kill_due = 0.0
+        self._patience = Patience()
         self._rejoins_until = 0.0
         self._restarts = RestartBackoff()
         self._ends = 0
@@ -147,6 +154,7 @@ class BrokerSupervisor:
         cut_off: bool,
         can_form: bool,
         node: NodeFacts | None = None,
+        strained: bool = False,
     ) -> float | None:
         """Begin the next step, if there is one to begin.
 
@@ -159,6 +167,7 @@ class BrokerSupervisor:
             cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
             node: what it says of itself while it refuses connections.
+            strained: an alarm, or a host that stands still: what looks hung may be slow.
 
         Returns:
             When to look again (monotonic seconds), if time alone can change the plan.
@@ -176,6 +185,7 @@ class BrokerSupervisor:
         elif status is MemberStatus.RUNNING:
             # Not merely well: what has no majority, or is blocked, may be about to pause.
             self._rejoins_until = 0.0
+        self._patience.seen(now, status, node, self.watched_since, self._boot_timeout)
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:
             self._formed = False  # it may come back without what it had
@@ -196,6 +206,11 @@ class BrokerSupervisor:
                 node=node,
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
+                hung_since=self._patience.hung_since,
+                only_new=connection.failure is ConnectFailure.SILENT,
+                strained=strained,
+                recent_kills=self._patience.recent_kills(now),
+                boots_until=self._patience.boots_until,
                 rejoins_until=self._rejoins_until,
                 form_due=self._form_due,
             ),
@@ -253,15 +268,20 @@ class BrokerSupervisor:
     # -- inside
 
     def _begin(self, planned: Plan) -> None:
-        driver, reason = self._driver, planned.reason
+        driver = self._driver
         if planned.step is Step.START:
-            self._run(Step.START, lambda: driver.start(reason))
+            self._run(Step.START, lambda: self._with_leave(planned, driver.start))
             self.started_here = True
         elif planned.step is Step.KILL:
-            LOG.warning("killing the broker: %s", reason)
-            self._run(Step.KILL, lambda: driver.kill(reason))
+            self._run(Step.KILL, lambda: self._with_leave(planned, driver.kill))
         elif planned.step is Step.FORM:
             self._run(Step.FORM, self._form)
+
+    def _with_leave(self, planned: Plan, do: Callable[[str], None]) -> None:
+        if planned.takes_down:
+            self._permit(planned)
+            LOG.warning("killing the broker: %s", planned.reason)
+        do(planned.reason)
 
     def _run(self, step: Step, work: Callable[[], object]) -> None:
         self._job = (step, self._launch(step.value, work, self._wake))
@@ -272,6 +292,11 @@ class BrokerSupervisor:
         (step, job), self._job = self._job, None
         self.settled_since = now
         failure = job.failure
+        if self._patience.postponed(failure):
+            self._kill_due = now + POSTPONED
+            return
+        if step is Step.KILL and failure is None:
+            self._patience.killed(now)
         if step in (Step.KILL, Step.START):
             # What was brought about may be seen a moment later, or never by this driver.
             self._kill_due = now + AGAIN_PAUSE

@@ -121,6 +121,7 @@ def form(
     *,
     logged_in: Callable[[], bool] = lambda: False,
     peer_versions: Callable[[], Mapping[str, str]] = dict,
+    seen: Callable[[], str | None] = lambda: None,
     lock_timeout: float = LOCK_TIMEOUT,
 ) -> FormationResult:
     """See to it that the node is in the group's cluster and recorded. Its broker must be running.
@@ -133,6 +134,7 @@ def form(
         me: who forms.
         logged_in: whether the agent has a connection to its own vhost right now; if so that is not seen to.
         peer_versions: RabbitMQ's version on each other node, by node name, as far as it is known.
+        seen: why a group without a record must have a cluster nevertheless, if it must.
         lock_timeout: seconds to wait while others found or join.
 
     Raises:
@@ -149,7 +151,10 @@ def form(
         with store.formation_lock(me.member, lock_timeout) as lock:
             view = store.cluster()  # what the holder before us has made of it
             status, there = _look(ctl)
-            todo = _planned(me, status, view, definitions.holdings(there, me.vhost))
+            held = definitions.holdings(there, me.vhost)
+            todo = _planned(me, status, view, held, seen() if view is None else None)
+            if todo.step is FormationStep.WAIT:
+                raise FormationFailed(todo.reason)
             if todo.step is FormationStep.FOUND:
                 _grant_access(ctl, me, there)
                 view = _found(store, me)
@@ -179,9 +184,13 @@ def _look(ctl: Tools) -> tuple[ClusterStatus, Definitions]:
 
 
 def _planned(
-    me: Identity, status: ClusterStatus, view: ClusterView | None, held: tuple[str, ...] | None
+    me: Identity,
+    status: ClusterStatus,
+    view: ClusterView | None,
+    held: tuple[str, ...] | None,
+    seen: str | None = None,
 ) -> FormationPlan:
-    todo = plan(me.member, me.node, status.nodes, None if view is None else view.record, held)
+    todo = plan(me.member, me.node, status.nodes, None if view is None else view.record, held, seen)
     if todo.step is FormationStep.REFUSE:
         raise FormationRefused(todo.reason)
     return todo

@@ -2,7 +2,9 @@
 
 The rules, in their order:
 
-- who finds no cluster recorded founds one, with what it holds;
+- who finds no cluster recorded founds one, with what it holds; but not an empty node while others say that
+  they are formed, or the group has had a leader: then there is a cluster, whose record is gone, and it waits
+  for that to be written again (``record_keeper.py``);
 - who is in a cluster with a recorded node belongs to it;
 - who is in a cluster with none of them is refused: two clusters cannot be made one;
 - who is alone and *was* recorded has lost its disk, and is refused: under its old name, without its old
@@ -17,7 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rabbitkeeper.coordinator.model.records import ClusterRecord
+from rabbitkeeper.coordinator.model.records import ClusterRecord, MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
 
 
 class FormationStep(StrEnum):
@@ -26,6 +29,7 @@ class FormationStep(StrEnum):
     RECORD = "record"  # it is in the cluster, and not recorded as this member's
     JOIN = "join"
     REFUSE = "refuse"
+    WAIT = "wait"  # for a record that others have yet to write
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,12 @@ class FormationPlan:
 
 
 def plan(
-    member: str, node: str, nodes: frozenset[str], record: ClusterRecord | None, held: Sequence[str] | None
+    member: str,
+    node: str,
+    nodes: frozenset[str],
+    record: ClusterRecord | None,
+    held: Sequence[str] | None,
+    seen: str | None = None,
 ) -> FormationPlan:
     """Decide the next step.
 
@@ -49,8 +58,16 @@ def plan(
         record: the group's, as it was read last.
         held: what the node would lose by joining, see ``definitions.holdings``; may be None (not known)
             if the node is recorded.
+        seen: why it is known that the group has a cluster, though none is recorded; see :func:`cluster_seen`.
     """
     others = nodes - {node}
+    if record is None and not others and not held and seen is not None:
+        return FormationPlan(
+            FormationStep.WAIT,
+            f"{node} is empty and no cluster is recorded, but {seen}: it founds none, and waits until a "
+            "member of the cluster has written the record again (is there none any more: delete the group's "
+            "znode history)",
+        )
     if record is None:
         reason = f"{node} founds the cluster" + (f", with {_named(others)}" if others else "")
         return FormationPlan(FormationStep.FOUND, reason)
@@ -86,6 +103,20 @@ def plan(
         (record.founder, *sorted(known - {record.founder})) if record.founder in known else sorted(known)
     )
     return FormationPlan(FormationStep.JOIN, f"{node} joins {_named(known)}", tuple(through))
+
+
+def cluster_seen(view: GroupView, member: str) -> str | None:
+    """Why a group must have a cluster though none is recorded, a clause; None if nothing speaks for it.
+
+    Args:
+        view: a snapshot.
+        member: who asks.
+    """
+    for name, other in view.members.items():
+        if name != member and (other.record.state.serves or other.record.state is MemberStatus.DRAINING):
+            return f"{name} is {other.record.state}"
+    last = view.last_change
+    return None if last is None else f"{last.to} has led the group"
 
 
 def _named(nodes: frozenset[str]) -> str:

@@ -74,7 +74,8 @@ class Membership:
         self._duplicate_since: float | None = None
         self._trouble: str | None = None
         self._read_due = 0.0
-        self._missing = False  # the group is, by the last read
+        self._missing = False  # the group is, or a part of it, by the last read
+        self._last_config = GroupConfig()  # as it was read last
         self._switchover: str | None = None  # the id of the pending request
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
@@ -127,6 +128,9 @@ class Membership:
             self._wait_for_name(now, error)
         except NotRegistered as error:
             LOG.warning("%s", error)
+            self._wakeup.ring_group()
+        except UnknownGroup:
+            self._missing = True
             self._wakeup.ring_group()
         except CoordinationError as error:
             self._troubled("the member's state cannot be written", error)
@@ -207,14 +211,30 @@ class Membership:
             self._troubled("the group cannot be read", error)
         else:
             self._trouble = None
+            self._mend(view)
             self._note_switchover(now, view)
             self.view = self._see(view)
+            self._last_config = self._last_config if view.config is None else view.config.record
             self.paused = view.pause is not None
             if view.leader is not None or view.leader_unreadable is not None:
                 self.vacant_since = None
             elif self.vacant_since is None:
                 self.vacant_since = now
         self._beat()
+
+    def _mend(self, view: GroupView) -> None:
+        """What is ours and was changed or deleted by somebody else is written again, and told once."""
+        if self._store.mend_member(view, self._announcer.config.name):
+            LOG.warning("the member's znode was changed or deleted by somebody else: it is written again")
+        try:
+            if self._store.mend_lead(view):
+                LOG.warning("the leader's znode was changed by somebody else: it is written again")
+                self._wakeup.ring_group()
+        except CoordinationError as error:
+            self._troubled("the leader's znode cannot be written again", error)
+        if view.config is None and view.config_unreadable is None:
+            LOG.warning("the group's znodes are not all there: what is missing is made again")
+            self._missing = True
 
     def _note_switchover(self, now: float, view: GroupView) -> None:
         pending = None if view.switchover is None else view.switchover.record.id
@@ -241,7 +261,7 @@ class Membership:
         self._missing = False
         self._wakeup.ring_group()
         try:
-            self._store.create_group(GroupConfig())
+            self._store.create_group(self._last_config)
         except CoordinationError as error:
             self._troubled("the group cannot be created", error)
 

@@ -13,6 +13,8 @@ from typing import Protocol
 from rabbitkeeper.agent.cluster import draining, removal
 from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
 from rabbitkeeper.agent.cluster.removal import remove
+from rabbitkeeper.agent.group.disruption import Disruption
+from rabbitkeeper.agent.model.errors import DisruptionRefused
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import Conflict, NoNode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
@@ -64,6 +66,7 @@ class OperationRunner:
         store: makes a store for a job's thread.
         ctl: the tools of the broker.
         broker: its supervisor.
+        disruption: the group's leave to take it down.
         wake: called when a job has ended.
         clock: monotonic seconds.
         launch: begins a job.
@@ -76,6 +79,7 @@ class OperationRunner:
         store: Callable[[], Store],
         ctl: Tools,
         broker: Restartable,
+        disruption: Disruption,
         wake: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         launch: Launch = ThreadJob,
@@ -84,6 +88,7 @@ class OperationRunner:
         self._store = store
         self._ctl = ctl
         self._broker = broker
+        self._disruption = disruption
         self._wake = wake
         self._clock = clock
         self._launch = launch
@@ -124,6 +129,7 @@ class OperationRunner:
                 this member should have it; None: it is not asked for.
         """
         self._collect(now)
+        self._disruption.turn(now, back=me.status.serves and self.draining is None)
         if view is None:
             return
         if leads or (view.leader is None and any(name != self._name for name in rank(view))):
@@ -224,6 +230,8 @@ class OperationRunner:
 
     def _drained(self, pending: MaintenanceView, *, there: bool) -> None:
         record = pending.record
+        why = f"{record.kind} {record.id}, asked for by {record.by}"
+        self._disruption.begin(why, needs_majority=there and not record.force)
         if there:
             self._closed = True  # as it may be as well when draining it fails
             try:
@@ -306,5 +314,5 @@ class OperationRunner:
         if failure is None or isinstance(failure, NoNode | Conflict):
             return  # done, or others were first
         LOG.warning("%s: %s", name, failure)
-        if name == "drain":
+        if name == "drain" and not isinstance(failure, DisruptionRefused):
             self._refused = str(failure)

@@ -69,15 +69,22 @@ class MajorityCheck:
             self.failed_at = now
         self._request, self._running = None, False
 
-    def run(self, policy: HealthPolicy) -> MajorityResult | None:
+    def run(self, policy: HealthPolicy, *, blocked: bool = False) -> MajorityResult | None:
         """Have a canary confirmed for a campaign, in as many turns as it takes.
 
         The canary is published after the campaign has begun: one that was under way may have been confirmed
         before whatever has left the lead vacant.
 
+        Args:
+            policy: for how long to try.
+            blocked: an alarm keeps publishers waiting: the lead is taken without, for those who consume.
+
         Returns:
             None while it is under way; once a majority has confirmed it, the result.
         """
+        if blocked:
+            self._drop()
+            return MajorityResult(True, 0.0, 0)
         if not self._running:
             self._drop()
         if self._request is None:

@@ -54,16 +54,17 @@ class Campaign:
         self._cause = None
         return self._check.idle(now, status, policy)
 
-    def run(self, decision: Decision, policy: HealthPolicy) -> None:
+    def run(self, decision: Decision, policy: HealthPolicy, *, alarmed: bool = False) -> None:
         """Go on campaigning, and take the lead once that is confirmed.
 
         Args:
             decision: to campaign, of this turn.
             policy: for how long to try.
+            alarmed: our broker has an alarm, and so has everybody else.
         """
         # What had happened when the campaign began: until it ends the old leader's state may have moved on.
         cause = self._cause = self._cause or decision.cause or "campaign"
-        result = self._check.run(policy)
+        result = self._check.run(policy, blocked=alarmed)
         if result is None:
             return
         now, membership = self._clock(), self._membership

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
@@ -28,12 +29,13 @@ class ClusterHousekeeping:
     """What is done beside the loop in a cluster; each part begins its own jobs.
 
     Attributes:
-        replicas, canary_repair: see there.
+        replicas, canary_repair, record_keeper: see there.
         peer_monitor: None: nodes that are gone are left to RabbitMQ's own time.
     """
 
     replicas: Replicas
     canary_repair: CanaryRepair
+    record_keeper: RecordKeeper
     peer_monitor: PeerMonitor | None
 
 
@@ -99,6 +101,7 @@ class ClusterMode:
         well = verdict.status is MemberStatus.RUNNING
         self._housekeeping.replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
         self._housekeeping.canary_repair.turn(now, verdict, view if current else None)
+        self._housekeeping.record_keeper.turn(now, view if current else None, formed=formed)
 
     def watch_peers(self, now: float, sighting: PeerSighting) -> float | None:
         self._cluster = sighting.cluster or self._cluster

@@ -24,10 +24,11 @@ from rabbitkeeper.agent.loop.campaign import Campaign
 from rabbitkeeper.agent.loop.collect import Collector
 from rabbitkeeper.agent.loop.mode import Mode
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
-from rabbitkeeper.agent.loop.turn import Assessment, Facts, Intent, decide, judge
+from rabbitkeeper.agent.loop.turn import Assessment, Facts, Intent, decide, judge, strained
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.agent.notify.status_log import StatusLog
 from rabbitkeeper.agent.runtime.clocks import Clocks
+from rabbitkeeper.agent.runtime.lag import Lag
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.policy.election import Action
@@ -86,6 +87,7 @@ class Loop:
         self._status_log = StatusLog()
         self._draining: str | None = None
         self._turns = 0
+        self._lag = Lag()
         self._assessment: Assessment | None = None  # of the turn before
         self._intent: Intent | None = None  # of the turn before
 
@@ -116,12 +118,14 @@ class Loop:
             WrongCredentials, ConfigurationError, DuplicateMember: this agent cannot run as it is configured.
         """
         now = self._clocks.monotonic()
+        self._lag.began(now)
         self._beat()
         due = [now + LONGEST_WAIT, self._collector.renew(now), self._group.membership.read(now)]
         facts = self._collector.collect(now, self._draining)
         assessment = self._assessment = judge(facts, self._assessment)
         intent = self._intent = decide(facts, assessment, self._group.announcer, self._intent)
         due += self._act(facts, assessment, intent)
+        self._lag.planned(min(due))
         return min(due)
 
     # -- act
@@ -174,7 +178,8 @@ class Loop:
         if self._group.backend.connected and self._group.backend.session_id:
             membership.announce(now, intent.record)
         if intent.decision.action is Action.CAMPAIGN:
-            self._campaign.run(intent.decision, facts.policy)
+            alarmed = intent.me.status is MemberStatus.ALARMED
+            self._campaign.run(intent.decision, facts.policy, alarmed=alarmed)
             return None
         idle = self._campaign.rest(now, intent.record.state, facts.policy)
         return _earliest(idle, intent.decision.wait_until)
@@ -192,6 +197,7 @@ class Loop:
             cut_off=self._mode.cut_off,
             can_form=self._group.backend.connected,
             node=facts.broker.observation.node,
+            strained=strained(facts, late=self._lag.late(facts.now)),
         )
 
     def _sighting(self, facts: Facts, assessment: Assessment) -> PeerSighting:

@@ -23,8 +23,13 @@ class LeadCheck(Protocol):
     def failed_at(self) -> float | None:
         """When the last campaign came to nothing, monotonic seconds; None if it did not."""
 
-    def run(self, policy: HealthPolicy) -> MajorityResult | None:
-        """Go on with it for a campaign: None while it is under way, then how it was confirmed."""
+    def run(self, policy: HealthPolicy, *, blocked: bool = False) -> MajorityResult | None:
+        """Go on with it for a campaign: None while it is under way, then how it was confirmed.
+
+        Args:
+            policy: for how long to try.
+            blocked: an alarm keeps publishers waiting, so that nothing can be confirmed.
+        """
 
     def ended(self, now: float, *, won: bool) -> None:
         """What became of the campaign whose result :meth:`run` returned."""

@@ -17,7 +17,7 @@ from rabbitkeeper.agent.model.errors import WrongCredentials
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState, Observation
 from rabbitkeeper.agent.model.state import SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.coordinator.model.records import MemberRecord, TakenConfig
+from rabbitkeeper.coordinator.model.records import MemberRecord, MemberStatus, TakenConfig
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Decision, MemberState
 from rabbitkeeper.coordinator.policy.election import decide as decide_election
@@ -169,6 +169,19 @@ def decide(facts: Facts, assessment: Assessment, announcer: Announcer, before: I
         leads=view is not None and view.leads(me.session) and me.lease_valid,
         left_drained=node is not None and node.state is NodeState.DRAINED_BY_AGENT,
     )
+
+
+def strained(facts: Facts, *, late: bool) -> bool:
+    """Whether something speaks for a broker that is slow rather than hung.
+
+    Args:
+        facts: of this turn.
+        late: the loop has come round late of late.
+    """
+    view = facts.group.view
+    members = () if view is None else view.members.values()
+    alarmed = any(member.record.state is MemberStatus.ALARMED for member in members)
+    return late or alarmed or facts.broker.connection.blocked is not None
 
 
 def policy_of(config: AgentConfig) -> HealthPolicy:

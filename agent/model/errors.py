@@ -7,6 +7,10 @@ class WrongCredentials(ConfigurationError):
     """The broker refuses the user or the password that the agent was given."""
 
 
+class DisruptionRefused(RabbitKeeperError):
+    """The broker must not be taken down now. Says why; trying again later may help."""
+
+
 class FormationRefused(RabbitKeeperError):
     """The node may not join the group's cluster. Names the node, what was found and what would do.
 

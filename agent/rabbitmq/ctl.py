@@ -25,6 +25,7 @@ _TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
 _NODE_FLAGS = 6
+SECOND_SAMPLE = 2.0  # seconds until a node that is silent is asked once more before it is dropped
 _CLAIM = "rabbitkeeper_drains"  # a key in the environment of the application rabbit: an agent has drained it
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
@@ -244,7 +245,8 @@ class RabbitmqCtl:
 
         Args:
             nodes: Erlang node names.
-            timeout: seconds for each to answer, all at the same time.
+            timeout: seconds for each to answer, all at the same time. They are asked twice, some seconds
+                apart, so that one that stands still for a moment is left alone.
 
         Raises:
             RabbitmqCtlError: one is no node name; or as every command.
@@ -256,9 +258,14 @@ class RabbitmqCtl:
         quoted = ",".join(f"'{name}'" for name in names)
         program = (
             f"Asked = [N || N <- [{quoted}], lists:member(N, nodes())], "
-            f"{{_, Silent}} = rpc:multicall(Asked, erlang, node, [], {round(timeout * 1000)}), "
-            "[erlang:disconnect_node(N) || N <- Silent], "
-            "{Silent, Asked -- Silent}."
+            "Silent = fun(L) -> element(2, rpc:multicall(L, erlang, node, [], "
+            f"{round(timeout * 1000)})) end, "
+            "Once = Silent(Asked), "
+            f"Once =:= [] orelse timer:sleep({round(SECOND_SAMPLE * 1000)}), "
+            "There = [N || N <- Once, lists:member(N, nodes())], "
+            "Twice = Silent(There), "
+            "[erlang:disconnect_node(N) || N <- Twice], "
+            "{Twice, (Asked -- Once) ++ (There -- Twice)}."
         )
         output = self._run("eval", program)
         found = _TWO_LISTS.search("".join(output.split()))
@@ -268,6 +275,18 @@ class RabbitmqCtl:
             )
         dropped, answering = (frozenset(NODE_NAME.findall(each)) for each in found.groups())
         return DroppedNodes(dropped, answering)
+
+    def answers(self, timeout: float) -> bool:
+        """Whether the node's Erlang machine answers its tools, be the broker in it well or not.
+
+        Args:
+            timeout: seconds, the start of the tools included.
+        """
+        try:
+            self._run("eval", "node().", timeout=timeout)
+        except (NodeNotRunning, RabbitmqCtlTimeout):
+            return False
+        return True
 
     def node_state(self) -> NodeState:
         """How the broker inside the node is; also of one that is not running.
@@ -313,18 +332,23 @@ class RabbitmqCtl:
             ) from None
 
     def _run(
-        self, *arguments: str, node: str | None = None, stdin: str | None = None, tool: str | None = None
+        self,
+        *arguments: str,
+        node: str | None = None,
+        stdin: str | None = None,
+        tool: str | None = None,
+        timeout: float | None = None,
     ) -> str:
-        node = node or self.node
+        node, timeout = node or self.node, timeout or self._timeout
         command = self._command if tool is None else str(Path(self._command).with_name(tool))
         said = f"{tool or 'rabbitmqctl'} {' '.join(arguments[:2])[:80]} on {node}"
         try:
             done = self._runner.run(
-                [command, "--quiet", "--node", node, *arguments], stdin=stdin or "", timeout=self._timeout
+                [command, "--quiet", "--node", node, *arguments], stdin=stdin or "", timeout=timeout
             )
         except CommandTimedOut:
             raise RabbitmqCtlTimeout(
-                f"{said} did not end in {self._timeout:g} s; look into the log of that node"
+                f"{said} did not end in {timeout:g} s; look into the log of that node"
             ) from None
         except NowhereToRun as error:
             raise NodeNotRunning(f"{said} found no running node: {error}") from None

@@ -83,5 +83,9 @@ class FormationBusy(CoordinationError):
     """Another agent held the formation lock until the deadline."""
 
 
+class DisruptionBusy(CoordinationError):
+    """Another agent takes a broker down right now."""
+
+
 class Conflict(NodeError):
     """A compare-and-set found another version than expected; read again and decide anew."""

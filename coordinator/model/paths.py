@@ -71,6 +71,11 @@ class GroupPaths:
         return f"{self.root}/formation"
 
     @property
+    def disruption(self) -> str:
+        """The lock of whoever takes a broker down: kills, restarts or drains it (ephemeral)."""
+        return f"{self.root}/disruption"
+
+    @property
     def pause(self) -> str:
         return f"{self.root}/pause"
 

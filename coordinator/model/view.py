@@ -77,6 +77,9 @@ class GroupView:
     read_at: float  # seconds, monotonic: when the first read was sent
     leader: LeaderView | None = None
     leader_unreadable: str | None = None  # why, if there is a ``leader`` that cannot be understood
+    leader_node: tuple[int, int] | None = None  # the owner and the version of that ``leader``, or of any
+    members_unreadable: frozenset[str] = frozenset()  # whose nodes cannot be understood
+    cluster_unreadable: int | None = None  # the version of a ``cluster`` that cannot be understood
     members: Mapping[str, MemberView] = field(default_factory=lambda: MappingProxyType({}))
     cluster: ClusterView | None = None
     config: ConfigView | None = None

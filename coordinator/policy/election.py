@@ -5,10 +5,10 @@ to look again. That there is one leader at a time is not its doing: ZooKeeper cr
 and deletes it with the session that made it. What is decided here is that a lead is given up by those who
 should not have it, and that a vacant one is taken soon, by the best, and not moved without need.
 
-A vacant lead is taken in the order of ``ranking.rank``. The first candidate campaigns at once; each next one
-gives those before it ``stagger`` seconds, so that they do not all try at the same moment and so that one
-that is silent cannot hold up the others. (The alternative, an election by sequential znodes, needs a queue
-that must be kept in the order of health, which changes.)
+A vacant lead is taken in the order of ``ranking.rank``, by those that have an alarm if nobody runs. The first
+candidate campaigns at once; each next one gives those before it ``stagger`` seconds, so that they do not all
+try at the same moment and so that one that is silent cannot hold up the others. (The alternative, an election
+by sequential znodes, needs a queue that must be kept in the order of health, which changes.)
 
 After ZooKeeper was away, the member that led before keeps the lead if it is well: it ranks first, and those
 who have just come back themselves wait up to ``settle`` seconds for it to be there again. An outage of
@@ -235,14 +235,14 @@ def _vacant(
         return Decision(Action.WAIT, f"the lead is vacant, and {_paused(view)}")
     if me.tags.no_failover and not forced:
         return Decision(Action.WAIT, "the lead is vacant, and this member is tagged no_failover")
-    if not me.status.may_lead:
+    order = rank(view, me, alarmed=move is None or candidate is None)
+    if not me.status.may_lead and me.name not in order:
         why = f": {'; '.join(me.reasons)}" if me.reasons else ""
         return Decision(Action.WAIT, f"the lead is vacant, and this broker is {me.status}{why}")
     if not me.registered or me.name not in view.members:
         return Decision(Action.WAIT, "the lead is vacant, and this member is not registered yet")
     if move is not None and candidate is not None:
         return _vacant_for(move, candidate, view, me, now, timing)
-    order = rank(view, me)
     place = order.index(me.name)
     since = now if me.vacant_since is None else me.vacant_since
     reason = f"{order[0]} goes first"

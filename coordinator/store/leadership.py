@@ -39,10 +39,12 @@ class Leadership:
         self._backend = backend
         self._path = paths.leader
         self._member = member
+        self._written: tuple[int, int, LeaderRecord] | None = None  # session, version, record: the last lead
 
     def take(self, record: LeaderRecord) -> int:
         """See :meth:`Store.take_lead`."""
         own, path = self._member.require(), self._path
+        self._written = own.session, 0, record
         try:
             self._backend.transaction(
                 (Check(own.path, own.version), Create(path, record.to_bytes(), ephemeral=True)),
@@ -59,6 +61,17 @@ class Leadership:
         if leader.owner != own.session:
             raise LeaderExists(f"the lead was taken by {said_to_be(leader, LeaderRecord)}")
         return leader.created
+
+    def mend(self, owner: int, version: int) -> bool:
+        """See :meth:`Store.mend_lead`."""
+        if self._written is None or self._written[0] != owner or owner != self._backend.session_id:
+            return False
+        session, known, record = self._written
+        if known == version:
+            return False
+        node = self._backend.set(self._path, record.to_bytes(), version, in_session=session)
+        self._written = session, node.version, record
+        return True
 
     def resign(self, leader: LeaderView, record: MemberRecord | None) -> bool:
         """See :meth:`Store.resign`."""

@@ -75,6 +75,20 @@ class OwnMember:
         """It is not what we wrote last: it must be registered again."""
         self._written = None
 
+    def seen(self, version: int | None) -> bool:
+        """Whether a snapshot shows it as this session wrote it last; if not, the next write mends it.
+
+        Args:
+            version: of our node there; None: it is not there.
+        """
+        own = self._written
+        if own is None or own.session != self._backend.session_id or own.version == version:
+            return True
+        if own.data is None and version is not None:
+            return True  # a write of our own was not answered, so that it is written again anyway
+        self._written = None if version is None else own.unsure()
+        return False
+
     def register(self, record: MemberRecord) -> None:
         """See :meth:`Store.register`."""
         path, data, session = (

@@ -165,9 +165,12 @@ def _view(
     now: float,
 ) -> GroupView:
     views: dict[str, MemberView] = {}
+    unread: set[str] = set()
     for name, path in members.items():
         node = found[path]
         member = _decode(MemberRecord, node, problems)
+        if node is not None and (member is None or member.name != name):
+            unread.add(name)
         if node is not None and member is not None:
             if member.name != name:
                 problems.append(f"{path} says it is member {member.name!r}: it is left out")
@@ -186,6 +189,9 @@ def _view(
         read_at=now,
         leader=leader,
         leader_unreadable=unreadable,
+        leader_node=None if leader_node is None else (leader_node.owner, leader_node.version),
+        members_unreadable=frozenset(unread),
+        cluster_unreadable=cluster_node.version if cluster_node is not None and cluster is None else None,
         members=MappingProxyType(views),
         cluster=ClusterView(cluster, cluster_node.version) if cluster and cluster_node else None,
         config=ConfigView(config, config_node.version) if config and config_node else None,

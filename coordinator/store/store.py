@@ -25,6 +25,7 @@ from rabbitkeeper.coordinator.model.records import (
     MemberRecord,
 )
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView, LeaderView
+from rabbitkeeper.coordinator.store.disruption_lock import DisruptionLock
 from rabbitkeeper.coordinator.store.formation_lock import FormationLock
 from rabbitkeeper.coordinator.store.leadership import Leadership
 from rabbitkeeper.coordinator.store.own_member import OwnMember, current_session
@@ -138,6 +139,38 @@ class Store:
         """
         return self._lead.take(record)
 
+    def mend_member(self, view: GroupView, name: str) -> bool:
+        """See to it that our member node is written again if somebody else has changed or deleted it.
+
+        Nothing is sent: the next :meth:`update` or :meth:`register` does it.
+
+        Args:
+            view: a snapshot of this store.
+            name: our member's.
+
+        Returns:
+            Whether there is something to mend.
+        """
+        there = view.members.get(name)
+        unread = -1 if name in view.members_unreadable else None  # a version that no node has
+        return not self._member.seen(unread if there is None else there.version)
+
+    def mend_lead(self, view: GroupView) -> bool:
+        """Write the record of our lead again if somebody else has changed it.
+
+        Atomic: a compare-and-set on our own node.
+
+        Args:
+            view: a snapshot of this store.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            Conflict, NoNode: it has changed since, or is gone: read again.
+        """
+        return view.leader_node is not None and self._lead.mend(*view.leader_node)
+
     def resign(self, leader: LeaderView, record: MemberRecord | None = None) -> bool:
         """Delete ``leader`` if it is ours.
 
@@ -232,6 +265,10 @@ class Store:
         except (NodeExists, NoNode) as error:
             raise Conflict(f"{path} has been changed in the meantime: {error}", path) from None
         return ClusterView(record, node.version)
+
+    def disruption_lock(self) -> DisruptionLock:
+        """The lock of whoever takes a broker down; it is not taken by that."""
+        return DisruptionLock(self.backend, self.paths.disruption)
 
     @contextmanager
     def formation_lock(self, holder: str, timeout: float) -> Iterator[FormationLock]:

@@ -1,21 +1,25 @@
-"""Whole agents in virtual time: the real loop, membership and broker supervisor on a simulated world.
+"""Whole agents in virtual time: the real loop, membership, formation and supervisor on a simulated world.
 
-Simulated are ZooKeeper and the session (the coordinator's tests'), the broker with its driver, and the
-probe. What the loop would do beside itself is done on the spot.
+Simulated are ZooKeeper and the session (the coordinator's tests'), the broker with its driver and tools, and
+the probe. What the loop would do beside itself is done a moment later.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from typing import Protocol
 
 from support.jobs import Done, Later
 
+from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
+from rabbitkeeper.agent.cluster.formation import Identity, form
+from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.group.operation_runner import OperationRunner
@@ -29,26 +33,34 @@ from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.model.paths import GroupPaths
-from rabbitkeeper.coordinator.model.records import GroupConfig, LeaderRecord, MemberRecord
+from rabbitkeeper.coordinator.model.records import GroupConfig
 from rabbitkeeper.coordinator.store.store import Store
 from simulation.backend import SimulatedBackend
-from simulation.managed_broker import SimulatedBroker, SimulatedProbe
+from simulation.rabbitmq.broker import BrokerGroup, SimulatedBroker, SimulatedProbe
+from simulation.rabbitmq.tools import SimulatedTools
 from simulation.world import Crashed, World
-from simulation.zookeeper import SimulatedZooKeeper, Tree
+from simulation.zookeeper import SimulatedZooKeeper
 
 GROUP = "orders"
+
+
+class AgentGroup(BrokerGroup, Protocol):
+    """What an agent lives in."""
+
+    world: World
+    zookeeper: SimulatedZooKeeper
 
 
 class SimulatedAgent:
     """One member: an agent, one run after the other, and its broker."""
 
-    def __init__(self, group: "Group", config: AgentConfig) -> None:
+    def __init__(self, group: AgentGroup, config: AgentConfig) -> None:
         self.group = group
         self.world = group.world
         self.config = config
         self.name = config.name
-        self.broker = SimulatedBroker(self.world, group, config.name)
+        self.broker = SimulatedBroker(self.world, group, config.name, config.broker.node)
+        self.tools = SimulatedTools(self.broker)
         self.runs = 0
         self.refused: RabbitKeeperError | None = None
         self.start()
@@ -92,10 +104,20 @@ class SimulatedAgent:
             self._form,
             MajorityCheck(self.broker.confirm_majority, draw),
             ClusterHousekeeping(
-                Replicas(lambda: self.group.note(self.name, "grow"), wake=ring, launch=self._beside),
-                CanaryRepair(self.name, "rabbitkeeper", self.broker, wake=ring, launch=self._beside),
-                PeerMonitor(self.broker, wake=ring, clock=clock, launch=self._beside),
+                Replicas(lambda: self.tools.grow(self.tools.node), wake=ring, launch=self._beside),
+                CanaryRepair(self.name, "rabbitkeeper", self.tools, wake=ring, launch=self._beside),
+                RecordKeeper(
+                    self.tools.node,
+                    self.tools,
+                    lambda: Store(session, GROUP, clock=clock),
+                    wake=ring,
+                    launch=self._beside,
+                ),
+                PeerMonitor(self.tools, wake=ring, clock=clock, launch=self._beside),
             ),
+        )
+        disruption = Disruption(
+            self.name, lambda: Store(session, GROUP, clock=clock), wake=ring, clock=clock, launch=self._later
         )
         self.supervisor = BrokerSupervisor(
             self.broker,
@@ -105,18 +127,20 @@ class SimulatedAgent:
             wake=ring,
             clock=clock,
             draw=draw,
-            launch=Done,
+            launch=self._step,
+            permit=LastQuestion(self.tools.answers, lambda: self.broker.facts.silent > 0.0, disruption),
         )
         operations = OperationRunner(
             self.name,
             store=lambda: Store(session, GROUP),
-            ctl=self.broker,
+            ctl=self.tools,
             broker=self.supervisor,
+            disruption=disruption,
             wake=ring_group,
             clock=clock,
             launch=self._later,
         )
-        inspection = Inspection(self.broker.node_state, wake=ring, launch=self._beside)
+        inspection = Inspection(self.tools.node_state, wake=ring, launch=self._beside)
         self.board = Board(clock)
         self.loop = Loop(
             self.settings,
@@ -145,6 +169,12 @@ class SimulatedAgent:
     def alive(self) -> bool:
         return self.session.alive
 
+    @property
+    def acts_as_leader(self) -> bool:
+        """Whether it says, when it is asked now, that it leads for certain."""
+        state = self.board.state
+        return self.alive and state is not None and not self.session.suspended and state.leads(self.world.now)
+
     def crash(self) -> None:
         """SIGKILL the agent; its broker goes on."""
         self.session.alive = False
@@ -165,18 +195,38 @@ class SimulatedAgent:
         return Done("planned", lambda: None, lambda: None)
 
     def _later(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
-        run = self.runs
-        return Later(
-            self.world, lambda: self.alive and run == self.runs and self.session.connected, work, wake
-        )
+        return self._launched(work, wake, 0.01)
 
     def _beside(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
-        run = self.runs
-        return Later(self.world, lambda: self.alive and run == self.runs, work, wake, takes=1.0)
+        return self._launched(work, wake, 1.0)
+
+    def _step(self, name: str, work: Callable[[], object], wake: Callable[[], None]) -> Later:
+        return self._launched(work, wake, 1.0 if name == "kill" else 0.001)  # one asks first
+
+    def _launched(self, work: Callable[[], object], wake: Callable[[], None], takes: float) -> Later:
+        run, session = self.runs, self.session
+        return Later(
+            self.world,
+            lambda: self.alive and run == self.runs,
+            work,
+            wake,
+            takes=takes,
+            suspended=lambda: session.suspended,
+        )
 
     def _form(self) -> None:
         if not self.session.connected:
             raise ZooKeeperUnreachable("not connected")
+        amqp = self.config.broker.amqp
+        store = Store(self.session, GROUP, clock=self._clock)
+        form(
+            store,
+            self.tools,
+            Identity(self.name, self.config.broker.node, self.config.broker.vhost, (amqp.username, "x")),
+            logged_in=lambda: self.broker.facts.up_since is not None,
+            seen=lambda: cluster_seen(store.snapshot(watch=False), self.name),
+            lock_timeout=0.0,  # who waits inside a call holds up everybody else here
+        )
 
     def _soon(self, run: int) -> None:
         self.world.after(0.001, lambda: self._turn(run))
@@ -214,113 +264,3 @@ class SimulatedAgent:
             except ZooKeeperUnreachable:
                 return self.world.now + 0.1
         return self.loop.turn()
-
-
-@dataclass
-class Group:
-    """Three members and a ZooKeeper; what must hold at every moment is checked at every moment."""
-
-    seed: int
-    names: tuple[str, ...] = ("node1", "node2", "node3")
-    agents: dict[str, SimulatedAgent] = field(default_factory=dict)
-    leaderless: bool = False  # the canary's queue has no leader, and never will
-    replicas: tuple[str, ...] = ("node1", "node2", "node3")  # who has one of the canary's queue
-    log: list[tuple[float, str, str]] = field(default_factory=list)  # time, member, what
-
-    def __post_init__(self) -> None:
-        self.world = World(self.seed)
-        self.zookeeper = SimulatedZooKeeper(self.world)
-        self.zookeeper.on_commit = self._committed
-        self.paths = GroupPaths(GROUP)
-        self.epochs: list[int] = []
-        for name in self.names:
-            self.agents[name] = SimulatedAgent(self, _config(name))
-
-    def note(self, member: str, what: str) -> None:
-        self.log.append((self.world.now, member, what))
-
-    def noted(self, member: str, what: str, since: float = 0.0) -> list[float]:
-        return [at for at, who, said in self.log if who == member and said == what and at >= since]
-
-    @property
-    def brokers(self) -> Mapping[str, SimulatedBroker]:
-        return {agent.config.broker.node: agent.broker for agent in self.agents.values()}
-
-    @property
-    def replica_nodes(self) -> frozenset[str]:
-        return frozenset(self.agents[name].config.broker.node for name in self.replicas)
-
-    @property
-    def majority(self) -> bool:
-        well = sum(agent.broker.well and not agent.broker.cut_off for agent in self.agents.values())
-        return well > len(self.agents) // 2 and not self.leaderless
-
-    @property
-    def leader(self) -> str | None:
-        znode = self.zookeeper.tree.get(self.paths.leader)
-        return None if znode is None else LeaderRecord.from_bytes(znode.path, znode.data).name
-
-    def member(self, name: str) -> MemberRecord | None:
-        znode = self.zookeeper.tree.get(self.paths.member(name))
-        return None if znode is None else MemberRecord.from_bytes(znode.path, znode.data)
-
-    @property
-    def whole(self) -> bool:
-        """Everybody is registered and runs, and one leads."""
-        members = [self.member(name) for name in self.names]
-        return self.leader is not None and all(member and member.state == "running" for member in members)
-
-    def run(self, seconds: float) -> None:
-        self.world.advance(self.world.now + seconds)
-
-    def run_until(self, condition: Callable[[], bool], within: float) -> float | None:
-        """Seconds until it was so; None if it never was."""
-        started = self.world.now
-        while not condition():
-            if self.world.now - started >= within:
-                return None
-            self.run(0.01)
-        return self.world.now - started
-
-    def heal(self) -> None:
-        if not self.zookeeper.up:
-            self.zookeeper.start()
-        for agent in self.agents.values():
-            agent.broker.cut_off = False
-            agent.session.link = True
-            agent.session.suspended = False
-            agent.session.trouble = 0.0
-            if not agent.alive:
-                agent.start()
-
-    def _committed(self, before: Tree, after: Tree, session: int) -> None:
-        old, new = before.get(self.paths.leader), after.get(self.paths.leader)
-        if old == new:
-            return
-        if old is not None and session:
-            assert session == old.owner, "a lead was ended by another session than its own"
-            self.note(LeaderRecord.from_bytes(old.path, old.data).name, "resigned")
-        if new is not None:
-            name = LeaderRecord.from_bytes(new.path, new.data).name
-            assert not self.epochs or new.created > self.epochs[-1], "the epoch went back"
-            self.epochs.append(new.created)
-            now = self.world.now
-            assert self.noted(name, "confirmed", now - 10.0), f"{name} leads without a confirmed canary"
-            self.note(name, "leads")
-
-
-def _config(name: str) -> AgentConfig:
-    return AgentConfig.model_validate(
-        {
-            "group": GROUP,
-            "name": name,
-            "zookeeper": {"hosts": "simulated:2181"},
-            "broker": {
-                "driver": "process",
-                "node": f"rabbit@{name}",
-                "amqp": {"host": name, "username": "rk", "password": "x"},
-                "process": {"directory": "/nowhere"},
-            },
-        },
-        context={"directory": Path("/nowhere")},
-    )

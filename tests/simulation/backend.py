@@ -13,6 +13,7 @@ from typing import TypeVar
 from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.backend.node import Create, Delete, Node, Set, TransactionStep
 from rabbitkeeper.coordinator.model.errors import (
+    AccessDenied,
     CoordinationError,
     NodeExists,
     SessionLost,
@@ -36,6 +37,8 @@ class SimulatedBackend:
         suspended: the process stands still (SIGSTOP); so do its heartbeats.
         alive: the process is there.
         trouble: 0 for a network that loses nothing, to 1 for one that loses a tenth of everything.
+        slow: seconds that each answer takes longer.
+        read_only: this client may write nothing, as after a change of ACLs.
     """
 
     hosts = "simulated:2181"
@@ -48,6 +51,8 @@ class SimulatedBackend:
         self.suspended = False
         self.alive = True
         self.trouble = 0.0
+        self.slow = 0.0
+        self.read_only = False
         self.connected = False
         self.connections = 0
         self.connected_since: float | None = None
@@ -197,7 +202,7 @@ class SimulatedBackend:
 
     def _latency(self) -> float:
         chance = self.world.chance
-        return chance.choice((0.001, 0.002, 0.005, chance.uniform(0, 0.3) * self.trouble))
+        return chance.choice((0.001, 0.002, 0.005, chance.uniform(0, 0.3) * self.trouble)) + self.slow / 2
 
     def _reaches(self, connection: int) -> bool:
         return self.link and self.zookeeper.up and self.connected and connection == self.connections
@@ -222,6 +227,12 @@ class SimulatedBackend:
             raise SessionLost("the session is no more")
         if not self.connected:
             raise ZooKeeperUnreachable("not connected")
+        if 2 * self._latency() > timeout:
+            self._pass(self.world.now + timeout)
+            raise ZooKeeperUnreachable("not answered in time")
+        if write and self.read_only:
+            self._pass(self.world.now + 2 * self._latency())
+            raise AccessDenied("the node's ACL does not allow this")
         chance, number, connection = self.world.chance, self.session_id, self.connections
         if not self._reaches(connection) or chance.random() < 0.05 * self.trouble:
             server = self.zookeeper.sessions.get(number)

@@ -73,6 +73,16 @@ class SimulatedZooKeeper:
             else:
                 session.expires = self.world.now + session.timeout
 
+    def by_hand(self, path: str, data: bytes | None) -> None:
+        """Somebody writes a node with a plain client, or (None) deletes it and what is below it."""
+        tree, there = dict(self.tree), self.tree.get(path)
+        if data is None:
+            for each in [each for each in tree if each == path or each.startswith(path + "/")]:
+                del tree[each]
+        elif there is not None:
+            tree[path] = replace(there, data=data, version=there.version + 1, modified=self.zxid + 1)
+        self.commit(tree, 0)
+
     def end(self, number: int) -> None:
         """The session ends; all its ephemerals go in one transaction."""
         if self.sessions.pop(number, None) is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulation.world import World
+from simulation.world import Crashed, World
 
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
@@ -25,7 +25,10 @@ class Done:
 
 
 class Later:
-    """A job done a little later, as by a thread of its own; unless the agent has ended by then."""
+    """A job done a little later, as by a thread of its own; unless the agent has ended by then.
+
+    While the agent's process is suspended it waits.
+    """
 
     def __init__(
         self,
@@ -34,15 +37,23 @@ class Later:
         work: Callable[[], object],
         wake: Callable[[], None],
         takes: float = 0.01,
+        suspended: Callable[[], bool] = lambda: False,
     ) -> None:
         self.done = False
         self.failure: RabbitKeeperError | None = None
 
         def do() -> None:
-            if alive():
+            if not alive():
+                return
+            if suspended():
+                world.after(0.1, do)
+                return
+            try:
                 self.failure = Done("", work, lambda: None).failure
-                self.done = True
-                wake()
+            except Crashed:
+                return
+            self.done = True
+            wake()
 
         world.after(takes, do)
 

@@ -1,11 +1,23 @@
 """What is done with the broker's process, and what is left alone."""
 
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.agent.broker.policy import Step, Supervised, plan
+from rabbitkeeper.agent.broker.policy import (
+    ALIVE_GRACE,
+    HANDSHAKE_GRACE,
+    HUNG_GRACE,
+    LONGEST_GRACE,
+    STRAINED_GRACE,
+    STUCK,
+    Step,
+    Supervised,
+    plan,
+)
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
 
@@ -37,8 +49,48 @@ def test_a_broker_that_is_not_there_is_started_when_it_is_due() -> None:
     assert step(gone, 201.0) is Step.START
 
 
-def test_a_hung_broker_is_killed() -> None:
-    assert step(replace(WELL, status=Status.HUNG)) is Step.KILL
+HANGS = replace(WELL, status=Status.HUNG, hung_since=100.0)
+
+
+def test_a_hung_broker_is_killed_after_a_while_with_leave_and_a_last_question() -> None:
+    planned = plan(HANGS, 100.0 + HUNG_GRACE - 0.1, boot_timeout=BOOT)
+    assert (planned.step, planned.look_again) == (Step.NOTHING, 100.0 + HUNG_GRACE)
+    planned = plan(HANGS, 100.0 + HUNG_GRACE, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.asks) == (Step.KILL, True, True)
+    assert planned.needs_majority
+
+
+def test_one_whose_erlang_machine_answers_is_killed_later_nevertheless() -> None:
+    assert plan(HANGS, 100.0 + ALIVE_GRACE - 0.1, boot_timeout=BOOT).asks
+    assert not plan(HANGS, 100.0 + ALIVE_GRACE, boot_timeout=BOOT).asks
+
+
+def test_one_that_has_hung_for_long_serves_nobody_so_that_no_majority_is_needed() -> None:
+    assert plan(HANGS, 100.0 + STUCK - 0.1, boot_timeout=BOOT).needs_majority
+    stuck = plan(HANGS, 100.0 + STUCK, boot_timeout=BOOT)
+    assert stuck.takes_down, "still one at a time"
+    assert not stuck.needs_majority
+
+
+@pytest.mark.parametrize(
+    ("changes", "grace"),
+    [
+        ({"only_new": True}, HANDSHAKE_GRACE),
+        ({"strained": True}, STRAINED_GRACE),
+        ({"recent_kills": 1}, 2 * HUNG_GRACE),
+        ({"recent_kills": 9}, LONGEST_GRACE),
+    ],
+)
+def test_there_is_more_patience_with_one_that_may_be_slow(changes: dict[str, Any], grace: float) -> None:
+    slow = replace(HANGS, **changes)
+    assert plan(slow, 100.0, boot_timeout=BOOT).look_again == 100.0 + grace
+    assert step(slow, 100.0 + grace) is Step.KILL
+
+
+def test_a_node_that_says_that_it_boots_is_given_time() -> None:
+    booting = replace(WELL, status=Status.STARTING, answers=False, been_up=False, formed=False)
+    assert step(replace(booting, boots_until=1000.0), 999.0) is Step.NOTHING
+    assert step(replace(booting, boots_until=1000.0), 1000.0) is Step.KILL
 
 
 def test_a_broker_that_does_not_come_up_is_killed() -> None:
@@ -106,7 +158,7 @@ def test_a_broker_that_is_cut_off_is_neither_ended_nor_started() -> None:
 
 def test_a_broker_that_was_cut_off_has_a_while_to_come_back_before_it_counts_as_hung() -> None:
     """It is seen in ``tests/faults`` with RabbitMQ 4.0, which pauses only when the network is back."""
-    back = replace(WELL, status=Status.HUNG, rejoins_until=230.0)
+    back = replace(HANGS, rejoins_until=230.0)
     assert plan(back, 200.0, boot_timeout=BOOT).look_again == 230.0
     assert step(back, 229.9) is Step.NOTHING
     assert step(back, 230.0) is Step.KILL
@@ -154,7 +206,7 @@ def test_what_there_are_no_means_for_is_never_done(broker: Supervised, now: floa
 
 
 def test_a_hung_broker_that_can_only_be_restarted_is() -> None:
-    hung = replace(WELL, status=Status.HUNG, running=None, can_kill=False)
+    hung = replace(HANGS, running=None, can_kill=False)
     assert step(hung) is Step.START
     assert step(replace(hung, kill_due=201.0)) is Step.NOTHING
 
@@ -166,7 +218,7 @@ def test_one_that_nothing_can_be_done_to_is_left_to_others() -> None:
 
 
 def test_a_broker_that_was_killed_is_not_killed_again_at_once() -> None:
-    hung = replace(WELL, status=Status.HUNG, running=None, kill_due=210.0)
+    hung = replace(HANGS, running=None, kill_due=210.0)
     assert step(hung, 209.0) is Step.NOTHING
     assert step(hung, 210.0) is Step.KILL
 

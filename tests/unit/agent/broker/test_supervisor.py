@@ -5,7 +5,7 @@ from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, BrokerStartFailed, BrokerStopFailed
-from rabbitkeeper.agent.broker.policy import REJOIN_GRACE
+from rabbitkeeper.agent.broker.policy import HUNG_GRACE, REJOIN_GRACE
 from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, BrokerSupervisor
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import ConnectionFacts, FormationFacts
@@ -310,6 +310,8 @@ def test_a_broker_that_has_been_well_since_it_was_cut_off_is_killed_when_it_hang
     case = Case(driver)
     case.turn(case.up(), MemberStatus.HUNG, cut_off=True)
     case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now)
+    case.turn(case.up(), MemberStatus.HUNG)
+    case.now += HUNG_GRACE
     case.turn(case.up(), MemberStatus.HUNG)
     assert not driver.process.running
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
-from simulation.agents import Group
+from simulation.managed_group import Group
 from support.agent_states import NAME, member, view
 from support.effort import seeds
 from support.jobs import Done
@@ -170,6 +170,7 @@ def test_a_group_whose_queue_has_lost_its_leader_for_ever_comes_back_by_itself(s
 @pytest.mark.parametrize("seed", seeds(5))
 def test_a_minority_deletes_nothing(seed: int) -> None:
     group = whole(seed)
+    group.rabbits.pauses = False
     for name in ("node2", "node3"):
         group.agents[name].crash()
         group.agents[name].broker.die()

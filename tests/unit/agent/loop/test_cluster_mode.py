@@ -10,6 +10,7 @@ from support.peer_sightings import ALL, B_GONE
 
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
+from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper, Writes
 from rabbitkeeper.agent.cluster.replicas import AFTER, Replicas
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_check import MajorityCheck
@@ -31,6 +32,9 @@ class Tools:
     """Our broker's tools: what was asked of them."""
 
     asked: list[str] = field(default_factory=list)
+
+    def no_store(self) -> Writes:
+        raise AssertionError("the record is written")
 
     def drop_silent_nodes(self, nodes: object, *, timeout: float) -> DroppedNodes:
         self.asked.append("drop")
@@ -68,6 +72,7 @@ class Case:
             ClusterHousekeeping(
                 Replicas(self.tools.grow, wake=wake, draw=lambda: 0.0, launch=Done),
                 CanaryRepair("node1", "rabbitkeeper", self.tools, wake=wake, launch=Done),
+                RecordKeeper("rabbit@node1", self.tools, self.tools.no_store, wake=wake, launch=Done),
                 PeerMonitor(self.tools, wake=wake, launch=Done) if watches else None,
             ),
         )

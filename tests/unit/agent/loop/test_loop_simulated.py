@@ -5,14 +5,15 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulation.agents import GROUP, Group, SimulatedAgent
-from simulation.managed_broker import BOOT
+from simulation.agents import SimulatedAgent
+from simulation.managed_group import Group
+from simulation.rabbitmq.broker import BOOT
+from simulation.rabbitmq.cluster import NET_TICK
 from support.effort import examples, seeds
 
+from rabbitkeeper.agent.broker.policy import HUNG_GRACE, STUCK
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE
 from rabbitkeeper.agent.model.observation import NodeState
-from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord
-from rabbitkeeper.coordinator.store.store import Store
 
 BOOTED = BOOT + 5.0
 
@@ -43,10 +44,10 @@ def test_the_group_comes_up_and_then_writes_nothing(group: Group) -> None:
 
 
 def test_a_dead_broker_costs_the_lead_at_once(group: Group) -> None:
-    led = led_by(group)
+    led, began = led_by(group), group.world.now
     group.agents[led].broker.die()
-    assert (took := group.run_until(lambda: group.leader is None, 5)) is not None
-    assert took < 0.1
+    assert group.run_until(lambda: bool(group.noted(led, "resigned", began)), 5) is not None
+    assert group.noted(led, "resigned", began)[0] < began + 0.1
     assert (took := group.run_until(lambda: group.leader is not None, 5)) is not None
     assert took < 1.0
     assert group.leader != led
@@ -60,9 +61,10 @@ def test_a_hung_broker_costs_the_lead_before_it_is_killed(group: Group) -> None:
     group.agents[led].broker.hang()
     assert (took := group.run_until(lambda: group.leader not in (None, led), 10)) is not None
     assert took < 4.0
+    group.run(5.0)
     (resigned,) = group.noted(led, "resigned", began)
     (killed,) = group.noted(led, "kill", began)
-    assert resigned <= killed < resigned + 0.1
+    assert resigned + HUNG_GRACE <= killed < resigned + HUNG_GRACE + 2.0
     assert group.run_until(lambda: group.whole, BOOTED) is not None
 
 
@@ -122,7 +124,9 @@ def test_a_hung_broker_is_killed_also_without_zookeeper(group: Group) -> None:
     group.zookeeper.stop()
     group.run(10)
     group.agents[led].broker.hang()
-    group.run(BOOTED)
+    group.run(STUCK - 10)
+    assert not group.noted(led, "kill"), "how the others are is not known, so it may be a part of a majority"
+    group.run(20 + BOOTED)
     assert group.noted(led, "kill")
     assert group.agents[led].broker.up
 
@@ -141,6 +145,7 @@ def test_a_leader_cut_off_from_zookeeper_does_not_lead_on(group: Group) -> None:
 
 def test_one_without_a_majority_does_not_take_the_lead_and_says_so(group: Group) -> None:
     led = led_by(group)
+    group.rabbits.pauses = False
     others = [name for name in group.names if name != led]
     for name in (led, others[0]):
         group.agents[name].crash()
@@ -170,13 +175,14 @@ def test_a_leader_that_alone_has_no_majority_says_so_and_then_gives_way(group: G
 
 def test_when_nobody_has_a_majority_all_say_so_and_the_leader_stays(group: Group) -> None:
     led = led_by(group)
+    group.rabbits.pauses = False
     for agent in group.agents.values():
         agent.broker.cut_off = True
     everybody = ["minority"] * 3
     assert (
         group.run_until(lambda: [state_of(group, name) for name in group.names] == everybody, 15) is not None
     )
-    group.run(PATIENCE + 10)  # by then it is said as well why the canary's queue is left as it is
+    group.run(NET_TICK + PATIENCE + 10)  # by then it is said why the canary's queue is left as it is
     zxid = group.zookeeper.zxid
     group.run(60)
     assert group.leader == led
@@ -226,10 +232,7 @@ def test_a_broker_that_is_stopped_in_a_living_erlang_machine_is_started_anew(gro
 
 
 def test_a_member_that_comes_back_is_given_replicas_once(group: Group) -> None:
-    nodes = {f"rabbit@{name}": ClusterNode(member=name, joined="") for name in group.names}
-    led, began = led_by(group), group.world.now
-    store = Store(group.agents[led].session, GROUP)
-    store.write_cluster(ClusterRecord(founder="rabbit@node1", formed="", nodes=nodes), None)
+    led = led_by(group)
     group.run(60)
     assert all(len(group.noted(name, "grow")) == 1 for name in group.names)
     began = group.world.now

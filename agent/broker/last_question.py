@@ -1,0 +1,53 @@
+"""Asked just before a broker is taken down: whether that is still necessary, and whether it may be now.
+
+What looks hung may be overloaded, or stand still for some seconds with its host. A node whose Erlang machine
+answers its tools is not hung; one that has answered its probe meanwhile is well again; and no broker goes
+down while the others are not well (``group/disruption.py``). Takes seconds: called in a job beside the loop.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rabbitkeeper.agent.broker.policy import Plan
+from rabbitkeeper.agent.model.errors import DisruptionRefused
+
+ANSWER = 5.0  # seconds for the node's tools
+
+
+class Leave(Protocol):
+    """What is needed of the group."""
+
+    def begin(self, reason: str, *, needs_majority: bool) -> None:
+        """Raises :class:`DisruptionRefused` if no broker may be taken down now."""
+
+
+class LastQuestion:
+    """One broker's.
+
+    Args:
+        alive: whether its Erlang machine answers within some seconds.
+        hangs: whether its probe still waits for an answer.
+        leave: of the group.
+    """
+
+    def __init__(self, alive: Callable[[float], bool], hangs: Callable[[], bool], leave: Leave) -> None:
+        self._alive = alive
+        self._hangs = hangs
+        self._leave = leave
+
+    def __call__(self, planned: Plan) -> None:
+        """Return if the broker may be taken down now.
+
+        Args:
+            planned: what is to be done to it.
+
+        Raises:
+            DisruptionRefused: it may not, or need not; says why.
+        """
+        if planned.asks and self._alive(ANSWER):
+            raise DisruptionRefused(
+                "it answers no client, but its Erlang machine answers: it may be overloaded"
+            )
+        self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
+        if planned.asks and not self._hangs():
+            raise DisruptionRefused("it has answered meanwhile")

@@ -1,0 +1,77 @@
+"""What a broker's kill waits for, from turn to turn: since when it hangs, that it boots, earlier kills.
+
+Bookkeeping for ``policy.py``, which decides.
+"""
+
+import logging
+
+from rabbitkeeper.agent.broker.policy import BOOT_SILENCE
+from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.records import MemberStatus
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+POSTPONED = 2.0  # seconds until a kill is tried again that was not to be now
+KILLS_COUNT = 600.0  # seconds for which a kill counts against the next
+
+
+class Patience:
+    """One broker's. Belongs to the loop's thread.
+
+    Attributes:
+        hung_since: since when the verdict says that it hangs, monotonic seconds; None while it does not.
+        boots_until: until when a node is believed that has said that it boots, monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self.hung_since: float | None = None
+        self.boots_until = 0.0
+        self._kills: list[float] = []
+        self._postponed: str | None = None  # why the last kill was
+        self._slow: float | None = None  # of which boot it has been said that it takes long
+
+    def recent_kills(self, now: float) -> int:
+        """How often the broker has been killed of late."""
+        return sum(now < at + KILLS_COUNT for at in self._kills)
+
+    def seen(
+        self, now: float, status: MemberStatus, node: NodeFacts | None, started: float, boot_timeout: float
+    ) -> None:
+        """Take note of how the broker is.
+
+        Args:
+            now: seconds, monotonic.
+            status: the verdict's.
+            node: what it says of itself while it refuses connections.
+            started: when it was started, or found; monotonic seconds.
+            boot_timeout: seconds that a boot takes as a rule.
+        """
+        if status is not MemberStatus.HUNG:
+            self.hung_since = None
+        elif self.hung_since is None:
+            self.hung_since = now
+        if node is None or node.state is not NodeState.BOOTING:
+            return
+        self.boots_until = now + BOOT_SILENCE
+        if now >= started + boot_timeout and self._slow != started:
+            self._slow = started
+            LOG.warning(
+                "the broker has been booting for %g s and says that it still does: it is given time",
+                boot_timeout,
+            )
+
+    def killed(self, now: float) -> None:
+        """It has been killed."""
+        self._kills = [at for at in self._kills if now < at + KILLS_COUNT] + [now]
+        self._postponed = None
+
+    def postponed(self, failure: RabbitKeeperError | None) -> bool:
+        """Whether a kill has ended with leave refused, which is told once for each reason."""
+        if not isinstance(failure, DisruptionRefused):
+            return False
+        if self._postponed != str(failure):
+            LOG.warning("the broker is not killed now: %s", failure)
+        self._postponed = str(failure)
+        return True

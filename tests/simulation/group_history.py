@@ -1,0 +1,91 @@
+"""One history of a group: it comes up, things go wrong by chance, and it should be whole again afterwards.
+
+What is asked of every moment is asserted where it could break (``managed_group.py``, ``rabbitmq/broker.py``);
+here is what is asked once a second, and of the end.
+"""
+
+from simulation.group_faults import FAULTS, Fault, by_chance
+from simulation.managed_group import Group
+
+UP = 60.0  # seconds in which a new group is whole
+OVER = 420.0  # seconds after the last fault in which everything is well again: a stuck broker, a slow boot
+DISAGREE = 15.0  # seconds for which a group may call itself well while its nodes disagree
+QUIET = 20.0  # seconds in which nothing happens any more
+
+
+class History:
+    """One group and its faults.
+
+    Args:
+        seed: of everything that chance decides.
+        kinds: of faults.
+    """
+
+    def __init__(self, seed: int, kinds: tuple[str, ...] = tuple(FAULTS)) -> None:
+        self.seed = seed
+        self.group = Group(seed)
+        self.kinds = kinds
+        self.faults: list[Fault] = []
+        self._disagree_since: float | None = None
+
+    def play(self) -> None:
+        """Play it.
+
+        Raises:
+            AssertionError: something that must hold does not.
+        """
+        group = self.group
+        self._run(UP, until_whole=True)
+        self.faults = by_chance(group.world, group.names, self.kinds)
+        for fault in self.faults:
+            self._run(fault.after)
+            group.note(fault.member, f"fault: {fault.kind} for {fault.lasts:g} s")
+            FAULTS[fault.kind](group, group.agents[fault.member], fault.lasts)
+        self._run(max(fault.lasts for fault in self.faults) + 1.0)
+        group.heal()
+        self._run(OVER, until_whole=True)
+        leader, epochs, began = group.leader, list(group.epochs), group.world.now
+        self._run(QUIET)
+        assert (group.leader, group.epochs) == (leader, epochs), self._told("the lead moves for nothing")
+        assert not [entry for entry in group.log if entry[0] > began and entry[2] in ("kill", "stop")], (
+            self._told("a broker is ended for nothing")
+        )
+        assert len({agent.broker.disk.number for agent in group.agents.values()}) == 1, self._told("clusters")
+
+    def _run(self, seconds: float, *, until_whole: bool = False) -> None:
+        group = self.group
+        end = group.world.now + seconds
+        while group.world.now < end:
+            group.run(min(1.0, max(end - group.world.now, 0.001)))
+            self._look()
+            if until_whole and group.whole and not group.rabbits.disagreement():
+                return
+        assert not until_whole, self._told(f"not whole within {seconds:g} s")
+
+    def _look(self) -> None:
+        group = self.group
+        leading = [agent.name for agent in group.agents.values() if agent.acts_as_leader]
+        assert len(leading) <= 1, self._told(f"more than one leads: {leading}")
+        said = {name: group.member(name) for name in group.names}
+        if not (
+            group.rabbits.disagreement() and all(one and one.state == "running" for one in said.values())
+        ):
+            self._disagree_since = None
+        elif self._disagree_since is None:
+            self._disagree_since = group.world.now
+        else:
+            lasts = group.world.now - self._disagree_since
+            assert lasts <= DISAGREE, self._told("the group calls itself well, and its nodes disagree")
+
+    def _told(self, what: str) -> str:
+        """What went wrong, and all that has led to it."""
+        group = self.group
+        lines = [f"seed {self.seed}, at {group.world.now:.1f}: {what}"]
+        lines += [f"{at:8.3f} {member}: {said}" for at, member, said in group.log if said != "confirmed"]
+        for name, agent in group.agents.items():
+            broker = agent.broker
+            lines.append(
+                f"{name}: {agent.sentence} | alive {agent.alive}, refused {agent.refused}, up {broker.up}, "
+                f"hung {broker.hung}, {broker.state}, peers {sorted(broker.peers)}"
+            )
+        return "\n".join(lines)

@@ -1,0 +1,255 @@
+"""RabbitMQ's cluster in virtual time: who is connected to whom, who has dropped whom, and what comes of it.
+
+It is the truth that agents look at: the network between the nodes, Erlang's connections over it, and what
+``pause_minority`` makes of a lost one. What nodes have on their disks is shared by those of one cluster.
+
+What is modelled after measurements (RabbitMQ 3.10.8): a node that ends says so; one that is silent is waited
+for for a minute, unless another node drops it. A node that has been dropped and has not noticed either pauses
+and comes back in order, or goes on by itself, split from the others, though everybody reaches it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+from rabbitkeeper.agent.model.observation import NodeState
+from simulation.world import World
+
+if TYPE_CHECKING:
+    from simulation.rabbitmq.broker import SimulatedBroker
+
+NET_TICK = 60.0  # seconds after which a silent node counts as gone
+REJOIN = 3.0  # seconds from seeing a majority again until a paused node serves
+LOOK = 1.0  # seconds between a paused node's looks
+SPLIT = 0.4  # of the nodes that were dropped and go on: those that stay split
+
+_numbers = count(1)
+
+
+@dataclass
+class Database:
+    """What a cluster holds on its disks, shared by its members."""
+
+    members: set[str]
+    definitions: dict[str, list[dict[str, object]]] = field(
+        default_factory=lambda: {
+            "vhosts": [{"name": "/"}],
+            "users": [{"name": "rk"}],
+            "permissions": [],
+            "queues": [],
+        }
+    )
+    number: int = field(default_factory=lambda: next(_numbers))
+
+
+class SimulatedCluster:
+    """All nodes there are, be they one cluster or not.
+
+    Attributes:
+        splits: of the nodes that were dropped and go on: those that stay split, from 0 to 1.
+        pauses: a node without a majority pauses, as with Mnesia; with Khepri it goes on.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.nodes: dict[str, SimulatedBroker] = {}
+        self.cuts: set[frozenset[str]] = set()
+        self.splits = SPLIT
+        self._dropped: set[tuple[str, str]] = set()  # who has dropped whom, who lived on
+        self.pauses = True
+
+    # -- the network
+
+    def reaches(self, one: str, other: str) -> bool:
+        """Whether both nodes run, and their packets arrive."""
+        return (
+            self.answers(one) and self.answers(other) and frozenset((one, other)) not in self.cuts
+        ) or one == other
+
+    def answers(self, node: str) -> bool:
+        broker = self.nodes.get(node)
+        return broker is not None and broker.pid is not None and not broker.hung
+
+    def cut(self, one: str, others: Iterable[str]) -> None:
+        """No packet passes between the node and the others."""
+        for other in others:
+            pair = frozenset((one, other))
+            if pair not in self.cuts and len(pair) > 1:
+                self.cuts.add(pair)
+                self.world.after(NET_TICK, partial(self._ticked, one, other))
+
+    def heal(self, one: str | None = None) -> None:
+        """Packets pass again, everywhere or from and to one node."""
+        healed = {pair for pair in self.cuts if one is None or one in pair}
+        self.cuts -= healed
+        for pair in sorted(map(sorted, healed)):
+            self.meet(*pair)
+
+    # -- Erlang's connections
+
+    def serves(self, node: str) -> bool:
+        """Whether its part of the cluster's queues takes part: it is up, and has not paused or stopped."""
+        broker = self.nodes.get(node)
+        return (
+            broker is not None and broker.up and broker.refuses not in (NodeState.PAUSED, NodeState.STOPPED)
+        )
+
+    def joined(self, node: str) -> None:
+        """It has booted, or comes back after a pause: whom it reaches counts it in, and it them."""
+        broker = self.nodes[node]
+        broker.peers, broker.partitions = set(), set()
+        self._forget_drops(node)
+        for other in sorted(broker.disk.members - {node}):
+            if self.serves(other) and self.reaches(node, other) and self.nodes[other].disk is broker.disk:
+                broker.peers.add(other)
+                self.nodes[other].peers.add(node)
+                self.nodes[other].partitions.discard(node)
+        self.tell_alarms()
+
+    def ended(self, node: str) -> None:
+        """Its process has ended, and says so to whom it reaches; a cut-off one is missed by the tick."""
+        for other in self.nodes.values():
+            if frozenset((node, other.node)) not in self.cuts:
+                self._lost(other.node, node)
+                other.partitions.discard(node)
+        self._forget_drops(node)
+        self.nodes[node].peers, self.nodes[node].partitions = set(), set()
+        self.tell_alarms()
+
+    def drop(self, node: str, other: str) -> None:
+        """``node`` disconnects from ``other``, which learns of it when it can."""
+        self._lost(node, other)
+        if self.reaches(node, other):
+            self.meet(node, other)
+
+    def meet(self, one: str, other: str) -> None:
+        """Packets pass between them, or one of them goes on: what each believes of the other comes out."""
+        first, second = self.nodes[one], self.nodes[other]
+        if not self.reaches(one, other) or not (self.serves(one) and self.serves(other)):
+            return
+        if first.disk is not second.disk:
+            return
+        knows, known = other in first.peers, one in second.peers
+        if knows and known:
+            return
+        if not self.pauses or not {(one, other), (other, one)} & self._dropped:
+            first.peers.add(other)
+            second.peers.add(one)
+            return
+        # The one that was dropped finds that out now; if both have dropped each other, the smaller side.
+        weak = first if knows or (not known and len(first.peers) <= len(second.peers)) else second
+        strong = second if weak is first else first
+        weak.peers.discard(strong.node)
+        if weak.split is None:
+            weak.split = self.world.chance.random() < self.splits
+            self.world.after(0.2, lambda: self._notice_drop(weak))
+
+    def _forget_drops(self, node: str) -> None:
+        self._dropped = {pair for pair in self._dropped if node not in pair}
+
+    def _notice_drop(self, broker: "SimulatedBroker") -> None:
+        split, broker.split = broker.split, None
+        if not broker.up or broker.hung:
+            return
+        away = {
+            other
+            for other in broker.disk.members - {broker.node}
+            if self.serves(other) and broker.node not in self.nodes[other].peers
+        }
+        if not away:
+            return
+        broker.peers -= away
+        if split:
+            broker.partitions |= away
+            return
+        self._review(broker.node, always=True)
+
+    def resumed(self, node: str) -> None:
+        """It goes on after it had stood still."""
+        for other in sorted(self.nodes[node].disk.members - {node}):
+            if other in self.nodes:
+                self.meet(node, other)
+        self._review(node)
+
+    def stood_still(self, node: str) -> None:
+        """It answers nobody; who has waited for a minute drops it."""
+        broker = self.nodes[node]
+        since = broker.hung_since
+
+        def tick() -> None:
+            if broker.hung and broker.hung_since == since:
+                for other in sorted(broker.disk.members - {node}):
+                    if self.serves(other):
+                        self._lost(other, node)
+
+        self.world.after(NET_TICK, tick)
+
+    def _ticked(self, one: str, other: str) -> None:
+        if frozenset((one, other)) in self.cuts:
+            self._lost(one, other)
+            self._lost(other, one)
+
+    def _lost(self, node: str, other: str) -> None:
+        broker = self.nodes.get(node)
+        if broker is not None and other in broker.peers:
+            broker.peers.discard(other)
+            if self.serves(other):
+                self._dropped.add((node, other))
+            self.world.after(0.05, lambda: self._review(node))
+
+    # -- pause_minority
+
+    def _review(self, node: str, *, always: bool = False) -> None:
+        broker = self.nodes[node]
+        members = broker.disk.members
+        if not self.pauses or not self.serves(node) or broker.hung or len(members) <= 2:
+            return
+        if always or 2 * (1 + len(broker.peers)) <= len(members):
+            broker.pause()
+            pid = broker.pid
+            self.world.after(LOOK, lambda: self._look(node, pid))
+
+    def _look(self, node: str, pid: int | None) -> None:
+        broker = self.nodes[node]
+        if broker.pid != pid or broker.refuses is not NodeState.PAUSED:
+            return
+        there = sum(self.reaches(node, other) for other in broker.disk.members)
+        if 2 * there > len(broker.disk.members) and not broker.hung:
+            self.world.after(REJOIN, lambda: broker.go_on_serving(pid))
+            self.world.after(REJOIN + LOOK, lambda: self._look(node, pid))
+        else:
+            self.world.after(LOOK, lambda: self._look(node, pid))
+
+    # -- what all nodes see
+
+    def tell_alarms(self) -> None:
+        """An alarm blocks publishers on every node that is connected to the one that has it."""
+        for broker in self.nodes.values():
+            broker.notice_alarm()
+
+    def alarm_at(self, node: str) -> str | None:
+        """What blocks publishers there."""
+        broker = self.nodes[node]
+        for other in (node, *sorted(broker.peers)):
+            if self.nodes[other].alarm is not None and self.serves(other):
+                return self.nodes[other].alarm
+        return None
+
+    def confirms(self, node: str) -> bool:
+        """Whether a majority of the node's cluster takes a message from it."""
+        broker = self.nodes[node]
+        there = [other for other in broker.disk.members if self.serves(other) and self.reaches(node, other)]
+        return self.serves(node) and 2 * len(there) > len(broker.disk.members)
+
+    def disagreement(self) -> frozenset[str]:
+        """Nodes that serve and are not counted by others that serve, or do not count them."""
+        serving = [node for node in self.nodes if self.serves(node) and not self.nodes[node].hung]
+        return frozenset(
+            node
+            for node in serving
+            for other in self.nodes[node].disk.members & set(serving) - {node}
+            if self.reaches(node, other)
+            and (node not in self.nodes[other].peers or other not in self.nodes[node].peers)
+        )

@@ -1,0 +1,183 @@
+"""What went wrong once in whole groups, brokers included, each as a scenario in virtual time."""
+
+from collections.abc import Callable
+
+import pytest
+from simulation.group_faults import ALARM
+from simulation.managed_group import Group
+from support.effort import seeds
+
+
+@pytest.fixture(params=seeds(4))
+def group(request: pytest.FixtureRequest) -> Group:
+    group = Group(seed=request.param)
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    group.run(1)
+    return group
+
+
+def pids(group: Group) -> dict[str, int | None]:
+    return {name: agent.broker.pid for name, agent in group.agents.items()}
+
+
+def everybody(group: Group, do: Callable[[str], object]) -> None:
+    for name in group.names:
+        do(name)
+
+
+@pytest.mark.parametrize("lasts", [3.0, 3.5, 8.0, 20.0])
+def test_brokers_that_stall_together_are_not_killed(group: Group, lasts: float) -> None:
+    before = pids(group)
+    everybody(group, lambda name: group.agents[name].broker.hang())
+    group.run(lasts)
+    everybody(group, lambda name: group.agents[name].broker.go_on())
+    assert group.run_until(lambda: group.whole, 30) is not None
+    group.run(30)
+    assert pids(group) == before
+
+
+def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
+    before = pids(group)
+    for name in ("node1", "node3"):
+        group.agents[name].broker.hang()
+    group.run(10.0)
+    for name in ("node1", "node3"):
+        group.agents[name].broker.go_on()
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert pids(group) == before
+
+
+def test_brokers_that_hang_for_good_are_ended_one_after_the_other_though_nobody_is_well(group: Group) -> None:
+    began = group.world.now
+    everybody(group, lambda name: group.agents[name].broker.hang())
+    group.run(5)
+    assert group.run_until(lambda: group.whole, 400) is not None, group.log
+    kills = sorted(at for name in group.names for at in group.noted(name, "kill", began))
+    assert len(kills) == 3
+    assert kills[0] >= began + 60.0
+
+
+@pytest.mark.parametrize("alarmed", [False, True])
+def test_a_storm_of_connections_is_sat_out(group: Group, alarmed: bool) -> None:
+    before = pids(group)
+    broker = group.agents["node2"].broker
+    if alarmed:
+        broker.sound_alarm(ALARM)
+        group.run(2)
+    broker.storm(True)
+    group.run(25)
+    broker.storm(False)
+    broker.sound_alarm(None)
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert pids(group) == before
+
+
+def test_a_slow_boot_is_given_time(group: Group) -> None:
+    began = group.world.now
+    broker = group.agents["node2"].broker
+    broker.slow = 500.0
+    broker.die()
+    assert group.run_until(lambda: group.whole, 520) is not None
+    assert not group.noted("node2", "kill", began)
+
+
+def test_a_node_that_pauses_because_it_is_cut_off_from_the_others_alone_is_not_killed(group: Group) -> None:
+    began, before = group.world.now, pids(group)
+    broker = group.agents["node2"].broker
+    broker.cut_off = True
+    group.run(70)  # RabbitMQ notices after a minute
+    assert group.noted("node2", "pauses", began)
+    group.run(60)
+    broker.cut_off = False
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert pids(group) == before
+
+
+def test_two_restarts_at_a_time_are_one_after_the_other(group: Group) -> None:
+    """One hangs while another is restarted by its operator: the lock has the reason in it."""
+    group.agents["node1"].broker.hang()
+    assert group.run_until(lambda: group.paths.disruption in group.zookeeper.tree, 20) is not None
+    znode = group.zookeeper.tree[group.paths.disruption]
+    assert b"the broker hangs" in znode.data
+    group.agents["node2"].broker.hang()
+    assert group.run_until(lambda: group.whole, 120) is not None
+    group.run(5)
+    assert group.paths.disruption not in group.zookeeper.tree, "given back when the broker is there again"
+
+
+def test_an_alarmed_member_takes_the_lead_when_nobody_runs(group: Group) -> None:
+    led = group.leader
+    assert led is not None
+    alarmed = next(name for name in group.names if name != led)
+    group.agents[alarmed].broker.sound_alarm(ALARM)
+    group.run(1)
+    group.agents[led].crash()
+    group.agents[led].broker.die()
+    assert group.run_until(lambda: group.leader not in (None, led), 12) is not None
+    member = group.member(group.leader or "")
+    assert member is not None
+    assert member.state == "alarmed"
+    now_leads, epochs = group.leader, list(group.epochs)
+    group.agents[alarmed].broker.sound_alarm(None)
+    group.agents[led].start()
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert (group.leader, group.epochs) == (now_leads, epochs), "it stays where it is afterwards"
+
+
+ROOT = "/rabbitkeeper/orders"
+
+
+@pytest.mark.parametrize("damage", [None, b"{]", b"", b'{"v":1,"name":"node9"}'])
+@pytest.mark.parametrize("node", ["leader", "cluster", "members/node1", "members/node2", "config", "members"])
+def test_a_znode_that_is_deleted_or_spoilt_by_hand_is_written_again(
+    group: Group, node: str, damage: bytes | None
+) -> None:
+    path, before, led = f"{ROOT}/{node}", pids(group), group.leader
+    if node == "config":
+        config = b'{"v":1,"mode":"cluster","health":{"hung_after":3.0}}'
+        group.zookeeper.by_hand(path, config)
+        group.run(1)
+    content, epochs = group.zookeeper.tree[path].data, list(group.epochs)
+    if node in ("config", "members") and damage is not None:
+        pytest.skip("what an operator writes there is the operator's")
+    group.zookeeper.by_hand(path, damage)
+    group.run(10)
+    assert group.whole
+    assert pids(group) == before
+    if node == "leader" and damage is None:
+        assert len(group.epochs) == len(epochs) + 1, "whoever is first, it is another lead"
+        return
+    assert group.leader == led
+    if node != "members" and node != "cluster":
+        assert group.zookeeper.tree[path].data == content
+    if node == "cluster":
+        assert set(group.recorded) == {"rabbit@node1", "rabbit@node2", "rabbit@node3"}
+
+
+def test_a_lost_record_and_an_emptied_node_make_no_second_cluster(group: Group) -> None:
+    """The emptied node was the first to start, founded a cluster of one, and led the group."""
+    led = group.leader
+    assert led is not None
+    for name in group.names:
+        group.agents[name].crash()
+        group.agents[name].broker.die()
+    group.agents[led].broker.wipe()
+    group.run(10)
+    group.zookeeper.by_hand(f"{ROOT}/cluster", None)
+    other = next(name for name in group.names if name != led)
+    # Whoever led before may not have been the emptied one.
+    emptied = group.agents[led]
+    emptied.start()
+    group.run(40)
+    for name in group.names:
+        if name != led:
+            group.agents[name].start()
+    group.run(60)
+    assert group.member(other) is not None
+    disks = {group.agents[name].broker.disk.number for name in group.names if name != led}
+    assert len(disks) == 1
+    leader = group.leader
+    assert leader is not None
+    assert leader != led, "it would lead a cluster of one"
+    recorded = set(group.recorded)
+    assert recorded >= {group.agents[name].broker.node for name in group.names if name != led}
