@@ -54,7 +54,17 @@ def test_the_member_that_led_last_comes_before_any_priority() -> None:
 @pytest.mark.parametrize("state", [state for state in MemberStatus if state is not RUNNING])
 def test_only_running_members_are_candidates(state: MemberStatus) -> None:
     assert rank(view(A, member("b", OTHER, state), last_change=change("b"))) == ("a",)
-    assert act(view(A), replace(ME, status=state)).action is Action.WAIT
+    alarmed = state is MemberStatus.ALARMED
+    assert act(view(A), replace(ME, status=state)).action is (Action.CAMPAIGN if alarmed else Action.WAIT)
+
+
+def test_those_that_have_an_alarm_are_the_second_choice() -> None:
+    alarmed = replace(ME, status=MemberStatus.ALARMED)
+    assert act(view(A, B), alarmed).action is Action.WAIT, "b runs"
+    others = [member(name, OTHER, state) for name, state in (("b", MemberStatus.ALARMED), ("c", RUNNING))]
+    assert rank(view(A, *others), alarmed, alarmed=True) == ("c",)
+    assert rank(view(A, others[0]), alarmed, alarmed=True) == ("a", "b")
+    assert rank(view(A, others[0]), alarmed) == ()
 
 
 def test_what_an_agent_knows_of_itself_is_newer_than_its_record() -> None:
