@@ -1,6 +1,9 @@
 """How long a steady publisher waits when the leader's broker is killed, again and again.
 
-    ./dev bench failover [--runs 10] [--json FILE]
+    ./dev bench failover [--runs 10] [--fault broker|hung|node] [--json FILE]
+
+``broker``: SIGKILL to the leader's broker; ``hung``: SIGSTOP to it; ``node``: SIGKILL to its agent too, which
+is started again when the gap has been measured. ``whole`` is from the fault until all run again.
 
 Beside RabbitKeeper's client a bare loop runs on the same cluster at the same time, with pika alone: it knows
 the next broker beforehand, opens a new connection at once and a new channel for each retry, and gives up
@@ -14,6 +17,7 @@ import json
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +31,8 @@ from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
 BARE_QUEUE = "bare-loop"
+FAULTS = {"broker": Local.kill_broker, "hung": Local.stop_broker, "node": Local.kill_node}
+WINDOW = {"broker": 4.0, "hung": 8.0, "node": 8.0}  # seconds in which the gap is looked for
 
 
 class BareLoop:
@@ -83,7 +89,7 @@ class BareLoop:
         connection.close()
 
 
-def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
+def measure(local: Local, runs: int, fault: str) -> list[dict[str, float | str]]:
     observer = Observer(local.zookeeper_hosts, local.group, local.members)
     observer.start()
     load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
@@ -104,9 +110,12 @@ def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
             bare.move(leader)
             time.sleep(3)
             struck = time.monotonic()
-            local.kill_broker(leader)
-            time.sleep(4)
+            FAULTS[fault](local, leader)
+            time.sleep(WINDOW[fault])
             end = time.monotonic()
+            if fault == "node":
+                local.start_agent(leader)
+                wait_until(lambda: not observer.is_whole(), f"{leader} is missed")
             seen = observer.elected_since(struck)
             result: dict[str, float | str] = {
                 "leader": leader,
@@ -120,11 +129,8 @@ def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
                 f"new leader after {result['elected']:.3f} s",
                 flush=True,
             )
-            deadline = time.monotonic() + 120
-            while not observer.is_whole():
-                if time.monotonic() > deadline:
-                    raise SystemExit(f"{leader} did not come back; see {local.logs(leader)}")
-                time.sleep(0.1)
+            wait_until(observer.is_whole, f"{leader} is back (its logs are in {local.logs(leader)})")
+            result["whole"] = time.monotonic() - struck
             for rival in rivals:
                 result[rival.name] = rival.longest_pause(struck, time.monotonic())
         bare.stop()
@@ -143,6 +149,14 @@ def measure(local: Local, runs: int) -> list[dict[str, float | str]]:
     return results
 
 
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not in two minutes: {what}")
+        time.sleep(0.1)
+
+
 def _leader(observer: Observer) -> str:
     while (leader := observer.leader) is None:
         time.sleep(0.05)
@@ -154,12 +168,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--fault", choices=FAULTS, default="broker")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with Local(zookeepers=1, members=3) as local:
         local.wait_ready(180)
-        results = measure(local, options.runs)
-    for key, name in (("gap", "RabbitKeeper"), ("bare", "bare loop"), ("elected", "new leader announced")):
+        results = measure(local, options.runs, options.fault)
+    for key, name in (
+        ("gap", "RabbitKeeper"),
+        ("bare", "bare loop"),
+        ("elected", "new leader announced"),
+        ("whole", "whole"),
+    ):
         values = [float(result[key]) for result in results]
         print(f"{name}: median {statistics.median(values):.3f} s, worst {max(values):.3f} s")
     for rival in RIVALS:
