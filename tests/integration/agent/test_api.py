@@ -25,7 +25,7 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 
 GROUP, NODE = "api", "node1"
-SOON = 8.0  # seconds within which everything is answered, whatever hangs
+SOON = 20.0  # seconds within which everything is answered, whatever hangs, also on a busy host
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_a_failover_is_heard_counted_and_hooked(
     assert elected["cause"] == "returned"  # there is nobody else who could have taken it
     assert elected["epoch"] > events.heard[0]["epoch"]
     assert elected["timings"]["vacant"] > 0
-    assert 0 < events.named("state")[0]["timings"]["detection"] < 5
+    assert 0 < events.named("state")[0]["timings"]["detection"] < PATIENCE
     until(lambda: len(told.read_text().splitlines()) == 3, "all hooks have run")
     first, second, third = (line.split(" ", 2) for line in told.read_text().splitlines())
     assert first == ["leader_elected", NODE, "first leader"]
@@ -287,7 +287,7 @@ def test_it_answers_while_zookeeper_hangs(
     epoch = http.get("/health").json()["epoch"]
     local.zookeeper.freeze(0)
     try:
-        until(lambda: http.get("/leader").status_code == 503, "the lease runs out", 15)
+        until(lambda: http.get("/leader").status_code == 503, "the lease runs out")
         assert http.get("/leader?hold=true").status_code == 200
         assert http.get("/live").status_code == http.get("/ready").status_code == 200
         health = http.get("/health").json()
@@ -308,7 +308,7 @@ def test_it_answers_while_zookeeper_hangs(
 def test_it_answers_while_the_broker_hangs(local: Local, http: httpx.Client, watch: Watch) -> None:
     watch.leader()
     local.stop_broker(NODE)
-    until(lambda: http.get("/leader").status_code == 503, "the lead is given up", 15)
+    until(lambda: http.get("/leader").status_code == 503, "the lead is given up")
     assert http.get("/live").status_code == 200
     assert http.get("/ready").status_code == 503
     watch.leader()
@@ -323,7 +323,7 @@ def test_an_agent_that_was_stopped_does_not_claim_a_lead_when_it_goes_on(
     assert agent is not None
     os.kill(agent, signal.SIGSTOP)
     try:
-        watch.until(lambda view: view.leader is None, "the session has ended", 20)
+        watch.until(lambda view: view.leader is None, "the session has ended")
         answers: list[int] = []
         asked = threading.Thread(target=_record, args=(local.api(NODE), answers), daemon=True)
         asked.start()
@@ -363,17 +363,17 @@ def test_an_agent_whose_loop_has_stopped_claims_nothing_and_is_ended(
     watch.leader()
     broker = local.broker_pid(NODE)
     local.kill_agent(NODE)
-    watch.until(lambda view: view.leader is None, "the session of the killed agent has ended", 20)
+    watch.until(lambda view: view.leader is None, "the session of the killed agent has ended")
     local.start_agent(NODE)
     before = watch.leader()
     until(lambda: _status(http, "/leader") == 200, "it leads")
     agent = local.agent_pid(NODE)
     assert agent is not None
     os.kill(agent, signal.SIGUSR1)
-    until(lambda: _status(http, "/live") == 503, "the API says that the loop has stopped", 20)
+    until(lambda: _status(http, "/live") == 503, "the API says that the loop has stopped")
     assert _status(http, "/leader") in (503, None)
-    until(lambda: local.agent_pid(NODE) is None, "its watchdog ends it", 20)
-    watch.until(lambda view: view.leader is None, "the lead goes with the session", 20)
+    until(lambda: local.agent_pid(NODE) is None, "its watchdog ends it")
+    watch.until(lambda view: view.leader is None, "the lead goes with the session")
     assert local.broker_pid(NODE) == broker
     local.start_agent(NODE)
     after = watch.leader()
@@ -395,4 +395,4 @@ def test_when_the_agent_stops_listeners_are_sent_away(local: Local, http: httpx.
     until(lambda: bool(events.heard), "the listener is greeted")
     local.stop_agent(NODE)
     assert local.agent_pid(NODE) is None
-    until(lambda: bool(events.named("leader_lost")), "the last events are heard", 5)
+    until(lambda: bool(events.named("leader_lost")), "the last events are heard")

@@ -88,7 +88,7 @@ def test_a_switchover_to_the_best_and_back_to_a_candidate(watch: Watch, run: Run
     after, now_leads = whole(watch)
     assert now_leads != led
     assert states(after)[led] is MemberStatus.RUNNING, "both stay usable"
-    change, _ = watch.until(lambda view: view.last_change != before.last_change, "it is in the history", 10)
+    change, _ = watch.until(lambda view: view.last_change != before.last_change, "it is in the history")
     assert change.last_change is not None
     assert (change.last_change.by, change.last_change.operation, change.last_change.reason) == (
         "ann",
@@ -140,14 +140,14 @@ def test_in_a_pause_nothing_moves_or_restarts_until_it_is_asked_for(
     assert "paused by ann" in refused(run("switchover"))
     assert "paused by ann" in refused(run("restart", other))
     local.kill_broker(led)
-    watch.until(lambda view: states(view)[led] is MemberStatus.STOPPED, "its agent says so", 20)
+    watch.until(lambda view: states(view)[led] is MemberStatus.STOPPED, "its agent says so")
     time.sleep(3)  # nothing happens: there is no other way to see that than to wait
     view, _ = watch.until(lambda view: True, "")
     assert epoch(view) == epoch(before), "the lead has not moved"
     assert local.broker_pid(led) is None, "nothing has been started"
     assert f"{led} leads already" in refused(run("failover", "--to", led))
     assert done(run("failover", "--to", other))["state"] == "done"
-    view, _ = watch.until(lambda view: leader_of(view) == other, "it leads", 10)
+    view, _ = watch.until(lambda view: leader_of(view) == other, "it leads")
     assert view.pause is not None, "and the pause goes on"
     assert local.broker_pid(led) is None
     done(run("resume"))
@@ -207,7 +207,7 @@ def test_a_rolling_restart_survives_the_death_of_the_agent_whose_turn_it_is(
         120,
     )
     local.kill_agent(led)  # which lets the next one begin
-    second, _ = watch.until(lambda view: leader_of(view) not in (led, None), "another leads", 30)
+    second, _ = watch.until(lambda view: leader_of(view) not in (led, None), "another leads")
     assert second.maintenance is not None
     local.start_agent(led)
     last, _ = watch.until(
@@ -335,7 +335,7 @@ def test_a_member_of_the_preferred_site_asks_for_the_lead_after_a_while(
     if led != "node3":
         done(run("switchover", "--to", "node3"))
     local.kill_broker("node3")
-    view, _ = watch.until(lambda view: leader_of(view) not in ("node3", None), "another leads", 20)
+    view, _ = watch.until(lambda view: leader_of(view) not in ("node3", None), "another leads")
     done(run("config", "set", "preferred_site=north", "failback.after=3"))
     try:
         view, _ = watch.until(lambda view: leader_of(view) == "node3", "it has the lead back", 120)
@@ -343,12 +343,11 @@ def test_a_member_of_the_preferred_site_asks_for_the_lead_after_a_while(
         change, _ = watch.until(
             lambda view: view.last_change is not None and view.last_change.epoch == epoch(view),
             "it is in the history",
-            10,
         )
         assert change.last_change is not None
         assert change.last_change.by == "agent node3 (failback)"
         assert "site north is preferred" in (change.last_change.reason or "")
-        assert ended(run, change.last_change.operation or "", 10)["kind"] == "failback"
+        assert ended(run, change.last_change.operation or "")["kind"] == "failback"
         done(run("switchover", "--to", "node1", "--by", "ann"))
         before, _ = whole(watch)
         time.sleep(5)  # what an operator has asked for stays: there is no other way to see that than to wait
@@ -367,7 +366,7 @@ def test_a_member_that_is_gone_is_removed_and_nothing_below_a_majority_is_restar
     gone = next(name for name in MEMBERS if name != led)
     other = next(name for name in MEMBERS if name not in (led, gone))
     local.kill_node(gone)
-    watch.until(lambda view: gone not in view.members, "its session has ended", 30)
+    watch.until(lambda view: gone not in view.members, "its session has ended")
     assert "only 1 of 3 brokers would serve, and a majority is 2" in refused(run("restart", other))
     assert "not registered" in refused(run("rolling-restart"))
     entry = done(run("member", "remove", gone, "--by", "ann"))

@@ -173,7 +173,7 @@ def test_a_stopped_process_is_killed_with_all_of_its_group(
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     driver.kill()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert not driver.observe().running
     found = ProcessId.of(helper)
     assert found is None or found.wait(5)

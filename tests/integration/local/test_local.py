@@ -54,7 +54,7 @@ def test_a_broker_orphaned_by_its_agent_does_not_outlive_the_caller() -> None:
     finally:
         caller.kill()
         caller.communicate()
-    assert eventually(lambda: all(map(gone, pids)) and not Path(folder).exists(), 10)
+    assert eventually(lambda: all(map(gone, pids)) and not Path(folder).exists(), 60)
 
 
 @pytest.mark.rabbitmq
@@ -172,9 +172,9 @@ def test_ctrl_c_while_starting_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(folder)], stderr=subprocess.PIPE, start_new_session=True
     )
     try:
-        assert eventually((folder / "node3" / "agent.yml").exists, 30)
+        assert eventually((folder / "node3" / "agent.yml").exists, 60)
         os.killpg(caller.pid, signal.SIGINT)
-        _, told = caller.communicate(timeout=20)
+        _, told = caller.communicate(timeout=60)
         assert b"KeyboardInterrupt" in told
         assert not folder.exists()
     finally:
