@@ -41,7 +41,8 @@ GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the 
 class Client:
     """A connection to a group of brokers that moves by itself when its broker dies.
 
-    Safe to use from many threads. One thread of its own does the I/O, another watches ZooKeeper.
+    Safe to use from many threads. One thread of its own does the I/O, another watches ZooKeeper. In a forked
+    child every call raises ``WrongThread``, but ``close``, which does nothing there.
 
     Args:
         zookeeper: ``host:port[,host:port…]``.
@@ -306,6 +307,7 @@ class Client:
 
     def queue_name(self, queue: Queue) -> str:
         """The broker's name of a declared queue: of one that the broker names, the present one."""
+        self._guard.check_process()
         return self._engine.queue_name(queue.name)
 
     # -- looking
@@ -321,6 +323,7 @@ class Client:
         """
         if not callable(function):
             raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
+        self._guard.check_process()
         self._events.add(function)
         return lambda: self._events.remove(function)
 
@@ -331,6 +334,7 @@ class Client:
         Raises:
             NoLeader: there is none.
         """
+        self._guard.check_process()
         snapshot = self._engine.snapshot
         if snapshot.leader is None:
             raise NoLeader(f"group {self.group!r} has no leader at the moment")
@@ -338,6 +342,7 @@ class Client:
 
     def status(self) -> Status:
         """Where the client is, in one object."""
+        self._guard.check_process()
         return status_of(
             self._engine.snapshot,
             self._engine.consumers,
@@ -384,16 +389,11 @@ class Client:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    # -- inside
-
     def _await_live(self, deadline: float, timeout: float) -> None:
-        engine = self._engine
-        engine.live.wait(max(0.0, deadline - time.monotonic()))
-        if engine.failure is not None:
-            raise engine.failure
-        if engine.snapshot.phase is Phase.CONNECTING:
-            mismatch, secure = self._group_watch.mismatch, self._access.tls is not None
-            raise NoLeader(
-                f"no broker of group {self.group!r} took the client within {timeout:g} s: "
-                + why_unreached(engine.snapshot, mismatch=mismatch, secure=secure)
-            )
+        self._engine.live.wait(max(0.0, deadline - time.monotonic()))
+        if self._engine.failure is not None:
+            raise self._engine.failure
+        if (snapshot := self._engine.snapshot).phase is Phase.CONNECTING:
+            secure = self._access.tls is not None
+            why = why_unreached(snapshot, mismatch=self._group_watch.mismatch, secure=secure)
+            raise NoLeader(f"no broker of group {self.group!r} took the client within {timeout:g} s: {why}")

@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 from rabbitkeeper.client.arguments import check_number
 from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.handlers import handled_here
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
@@ -82,16 +83,29 @@ class Consuming:
 
     def stop(self, deadline: float) -> None:
         """Let all workers finish what they have in hand, until ``deadline`` (seconds, monotonic)."""
-        for running in list(self._workers):
-            running.stop(max(0.0, deadline - time.monotonic()))
+        left = max(0.0, deadline - time.monotonic())
+        for wait in [running.begin_stop(left) for running in list(self._workers)]:
+            wait()
 
-    def _finish(self, subscription: Subscription, timeout: float) -> int:
-        """Stop a consumer within ``timeout`` seconds; how many messages were left unanswered."""
-        if self._guard.is_foreign or not self._engine.thread.is_alive():
-            return subscription.in_hand
+    def _finish(self, subscription: Subscription, timeout: float) -> Callable[[float], int]:
+        """Begin to stop a consumer in ``timeout`` seconds; what comes back waits for it until a deadline, and
+        tells how many messages were left unanswered."""
+        self._guard.check_process()
+        if not self._engine.thread.is_alive():
+            return lambda _deadline: subscription.in_hand
         self._guard.check_waiting()
-        try:
-            deadline = time.monotonic() + timeout
-            return self._engine.finish(subscription, deadline).result(max(0.0, timeout) + GRACE)
-        except FutureTimeout:  # no word of the I/O thread
-            return subscription.in_hand
+        stopped = self._engine.finish(subscription, time.monotonic() + timeout)
+
+        def wait(deadline: float) -> int:
+            handled = handled_here()
+            if handled is not None:
+                handled.subscription.excuse(1)
+            try:
+                return stopped.result(max(0.0, deadline - time.monotonic()) + GRACE)
+            except FutureTimeout:  # no word of the I/O thread
+                return subscription.in_hand
+            finally:
+                if handled is not None:
+                    handled.subscription.excuse(-1)
+
+        return wait

@@ -3,7 +3,7 @@
 import threading
 
 from rabbitkeeper.client.engine.engine import Engine
-from rabbitkeeper.client.model.errors import Closed, WrongThread
+from rabbitkeeper.client.model.errors import Closed, WrongThread, of_another_process
 from rabbitkeeper.client.process import this as process
 
 
@@ -19,7 +19,7 @@ class Guard:
         self._engine = engine
         self.pid = process.pid  # of the process that made the client
         self.process = process
-        self._close_lock = threading.Lock()
+        self._close_lock = threading.RLock()  # a signal handler may close the client that is being closed
 
     @property
     def is_foreign(self) -> bool:
@@ -52,9 +52,7 @@ class Guard:
     def check_process(self) -> None:
         """Refuse a forked child."""
         if self.is_foreign:
-            raise WrongThread(
-                "this client belongs to the process that made it; make another one after the fork"
-            )
+            raise of_another_process()
 
     def check_waiting(self) -> None:
         """Refuse to wait where waiting would wait for itself."""

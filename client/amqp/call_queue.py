@@ -41,8 +41,12 @@ class CallQueue:
         looks. Two threads may both find it clear, and the loop is woken twice.
         """
         if not self._woken:
-            self._woken = True
-            self._wake(self.do)
+            try:
+                self._woken = True
+                self._wake(self.do)
+            except BaseException:  # a signal's: nobody else would wake the loop any more
+                self._woken = False
+                raise
 
     def do(self) -> None:
         """What was posted until now. On the I/O thread."""

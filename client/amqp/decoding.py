@@ -84,6 +84,11 @@ class Decoder:
         """The channel is closed; its number may be used again."""
         self._runs.pop(channel, None)
 
+    def is_receiving(self, channel: int) -> bool:
+        """Whether a delivery to ``channel`` has begun and not ended."""
+        run = self._runs.get(channel)
+        return isinstance(run, _Deliveries) and run.is_receiving
+
     def feed(self, data: bytes | memoryview) -> None:
         """Take what the socket gave; what is whole goes out.
 
@@ -195,6 +200,10 @@ class _Deliveries:
         self._partial: _Partial | None = None
         self._shape: _Shape | None = None  # of the last delivery
         self._shapes: dict[tuple[int, int], _Shape] = {}  # by the payloads of method and header
+
+    @property
+    def is_receiving(self) -> bool:
+        return self._partial is not None
 
     def take(self, data: bytes, position: int, end: int) -> int:
         ready: list[Delivery] = []

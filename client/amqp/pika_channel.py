@@ -165,6 +165,19 @@ class PikaChannel:
 
     # -- consuming
 
+    def look(self, queue: str, on_seen: Callable[[int, int], None]) -> None:
+        def seen(frame: Method) -> None:
+            if self._on_lost is not None:
+                on_seen(frame.method.message_count, frame.method.consumer_count)
+
+        self._channel.queue_declare(queue, passive=True, callback=seen)
+
+    @property
+    def is_receiving(self) -> bool:
+        if self._decoder is None or self._channel is None:
+            return False
+        return self._decoder.is_receiving(self._channel.channel_number)
+
     def consume(
         self,
         queue: str,

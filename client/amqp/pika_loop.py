@@ -1,5 +1,6 @@
 """The I/O thread's loop: pika's own, as :class:`transport.Loop`, and as each connection of pika's sees it."""
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ class PikaLoop:
 
     def __init__(self) -> None:
         self.ioloop = IOLoop()
+        _let_signal_handlers_in(self.ioloop)
         self._is_over = False
 
     @staticmethod
@@ -87,3 +89,11 @@ class ConnectionLoop:
                 self._on_error(error)
 
         return call
+
+
+def _let_signal_handlers_in(ioloop: IOLoop) -> None:
+    """pika wakes its loop under a lock that the same thread cannot take again: a signal handler that comes
+    just then, and closes the client, would wait for ever. Where there is no such lock, nothing is done."""
+    poller: Any = getattr(ioloop, "_poller", None)
+    if isinstance(getattr(poller, "_waking_mutex", None), type(threading.Lock())):
+        poller._waking_mutex = threading.RLock()

@@ -211,6 +211,20 @@ class Channel(Protocol):
 
     # -- consuming
 
+    def look(self, queue: str, on_seen: Callable[[int, int], None]) -> None:
+        """Ask how a queue is, on an open channel (a passive declaration). If it cannot be said, that closes
+        the channel.
+
+        Args:
+            queue: by the broker's name.
+            on_seen: called once with the number of messages that the queue could deliver, and that of its
+                consumers.
+        """
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a delivery is on its way that is not here as a whole."""
+
     def consume(
         self,
         queue: str,

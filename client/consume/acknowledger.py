@@ -12,6 +12,8 @@ from typing import Protocol
 
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.amqp.transport import CallLater
+from rabbitkeeper.client.model.errors import of_another_process
+from rabbitkeeper.client.process import this as process
 
 DELAY = 0.004  # seconds for which an ack may wait for others
 BATCH = 500  # acks that do not wait; less with a small prefetch, for the broker waits for them
@@ -45,8 +47,8 @@ class Acknowledger:
         post: Callable[[Callable[[], None]], None],
         call_later: CallLater,
     ) -> None:
-        self.on_idle: Callable[[], None] | None = None
-        """Called, while it is set, on the I/O thread when nothing is unanswered after answers were sent."""
+        self.on_answers: Callable[[], None] | None = None
+        """Called, while it is set, on the I/O thread after answers were sent."""
         self._channel = channel
         self._batch = max(1, min(BATCH, prefetch // 4))
         self._post = post
@@ -56,6 +58,7 @@ class Acknowledger:
         self._refused: deque[tuple[int, Callable[[int], None]]] = deque()  # and how the broker is told
         self._awaited = False  # a flush is on its way
         self._urgent = False  # and it will not wait
+        self._pid = process.pid
 
     @property
     def is_alive(self) -> bool:
@@ -67,19 +70,27 @@ class Acknowledger:
         """Deliveries that were neither acked nor nacked. On the I/O thread."""
         return self._tracker.open if self._channel.is_open else 0
 
-    # -- from any thread
+    # -- from any thread of the process that made it; a forked child is refused (WrongThread)
 
     def ack(self, tag: int) -> None:
         """Its message is done with."""
+        if process.pid != self._pid:
+            raise of_another_process()
         self._acked.append(tag)
         if len(self._acked) >= self._batch:
             self._hurry()
         elif not self._awaited:
-            self._awaited = True
-            self._post(self._flush_soon)
+            try:
+                self._awaited = True
+                self._post(self._flush_soon)
+            except BaseException:  # a signal's: nobody else would ask for a flush any more
+                self._awaited = False
+                raise
 
     def nack(self, tag: int, *, requeue: bool) -> None:
         """Its message is not done with."""
+        if process.pid != self._pid:
+            raise of_another_process()
         self._refused.append((tag, partial(self._channel.nack, requeue=requeue)))
         self._hurry()
 
@@ -90,8 +101,12 @@ class Acknowledger:
 
     def _hurry(self) -> None:
         if not self._urgent:
-            self._urgent = self._awaited = True
-            self._post(self.flush)
+            try:
+                self._urgent = self._awaited = True
+                self._post(self.flush)
+            except BaseException:  # as above
+                self._urgent = self._awaited = False
+                raise
 
     # -- on the I/O thread
 
@@ -112,8 +127,8 @@ class Acknowledger:
             tag, tell = self._refused.popleft()
             if self._channel.is_open and self._tracker.nack(tag):
                 tell(tag)
-        if self.on_idle is not None and not self._tracker.open:
-            self.on_idle()
+        if self.on_answers is not None:
+            self.on_answers()
 
     def _flush_soon(self) -> None:
         self._call_later(DELAY, self.flush)

@@ -21,7 +21,7 @@ class Deduplicator:
     def __init__(self, size: int) -> None:
         self._size = size
         self._ids: dict[str, None] = {}  # in the order of acking
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come back in
 
     def acked(self, message: Identified) -> None:
         """Remember ``message``."""

@@ -44,12 +44,19 @@ class Inbox:
             self._has_ended = True
             self._wake(list(self._waiting))
 
-    def give_back(self) -> None:
-        """What waits here goes back to its queue, unseen."""
+    def give_back(self, of: Acknowledger | None = None) -> None:
+        """What waits here goes back to its queue, unseen: all of it, or what ``of`` answers for."""
+        kept: list[tuple[Acknowledger, Delivery]] = []
         with suppress(IndexError):
             while True:
                 acknowledger, delivery = self._ready.popleft()
-                acknowledger.give_back(delivery[0])
+                if of in (None, acknowledger):
+                    acknowledger.give_back(delivery[0])
+                else:
+                    kept.append((acknowledger, delivery))
+        if kept:
+            self._ready.extend(kept)
+            self._wake(kept)
 
     def take(self, timeout: float | None) -> tuple[Acknowledger, Delivery] | None:
         """The next delivery whose answer still reaches the broker; None at the end.

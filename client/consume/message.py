@@ -98,17 +98,18 @@ class Message:
 
     def ack(self) -> None:
         """The message is done with; the broker forgets it."""
+        # told first: a signal's exception in between must not keep the answer back, and twice is no harm
         if not self.answered:
+            self._acknowledger.ack(self.delivery_tag)
             self.answered = True
             if self._on_ack is not None:
                 self._on_ack(self)
-            self._acknowledger.ack(self.delivery_tag)
 
     def nack(self, *, requeue: bool = True) -> None:
         """The message is not done with: it is delivered again, or with ``requeue=False`` dead-lettered."""
         if not self.answered:
-            self.answered = True
             self._acknowledger.nack(self.delivery_tag, requeue=requeue)
+            self.answered = True
 
     def reject(self, *, requeue: bool = False) -> None:
         """The message is refused: dead-lettered if its queue has a place for that, else dropped."""

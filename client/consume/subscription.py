@@ -7,67 +7,32 @@ no consumer goes missing in silence.
 
 What a lost channel had delivered and the user has not taken yet is dropped, because the broker delivers it
 again. What was taken stays the user's; the answer to it then does nothing.
+
+One consumer feeds a subscription at a time. Where the next one has to be there before the last one ends, what
+the next one gets is held until then.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from random import Random
 
 from rabbitkeeper.client.amqp.decoding import Delivery
-from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection
+from rabbitkeeper.client.amqp.transport import Channel, ChannelLost, Connection
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
-from rabbitkeeper.client.consume.deduplicator import Deduplicator
+from rabbitkeeper.client.consume.context import SubscriptionContext
+from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
-from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
-from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStarted, Event
+from rabbitkeeper.client.consume.reader import Reader
+from rabbitkeeper.client.consume.refusals import NOT_FOUND, final_error
+from rabbitkeeper.client.consume.starvation import Starvation
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.retry import Retry
 
 log = logging.getLogger(__name__)
 
 MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
-STOP_PATIENCE = 1.0  # seconds for the old connection's word that nothing more comes
+END_PATIENCE = 0.25  # seconds for the broker's word that nothing more comes; the channel's end says the same
 START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
-
-ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionContext:
-    """What a subscription needs of the engine.
-
-    Args:
-        post: hands a call over to the I/O thread.
-        call_later: the loop's timer.
-        now: seconds, monotonic.
-        emit: takes events.
-        resolve: the broker's name of a queue.
-        is_pending: whether a queue is yet to be declared again.
-        on_left: called when a consumer that was left has nothing more to say on its connection.
-    """
-
-    post: Callable[[Callable[[], None]], None]
-    call_later: CallLater
-    now: Callable[[], float]
-    emit: Callable[[Event], None]
-    resolve: Callable[[str], str]
-    is_pending: Callable[[str], bool]
-    on_left: Callable[[], None]
-    random: Random
-
-
-@dataclass(slots=True, eq=False)
-class _Left:
-    """A consumer that was left for another; its channel lives on for answers."""
-
-    connection: Connection
-    acknowledger: Acknowledger
-    is_stopped: bool = False  # nothing more will be delivered
-
-    @property
-    def is_needed(self) -> bool:
-        return self.acknowledger.is_alive and (not self.is_stopped or self.acknowledger.open > 0)
 
 
 class Subscription:
@@ -76,22 +41,26 @@ class Subscription:
     Args:
         queue_name: what to consume from.
         prefetch: how many unanswered messages the broker may have out.
-        dedupe: as many ids of acked messages are remembered, and messages with one of them acked unseen.
+        dedupe: see :class:`Reader`.
+
+    Attributes:
+        get: takes the next message, on a user's thread; see :meth:`Reader.get`.
     """
 
     def __init__(self, queue_name: str, prefetch: int, dedupe: int, context: SubscriptionContext) -> None:
         self.queue_name = queue_name
         self.prefetch = prefetch
+        self.inbox = Inbox()
+        self.get = Reader(self.inbox, queue_name, dedupe).get
         self.active = False  # the broker has a consumer of ours
+        self.connection: Connection | None = None
         self._context = context
-        self._deduplicator = Deduplicator(dedupe) if dedupe else None
-        self._on_ack = None if self._deduplicator is None else self._deduplicator.acked
         self._retry = Retry(context.random)
-        self._connection: Connection | None = None
+        self._starvation = Starvation(context.random)
         self._member = ""
-        self._channel: Channel | None = None
-        self._acknowledger: Acknowledger | None = None
-        self._left: list[_Left] = []
+        self._channel: Channel | None = None  # of the present consumer, open or not
+        self._consumer: BrokerConsumer | None = None  # the present one, from its channel's opening on
+        self._feed = Feed(self.inbox, context.call_later, self.look)
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
@@ -101,7 +70,8 @@ class Subscription:
         self._wanted = True
         self._is_stopped = False  # it was to stop, and nothing will be delivered any more
         self._on_stopped: Callable[[], None] | None = None
-        self._inbox = Inbox()
+        self._excused = 0  # messages in hand of who waits for the stop
+        self._awaits_excused = False
 
     # -- on the I/O thread: following the client
 
@@ -111,9 +81,8 @@ class Subscription:
         When the connection before still works, its consumer is ended first: two at once would be dealt the
         queue's messages in turn, and those in transit on the old one would come behind later ones on the new.
         """
-        channel = self._channel
         left = self._leave()
-        self._connection, self._member = connection, member
+        self.connection, self._member = connection, member
         self._retry.worked()
         self._patient_until = since + MISSING_GRACE
         if self._missing_since is None:
@@ -124,17 +93,10 @@ class Subscription:
             if expected == self._generation:
                 self._start()
 
-        if channel is None or left is None:
+        if left is None:
             begin()
-            return
-
-        def stopped() -> None:
-            left.is_stopped = True
-            begin()
-            self.look()
-
-        channel.stop_consuming(stopped)
-        self._context.call_later(STOP_PATIENCE, begin)
+        else:
+            self._feed.end(left, begin)
 
     def detach(self) -> None:
         """The connection is gone."""
@@ -143,7 +105,7 @@ class Subscription:
 
     def holds(self, connection: Connection) -> bool:
         """Whether ``connection``, which was left, is needed: for last deliveries, or for answers."""
-        return any(left.is_needed for left in self._left if left.connection is connection)
+        return self._feed.left.holds(connection)
 
     def hurry(self) -> None:
         """What it waits for may be there now: do not wait out the pause."""
@@ -152,14 +114,13 @@ class Subscription:
 
     def look(self) -> None:
         """Something has ended that may have been waited for."""
-        if self._left and not all(left.is_needed for left in self._left):
-            self._left = [left for left in self._left if left.is_needed]
+        if self._feed.left.drop_finished():
             self._context.on_left()
         if self._wanted:
             return
         if not self._is_stopped and (self._channel is None or not self._channel.is_open):
             self._stopped()
-        elif self._is_stopped and self._on_stopped is not None and not self.in_hand:
+        elif self._is_stopped and self._on_stopped is not None and self.waited_for == 0:
             on_stopped, self._on_stopped = self._on_stopped, None
             on_stopped()
 
@@ -169,17 +130,43 @@ class Subscription:
         """Have the broker deliver no more, and give back what the user has not taken.
 
         Args:
-            on_stopped: called once when nothing is in hand any more, or the end has come in another way.
+            on_stopped: called once when nothing is in hand any more but what is excused, or the end has come
+                in another way.
         """
         self._wanted = False
         self._on_stopped = on_stopped
         self.flush()
-        if self._acknowledger is not None:
-            self._acknowledger.on_idle = self.look
-        if self._channel is not None and self._channel.is_open:
-            self._channel.stop_consuming(self._stopped)
+        self.inbox.give_back()
+        self._feed.close()
+        consumer = self._consumer
+        if consumer is not None:
+            consumer.acknowledger.on_answers = self.look
+        if consumer is not None and self.active and consumer.channel.is_open:
+            consumer.channel.stop_consuming(self._stopped)
+            self._context.call_later(END_PATIENCE, self._stopped)
         else:
             self._stopped()
+
+    def excuse(self, messages: int) -> None:
+        """Do not wait for so many messages more (or fewer): who has them in hand waits for the stop itself.
+        From any thread."""
+
+        def excuse() -> None:
+            self._excused += messages
+            self.look()
+
+        self._context.post(excuse)
+
+    @property
+    def waited_for(self) -> int:
+        """Messages in hand, without those that are excused."""
+        return max(0, self.in_hand - (0 if self._awaits_excused else self._excused))
+
+    def await_excused(self, on_answered: Callable[[], None]) -> None:
+        """After a stop: have ``on_answered`` called once when nothing at all is in hand any more."""
+        self._awaits_excused = True
+        self._on_stopped = on_answered
+        self.look()
 
     def cancel(self) -> None:
         """The user wants no more: what is unanswered goes back to the queue."""
@@ -188,18 +175,18 @@ class Subscription:
         self.flush()
         channel = self._channel
         self._forget()
-        self._connection = None
+        self.connection = None
         if channel is not None:
             channel.close()
-        self._left.clear()
+        self._feed.left.close()
         self._context.on_left()
-        self._inbox.end(None)
+        self.inbox.end(None)
 
     def end(self, error: RabbitKeeperError | None) -> None:
         """No message will come any more; the user's iterator ends, with ``error`` if there is one."""
         self._wanted = False
         self.active = False
-        self._inbox.end(error)
+        self.inbox.end(error)
         if self._on_stopped is not None:
             on_stopped, self._on_stopped = self._on_stopped, None
             on_stopped()
@@ -208,8 +195,8 @@ class Subscription:
         """Nothing more will be delivered to a subscription that was to stop."""
         if not self._is_stopped:
             self._is_stopped = True
-            self._inbox.give_back()
-            self._inbox.end(None)
+            self.inbox.give_back()
+            self.inbox.end(None)
         self.look()
 
     @property
@@ -220,23 +207,21 @@ class Subscription:
     @property
     def in_hand(self) -> int:
         """Messages delivered and not answered, whether taken or not."""
-        acknowledger = self._acknowledger  # read once: asked from other threads too
-        current = 0 if acknowledger is None else acknowledger.open
-        return current + sum(left.acknowledger.open for left in self._left)
+        consumer = self._consumer  # read once: asked from other threads too
+        return self._feed.left.in_hand + (0 if consumer is None else consumer.acknowledger.open)
 
     def flush(self) -> None:
         """Send the answers that have gathered."""
-        for left in list(self._left):
-            left.acknowledger.flush()
-        if self._acknowledger is not None:
-            self._acknowledger.flush()
+        self._feed.left.flush()
+        if self._consumer is not None:
+            self._consumer.acknowledger.flush()
 
-    # -- on the I/O thread: one consumer after the other
+    # -- on the I/O thread: what is asked of the broker now and then
 
     def check(self) -> None:
         """Compare the wish with the fact; report a difference and see to it."""
         now = self._context.now()
-        if not self._wanted or self._connection is None or not self._connection.is_open:
+        if not self._wanted or self.connection is None or not self.connection.is_open:
             return
         if self.active and self._channel is not None and self._channel.is_open:
             return
@@ -256,8 +241,47 @@ class Subscription:
                 channel.close()
             self._start()
 
+    @property
+    def broker_name(self) -> str:
+        """The broker's name of the queue."""
+        return self._context.resolve(self.queue_name)
+
+    def may_starve(self) -> bool:
+        """Whether the broker is to be asked if it has something to deliver."""
+        return self._starvation.notice(*self._to_be_fed(), self._context.now())
+
+    def look_was_answered(self, ready: int, consumers: int) -> None:
+        """The queue has so many messages to deliver, and so many consumers."""
+        consumer, delivered = self._to_be_fed()
+        now = self._context.now()
+        if consumers > 1 and self._context.is_single_active(self.queue_name):
+            ready = 0  # it may be another's turn
+        if consumer is None or not self._starvation.is_still(consumer, delivered):
+            return
+        if self._starvation.judge(ready, now):
+            seconds = self._starvation.seconds(now)
+            log.warning("no delivery of %r for %.0f s, %d ready", self.queue_name, seconds, ready)
+            self._context.emit(ConsumerStalled(self.queue_name, ready, seconds))
+            self._why = "the broker did not deliver what it had"
+            self._replace(consumer)
+
+    def look_was_not_answered(self) -> None:
+        """The broker did not say."""
+        self._starvation.unanswered(self._context.now())
+
+    def _to_be_fed(self) -> tuple[BrokerConsumer | None, int]:
+        """The consumer, if it has room and nothing is on its way; and how many messages it has got."""
+        consumer = self._consumer
+        if consumer is None or not self.active or not self._wanted:
+            return None, 0
+        if consumer.acknowledger.open >= self.prefetch or consumer.channel.is_receiving:
+            return None, 0
+        return consumer, consumer.delivered
+
+    # -- on the I/O thread: one consumer after the other
+
     def _start(self) -> None:
-        connection = self._connection
+        connection = self.connection
         if connection is None or not self._wanted or self._channel is not None or not connection.is_open:
             return
         self._generation += 1
@@ -272,60 +296,79 @@ class Subscription:
             acknowledger = Acknowledger(
                 channel, self.prefetch, post=self._context.post, call_later=self._context.call_later
             )
-            self._acknowledger = acknowledger
+            consumer = self._consumer = BrokerConsumer(connection, channel, acknowledger)
             channel.consume(
-                self._context.resolve(self.queue_name),
+                self.broker_name,
                 self.prefetch,
                 on_ready=lambda: self._consuming(generation),
-                on_deliveries=lambda deliveries: self._delivered(acknowledger, deliveries),
-                on_cancelled=lambda: self._lost(generation, ChannelLost(0, "the broker ended the consumer")),
+                on_deliveries=lambda deliveries: self._delivered(consumer, deliveries),
+                on_cancelled=lambda: self._cancelled(consumer),
             )
 
         self._channel = connection.channel(opened, lambda _channel, lost: self._lost(generation, lost))
 
-    def _leave(self) -> _Left | None:
-        """The connection is gone or is being left. While it lives, what it brought can be taken and
+    def _leave(self) -> BrokerConsumer | None:
+        """The present consumer is none any more. While its connection lives, what it brought can be taken and
         answered."""
-        left = None
-        if self._connection is not None and self._acknowledger is not None:
-            left = _Left(self._connection, self._acknowledger)
-            left.acknowledger.on_idle = self.look
-            self._left = [known for known in self._left if known.is_needed]
-            self._left.append(left)
-        elif self._channel is not None:
-            self._channel.close()  # nobody consumes on it yet
+        consumer, channel = self._consumer, self._channel
         self._forget()
-        self._connection = None
-        return left
+        self.connection = None
+        if consumer is not None:
+            self._feed.leave(consumer)
+        elif channel is not None:
+            channel.close()  # nobody consumes on it yet
+        return consumer
+
+    def _replace(self, consumer: BrokerConsumer) -> None:
+        """Start another beside the present consumer, which ends when that is there: the queue may be one that
+        goes with its last consumer."""
+        connection = self.connection
+        self._leave()
+        self.connection = connection
+        consumer.is_late = True
+        self._feed.keep_until_next(consumer)
+        self._missing_since = self._context.now()
+        self._start()
 
     def _forget(self) -> None:
         """The present consumer is none any more."""
-        self._channel = self._acknowledger = None
+        self._channel = self._consumer = None
         self._generation += 1
         self.active = False
 
-    def _delivered(self, acknowledger: Acknowledger, deliveries: list[Delivery]) -> None:
-        acknowledger.delivered(deliveries[-1][0])
-        self._inbox.put(acknowledger, deliveries)
-        if not self._wanted:
-            self._inbox.give_back()
+    def _delivered(self, consumer: BrokerConsumer, deliveries: list[Delivery]) -> None:
+        self._feed.delivered(consumer, deliveries, is_wanted=self._wanted)
 
     def _consuming(self, generation: int) -> None:
-        if generation == self._generation:
-            self.active = True
-            self._missing_since = None
-            self._retry.worked()
-            self._context.emit(ConsumerStarted(self.queue_name, self._member))
+        if generation != self._generation:
+            return
+        self.active = True
+        self._missing_since = None
+        self._retry.worked()
+        self._context.emit(ConsumerStarted(self.queue_name, self._member))
+        if self._consumer is not None:
+            self._feed.next_is_there(self._consumer)
+
+    def _cancelled(self, consumer: BrokerConsumer) -> None:
+        """The broker has ended a consumer. Its channel lives on: answers that were given, and those still to
+        be given, count."""
+        consumer.is_stopped = True
+        if consumer is self._consumer:
+            self.inbox.give_back(consumer.acknowledger)
+            connection, was_active = self.connection, self.active
+            self._leave()
+            self.connection, self.active = connection, was_active
+            consumer.acknowledger.flush()
+            self._lost(self._generation, ChannelLost(0, "the broker ended the consumer"))
+        self.look()
 
     def _lost(self, generation: int, lost: ChannelLost) -> None:
         if generation != self._generation:
             self.look()
             return
-        channel, was_active = self._channel, self.active
+        was_active = self.active
         self._forget()
         self._why = lost.why
-        if channel is not None:
-            channel.close()
         now = self._context.now()
         if not self._wanted:
             self.look()
@@ -335,7 +378,7 @@ class Subscription:
         if was_active or lost.code != NOT_FOUND:  # it was there a moment ago
             self._patient_until = now + MISSING_GRACE
         patient = now <= self._patient_until or self._context.is_pending(self.queue_name)
-        error = _final(self.queue_name, lost, was_active=was_active, patient=patient)
+        error = final_error(self.queue_name, lost, was_active=was_active, patient=patient)
         if error is not None or was_active:
             self._context.emit(ConsumerLost(self.queue_name, lost.why, error is not None))
         if error is not None:
@@ -352,37 +395,3 @@ class Subscription:
                 self._start()
 
         self._context.call_later(delay, again)
-
-    # -- on the user's thread
-
-    def get(self, timeout: float | None) -> Message | None:
-        """The next message; None when the subscription has ended.
-
-        Raises:
-            queue.Empty: none came within ``timeout`` seconds.
-            RabbitKeeperError: why there will be no more.
-        """
-        while (taken := self._inbox.take(timeout)) is not None:
-            acknowledger, delivery = taken
-            message = Message(delivery, self.queue_name, acknowledger, self._on_ack)
-            if self._deduplicator is None or not self._deduplicator.has(message):
-                return message
-            acknowledger.ack(message.delivery_tag)
-        return None
-
-
-def _final(queue: str, lost: ChannelLost, *, was_active: bool, patient: bool) -> RabbitKeeperError | None:
-    """The error to end with; None if the consumer may well be taken on again.
-
-    Args:
-        was_active: the broker had taken the consumer on.
-        patient: a queue that is not found may yet be declared (again).
-    """
-    if lost.code == ACCESS_REFUSED and "exclusive use" not in lost.why:
-        return NotAuthorized(f"consuming from {queue!r} was refused: {lost.why}")
-    never_taken_on = lost.code == PRECONDITION_FAILED and not was_active
-    # a classic queue on a node that is down is not found either, and comes back with its node
-    deleted = lost.code == NOT_FOUND and "no queue" in lost.why
-    if never_taken_on or (deleted and not patient):
-        return TopologyError(f"cannot consume from {queue!r}: {lost.why}")
-    return None

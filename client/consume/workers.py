@@ -9,13 +9,17 @@ from types import TracebackType
 from typing import Literal, Self
 
 from rabbitkeeper.client.consume.consumer import Consumer
+from rabbitkeeper.client.consume.handlers import handling, has_ended, wait_for
 from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.model.checks import check_timeout
-from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.checks import TIMEOUT_MAX, check_timeout
+from rabbitkeeper.client.model.errors import RabbitKeeperError, of_another_process
 from rabbitkeeper.client.model.events import Event, HandlerFailed
 from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.process import this as process
 
 log = logging.getLogger(__name__)
+
+LAST_WORDS = 0.1  # seconds for the threads' own ends, when the time is up
 
 OnError = Literal["requeue", "reject"]
 
@@ -52,6 +56,7 @@ class Workers:
         self._requeue = on_error == "requeue"
         self._emit = emit
         self._stopping = threading.Event()
+        self._pid = process.pid
         self.error: RabbitKeeperError | None = None
         """Why the workers have ended, if not by :meth:`stop` or with the client."""
         self._threads = [
@@ -81,12 +86,14 @@ class Workers:
 
         Raises:
             RabbitKeeperError: why they ended, if it was an error.
+            WrongThread: in a forked child.
         """
         if timeout is not None:
             check_timeout("timeout", timeout, zero=True)
+        if process.pid != self._pid:
+            raise of_another_process()
         deadline = None if timeout is None else time.monotonic() + timeout
-        for thread in self._others():
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        wait_for(self._threads, TIMEOUT_MAX + time.monotonic() if deadline is None else deadline)
         if self.error is not None:
             raise self.error
         return not any(thread.is_alive() for thread in self._others())
@@ -95,18 +102,30 @@ class Workers:
         """Take no more from the broker, finish what is in hand, end the threads.
 
         Args:
-            timeout: seconds for the functions to return.
+            timeout: seconds for the functions to return. Within the function itself, its own message is not
+                waited for, nor are others that wait likewise.
 
         Returns:
             How many messages were left unanswered; they go back to their queue.
+
+        Raises:
+            WrongThread: in a forked child, or in a callback on the client's I/O thread.
         """
+        return self.begin_stop(timeout)()
+
+    def begin_stop(self, timeout: float) -> Callable[[], int]:
+        """As :meth:`stop`, in two steps: begin, and (what comes back) wait."""
         check_timeout("timeout", timeout, zero=True)
         deadline = time.monotonic() + timeout
+        wait = self._consumer.begin_stop(timeout)
         self._stopping.set()
-        left = self._consumer.stop(timeout)
-        for thread in self._others():
-            thread.join(max(0.1, deadline - time.monotonic()))
-        return left
+
+        def stopped() -> int:
+            left = wait()
+            wait_for(self._threads, max(deadline, time.monotonic() + LAST_WORDS))
+            return left
+
+        return stopped
 
     def __enter__(self) -> Self:
         return self
@@ -126,13 +145,16 @@ class Workers:
                 self._handle(message, retry)
         except RabbitKeeperError as error:
             self.error = error
+        finally:
+            has_ended()
 
     def _handle(self, message: Message, retry: Retry) -> None:
         try:
-            self._function(message)
+            with handling(message, self._consumer.subscription):
+                self._function(message)
         except BaseException as error:  # CancelledError and SystemExit too: the worker goes on
-            log.exception("the function for messages of %r failed", message.queue)
             message.nack(requeue=self._requeue)
+            log.exception("the function for messages of %r failed", message.queue)
             self._emit(HandlerFailed(message.queue, message.message_id, error))
             self._stopping.wait(retry.failed())
         else:

@@ -20,7 +20,8 @@ from random import Random
 
 from rabbitkeeper.client.amqp.call_queue import CallQueue
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, Timer, Transport
-from rabbitkeeper.client.consume.subscription import Subscription, SubscriptionContext
+from rabbitkeeper.client.consume.context import SubscriptionContext
+from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.drain import Drain
@@ -32,6 +33,7 @@ from rabbitkeeper.client.model.errors import Closed, RabbitKeeperError
 from rabbitkeeper.client.model.events import ClientClosed, Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Entity, Topology
+from rabbitkeeper.client.process import this as process
 from rabbitkeeper.client.publish.future import Futures, PublishFuture
 from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.publisher import Publisher
@@ -80,7 +82,7 @@ class Engine:
             lambda: self._executor.renew_publishing(),
             lambda: self._executor.doubt(),
         )
-        self._subscriptions = Subscriptions(loop.now)
+        self._subscriptions = Subscriptions(loop.now, loop.call_later)
         self._declarations = Declarations(
             lambda selects: Declarer(
                 self._topology,
@@ -114,12 +116,14 @@ class Engine:
             emit=emit,
             resolve=self._topology.resolve,
             is_pending=self._declarations.is_pending,
+            is_single_active=self._topology.is_single_active,
             on_left=self._executor.consuming.look,
             random=random,
         )
         self._timer: Timer | None = None
         self._timer_at = float("inf")
         self._ended = False
+        self._pid = process.pid
         self._is_over = False  # the thread takes nothing any more
         self.frame_max = FRAME_MAX  # bytes; of the current connection
         self.live = threading.Event()  # has been live at least once, or has failed
@@ -130,7 +134,10 @@ class Engine:
     # -- from any thread
 
     def post(self, call: Callable[[], None]) -> None:
-        """Have ``call`` made soon, on the I/O thread; after its end at once."""
+        """Have ``call`` made soon, on the I/O thread; after its end at once. Not in a forked child, as when
+        that drops a consumer: the loop is its parent's."""
+        if process.pid != self._pid:
+            return
         self._calls.post(call)
         if self._is_over:
             self._calls.finish()

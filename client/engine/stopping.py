@@ -1,9 +1,13 @@
-"""The stop of a consumer: the broker delivers no more, then what is in hand is waited for."""
+"""The stop of a consumer: the broker delivers no more, then what is in hand is waited for.
+
+A function that has a message in hand, and waits for the stop itself, is not waited for before the answer is
+given; its message can be answered after that, until the deadline.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from rabbitkeeper.client.amqp.transport import Loop
+from rabbitkeeper.client.amqp.transport import Loop, Timer
 from rabbitkeeper.client.consume.subscription import Subscription
 
 
@@ -30,17 +34,31 @@ class Stopping:
         self._deadline = deadline
         self._remove = remove
         self._result = result
+        self._timer: Timer = None
+        self._is_over = False
 
     def begin(self) -> None:
-        timer = self._loop.call_later(self._deadline - self._loop.now(), self._finish)
-        self._result.add_done_callback(lambda _: self._loop.cancel(timer))
-        self._subscription.stop(self._finish)
+        self._timer = self._loop.call_later(self._deadline - self._loop.now(), self._end)
+        self._subscription.stop(self._answered)
 
-    def _finish(self) -> None:
-        if self._result.done():
+    def _answered(self) -> None:
+        if self._subscription.in_hand and not self._is_over:
+            self._tell(0)
+            self._subscription.await_excused(self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        if self._is_over:
             return
-        left = self._subscription.in_hand
+        self._is_over = True
+        self._loop.cancel(self._timer)
+        left = self._subscription.waited_for
         try:
             self._remove(self._subscription)
         finally:
+            self._tell(left)
+
+    def _tell(self, left: int) -> None:
+        if not self._result.done():
             self._result.set_result(left)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rabbitkeeper.client.amqp.transport import Connection
+from rabbitkeeper.client.amqp.transport import CallLater, Connection
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.watch import ConsumerWatch
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 
 CHECK_AFTER_SWITCH = 2.0  # seconds until what should consume is compared with what does …
@@ -34,10 +35,12 @@ class Subscriptions:
 
     Args:
         now: seconds, monotonic.
+        call_later: the loop's timer.
     """
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], call_later: CallLater) -> None:
         self._now = now
+        self._watch = ConsumerWatch(now, call_later)
         self._all: list[Subscription] = []
         self._place: _Place | None = None
         self.check_at = float("inf")
@@ -101,6 +104,7 @@ class Subscriptions:
             return
         for subscription in list(self._all):
             subscription.check()
+        self._watch.check(self._all)
         self.check_at = self._now() + CHECK if self._all else float("inf")
 
     def end(self, error: RabbitKeeperError | None) -> None:

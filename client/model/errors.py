@@ -62,6 +62,11 @@ class WrongThread(RabbitKeeperError):
     would never return."""
 
 
+def of_another_process() -> WrongThread:
+    """For a forked child."""
+    return WrongThread("this client belongs to the process that made it; make another one after the fork")
+
+
 class InvalidArgument(ConfigurationError, TypeError, ValueError):
     """An argument that cannot be sent; nothing has been."""
 

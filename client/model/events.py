@@ -91,6 +91,16 @@ class ConsumerMissing(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerStalled(Event):
+    """The broker delivered nothing to a consumer with room, though it had messages ready, or did not know the
+    consumer. Another is started in its place."""
+
+    queue: str
+    ready: int  # messages that the queue could have delivered
+    seconds: float  # since the last delivery
+
+
+@dataclass(frozen=True, slots=True)
 class DeclarationFailed(Event):
     """Something declared earlier could not be declared again on the present connection."""
 

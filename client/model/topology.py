@@ -150,6 +150,11 @@ class Topology:
     def __len__(self) -> int:
         return len(self._entities)
 
+    def is_single_active(self, queue: str) -> bool:
+        """Whether ``queue`` was declared to feed one of its consumers alone."""
+        declared = self._entities.get(("queue", queue))
+        return declared is not None and declared.arguments.get("x-single-active-consumer") is True
+
     def name(self, queue: str, given: str) -> str | None:
         """The broker has named ``queue``; the name that it had before, if any."""
         previous = self._names.get(queue)

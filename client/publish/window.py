@@ -24,7 +24,7 @@ class Window:
         self._size = size
         self._open_messages = 0
         self._open_size = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come back in
         self._changed = threading.Condition(self._lock)
         self._waiting = 0
         self._large_waiting = 0  # of those, with a message that has to pass alone

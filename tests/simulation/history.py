@@ -7,11 +7,13 @@ The steps are made by chance; :func:`play` makes them, has everything be well ag
 * at each place the confirmed messages are in the order of publishing (the first of each, for one may be there
   twice; those that the broker refused or returned at first come later);
 * what a user was told is not there, never was sent;
+* each consumer gets what comes for the first time in the order of its queue;
 * what is answered is what users have answered;
 * every consumer is fed in the end, over one connection, to where the switch says;
 * a client at rest does next to nothing, and a closed one leaves nothing behind.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
@@ -177,6 +179,12 @@ def _look_at_messages(simulation: Simulation, player: Player) -> None:
             wanted = [name for name in names if name not in late]
             among = set(wanted)
             assert [name for name in stored if name in among] == wanted, f"out of order in {queue}"
+    for subscription, taken in player.taken.items():
+        stored = journal.stored[subscription.queue_name]
+        times = Counter(stored)
+        places = {name: place for place, name in enumerate(stored) if times[name] == 1}
+        order = [places[name] for name in taken if name in places]
+        assert order == sorted(order), f"a consumer of {subscription.queue_name} got them out of order"
     answered = player.acked | player.given_up
     for future in confirmed:
         where = PLACES[future.exchange, future.routing_key]
@@ -199,7 +207,7 @@ def _look_at_connections(simulation: Simulation, player: Player) -> None:
             assert not queue.ready, f"{queue.name} keeps {len(queue.ready)} messages from its consumers"
     for connection in client.transport.open:
         channels = [channel for channel in connection.channels if not channel.is_over]
-        most = 1 + len(wanted) if connection.consumes else 2  # a declarer has one on each
+        most = 2 + len(wanted) if connection.consumes else 2  # one declares, one asks about queues
         assert len(channels) <= most, "channels are left"
     before = simulation.time.calls
     simulation.run(REST)

@@ -1,5 +1,6 @@
 """The steps of a history: what can happen, and how it is made to."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -41,12 +42,14 @@ class Player:
 
     Attributes:
         acked, given_up: ids of messages that users have acked, or rejected.
+        taken: ids of messages that users have taken, in their order, without those that came again.
     """
 
     simulation: Simulation
     subscriptions: list[Subscription] = field(default_factory=list)
     acked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
+    taken: dict[Subscription, list[str]] = field(default_factory=lambda: defaultdict(list))
     declarations: list[Future[None]] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
@@ -118,9 +121,12 @@ class Player:
         """Take what there is, and answer some of it."""
         for subscription in list(self.subscriptions):
             try:
-                self._in_hand += self.simulation.client.take(subscription)
+                messages = self.simulation.client.take(subscription)
             except RabbitKeeperError:
                 self.subscriptions.remove(subscription)
+                continue
+            self._in_hand += messages
+            self.taken[subscription] += [str(one.message_id) for one in messages if not one.redelivered]
         self._random.shuffle(self._in_hand)
         for _ in range(len(self._in_hand) * (4 - choice % 4) // 4):
             self._answer(self._in_hand.pop(), choice)
@@ -213,6 +219,9 @@ class Player:
             for consumer in list(queue.consumers)[choice % 2 :]:
                 consumer.cancel_by_broker()
 
+    def stall_consumers(self, choice: int) -> None:
+        self.simulation.cluster.stall_consumers(("orders", "bills", "full")[choice % 3])
+
     def alarm(self, choice: int) -> None:
         if choice % 2:
             self.simulation.cluster.raise_alarm()
@@ -301,6 +310,11 @@ class Player:
         cluster.confirm_delay = lambda: 0.0005
         self.tell_the_truth(0)
         self.simulation.group.lead(self._random.choice(cluster.names))
+        self.simulation.run(2.0)
+        if self._random.random() < 0.2:  # and yet some consumers get nothing
+            for place, name in ((0, "orders"), (1, "bills")):
+                cluster.stall_consumers(name)
+                self._publish(place, 3, TIMEOUTS[2])
 
     def work_off(self, seconds: float) -> None:
         """Take and ack everything that comes, for so long."""
@@ -320,8 +334,8 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
         "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
         "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "close_channels",
         "cancel_consumers", "alarm",
-        "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move", "resign",
-        "tell_the_truth",
+        "stall_consumers", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move",
+        "resign", "tell_the_truth",
         "tell_something", "vanish", "show_the_past",
     )
 }  # fmt: skip

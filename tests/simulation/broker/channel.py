@@ -115,6 +115,15 @@ class SimulatedChannel:
 
     # -- consuming
 
+    def look(self, queue: str, on_seen: Callable[[int, int], None]) -> None:
+        self._expect(self.is_open, "look on a channel that is not open")
+        self._on_seen = on_seen
+        self._connection.send(partial(self._end.look, queue))
+
+    @property
+    def is_receiving(self) -> bool:
+        return False
+
     def consume(
         self,
         queue: str,
@@ -199,6 +208,10 @@ class SimulatedChannel:
         if not self.is_over and self._on_declared is not None:
             report, self._on_declared = self._on_declared, None
             report(name)
+
+    def seen(self, ready: int, consumers: int) -> None:
+        if not self.is_over:
+            self._on_seen(ready, consumers)
 
     def limited(self) -> None:
         if not self.is_over and not self._is_stopping and self._consumes is not None:

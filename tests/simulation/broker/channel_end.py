@@ -27,6 +27,7 @@ class ClientChannel(ConsumingClient, Protocol):
     def answered(self, tag: int, multiple: bool, ack: bool, ids: list[str]) -> None: ...
     def returned(self, message_id: str, exchange: str, routing_key: str, why: str) -> None: ...
     def declared(self, name: str | None) -> None: ...
+    def seen(self, ready: int, consumers: int) -> None: ...
 
 
 class ChannelEnd:
@@ -183,3 +184,19 @@ class ChannelEnd:
                 self.refuse(refused.lost)
         else:
             self.send(partial(self.client.declared, name))
+
+    def look(self, name: str) -> None:
+        """A passive declaration. Of a quorum queue without a leader RabbitMQ says that nothing is there."""
+        if not self.is_open:
+            return
+        queue = self.cluster.queues.get(name)
+        if queue is None:
+            self.refuse(ChannelLost(404, f"NOT_FOUND - no queue '{name}' in vhost '/'"))
+        elif queue.owner not in (None, self.connection):
+            self.refuse(ChannelLost(405, f"RESOURCE_LOCKED - '{name}' in vhost '/'"))
+        elif not queue.is_reachable:
+            self.refuse(ChannelLost(404, f"NOT_FOUND - home node of '{name}' is down or inaccessible"))
+        elif queue.serves:
+            self.send(partial(self.client.seen, len(queue.ready), len(queue.consumers)))
+        else:
+            self.send(partial(self.client.seen, 0, 0))

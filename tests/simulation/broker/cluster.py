@@ -252,6 +252,11 @@ class SimulatedCluster:
                 if end.node.answers and channel.is_open and (channel.consumes is not None) == consuming:
                     channel.refuse(ChannelLost(code, why))
 
+    def stall_consumers(self, name: str) -> None:
+        """The consumers that a queue has now get nothing any more, as was seen after a full disk."""
+        for consumer in self.queues[name].consumers:
+            consumer.is_stalled = True
+
     def delete_queue(self, name: str) -> None:
         """Somebody else deletes it."""
         self.remove_queue(self.queues[name])

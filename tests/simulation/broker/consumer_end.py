@@ -38,6 +38,7 @@ class ConsumerEnd:
 
     def __init__(self, channel: "ChannelEnd", client: ConsumingClient) -> None:
         self.consumes: SimulatedQueue | None = None
+        self.is_stalled = False  # it gets nothing any more, for reasons of the broker's own
         self._channel = channel
         self._client = client
         self._cluster = channel.cluster
@@ -115,6 +116,7 @@ class ConsumerEnd:
     def has_room(self) -> bool:
         return (
             self._channel.is_open
+            and not self.is_stalled
             and len(self._in_hand) < self._prefetch
             and not self._channel.connection.node.is_hung
         )

@@ -39,6 +39,8 @@ class Publisher(Protocol):
 class Consumer(Protocol):
     """The broker's end of a channel with a consumer."""
 
+    is_stalled: bool
+
     @property
     def has_room(self) -> bool: ...
     def deliver(self, queue: "SimulatedQueue", messages: list[StoredMessage]) -> None: ...

@@ -82,7 +82,7 @@ def test_a_queue_that_cannot_be_named(queue: Any) -> None:
 @pytest.mark.parametrize("timeout", [-1, float("inf"), float("nan"), 1e12, "5"])
 def test_times_of_a_consumer(timeout: Any) -> None:
     simulation = Simulation().started()
-    consumer = Consumer(simulation.client.subscribe(), lambda *_: 0, lambda _: None)
+    consumer = Consumer(simulation.client.subscribe(), lambda *_: lambda _: 0, lambda _: None)
     with pytest.raises(InvalidArgument, match="timeout"):
         consumer.get(timeout)
     with pytest.raises(InvalidArgument, match="timeout"):

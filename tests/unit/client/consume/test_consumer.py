@@ -30,11 +30,11 @@ class Scene:
     def consumer(self) -> Consumer:
         return Consumer(self.subscription, self._finish, self.dropped.append)
 
-    def _finish(self, subscription: Subscription, timeout: float) -> int:
+    def _finish(self, subscription: Subscription, timeout: float) -> Callable[[float], int]:
         deadline = self.simulation.time.now + timeout
         left = self.simulation.client.engine.finish(subscription, deadline)
         self.simulation.until(left.done)
-        return left.result(0)
+        return lambda _: left.result(0)
 
     def end(self) -> None:
         """What was delivered can be taken, then the end comes."""

@@ -11,6 +11,7 @@ from simulation.history import by_chance, play
 
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
+from rabbitkeeper.client.consume.feed import Feed
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Connections
@@ -29,6 +30,16 @@ def instead(owner: type, name: str, wrong: Callable[..., Any]) -> Plant:
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
+
+    return plant
+
+
+def both(*plants: Plant) -> Plant:
+    """The one mends what the other does."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        for one in plants:
+            one(patch)
 
     return plant
 
@@ -122,7 +133,12 @@ FAULTS: dict[str, Plant] = {
     "a connection that was left is not closed": instead(Connections, "retire", nothing),
     "a renewed channel is not used": instead(Connections, "renew_publishing", nothing),
     "subscriptions do not follow": instead(Subscriptions, "attach", nothing),
-    "a lost consumer is not started again": instead(Subscription, "_lost", nothing),
+    "a lost consumer is not started again": both(
+        instead(Subscription, "_lost", nothing), instead(Subscription, "check", nothing)
+    ),
+    "a consumer that is not fed is not noticed": instead(Subscription, "look_was_answered", nothing),
+    "a consumer that is not fed is not replaced": instead(Subscription, "_replace", nothing),
+    "two consumers are left where one was": instead(Feed, "end", lambda _right, _feed, _one, then: then()),
     "a consumer that was dropped goes on": instead(Subscription, "cancel", nothing),
     "the declarer stops after one failure": instead(Declarer, "_refused", declare_until_the_first_failure),
     "acks are sent for what is not answered": instead(DeliveryTracker, "flush", ack_beyond_a_gap),
