@@ -88,22 +88,26 @@ class Encoder:
         not held back."""
         pieces: list[bytes] = []
         size = 0
-        known, body_max = self._known, self._body_max
+        body_max = self._body_max
+        last_template: Template | None = None
+        last_length = last_id_length = 0
+        head = middle = end = b""
         for message in messages:
             template, body, message_id = message.template, message.body, message.message_id.encode()
-            length = len(body)
-            key = (template, length, len(message_id))
-            fitted = known.get(key)
-            if fitted is None:
-                fitted = self._fit(key)
+            length, id_length = len(body), len(message_id)
+            # most are like the one before
+            if template is not last_template or length != last_length or id_length != last_id_length:
+                last_template, last_length, last_id_length = template, length, id_length
+                key = (template, length, id_length)
+                head, middle, end = self._known.get(key) or self._fit(key)
             if length <= body_max:
-                pieces += (fitted[0], message_id, fitted[1], body, fitted[2])
+                pieces += (head, message_id, middle, body, end)
                 size += length + 128  # near enough
                 if size >= CHUNK:
                     yield b"".join(pieces)
                     pieces, size = [], 0
             else:
-                pieces += (fitted[0], message_id, fitted[1])
+                pieces += (head, message_id, middle)
                 for start in range(0, length, body_max):
                     part = body[start : start + body_max]
                     pieces += (BODY, self._number, len(part).to_bytes(4, "big"), part, END)

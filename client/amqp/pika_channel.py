@@ -33,6 +33,7 @@ class PikaChannel:
         self._on_open: Callable[[transport.Channel], None] | None = on_open
         self._on_lost: Callable[[transport.Channel, ChannelLost], None] | None = on_lost
         self._decoder = decoder
+        self.is_open = False  # no property: it is asked for each message that is taken
         self._writer: Writer
         self._is_stopping = False  # no consumer is started any more
         self._channel: Channel = None  # stays so if the connection had no free one
@@ -46,10 +47,6 @@ class PikaChannel:
         self._channel.add_on_close_callback(self._closed)
 
     @property
-    def is_open(self) -> bool:
-        return self._on_lost is not None and self._channel is not None and bool(self._channel.is_open)
-
-    @property
     def is_over(self) -> bool:
         """It reports nothing any more."""
         return self._on_lost is None
@@ -57,6 +54,7 @@ class PikaChannel:
     def silence(self) -> None:
         """Report nothing any more; the connection is being ended, and the channel with it."""
         self._on_open = self._on_lost = None
+        self.is_open = False
 
     def close(self) -> None:
         self.silence()
@@ -65,6 +63,7 @@ class PikaChannel:
 
     def _opened(self, _channel: object) -> None:
         if self._on_open is not None:
+            self.is_open = True
             self._on_open(self)
         elif self._channel.connection.is_open:
             self._channel.close()

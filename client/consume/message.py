@@ -30,7 +30,6 @@ class Message:
 
     __slots__ = (
         "_acknowledger",
-        "_encoded_properties",
         "_envelope",
         "_on_ack",
         "_properties",
@@ -48,13 +47,11 @@ class Message:
         acknowledger: Acknowledger,
         on_ack: Callable[["Message"], None] | None = None,
     ) -> None:
-        self.delivery_tag, self.redelivered, self._envelope, encoded, self.body = delivery
-        self._encoded_properties = encoded
+        self.delivery_tag, self.redelivered, self._envelope, self._properties, self.body = delivery
         self.queue = queue
         self.answered = False
         self._acknowledger = acknowledger
         self._on_ack = on_ack
-        self._properties: BasicProperties | None = None
 
     @property
     def exchange(self) -> str:
@@ -69,8 +66,8 @@ class Message:
     @property
     def properties(self) -> BasicProperties:
         """The publisher's: ``pika.BasicProperties``."""
-        if self._properties is None:
-            self._properties = decode_properties(self._encoded_properties)
+        if not isinstance(self._properties, BasicProperties):
+            self._properties = decode_properties(self._properties)
         return self._properties
 
     @property

@@ -37,6 +37,9 @@ class Receipt(NamedTuple):
     attempts: int  # times it was sent; above 1 the queue may hold it twice, under the same id
 
 
+_receipt: Callable[[tuple[str, int]], Receipt] = partial(tuple.__new__, Receipt)  # one a message: in C
+
+
 class PublishFuture(Entry, Future[Receipt]):
     """A publish on its way. Its result is a :class:`Receipt`, or one of the SDK's errors.
 
@@ -57,13 +60,19 @@ class PublishFuture(Entry, Future[Receipt]):
     ) -> None:
         # Future.__init__ is not called: see the module
         self.message_id = message_id
-        self.exchange = template.exchange
-        self.routing_key = template.routing_key
         self.size = len(body)
         self.deadline = deadline
         self.template = template
         self.body = body
         self._futures = futures
+
+    @property
+    def exchange(self) -> str:  # type: ignore[override]
+        return self.template.exchange
+
+    @property
+    def routing_key(self) -> str:  # type: ignore[override]
+        return self.template.routing_key
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
@@ -76,7 +85,7 @@ class PublishFuture(Entry, Future[Receipt]):
 
     @property
     def _result(self) -> Receipt:  # type: ignore[override]
-        return Receipt(self.message_id, self.attempts)
+        return _receipt((self.message_id, self.attempts))
 
     def cancel(self) -> bool:
         """Take the message back, if it has not been sent yet.

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from rabbitkeeper.client.amqp.frames import Template
@@ -150,18 +151,19 @@ class Ledger(Generic[E]):
         """
         pending = self._pending
         taken: list[E] = []
-        while pending and len(taken) < limit and size > 0:
+        for _ in range(min(limit, len(pending))):
+            if size <= 0:
+                break
             entry = pending.popleft()
             taken.append(entry)
             size -= entry.size
         started = start(taken)
-        tag, in_flight = self._last_tag, self._in_flight
-        for entry in started:
-            tag += 1
+        tags = range(self._last_tag + 1, self._last_tag + 1 + len(started))
+        for tag, entry in zip(tags, started, strict=True):
             entry.tag = tag
             entry.attempts += 1
-            in_flight[tag] = entry
-        self._last_tag = tag
+        self._in_flight.update(zip(tags, started, strict=True))
+        self._last_tag += len(started)
         return started
 
     @property
@@ -183,12 +185,9 @@ class Ledger(Generic[E]):
             entry = self._in_flight.pop(tag, None)
             return [] if entry is None else [entry]
         # What is in flight is looked at, not the tags below: there may have been millions of single acks.
-        named: list[int] = []
-        for known in self._in_flight:
-            if tag and known > tag:  # 0 is "all"
-                break
-            named.append(known)
-        return [self._in_flight.pop(known) for known in named]
+        # 0 is "all"
+        named = list(takewhile(tag.__ge__, self._in_flight) if tag else self._in_flight)
+        return list(map(self._in_flight.pop, named))
 
     def nacked(self, tag: int, *, multiple: bool) -> list[E]:
         """``basic.nack`` of the present channel: the entries it names, which stay open.

@@ -103,6 +103,7 @@ class Publisher(Generic[E]):
         self._silences = 0  # channels in a row that did not answer
         self._careful_until = 0  # sequence up to which messages are sent one at a time
         self._frozen = False
+        self._has_returned = False  # something came back on this channel
         self._pump_due = False  # a timer is set
         self._refusing: dict[tuple[str, str], _Refusing] = {}
         self._renewed_at = float("-inf")
@@ -119,6 +120,7 @@ class Publisher(Generic[E]):
         self.ledger.rewind()
         self._generation += 1
         self._channel = channel
+        self._has_returned = False
         self._probing = True
         self._frozen = False
         self.pump()
@@ -214,7 +216,7 @@ class Publisher(Generic[E]):
 
     def _confirm(self, entries: list[E]) -> None:
         """They were acked: each is confirmed, unless it had come back."""
-        if any(entry.returned is not None for entry in entries):
+        if self._has_returned and any(entry.returned is not None for entry in entries):
             entries = self._sort_out_returned(entries)
         if self._refusing:
             for entry in entries:
@@ -246,6 +248,7 @@ class Publisher(Generic[E]):
         """``basic.return``."""
         if channel is self._channel:
             self.ledger.returned(message_id, exchange, key, why)
+            self._has_returned = True
 
     def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
         """The broker closed the publish channel over a message.
