@@ -40,7 +40,6 @@ def assemble(
         access,
         switch,
         name=f"{name}-io",
-        connect_timeout=connect_timeout,
         random=random,
         emit=emit,
     )

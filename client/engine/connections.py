@@ -37,6 +37,7 @@ class MemberConnection:
     connection: Connection
     target: Target
     publishing: Channel | None = None
+    timeout: float = 1.0  # seconds that it had to connect
     is_blocked: bool = False  # the broker reads nothing of it, so it answers nothing
 
 
@@ -93,6 +94,7 @@ class Connections:
                 on_blocked=lambda why: self._note_block(number, why),
             ),
             target,
+            timeout=timeout,
         )
 
     def renew_publishing(self, number: int) -> None:

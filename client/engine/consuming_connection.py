@@ -47,7 +47,6 @@ class ConsumingConnection:
         access: how to get into a broker.
         declarer: of exclusive queues, which go over it with the consumers.
         subscriptions: the consumers.
-        connect_timeout: seconds for a first attempt.
         random: for jitter.
         on_restored: called when what is to be declared again is, or when that has to wait.
         on_silent: called when attempt after attempt has no answer.
@@ -60,7 +59,6 @@ class ConsumingConnection:
         *,
         declarer: Declarer,
         subscriptions: Subscriptions,
-        connect_timeout: float,
         random: Random,
         on_restored: Callable[[], None],
         on_silent: Callable[[], None],
@@ -72,7 +70,7 @@ class ConsumingConnection:
         self._subscriptions = subscriptions
         self._on_restored = on_restored
         self._on_silent = on_silent
-        self._connect_timeout = connect_timeout
+        self._timeout = 1.0  # seconds for a first attempt
         self._retry = Retry(random)
         self._silent = 0  # attempts in a row that had no answer
         self._target: Target | None = None  # where the client is …
@@ -96,8 +94,9 @@ class ConsumingConnection:
 
     # -- following the client
 
-    def follow(self, target: Target) -> None:
-        """The client is at ``target`` now."""
+    def follow(self, target: Target, timeout: float) -> None:
+        """The client is at ``target`` now, which it had ``timeout`` seconds to reach."""
+        self._timeout = timeout
         if self._target is None or self._target.address != target.address:
             self._retry.worked()
             self._silent, self._since = 0, self._loop.now()
@@ -163,7 +162,7 @@ class ConsumingConnection:
             self._open(target)
 
     def _open(self, target: Target) -> None:
-        timeout = self._connect_timeout * min(MOST_PATIENCE, 2**self._silent)
+        timeout = self._patience
         connection = self._transport.connect(
             target.address,
             self._access,
@@ -173,6 +172,11 @@ class ConsumingConnection:
             on_blocked=lambda _why: None,  # it does not publish
         )
         opened = self._next = _Opened(target, connection, self._loop.now())
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for the next attempt."""
+        return self._timeout * min(MOST_PATIENCE, 2**self._silent)
 
     def _opened(self, opened: _Opened) -> None:
         before, self._current, self._next = self._current, opened, None
@@ -211,8 +215,7 @@ class ConsumingConnection:
             self._detach()
         elif one is self._next:
             self._next = None
-            waited = self._connect_timeout * min(MOST_PATIENCE, 2**self._silent)
-            self._silent += now - one.since >= waited
+            self._silent += now - one.since >= self._patience
             self._on_restored()  # publishing is not to wait for it
             if self._silent >= SILENCES:
                 self._on_silent()

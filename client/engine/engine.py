@@ -53,7 +53,6 @@ class Engine:
         access: how to get into a broker.
         switch: decides where to be.
         name: of the thread.
-        connect_timeout: seconds for a first attempt to reach a broker.
         random: for jitter.
         emit: takes events.
     """
@@ -65,7 +64,6 @@ class Engine:
         switch: Switch,
         *,
         name: str,
-        connect_timeout: float,
         random: Random,
         emit: Callable[[Event], None],
     ) -> None:
@@ -102,7 +100,6 @@ class Engine:
             publisher=self._publisher,
             declarations=self._declarations,
             subscriptions=self._subscriptions,
-            connect_timeout=connect_timeout,
             random=random,
             emit=emit,
             on_promoted=self._promoted,

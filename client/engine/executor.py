@@ -49,7 +49,6 @@ class SwitchExecutor:
     Args:
         transport: where connections come from.
         access: how to get into a broker.
-        connect_timeout: seconds for a first attempt.
         random: for jitter.
         emit: takes events.
         on_promoted: called with each connection that has become the current one.
@@ -66,7 +65,6 @@ class SwitchExecutor:
         publisher: Publisher[PublishFuture],
         declarations: Declarations,
         subscriptions: Subscriptions,
-        connect_timeout: float,
         random: Random,
         emit: Callable[[Event], None],
         on_promoted: Callable[[Connection], None],
@@ -96,7 +94,6 @@ class SwitchExecutor:
             access,
             declarer=declarations.exclusive,
             subscriptions=subscriptions,
-            connect_timeout=connect_timeout,
             random=random,
             on_restored=lambda: self._restored(_Part.EXCLUSIVE),
             on_silent=self.doubt,
@@ -202,7 +199,7 @@ class SwitchExecutor:
         else:  # the broker has closed it meanwhile
             self._publisher.detach()
             self.connections.renew_publishing(order.number)
-        self.consuming.follow(promoted.target)
+        self.consuming.follow(promoted.target, promoted.timeout)
         if order.prepared:
             self._restored(_Part.SHARED)
         if order.retire is not None:

@@ -16,6 +16,10 @@ newly come is given its share once, one in so many clients, within one round.
 
 A member that is being drained is left before it ends: ``"members"`` and ``"site"`` do so at once, in the time
 that its agent leaves them. With ``"leader"`` it is the lead that moves, and the clients with it.
+
+A client that is well on a live member is in no hurry to be where another leads: it goes there at a moment by
+chance, and the more connections the group carries the later, so that brokers that have just taken all the
+clients of a dead one are not asked to take them all once more.
 """
 
 from collections.abc import Mapping
@@ -31,6 +35,11 @@ Spread = Literal["leader", "members", "site"]
 ROUND = 30.0  # seconds in which each client compares once
 TOLERANCE = 1.1  # times the mean, or the mean through it: what any member may carry and nobody moves
 EXCESS = 0.5  # of what it carries above the mean leaves it in one round
+MOVES = 25.0  # a second: clients that go to a new leader, of all the group's, on the average
+LONGEST_MOVE = 300.0  # seconds over which they do, however many they are
+SIZE_HALF_LIFE = (
+    60.0  # seconds after which half of the connections that were seen once are not believed any more
+)
 LEAVING = 0.5  # seconds over which clients leave a draining member; its agent gives them 1 s before it closes
 
 
@@ -91,6 +100,8 @@ class Placement:
         self._leave_at = float("inf")  # when it leaves a member that drains
         self._newcomers: frozenset[str] = frozenset()  # that came in this round
         self._wish: Target | None = None
+        self._size, self._size_at = 0.0, now  # connections of the group; of members that say so
+        self._move_at: float | None = None  # when it goes to the leader
 
     @property
     def awaits_leader(self) -> bool:
@@ -121,6 +132,8 @@ class Placement:
 
     def view(self, before: Targets, targets: Targets, now: float) -> None:
         """The group has changed."""
+        self._size = max(float(sum(targets.loads.values())), self.size(now))
+        self._size_at = now
         came = {
             name
             for name, target in targets.members.items()
@@ -132,6 +145,10 @@ class Placement:
             self._newcomers |= came
         if self._wish is not None and targets.members.get(self._wish.member) != self._wish:
             self._wish = None
+
+    def size(self, now: float) -> float:
+        """Connections that the group carries, or has carried a moment ago; 0 when nobody says."""
+        return float(self._size * 0.5 ** ((now - self._size_at) / SIZE_HALF_LIFE))
 
     def wish(self, targets: Targets, current: Target, now: float) -> Target | None:
         """Where a client whose connection works would rather be; None: it is well where it is."""
@@ -147,8 +164,13 @@ class Placement:
             case "leader":
                 leader = targets.leader
                 if leader is None or leader.address == current.address or targets.declares_dead(leader):
+                    self._move_at = None
                     return None
-                return leader
+                most = LEAVING if targets.drains(current) else LONGEST_MOVE
+                over = min(most, self.size(now) / MOVES)
+                if self._move_at is None or self._move_at > now + over:
+                    self._move_at = now + over * self._random.random()
+                return leader if now >= self._move_at else None
             case "site":
                 if current.site == self._site:
                     return None
@@ -165,13 +187,14 @@ class Placement:
 
     def fulfilled(self) -> None:
         """The client is somewhere else now, by its wish or not."""
-        self._wish = None
+        self._wish = self._move_at = None
         self._leave_at = float("inf")
 
     @property
     def compare_at(self) -> float:
         """When :meth:`wish` may have another answer by itself; seconds, monotonic."""
-        return min(self._leave_at, self._compare_at if self._spread == "members" else float("inf"))
+        move_at = float("inf") if self._move_at is None else self._move_at
+        return min(self._leave_at, move_at, self._compare_at if self._spread == "members" else float("inf"))
 
     def _is_near(self, target: Target) -> bool:
         """Of the client's own site, and there to stay."""

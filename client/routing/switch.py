@@ -38,14 +38,16 @@ from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
-from rabbitkeeper.client.routing.failures import Failures
+from rabbitkeeper.client.routing.failures import MOST_PATIENCE, Failures
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-MOVE_RETRY = 1.0  # seconds between attempts to move while the current connection works
+MOVE_RETRY = 1.0  # seconds at the most to the next attempt to move from what works; doubled …
+MOST_MOVE_RETRY = 30.0  # … with each that fails, up to this, until there is something new
 SETTLED = 1.0  # seconds after which a lost connection counts as the first failure of its broker again
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
 CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
+CROWD = 100.0  # connections of a group that are made again in so many seconds, whatever it runs on
 
 
 class Phase(StrEnum):
@@ -119,8 +121,7 @@ class Switch:
         now: when the client was started.
         random: for the jitter; seeded in tests.
         placement: chooses among the members.
-        connect_timeout: seconds for the first attempt at a member; doubled with each that fails in a row, so
-            that brokers that are slow under many clients are not asked again and again for nothing.
+        connect_timeout: seconds for the first attempt at a member; more where others had no answer.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Switch:
         self._failures = Failures(random)
         self._ready_at = now  # since when the current connection is that
         self._retry_at = now  # when the next attempt is due, whatever its target
+        self._moves_failed = 0  # in a row
 
     def is_current(self, number: int) -> bool:
         """Whether everything goes over connection ``number``."""
@@ -158,6 +160,8 @@ class Switch:
         well = self._freshly_well(targets)
         for address in well:
             self._failures.is_well(address)
+        if well:
+            self._retry_at, self._moves_failed = min(self._retry_at, now + MOVE_RETRY), 0
         self._placement.view(self.targets, targets, now)
         self.targets = targets
         orders: list[Order] = []
@@ -201,7 +205,9 @@ class Switch:
             self._failures.failed(address, now, silent=silent)
             if self.current is not None:
                 self._placement.refused()
-                self._retry_at = now + self._random.uniform(0, MOVE_RETRY)
+                most = min(MOST_MOVE_RETRY, MOVE_RETRY * 2 ** min(self._moves_failed, 16))
+                self._moves_failed += 1
+                self._retry_at = now + self._random.uniform(0, most)
             return self.tick(now)
         if self.current is not None and self.current.number == number:
             self._leave(self.current.target.address, now)
@@ -335,7 +341,8 @@ class Switch:
     def _open(self, target: Target, why: str, now: float) -> Open:
         self._opened += 1
         self.next = Slot(self._opened, target)
-        timeout = self._connect_timeout * self._failures.patience(target.address)
+        patience = max(self._failures.patience(target.address), self._placement.size(now) / CROWD)
+        timeout = self._connect_timeout * min(MOST_PATIENCE, patience)
         self._opened_at, self._opening_timeout = now, timeout
         return Open(self._opened, target, why, timeout)
 
@@ -348,6 +355,7 @@ class Switch:
             self._failures.worked(before.target.address)
         self._ready_at = now
         self._placement.fulfilled()
+        self._moves_failed = 0
         self._enter(Phase.LIVE, now)
         retire = None if before is None else before.number
         return Promote(self.current.number, self.current.target, retire, prepared)

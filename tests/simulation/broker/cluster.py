@@ -41,6 +41,8 @@ class SimulatedCluster:
         latency: seconds of each way between client and broker, asked for each call.
         confirm_delay: seconds for which a channel gathers answers, asked for each burst.
         confirm_style: in which of AMQP's ways messages are confirmed.
+        handshake_time: seconds of a node's work for each connection, one after the other; also for clients
+            that have gone meanwhile.
         commit_time: seconds until a message is on a majority.
         election_time, hung_election_time: seconds until a queue has another leader, when the node of the
             last one has died or hangs.
@@ -62,6 +64,7 @@ class SimulatedCluster:
         self.confirm_delay: Callable[[], float] = lambda: 0.0005
         self.confirm_style = Style.SINGLE
         self.holds_confirms = False
+        self.handshake_time = 0.0
         self.commit_time = 0.001
         self.election_time = 0.3
         self.hung_election_time = 7.0

@@ -19,6 +19,12 @@ class Node:
     refusal: ConnectionLost | None = None  # what it answers to whoever connects
     ends_connections: bool = False  # right after they have opened
     connections: list["ConnectionEnd"] = field(default_factory=list)
+    busy_until: float = 0.0  # with handshakes
+
+    def work(self, now: float, seconds: float) -> float:
+        """Take on ``seconds`` of work behind what there is: seconds from now until it is done."""
+        self.busy_until = max(now, self.busy_until) + seconds
+        return self.busy_until - now
 
     @property
     def address(self) -> str:

@@ -91,7 +91,8 @@ class SimulatedConnection:
         self.end = ConnectionEnd(self.cluster, node, self.number, self, self.wire)
         if node.is_hung:
             self.end.hang()
-        self.wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency())
+        work = node.work(self.cluster.time.now, self.cluster.handshake_time)
+        self.wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency() + work)
 
     @property
     def frame_max(self) -> int:

@@ -83,6 +83,52 @@ def test_a_refused_wish_is_dropped_until_the_next_round() -> None:
     assert place.wish(targets, A, now) is None
 
 
+# -- many clients and a new leader
+
+
+@pytest.mark.parametrize(("connections", "seconds"), [(20, 0.8), (250, 10.0), (1000, 40.0), (100_000, 300.0)])
+def test_clients_go_to_a_new_leader_one_after_the_other(connections: int, seconds: float) -> None:
+    moments: list[float] = []
+    for seed in range(200):
+        place = Placement("leader", None, Random(seed), 0.0)
+        before = group(A, B, C, leader="a", a=connections)
+        place.view(Targets(), before, 0.0)
+        after = group(A, B, C, leader="b", a=0)  # as others say it: the old leader carries none any more
+        place.view(before, after, 1.0)
+        now = 1.0
+        while place.wish(after, A, now) is None:
+            now = place.compare_at
+        moments.append(now - 1.0)
+    assert max(moments) <= seconds
+    assert max(moments) > 0.8 * seconds
+    assert sum(moments) / len(moments) == pytest.approx(seconds / 2, rel=0.2)
+
+
+def test_a_client_does_not_wait_longer_because_the_lead_moves_again() -> None:
+    place, before = placement("leader"), group(A, B, C, leader="a", a=1000)
+    place.view(Targets(), before, 0.0)
+    second, third = group(A, B, C, leader="b"), group(A, B, C, leader="c")
+    place.view(before, second, 0.0)
+    assert place.wish(second, A, 0.0) is None
+    moment = place.compare_at
+    place.view(second, third, moment / 2)
+    assert place.wish(third, A, moment / 2) is None
+    assert place.wish(third, A, moment) == C
+
+
+def test_a_leader_that_drains_is_left_in_time_for_the_next() -> None:
+    place, before = placement("leader"), group(A, B, C, leader="a", a=100_000)
+    place.view(Targets(), before, 0.0)
+    after = group(A, B, C, leader="b")
+    place.view(before, after, 0.0)
+    assert place.wish(after, A, 0.0) is None
+    draining = group(member("a", MemberStatus.DRAINING), B, C, leader="b")
+    place.view(after, draining, 0.0)
+    assert place.wish(draining, A, 0.0) is None
+    assert place.compare_at <= LEAVING
+    assert place.wish(draining, A, LEAVING) == B
+
+
 # -- a member that drains
 
 
