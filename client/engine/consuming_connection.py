@@ -176,7 +176,7 @@ class ConsumingConnection:
     @property
     def _patience(self) -> float:
         """Seconds for the next attempt."""
-        return self._timeout * min(MOST_PATIENCE, 2**self._silent)
+        return self._timeout * float(min(MOST_PATIENCE, 2**self._silent))
 
     def _opened(self, opened: _Opened) -> None:
         before, self._current, self._next = self._current, opened, None

@@ -206,7 +206,7 @@ class Switch:
             if self.current is not None:
                 self._placement.refused()
                 most = min(MOST_MOVE_RETRY, MOVE_RETRY * 2 ** min(self._moves_failed, 16))
-                self._moves_failed += 1
+                self._moves_failed += not self._gone(self.current.target)
                 self._retry_at = now + self._random.uniform(0, most)
             return self.tick(now)
         if self.current is not None and self.current.number == number:
@@ -218,13 +218,10 @@ class Switch:
         """The current connection does not answer, and nobody says that it is not well."""
         if self.current is None or self.next is not None:
             return []
-        address = self.current.target.address
-        if not self._failures.doubt(address, now):
+        if not self._failures.doubt(self.current.target.address, now):
             return []
-        other = self._other(now)
-        return (
-            [] if other is None else [self._open(other, f"{self.current.target.member} does not answer", now)]
-        )
+        self._retry_at = min(self._retry_at, now)
+        return self._move(now)
 
     def tick(self, now: float) -> list[Order]:
         """Time has passed; see :meth:`wake_at`."""
@@ -247,8 +244,8 @@ class Switch:
         if self.phase is Phase.CLOSED or self.next is not None:
             return float("inf")
         if self.current is not None:
-            if self._gone(self.current.target):
-                return max(now, self._retry_at, self._retry_elsewhere_at)
+            if self._is_bad(self.current.target, now):
+                return max(now, self._retry_at, self._retry_elsewhere_at(now))
             wish = self._placement.wish(self.targets, self.current.target, now)
             if wish is None:
                 return self._placement.compare_at
@@ -286,9 +283,9 @@ class Switch:
     def _move(self, now: float) -> list[Order]:
         if self.current is None or now < self._retry_at:
             return []
-        if self._gone(self.current.target):
-            other = self._other(now)
-            return [] if other is None else [self._open(other, f"{self.current.target.member} is gone", now)]
+        if self._is_bad(self.current.target, now):
+            other, why = self._other(now), f"{self.current.target.member} is gone, or does not answer"
+            return [] if other is None else [self._open(other, why, now)]
         wish = self._placement.wish(self.targets, self.current.target, now)
         if wish is None or self._is_doubted(wish.address, now):
             return []
@@ -307,19 +304,19 @@ class Switch:
         return [Abort(number, f"{wish.member} is the better place now")]
 
     def _other(self, now: float) -> Target | None:
-        """The best member but the current one, of those that have not failed just now."""
-        return next((target for target in self._elsewhere if self._retry_at_of(target) <= now), None)
+        """The best but the current one, of those that have not failed just now, or better not at all."""
+        due = [target for target in self._elsewhere(now) if self._retry_at_of(target) <= now]
+        return min(due, key=lambda target: target.address in self._failures, default=None)
 
-    @property
-    def _elsewhere(self) -> list[Target]:
-        """The candidates but the current one, the best first."""
+    def _elsewhere(self, now: float) -> list[Target]:
+        """The candidates but the current one and those that are doubted, the best first."""
         here = None if self.current is None else self.current.target.address
-        return [target for target in self._placement.candidates(self.targets) if target.address != here]
+        candidates = self._placement.candidates(self.targets)
+        return [one for one in candidates if one.address != here and not self._is_doubted(one.address, now)]
 
-    @property
-    def _retry_elsewhere_at(self) -> float:
+    def _retry_elsewhere_at(self, now: float) -> float:
         """When one of them may be tried; infinity when there is none."""
-        return min(map(self._retry_at_of, self._elsewhere), default=float("inf"))
+        return min(map(self._retry_at_of, self._elsewhere(now)), default=float("inf"))
 
     def _retry_at_of(self, target: Target) -> float:
         return self._failures.retry_at(target.address)
