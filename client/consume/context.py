@@ -6,6 +6,7 @@ from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.events import Event
+from rabbitkeeper.client.model.topology import Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class SubscriptionContext:
         emit: takes events.
         resolve: the broker's name of a queue.
         is_pending: whether a queue is yet to be declared again.
-        is_single_active: whether a queue was declared to feed one of its consumers alone.
+        declared: a queue as this client has declared it, if it has.
+        declare_again: has a queue declared again that was deleted by itself, with its bindings.
         on_left: called when a consumer that was left has nothing more to say on its connection.
     """
 
@@ -29,6 +31,7 @@ class SubscriptionContext:
     emit: Callable[[Event], None]
     resolve: Callable[[str], str]
     is_pending: Callable[[str], bool]
-    is_single_active: Callable[[str], bool]
+    declared: Callable[[str], Queue | None]
+    declare_again: Callable[[str], None]
     on_left: Callable[[], None]
     random: Random

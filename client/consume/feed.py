@@ -23,6 +23,7 @@ class BrokerConsumer:
     """One consumer, on a channel of its own.
 
     Attributes:
+        queue: the broker's name of what it consumes from.
         is_left: it is not the present one any more.
         is_stopped: nothing more will be delivered.
         is_late: another consumer is fed in its place; what is still delivered here goes back.
@@ -30,6 +31,7 @@ class BrokerConsumer:
         held: deliveries that wait until the consumer before this one delivers nothing more.
     """
 
+    queue: str
     connection: Connection
     channel: Channel
     acknowledger: Acknowledger

@@ -3,6 +3,8 @@
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
 
+MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
+
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 
 
@@ -12,18 +14,50 @@ def queue_is_gone(lost: ChannelLost) -> bool:
     return lost.code == NOT_FOUND and "no queue" in lost.why
 
 
-def final_error(
-    queue: str, lost: ChannelLost, *, was_active: bool, patient: bool
-) -> RabbitKeeperError | None:
-    """The error to end with; None if the consumer may well be taken on again.
+class QueuePatience:
+    """How long one subscription waits for a queue that is not there. Times are seconds, monotonic.
 
     Args:
-        was_active: the broker had taken the consumer on.
-        patient: a queue that is not found may yet be declared (again).
+        queue_name: as users know it, for errors.
     """
-    if lost.code == ACCESS_REFUSED and "exclusive use" not in lost.why:
-        return NotAuthorized(f"consuming from {queue!r} was refused: {lost.why}")
-    never_taken_on = lost.code == PRECONDITION_FAILED and not was_active
-    if never_taken_on or (queue_is_gone(lost) and not patient):
-        return TopologyError(f"cannot consume from {queue!r}: {lost.why}")
-    return None
+
+    def __init__(self, queue_name: str) -> None:
+        self._queue_name = queue_name
+        self._until = 0.0  # a queue that is not found may yet be declared (again)
+        self._has_asked = False  # for it to be declared again, since there was a consumer
+
+    def begin(self, since: float) -> None:
+        """Everything may have to be declared again since then."""
+        self._until = since + MISSING_GRACE
+
+    def was_taken_on(self) -> None:
+        """The broker has a consumer."""
+        self._has_asked = False
+
+    def asks_for_queue(self, lost: ChannelLost, now: float) -> bool:
+        """Whether to declare a queue again that goes with its last consumer, and has."""
+        if not queue_is_gone(lost):
+            return False
+        if not self._has_asked:
+            self._until = now + MISSING_GRACE
+        self._has_asked = self._has_asked or now <= self._until
+        return now <= self._until
+
+    def error(
+        self, lost: ChannelLost, now: float, *, was_active: bool, is_pending: bool
+    ) -> RabbitKeeperError | None:
+        """The error to end with; None if the consumer may well be taken on again.
+
+        Args:
+            was_active: the broker had taken the consumer on.
+            is_pending: the queue is yet to be declared (again).
+        """
+        if was_active or lost.code != NOT_FOUND:  # it was there a moment ago
+            self._until = now + MISSING_GRACE
+        if lost.code == ACCESS_REFUSED and "exclusive use" not in lost.why:
+            return NotAuthorized(f"consuming from {self._queue_name!r} was refused: {lost.why}")
+        never_taken_on = lost.code == PRECONDITION_FAILED and not was_active
+        is_patient = now <= self._until or is_pending
+        if never_taken_on or (queue_is_gone(lost) and not is_patient):
+            return TopologyError(f"cannot consume from {self._queue_name!r}: {lost.why}")
+        return None

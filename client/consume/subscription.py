@@ -22,7 +22,7 @@ from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
 from rabbitkeeper.client.consume.reader import Reader
-from rabbitkeeper.client.consume.refusals import NOT_FOUND, final_error
+from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience
 from rabbitkeeper.client.consume.starvation import Starvation
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
@@ -30,7 +30,6 @@ from rabbitkeeper.client.model.retry import Retry
 
 log = logging.getLogger(__name__)
 
-MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
 END_PATIENCE = 0.25  # seconds for the broker's word that nothing more comes; the channel's end says the same
 START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
 
@@ -56,7 +55,7 @@ class Subscription:
         self.connection: Connection | None = None
         self._context = context
         self._retry = Retry(context.random)
-        self._starvation = Starvation(context.random)
+        self.starvation = Starvation(context.random)
         self._member = ""
         self._channel: Channel | None = None  # of the present consumer, open or not
         self._consumer: BrokerConsumer | None = None  # the present one, from its channel's opening on
@@ -64,7 +63,7 @@ class Subscription:
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
-        self._patient_until = 0.0  # a queue that is not found may yet be declared (again)
+        self._patience = QueuePatience(queue_name)
         self._missing_since: float | None = None
         self._why = "it was never started"
         self._wanted = True
@@ -84,19 +83,16 @@ class Subscription:
         left = self._leave()
         self.connection, self._member = connection, member
         self._retry.worked()
-        self._patient_until = since + MISSING_GRACE
+        self._patience.begin(since)
         if self._missing_since is None:
             self._missing_since = self._context.now()
-        expected = self._generation
-
-        def begin() -> None:
-            if expected == self._generation:
-                self._start()
-
-        if left is None:
-            begin()
-        else:
+        begin = self._starter()
+        if left is not None and not (self._goes_with_consumers and left.queue == self.broker_name):
             self._feed.end(left, begin)
+            return
+        if left is not None:
+            self._feed.keep_until_next(left)
+        begin()
 
     def detach(self) -> None:
         """The connection is gone."""
@@ -193,10 +189,9 @@ class Subscription:
 
     def _stopped(self) -> None:
         """Nothing more will be delivered to a subscription that was to stop."""
-        if not self._is_stopped:
-            self._is_stopped = True
-            self.inbox.give_back()
-            self.inbox.end(None)
+        self._is_stopped = True
+        self.inbox.give_back()
+        self.inbox.end(None)
         self.look()
 
     @property
@@ -246,30 +241,19 @@ class Subscription:
         """The broker's name of the queue."""
         return self._context.resolve(self.queue_name)
 
-    def may_starve(self) -> bool:
-        """Whether the broker is to be asked if it has something to deliver."""
-        return self._starvation.notice(*self._to_be_fed(), self._context.now())
+    @property
+    def _goes_with_consumers(self) -> bool:
+        """Whether this client has declared the queue, which goes with its last consumer."""
+        declared = self._context.declared(self.queue_name)
+        return declared is not None and declared.auto_delete
 
-    def look_was_answered(self, ready: int, consumers: int) -> None:
-        """The queue has so many messages to deliver, and so many consumers."""
-        consumer, delivered = self._to_be_fed()
-        now = self._context.now()
-        if consumers > 1 and self._context.is_single_active(self.queue_name):
-            ready = 0  # it may be another's turn
-        if consumer is None or not self._starvation.is_still(consumer, delivered):
-            return
-        if self._starvation.judge(ready, now):
-            seconds = self._starvation.seconds(now)
-            log.warning("no delivery of %r for %.0f s, %d ready", self.queue_name, seconds, ready)
-            self._context.emit(ConsumerStalled(self.queue_name, ready, seconds))
-            self._why = "the broker did not deliver what it had"
-            self._replace(consumer)
+    @property
+    def feeds_in_turn(self) -> bool:
+        """Whether the queue feeds one of its consumers alone, as far as this client knows."""
+        declared = self._context.declared(self.queue_name)
+        return declared is not None and declared.feeds_one_consumer
 
-    def look_was_not_answered(self) -> None:
-        """The broker did not say."""
-        self._starvation.unanswered(self._context.now())
-
-    def _to_be_fed(self) -> tuple[BrokerConsumer | None, int]:
+    def to_be_fed(self) -> tuple[BrokerConsumer | None, int]:
         """The consumer, if it has room and nothing is on its way; and how many messages it has got."""
         consumer = self._consumer
         if consumer is None or not self.active or not self._wanted:
@@ -277,6 +261,20 @@ class Subscription:
         if consumer.acknowledger.open >= self.prefetch or consumer.channel.is_receiving:
             return None, 0
         return consumer, consumer.delivered
+
+    def replace(self, consumer: BrokerConsumer, why: ConsumerStalled) -> None:
+        """The broker does not feed it: start another beside it, which takes its place when it is there. The
+        queue may be one that goes with its last consumer."""
+        log.warning("no delivery of %r for %.0f s, %d ready", self.queue_name, why.seconds, why.ready)
+        self._context.emit(why)
+        self._why = "the broker did not deliver what it had"
+        connection = self.connection
+        self._leave()
+        self.connection = connection
+        consumer.is_late = True
+        self._feed.keep_until_next(consumer)
+        self._missing_since = self._context.now()
+        self._start()
 
     # -- on the I/O thread: one consumer after the other
 
@@ -296,9 +294,10 @@ class Subscription:
             acknowledger = Acknowledger(
                 channel, self.prefetch, post=self._context.post, call_later=self._context.call_later
             )
-            consumer = self._consumer = BrokerConsumer(connection, channel, acknowledger)
+            name = self.broker_name
+            consumer = self._consumer = BrokerConsumer(name, connection, channel, acknowledger)
             channel.consume(
-                self.broker_name,
+                name,
                 self.prefetch,
                 on_ready=lambda: self._consuming(generation),
                 on_deliveries=lambda deliveries: self._delivered(consumer, deliveries),
@@ -306,6 +305,16 @@ class Subscription:
             )
 
         self._channel = connection.channel(opened, lambda _channel, lost: self._lost(generation, lost))
+
+    def _starter(self) -> Callable[[], None]:
+        """What starts a consumer, unless something else has happened before it is called."""
+        expected = self._generation
+
+        def start() -> None:
+            if expected == self._generation:
+                self._start()
+
+        return start
 
     def _leave(self) -> BrokerConsumer | None:
         """The present consumer is none any more. While its connection lives, what it brought can be taken and
@@ -318,17 +327,6 @@ class Subscription:
         elif channel is not None:
             channel.close()  # nobody consumes on it yet
         return consumer
-
-    def _replace(self, consumer: BrokerConsumer) -> None:
-        """Start another beside the present consumer, which ends when that is there: the queue may be one that
-        goes with its last consumer."""
-        connection = self.connection
-        self._leave()
-        self.connection = connection
-        consumer.is_late = True
-        self._feed.keep_until_next(consumer)
-        self._missing_since = self._context.now()
-        self._start()
 
     def _forget(self) -> None:
         """The present consumer is none any more."""
@@ -343,6 +341,7 @@ class Subscription:
         if generation != self._generation:
             return
         self.active = True
+        self._patience.was_taken_on()
         self._missing_since = None
         self._retry.worked()
         self._context.emit(ConsumerStarted(self.queue_name, self._member))
@@ -375,10 +374,10 @@ class Subscription:
             return
         if self._missing_since is None:
             self._missing_since = now
-        if was_active or lost.code != NOT_FOUND:  # it was there a moment ago
-            self._patient_until = now + MISSING_GRACE
-        patient = now <= self._patient_until or self._context.is_pending(self.queue_name)
-        error = final_error(self.queue_name, lost, was_active=was_active, patient=patient)
+        if self._goes_with_consumers and self._patience.asks_for_queue(lost, now):
+            self._context.declare_again(self.queue_name)
+        is_pending = self._context.is_pending(self.queue_name)
+        error = self._patience.error(lost, now, was_active=was_active, is_pending=is_pending)
         if error is not None or was_active:
             self._context.emit(ConsumerLost(self.queue_name, lost.why, error is not None))
         if error is not None:
@@ -388,10 +387,4 @@ class Subscription:
         delay = self._retry.failed()
         log.info("consumer of %r ended: %s; again in %.2f s", self.queue_name, lost.why, delay)
         self._waits_until = now + delay
-        expected = self._generation
-
-        def again() -> None:
-            if expected == self._generation:
-                self._start()
-
-        self._context.call_later(delay, again)
+        self._context.call_later(delay, self._starter())

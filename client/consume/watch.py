@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.model.events import ConsumerStalled
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +38,30 @@ class ConsumerWatch:
         """Ask about those that get nothing. To be called each few seconds."""
         known = {self._asked, *self._waiting}
         for subscription in subscriptions:
-            if subscription.may_starve() and subscription not in known:
+            if self._is_due(subscription) and subscription not in known:
                 self._waiting.append(subscription)
         self._next()
+
+    def _is_due(self, subscription: Subscription) -> bool:
+        return subscription.starvation.notice(*subscription.to_be_fed(), self._now())
+
+    def _answered(self, subscription: Subscription, ready: int, consumers: int) -> None:
+        """Its queue has so many messages to deliver, and so many consumers."""
+        starvation, now = subscription.starvation, self._now()
+        consumer, delivered = subscription.to_be_fed()
+        if consumer is None or not starvation.is_still(consumer, delivered):
+            return
+        if consumers > 1 and subscription.feeds_in_turn:
+            ready = 0  # it may be another's turn
+        if starvation.judge(ready, now):
+            why = ConsumerStalled(subscription.queue_name, ready, starvation.seconds(now))
+            subscription.replace(consumer, why)
 
     def _next(self) -> None:
         while self._asked is None and self._waiting:
             subscription = self._waiting.popleft()
             connection = subscription.connection
-            if connection is not None and connection.is_open and subscription.may_starve():
+            if connection is not None and connection.is_open and self._is_due(subscription):
                 self._asked = subscription
                 self._ask(connection)
 
@@ -73,7 +89,7 @@ class ConsumerWatch:
         def seen(ready: int, consumers: int) -> None:
             if question == self._question and self._asked is subscription:
                 self._asked = None
-                subscription.look_was_answered(ready, consumers)
+                self._answered(subscription, ready, consumers)
                 self._next()
 
         channel.look(subscription.broker_name, seen)
@@ -93,7 +109,7 @@ class ConsumerWatch:
     def _unanswered(self) -> None:
         subscription, self._asked = self._asked, None
         if subscription is not None:
-            subscription.look_was_not_answered()
+            subscription.starvation.unanswered(self._now())
         self._next()
 
     def _drop_channel(self) -> None:

@@ -41,6 +41,10 @@ class Declarations:
         self._on_exclusive()
         return self.exclusive.declare(entity, deadline)
 
+    def declare_again(self, queue: str) -> None:
+        """See :meth:`Declarer.declare_again`."""
+        (self.exclusive if queue in self._names else self.shared).declare_again(queue)
+
     def is_pending(self, queue: str) -> bool:
         """Whether ``queue`` is yet to be declared (again)."""
         return self.shared.is_pending(queue) or self.exclusive.is_pending(queue)

@@ -126,6 +126,17 @@ class Declarer:
         assert job.future is not None  # noqa: S101
         return job.future
 
+    def declare_again(self, queue: str) -> None:
+        """``queue`` was deleted by itself, with its last consumer: declare it again, and its bindings."""
+        if self._connection is None or self.is_pending(queue):
+            return
+        self._topology.forget_name(queue)
+        self._jobs += [
+            Job(entity, Retry(self._random), is_counted=True)  # nobody waits for it as for a restore
+            for entity in self._topology.that_went_with(queue)
+        ]
+        self._next()
+
     def hurry(self) -> None:
         """A connection has ended: what it has locked is free now, or in a moment."""
         for job in self._jobs:
@@ -188,11 +199,24 @@ class Declarer:
             self._active = job
             self._await_answer(job, self._channel)
             try:
+                known = self._known_name(job)
+                if known is not None:
+                    self._channel.look(known, lambda *_: self._done(job, known))
+                    return
                 self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
             except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
                 channel = self._channel
                 self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
                 channel.close()
+
+    def _known_name(self, job: Job) -> str | None:
+        """Of a queue that the broker has named, and that may be there yet, the name: it would not be given
+        again."""
+        queue = job.entity
+        if not isinstance(queue, Queue) or not queue.is_server_named or queue.exclusive or job.future:
+            return None
+        name = self._topology.resolve(queue.name)
+        return None if name == queue.name else name
 
     def _await_answer(self, job: Job, channel: Channel) -> None:
         def late() -> None:
@@ -270,6 +294,11 @@ class Declarer:
             elif not job.future.done():
                 kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
                 job.future.set_exception(kind(f"{describe(job.entity)} was refused: {lost.why}"))
+            return
+        if lost.code == NOT_FOUND and self._known_name(job) is not None:
+            assert isinstance(job.entity, Queue)  # noqa: S101
+            self._topology.forget_name(job.entity.name)
+            self._again(job, 0.0)
             return
         passing = lost.code in PASSING
         delay = job.retry.failed()

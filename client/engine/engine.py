@@ -113,7 +113,8 @@ class Engine:
             emit=emit,
             resolve=self._topology.resolve,
             is_pending=self._declarations.is_pending,
-            is_single_active=self._topology.is_single_active,
+            declared=self._topology.queue,
+            declare_again=self._declarations.declare_again,
             on_left=self._executor.consuming.look,
             random=random,
         )

@@ -95,6 +95,11 @@ class Queue:
             )
 
     @property
+    def feeds_one_consumer(self) -> bool:
+        """Whether it feeds one of its consumers alone."""
+        return self.arguments.get("x-single-active-consumer") is True
+
+    @property
     def is_server_named(self) -> bool:
         """Whether the broker chooses its name."""
         return self.name.startswith(_SERVER_NAMED)
@@ -150,16 +155,31 @@ class Topology:
     def __len__(self) -> int:
         return len(self._entities)
 
-    def is_single_active(self, queue: str) -> bool:
-        """Whether ``queue`` was declared to feed one of its consumers alone."""
-        declared = self._entities.get(("queue", queue))
-        return declared is not None and declared.arguments.get("x-single-active-consumer") is True
+    def queue(self, name: str) -> Queue | None:
+        """The queue of this name, as it was declared; None if it was not."""
+        declared = self._entities.get(("queue", name))
+        return declared if isinstance(declared, Queue) else None
+
+    def that_went_with(self, queue: str) -> list[Entity]:
+        """What has to be declared again when ``queue`` was deleted by itself: the exchanges that went with
+        its bindings, the queue, its bindings."""
+        bindings = [one for one in self if isinstance(one, Binding) and one.queue == queue]
+        sources = {binding.exchange for binding in bindings}
+        exchanges = [
+            one for one in self if isinstance(one, Exchange) and one.auto_delete and one.name in sources
+        ]
+        declared = self.queue(queue)
+        return [*exchanges, *([] if declared is None else [declared]), *bindings]
 
     def name(self, queue: str, given: str) -> str | None:
         """The broker has named ``queue``; the name that it had before, if any."""
         previous = self._names.get(queue)
         self._names[queue] = given
         return previous
+
+    def forget_name(self, queue: str) -> None:
+        """The queue that the broker had named is no more."""
+        self._names.pop(queue, None)
 
     def resolve(self, queue: str) -> str:
         """The broker's name of ``queue``."""

@@ -27,16 +27,20 @@ PLACES = {
     ("", "full"): Place(("full",), is_well=False),
     ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
     ("missing", ""): Place((), is_well=False, is_nowhere=True),
+    ("passing", ""): Place((), is_well=False),  # to a queue that goes with its last consumer
     ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
 }
 TOPOLOGY: tuple[Entity, ...] = (
     Exchange("events", "fanout"),
     Exchange("mine", "fanout"),
+    Exchange("passing", "fanout", auto_delete=True),
     Queue("orders"),
     Queue("bills"),
     Queue("full", arguments={"x-max-length": 5, "x-overflow": "reject-publish"}),
     Queue("mine", exclusive=True),
+    Queue("passing", auto_delete=True),
     Binding("events", "orders"),
     Binding("events", "bills"),
     Binding("mine", "mine"),
+    Binding("passing", "passing"),
 )

@@ -36,7 +36,12 @@ class Exchanges:
         self.bindings[binding.exchange, queue, binding.routing_key] = binding
 
     def forget_queue(self, name: str) -> None:
-        self.bindings = {key: one for key, one in self.bindings.items() if key[1] != name}
+        before = self.bindings
+        self.bindings = {key: one for key, one in before.items() if key[1] != name}
+        left = {key[0] for key in self.bindings}
+        for exchange in {key[0] for key in before} - left:
+            if self.declared[exchange].auto_delete:
+                del self.declared[exchange]
 
     def route(self, name: str, routing_key: str, queues: Iterable[str]) -> list[str]:
         """The queues that a message goes to, each once.

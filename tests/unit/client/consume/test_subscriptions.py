@@ -4,7 +4,8 @@ import pytest
 from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
-from rabbitkeeper.client.consume.subscription import MISSING_GRACE, START_PATIENCE
+from rabbitkeeper.client.consume.refusals import MISSING_GRACE
+from rabbitkeeper.client.consume.subscription import START_PATIENCE
 from rabbitkeeper.client.model.errors import NotAuthorized, TopologyError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStarted
 from rabbitkeeper.client.model.topology import Queue

@@ -5,6 +5,7 @@ from simulation.client import Simulation
 
 from rabbitkeeper.client.consume.starvation import CALM, FIRST
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.watch import ConsumerWatch
 from rabbitkeeper.client.engine.subscriptions import CHECK
 from rabbitkeeper.client.model.events import ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.topology import Queue
@@ -88,15 +89,15 @@ def test_an_idle_consumer_costs_a_question_each_half_minute() -> None:
     subscription = simulation.client.subscribe()
     simulation.run(60.0)
     looks = 0
-    right = Subscription.look_was_answered
+    right = ConsumerWatch._answered
 
-    def count(self: Subscription, ready: int, consumers: int) -> None:
+    def count(watch: ConsumerWatch, subscription: Subscription, ready: int, consumers: int) -> None:
         nonlocal looks
         looks += 1
-        right(self, ready, consumers)
+        right(watch, subscription, ready, consumers)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Subscription, "look_was_answered", count)
+        patch.setattr(ConsumerWatch, "_answered", count)
         simulation.run(600.0)
     assert 600.0 / (1.25 * CALM + CHECK) <= looks <= 600.0 / (0.75 * CALM)
     assert subscription.active

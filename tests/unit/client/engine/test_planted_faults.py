@@ -13,6 +13,7 @@ from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.feed import Feed
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.watch import ConsumerWatch
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Connections
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
@@ -136,8 +137,9 @@ FAULTS: dict[str, Plant] = {
     "a lost consumer is not started again": both(
         instead(Subscription, "_lost", nothing), instead(Subscription, "check", nothing)
     ),
-    "a consumer that is not fed is not noticed": instead(Subscription, "look_was_answered", nothing),
-    "a consumer that is not fed is not replaced": instead(Subscription, "_replace", nothing),
+    "a queue that went with its consumer is not declared again": instead(Declarer, "declare_again", nothing),
+    "a consumer that is not fed is not noticed": instead(ConsumerWatch, "_answered", nothing),
+    "a consumer that is not fed is not replaced": instead(Subscription, "replace", nothing),
     "two consumers are left where one was": instead(Feed, "end", lambda _right, _feed, _one, then: then()),
     "a consumer that was dropped goes on": instead(Subscription, "cancel", nothing),
     "the declarer stops after one failure": instead(Declarer, "_refused", declare_until_the_first_failure),
