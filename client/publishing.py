@@ -23,8 +23,8 @@ from rabbitkeeper.client.model.errors import (
     Unroutable,
     WrongThread,
 )
+from rabbitkeeper.client.publish.entry import Outcome, Settled
 from rabbitkeeper.client.publish.future import Futures, PublishFuture, Receipt
-from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.templates import Templates
 from rabbitkeeper.client.publish.window import Window
 

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 RENEW_PATIENCE = 1.0  # seconds for another publish channel on a connection; then its member is doubted …
 GIVE_UP = 4.0  # … and after so many seconds the connection is dropped
-RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next
+RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next; doubled each time …
+MOST_RENEW_RETRY = 1.0  # … up to this
 FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
 """Reply codes after which publishing the same message again would not help."""
 
@@ -74,6 +75,7 @@ class Connections:
         self._on_blocked = on_blocked
         self._known: dict[int, MemberConnection] = {}
         self._renewal = 0
+        self._renewals_failed = 0  # in a row
 
     def __getitem__(self, number: int) -> MemberConnection:
         return self._known[number]
@@ -111,13 +113,17 @@ class Connections:
 
         def ready() -> None:
             loop.cancel(timer)
+            self._renewals_failed = 0
             if renewal == self._renewal and known.publishing is not None:
-                self._publisher.attach(known.publishing)
+                self._publisher.opened(known.publishing)
 
         def failed(_why: str) -> None:
             loop.cancel(timer)
             if renewal == self._renewal:
-                loop.call_later(RENEW_RETRY, lambda: self._renew_again(number, renewal))
+                pause = min(MOST_RENEW_RETRY, RENEW_RETRY * 2 ** min(self._renewals_failed, 10))
+                self._renewals_failed += 1
+                loop.call_later(pause, lambda: self._renew_again(number, renewal))
+                self._publisher.make_room()
 
         def silent() -> None:
             nonlocal waited, timer
@@ -137,6 +143,7 @@ class Connections:
     def forget_renewals(self) -> None:
         """Another connection is used from now on."""
         self._renewal += 1
+        self._renewals_failed = 0
 
     def retire(self, number: int) -> None:
         """Close a connection that is not needed any more."""
@@ -171,8 +178,10 @@ class Connections:
             self.renew_publishing(number)
 
     def _note_block(self, number: int, why: str | None) -> None:
-        self._known[number].is_blocked = why is not None
-        self._on_blocked(number, why)
+        known = self._known.get(number)
+        if known is not None:
+            known.is_blocked = why is not None
+            self._on_blocked(number, why)
 
     def _give_up(self, number: int, why: str) -> None:
         """Of no use any more."""

@@ -34,8 +34,8 @@ from rabbitkeeper.client.model.events import ClientClosed, Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Entity, Topology
 from rabbitkeeper.client.process import this as process
+from rabbitkeeper.client.publish.entry import Outcome, Settled
 from rabbitkeeper.client.publish.future import Futures, PublishFuture
-from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Targets
 from rabbitkeeper.client.routing.switch import Phase, Switch

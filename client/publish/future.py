@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from rabbitkeeper.client.amqp.frames import Template
 from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.errors import RabbitKeeperError, WrongThread
-from rabbitkeeper.client.publish.ledger import Entry, Settled
+from rabbitkeeper.client.publish.entry import Entry, Settled
 from rabbitkeeper.client.publish.window import Window
 
 log = logging.getLogger(__name__)

@@ -1,116 +1,82 @@
 """The ledger: every message handed over for publishing, from then until its one outcome. Pure.
 
-It holds what is not yet sent (``pending``, in the caller's order) and what was sent on the present channel
-and not yet answered (``in flight``, by delivery tag). Confirms, returns, nacks, lost channels and deadlines
-go in; outcomes and what to send next come out. It touches no socket and reads no clock: the time, monotonic
-and in seconds, is an argument.
+It holds what is not yet sent (``pending``), what was sent and is not answered (in flight on a *lane*,
+which is one channel), and what waits because its *place* (exchange and routing key) is *held*: the broker
+refuses messages for it, or a lane that was left has still some in flight. It touches no socket and reads
+no clock: the time, monotonic and in seconds, is an argument.
 
 What holds, and is tested by properties:
 
 * an entry has exactly one outcome, and nothing is sent after it;
-* entries are sent in the order they were added, on every channel;
-* at its deadline an entry that was never sent is *unsent*, one that the broker refused each time is
-  *nacked*, and any other is *unknown*;
-* what was sent once without an answer is never said not to be there, unless the broker would always refuse
-  it.
-
-Delivery tags count from 1 on each channel (AMQP 0-9-1, ``confirm.select``), and answers of an old one must
-not be handed in: the caller drops them.
+* the entries of one place are sent in the order they were added, on every channel, but those that the broker
+  has refused or returned, which are sent again later;
+* at its deadline an entry that was never sent is *unsent*, one that the broker refused or returned each
+  time is *nacked* or *returned*, and any other is *unknown*;
+* what was sent once without an answer is never said not to be there.
 """
 
-from collections import deque
+from bisect import insort
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from itertools import takewhile
-from typing import Generic, TypeVar
+from typing import Generic
 
-from rabbitkeeper.client.amqp.frames import Template
-
-
-class Outcome(Enum):
-    CONFIRMED = auto()
-    RETURNED = auto()  # mandatory, and no queue took it
-    NACKED = auto()
-    UNKNOWN = auto()  # sent, deadline passed without an answer
-    UNSENT = auto()  # never sent on any channel, deadline passed
-    CLOSED = auto()  # still open when the ledger was closed
+from rabbitkeeper.client.publish.entry import E, Outcome, Place, Settled
+from rabbitkeeper.client.publish.lane import Lane
 
 
-class Entry:
-    """A message on its way; what else it is, the caller knows.
+@dataclass(slots=True, eq=False)
+class HeldPlace(Generic[E]):
+    """A place whose messages wait; at most one of them is being tried.
 
-    What is sent of it (``template`` and ``body``) is not looked at here.
-
-    A plain class with most of its state in the class: one is made for every message, and few are ever
-    returned, refused or sent twice.
-
-    Args:
-        message_id: as it is sent.
-        exchange: where to.
-        routing_key: and with which key.
-        size: bytes of the body.
-        deadline: seconds, monotonic.
+    Attributes:
+        waiting: in their order.
+        trial: the one that is being tried: what becomes of it decides for all.
+        lane: on which the trial is; or which was left and has others of this place in flight.
+        open: so many are in flight there.
+        retry_at: when the first of those waiting is tried; None: they go on when nothing is in flight.
+        silences: trials in a row that were not answered.
     """
 
-    template: Template
-    body: bytes
+    waiting: deque[E] = field(default_factory=deque)
+    trial: E | None = None
+    lane: Lane[E] | None = None
+    open: int = 0
+    retry_at: float | None = None  # seconds, monotonic; infinity: when the topology is there
+    tried_at: float = 0.0  # seconds, monotonic
+    silences: int = 0
 
-    sequence = 0  # given by the ledger: the order of handing over
-    attempts = 0  # times it was sent
-    tag = 0  # delivery tag on the present channel; 0 while pending
-    returned: str | None = None  # why it came back on the present channel
-    nacked = False  # on the present channel
-    unanswered = 0  # times it was sent on a channel that ended before the answer
-    lost = 0  # of those, times that the channel was not given up by the client itself, over a nack
-
-    def __init__(self, message_id: str, exchange: str, routing_key: str, size: int, deadline: float) -> None:
-        self.message_id = message_id
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.size = size
-        self.deadline = deadline
-
-    def if_refused(self, outcome: Outcome) -> Outcome:
-        """What it ends in when the broker does not take it, perhaps not again: it may be there if it was sent
-        before over a channel that was lost without an answer."""
-        return Outcome.UNKNOWN if self.lost else outcome
+    def forget_lane(self) -> None:
+        self.trial, self.lane, self.open = None, None, 0
 
 
-E = TypeVar("E", bound=Entry)
-
-
-@dataclass(frozen=True, slots=True)
-class Settled(Generic[E]):
-    """An entry and how it ended."""
-
-    entry: E
-    outcome: Outcome
-    detail: str = ""
+def _as_they_are(entries: Sequence[E]) -> Sequence[E]:
+    return entries
 
 
 @dataclass(slots=True)
 class Ledger(Generic[E]):
-    _pending: deque[E] = field(default_factory=deque)
-    _in_flight: dict[int, E] = field(default_factory=dict)  # by tag, ascending
-    _last_tag: int = 0
-    _may_return: deque[int] = field(default_factory=deque)  # tags; where to look first for what comes back
-    has_gaps: bool = False
-    """An entry passed its deadline on the present channel: what comes may be about that one."""
+    pending: deque[E] = field(default_factory=deque)
+    lanes: list[Lane[E]] = field(default_factory=list)
+    main: Lane[E] | None = None  # over which everything goes that is well; one of the lanes
+    held: dict[Place, HeldPlace[E]] = field(default_factory=dict)
     _last_sequence: int = 0
     _earliest: float = float("inf")  # no deadline is earlier; may be too early, never too late
 
     def __len__(self) -> int:
         """Entries without an outcome."""
-        return len(self._pending) + len(self._in_flight)
-
-    @property
-    def pending(self) -> int:
-        return len(self._pending)
+        count = len(self.pending) + self.in_flight
+        for held in self.held.values():
+            count += len(held.waiting)
+        return count
 
     @property
     def in_flight(self) -> int:
-        return len(self._in_flight)
+        """Entries that were sent and are not answered, on all lanes."""
+        count = 0
+        for lane in self.lanes:
+            count += len(lane.in_flight)
+        return count
 
     @property
     def earliest_deadline(self) -> float:
@@ -118,9 +84,15 @@ class Ledger(Generic[E]):
         return self._earliest
 
     def __iter__(self) -> Iterator[E]:
-        """The open entries in their order."""
-        yield from self._in_flight.values()
-        yield from self._pending
+        """The open entries in the order in which they were handed over."""
+        return iter(sorted(self._open(), key=lambda entry: entry.sequence))
+
+    def _open(self) -> Iterator[E]:
+        for lane in self.lanes:
+            yield from lane
+        for held in self.held.values():
+            yield from held.waiting
+        yield from self.pending
 
     def add(self, entries: Iterable[E]) -> None:
         """Take messages over, behind all that came before them."""
@@ -130,16 +102,19 @@ class Ledger(Generic[E]):
             entry.sequence = sequence
             if entry.deadline < earliest:
                 earliest = entry.deadline
-            self._pending.append(entry)
+            self.pending.append(entry)
         self._last_sequence, self._earliest = sequence, earliest
+
+    # -- sending
 
     def take(
         self,
+        lane: Lane[E],
         limit: int,
         size: float = float("inf"),
-        start: Callable[[Sequence[E]], Sequence[E]] = lambda entries: entries,
+        start: Callable[[Sequence[E]], Sequence[E]] = _as_they_are,
     ) -> Sequence[E]:
-        """The next entries to send on the present channel, in order, with their tags.
+        """The next entries to send on ``lane``, in order, with their tags. Those of held places go there.
 
         The caller sends every one of them, in this order, before it calls anything else here.
 
@@ -149,7 +124,9 @@ class Ledger(Generic[E]):
             start: given what is about to be sent, returns it without what was cancelled before it was ever
                 sent, which is dropped.
         """
-        pending = self._pending
+        pending = self.pending
+        if self.held:
+            self.sort_pending()
         taken: list[E] = []
         for _ in range(min(limit, len(pending))):
             if size <= 0:
@@ -157,162 +134,211 @@ class Ledger(Generic[E]):
             entry = pending.popleft()
             taken.append(entry)
             size -= entry.size
-        started = start(taken)
-        tags = range(self._last_tag + 1, self._last_tag + 1 + len(started))
-        for tag, entry in zip(tags, started, strict=True):
-            entry.tag = tag
-            entry.attempts += 1
-        self._in_flight.update(zip(tags, started, strict=True))
-        self._last_tag += len(started)
-        return started
+        return lane.send(start(taken))
 
-    @property
-    def next_sequence(self) -> int | None:
-        """Of the entry that would be taken next."""
-        return self._pending[0].sequence if self._pending else None
+    def sort_pending(self) -> None:
+        """Have pending entries of held places wait there."""
+        held, free = self.held, deque[E]()
+        for entry in self.pending:
+            known = held.get(entry.place)
+            (free if known is None else known.waiting).append(entry)
+        self.pending.clear()
+        self.pending.extend(free)
 
-    def withdraw(self, entry: E) -> None:
-        """Drop an entry that was cancelled; one that is not pending stays."""
-        if not entry.tag and entry in self._pending:
-            self._pending.remove(entry)
+    def hold_pending(self, now: float) -> None:
+        """Hold the places of all that is pending, each until one message was tried."""
+        held = self.held
+        for entry in self.pending:
+            place = entry.place
+            known = held.get(place)
+            if known is None:
+                held[place] = known = HeldPlace(retry_at=now)
+            known.waiting.append(entry)
+        self.pending.clear()
 
-    def confirmed(self, tag: int, *, multiple: bool) -> list[E]:
-        """``basic.ack`` of the present channel: the entries that end with it.
+    def take_trial(
+        self,
+        held: HeldPlace[E],
+        lane: Lane[E],
+        now: float,
+        start: Callable[[Sequence[E]], Sequence[E]] = _as_they_are,
+    ) -> Sequence[E]:
+        """The first entry of a held place, to be sent on ``lane``; none if all of them were cancelled."""
+        while held.waiting:
+            started = start([held.waiting.popleft()])
+            if started:
+                entry = started[0]
+                entry.bounced = None
+                held.trial, held.lane, held.open = entry, lane, 1
+                held.retry_at, held.tried_at = None, now
+                return lane.send(started)
+        return ()
 
-        Each is confirmed, unless it had come back: those that have ``returned`` set.
-        """
-        if not multiple:
-            entry = self._in_flight.pop(tag, None)
-            return [] if entry is None else [entry]
-        # What is in flight is looked at, not the tags below: there may have been millions of single acks.
-        # 0 is "all"
-        named = list(takewhile(tag.__ge__, self._in_flight) if tag else self._in_flight)
-        return list(map(self._in_flight.pop, named))
+    def use(self, lane: Lane[E]) -> None:
+        """``lane`` is the main one from now on."""
+        self.main = lane
+        if lane not in self.lanes:
+            self.lanes.append(lane)
 
-    def nacked(self, tag: int, *, multiple: bool) -> list[E]:
-        """``basic.nack`` of the present channel: the entries it names, which stay open.
+    def close_idle(self) -> None:
+        """Close the channels of lanes that were left and have nothing in flight."""
+        for lane in [lane for lane in self.lanes if lane is not self.main and not lane.in_flight]:
+            self.lanes.remove(lane)
+            lane.channel.close()
 
-        The caller decides: :meth:`rewind` publishes them again (on a new channel), :meth:`refuse` ends them.
-        """
-        named = [
-            entry for known, entry in self._in_flight.items() if known == tag or (multiple and known < tag)
-        ]
-        for entry in named:
-            entry.nacked = True
-        return named
+    # -- places
 
-    def refuse(self, entries: Iterable[E], detail: str, *, always: bool = False) -> list[Settled[E]]:
-        """End entries in flight as nacked, or as unknown, if one may be there from an earlier time.
+    def hold(self, place: Place, lane: Lane[E] | None = None) -> HeldPlace[E]:
+        """Hold a place; if it was not held, until what it has in flight on ``lane`` is answered."""
+        held = self.held.get(place)
+        if held is None:
+            self.held[place] = held = HeldPlace()
+            held.open = 0 if lane is None else sum(entry.place == place for entry in lane)
+            held.lane = lane if held.open else None
+        return held
 
-        Args:
-            detail: why.
-            always: the broker refuses the message whenever it is sent, so it was never taken.
-        """
-        return [
-            Settled(entry, Outcome.NACKED if always else entry.if_refused(Outcome.NACKED), detail)
-            for entry in entries
-            if self._in_flight.pop(entry.tag, None) is entry
-        ]
+    def answered(self, lane: Lane[E], entry: E) -> bool:
+        """An entry is not in flight on ``lane`` any more; whether it was the trial of its place."""
+        held = self.held.get(entry.place)
+        if held is None or held.lane is not lane:
+            return False
+        was_trial = held.trial is entry
+        held.open -= 1
+        if was_trial or not held.open:
+            held.forget_lane()
+            if not was_trial and held.retry_at is None:
+                self.release(entry.place)
+        return was_trial
 
-    def refuse_exchange(self, exchange: str, detail: str) -> list[Settled[E]]:
-        """End everything for ``exchange``, in flight or pending, as nacked."""
-        refused = [entry for entry in self if entry.exchange == exchange]
-        for entry in refused:
-            self._in_flight.pop(entry.tag, None)
-        self._pending = deque(entry for entry in self._pending if entry.exchange != exchange)
-        return [Settled(entry, Outcome.NACKED, detail) for entry in refused]
-
-    def returned(self, message_id: str | None, exchange: str, routing_key: str, why: str) -> E | None:
-        """``basic.return`` of the present channel: no queue took the message. Its ``ack`` follows.
-
-        The broker names a returned message by its content alone, so it is found by its id, exchange and
-        routing key; among equals the first not yet returned, for a channel returns in order.
-        """
-        place = (message_id, exchange, routing_key)
-        found = self._next_of(place)
-        if found is None:  # it is behind the last one looked at, or came out of order
-            self._may_return = deque(self._in_flight)
-            found = self._next_of(place)
-        if found is not None:
-            found.returned = why
-        return found
-
-    def _next_of(self, place: tuple[str | None, str, str]) -> E | None:
-        """The next that may be meant; those before it are not looked at again."""
-        tags, in_flight = self._may_return, self._in_flight
-        while tags:
-            entry = in_flight.get(tags.popleft())
-            if (
-                entry is not None
-                and entry.returned is None
-                and (entry.message_id, entry.exchange, entry.routing_key) == place
-            ):
-                return entry
-        return None
-
-    def rewind(self, *, given_up: bool = False) -> int:
-        """The channel is gone: all in flight is pending again, first and in order; tags start at 1.
-
-        Args:
-            given_up: by the client itself, over a nack: a place that refuses refuses the rest of it too.
+    def promote(self, lane: Lane[E]) -> Lane[E] | None:
+        """``lane`` is the main one now; what is in flight on the one before, the others of its place wait
+        for.
 
         Returns:
-            How many entries will be sent again.
+            The one before.
         """
-        again = list(self._in_flight.values())
-        for entry in again:
-            entry.unanswered += not entry.nacked
-            entry.lost += not (entry.nacked or given_up)
-            entry.tag, entry.returned, entry.nacked = 0, None, False
-        self._pending.extendleft(reversed(again))
-        self._in_flight.clear()
-        self._last_tag = 0
-        self._may_return.clear()
-        self.has_gaps = False
-        return len(again)
+        before = self.main
+        self.use(lane)
+        if before is not None:
+            for place, count in Counter(entry.place for entry in before).items():
+                if place not in self.held:
+                    self.held[place] = HeldPlace(lane=before, open=count)
+        return before
+
+    def release(self, place: Place) -> None:
+        """What has waited for ``place`` goes on, before what came later."""
+        held = self.held.pop(place, None)
+        if held is not None:
+            self.pending.extendleft(reversed(held.waiting))
+
+    def wait_again(self, entry: E, held: HeldPlace[E]) -> None:
+        """An entry that is in flight nowhere waits, in its place among the others."""
+        insort(held.waiting, entry, key=lambda known: known.sequence)
+        self._earliest = min(self._earliest, entry.deadline)
+
+    def withdraw(self, entry: E) -> None:
+        """Drop an entry that was cancelled; one that is in flight stays."""
+        held = self.held.get(entry.place)
+        for waiting in (self.pending, *(() if held is None else (held.waiting,))):
+            if not entry.tag and entry in waiting:
+                waiting.remove(entry)
+
+    # -- channels that are gone
+
+    def end_lane(self, lane: Lane[E], now: float, closed_over: str | None = None) -> None:
+        """The channel of ``lane`` is gone: what was in flight there is to be sent again, in its order.
+
+        Args:
+            closed_over: see :meth:`Lane.end`.
+        """
+        if lane in self.lanes:
+            self.lanes.remove(lane)
+        if lane is self.main:
+            self.main = None
+        for entry in reversed(lane.end(closed_over)):
+            held = self.held.get(entry.place)
+            if held is None:
+                self.pending.appendleft(entry)
+            else:
+                self.wait_again(entry, held)
+        for place, held in list(self.held.items()):
+            if held.lane is lane:
+                self._let_go(place, held, now)
+
+    def _let_go(self, place: Place, held: HeldPlace[E], now: float) -> None:
+        """What ``held`` has waited for will not be answered."""
+        was_trial = held.trial is not None
+        held.forget_lane()
+        if was_trial:
+            held.retry_at = now
+        elif held.retry_at is None:
+            self.release(place)
+
+    def rewind(self) -> None:
+        """All channels are gone: everything is pending again, in its order, and no place is held."""
+        for lane in self.lanes:
+            self.pending.extend(lane.end())
+        for held in self.held.values():
+            self.pending.extend(held.waiting)
+        self.lanes.clear()
+        self.held.clear()
+        self.main = None
+        again = sorted(self.pending, key=lambda entry: entry.sequence)
+        self.pending.clear()
+        self.pending.extend(again)
+
+    # -- ends
+
+    def refuse_exchange(self, exchange: str, lane: Lane[E], why: str) -> list[Settled[E]]:
+        """End everything for ``exchange`` on ``lane`` or waiting: as refused, or as unknown, if it may be
+        there from an earlier time."""
+        refused = sorted(
+            self._drop(lambda entry: entry.exchange == exchange, lane), key=lambda entry: entry.sequence
+        )
+        return [Settled(entry, entry.if_refused(Outcome.NACKED, why), why) for entry in refused]
 
     def expire(self, now: float) -> list[Settled[E]]:
         """End what is past its deadline.
 
-        Unsent, if it never was; nacked, if the broker refused it each time; else unknown.
+        Unsent, if it never was; nacked or returned, if that is what the broker said each time; else unknown.
         """
         if now < self._earliest:
             return []
-        late = [entry for entry in self if entry.deadline <= now]
-        for entry in late:
-            if entry.tag:
-                del self._in_flight[entry.tag]
-                self.has_gaps = True
-        if any(not entry.tag for entry in late):
-            self._pending = deque(entry for entry in self._pending if entry.deadline > now)
-        self._earliest = min((entry.deadline for entry in self), default=float("inf"))
-        return [Settled(entry, _at_deadline(entry)) for entry in late]
+        late = sorted(
+            (entry for entry in self._open() if entry.deadline <= now), key=lambda entry: entry.sequence
+        )
+        settled = [Settled(entry, *entry.at_deadline()) for entry in late]
+        if late:
+            self._drop(lambda entry: entry.deadline <= now, *self.lanes)
+            for place, held in list(self.held.items()):
+                if held.lane is not None:
+                    held.open = sum(entry.place == place for entry in held.lane)
+                    if not held.open:
+                        self._let_go(place, held, now)
+        self._earliest = min((entry.deadline for entry in self._open()), default=float("inf"))
+        return settled
 
-    def put_back(self, entry: E) -> None:
-        """Send an entry once more that came back: it is pending again, in its place.
-
-        For an entry whose outcome would be *returned*; a confirmed one is never sent again.
-        """
-        entry.tag, entry.returned, entry.nacked = 0, None, False
-        at = next((i for i, known in enumerate(self._pending) if known.sequence > entry.sequence), None)
-        if at is None:
-            self._pending.append(entry)
-        else:
-            self._pending.insert(at, entry)
-        self._earliest = min(self._earliest, entry.deadline)
+    def _drop(self, is_dropped: Callable[[E], bool], *lanes: Lane[E]) -> list[E]:
+        """Take entries out wherever they are, but on other lanes than these."""
+        dropped: list[E] = []
+        for lane in lanes:
+            for entry in [entry for entry in lane if is_dropped(entry)]:
+                dropped.append(entry)
+                lane.take_out(entry)
+        for waiting in (self.pending, *(held.waiting for held in self.held.values())):
+            if any(map(is_dropped, waiting)):
+                dropped += filter(is_dropped, waiting)
+                kept = [entry for entry in waiting if not is_dropped(entry)]
+                waiting.clear()
+                waiting.extend(kept)
+        return dropped
 
     def close(self) -> list[Settled[E]]:
         """End everything that is open, in order."""
         left = [Settled(entry, Outcome.CLOSED) for entry in self]
-        self._pending.clear()
-        self._in_flight.clear()
+        self.pending.clear()
+        self.lanes.clear()
+        self.held.clear()
+        self.main = None
         self._earliest = float("inf")
         return left
-
-
-def _at_deadline(entry: Entry) -> Outcome:
-    if not entry.attempts:
-        return Outcome.UNSENT
-    if entry.unanswered or (entry.tag and not entry.nacked):
-        return Outcome.UNKNOWN
-    return Outcome.NACKED

@@ -4,56 +4,31 @@ It sends what the ledger has over the present publish channel, feeds the broker'
 every entry once. The channel comes and goes with connections; what was unconfirmed on the old one is
 published again on the new one, in its original order and with the same message ids.
 
-Three rules come from how RabbitMQ behaves:
+Order is kept for each *place*, exchange and routing key, and a place that is not well waits by itself: see
+:mod:`trials`. Two rules more come from how RabbitMQ behaves:
 
-* **A nack poisons the channel.** A channel whose first publish meets a quorum queue without a leader is
-  nacked and goes on being nacked until the dead node is back, however well the queue is by then. So after a
-  nack the channel is given up and a new one opened, again and again until the queue has a leader, for
-  ``NACK_PATIENCE`` seconds at most after a switch or a change in the group, else for ``CALM_PATIENCE``. A
-  place that has been refusing for that long (a full queue that rejects) is believed from then on: its
-  messages end nacked at once and hold nobody else up, and only now and then is a new channel tried.
-* **A new channel starts with one message.** The rest follows when that one is confirmed. Otherwise a whole
-  window would be refused again and again.
+* **A new channel starts with one message for each place.** The rest follows when that one is confirmed.
+  Otherwise a whole window would be refused again and again.
 * **A broker that closes the channel does not say over which message.** If several were in flight, they are
   sent again one at a time until it is found; the messages before it may then be there twice.
-* **A probe that nobody answers is not waited for.** A queue whose record names a dead node keeps a channel
-  waiting for seconds, and others beside it not. So after ``PROBE_PATIENCE`` another channel is tried, each
-  time for twice as long, and who decides where to be is told that this member does not answer.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol
 
 from rabbitkeeper.client.amqp.decoding import Answer
-from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.status import Unconfirmed
-from rabbitkeeper.client.publish.ledger import E, Entry, Ledger, Outcome, Settled
+from rabbitkeeper.client.publish.entry import E, Entry, Outcome, Settled
+from rabbitkeeper.client.publish.lane import Lane, PublishChannel
+from rabbitkeeper.client.publish.ledger import Ledger
+from rabbitkeeper.client.publish.trials import Trials
 
-NACK_RETRY = 0.02  # seconds from a nack to the next channel
-NACK_PATIENCE = 15.0  # seconds of retrying after a switch or a change in the group
-CALM_PATIENCE = 1.0  # seconds of retrying when nothing has happened
-PROBE_PATIENCE = 1.0  # seconds for the answer to the first message of a channel; doubled each time …
-MOST_PROBE_PATIENCE = 8.0  # … up to this
-SILENCES = 2  # channels in a row without an answer, after which the member is doubted
-NACK_MEMORY = 10.0  # seconds without a nack after which a place is believed to be well again
-RENEW_PAUSE = 1.0  # seconds between new channels while only places are refused that are known to refuse
+LOST_RETRY = 0.02  # seconds from a publish channel that was closed to the next
 BURST = 1024  # messages sent before the loop looks at anything else
 ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
 
 _NO_EXCHANGE = "no exchange '"
-
-
-class PublishChannel(Protocol):
-    """What the publisher needs of a channel in confirm mode."""
-
-    @property
-    def is_open(self) -> bool: ...
-    @property
-    def room(self) -> int: ...
-    def publish(self, messages: Sequence[Outgoing]) -> None: ...
-    def close(self) -> None: ...
 
 
 class OutcomeSink(Protocol[E]):
@@ -64,21 +39,13 @@ class OutcomeSink(Protocol[E]):
     def settle(self, settled: Iterable[Settled[E]]) -> None: ...
 
 
-@dataclass(slots=True)
-class _Refusing:
-    """A place (exchange and routing key) whose messages are nacked."""
-
-    since: float
-    last: float
-
-
 class Publisher(Generic[E]):
     """Everything is called on the I/O thread; times are seconds, monotonic.
 
     Args:
         now: the clock.
         call_later: the loop's timer.
-        renew: asks for another publish channel on the current connection; :meth:`attach` brings it.
+        renew: asks for another publish channel on the current connection; :meth:`opened` brings it.
         doubt: called when channel after channel does not answer.
     """
 
@@ -94,20 +61,25 @@ class Publisher(Generic[E]):
         self._now = now
         self._call_later = call_later
         self._renew = renew
-        self._doubt = doubt
         self.sink: OutcomeSink[E]  # told the outcomes; set before anything is added
-        self._channel: PublishChannel | None = None
-        self._generation = 0  # of the channel: timers of an earlier one are dropped
-        self._probing = True  # one message in flight until the first confirm
-        self._probes = 0  # so far
-        self._silences = 0  # channels in a row that did not answer
+        self._trials: Trials[E] = Trials(
+            self.ledger,
+            now,
+            call_later,
+            ask=self._ask,
+            settle=lambda settled: self.sink.settle(settled),
+            start=lambda entries: self.sink.begin(entries),
+            pump=self.pump,
+            may_send=lambda: self._may_send,
+            doubt=doubt,
+        )
+        self._refusing = self._trials.refusals.known
+        self._silence = self._trials.silence
+        self._generation = 0  # of channels asked for: an answer to an earlier question is not waited for
+        self._is_asked = False  # another channel will come
         self._careful_until = 0  # sequence up to which messages are sent one at a time
         self._frozen = False
-        self._has_returned = False  # something came back on this channel
         self._pump_due = False  # a timer is set
-        self._refusing: dict[tuple[str, str], _Refusing] = {}
-        self._renewed_at = float("-inf")
-        self._troubled_at = float("-inf")  # the last switch or change in the group
         self._restoring = False  # the topology may be incomplete: what comes back is sent again
         self._on_idle: Callable[[], None] | None = None
         self._on_empty: Callable[[], None] | None = None
@@ -116,22 +88,31 @@ class Publisher(Generic[E]):
     # -- the channel's coming and going
 
     def attach(self, channel: PublishChannel) -> None:
-        """Publish over ``channel`` from now on, first what is unconfirmed."""
-        self.ledger.rewind()
-        self._generation += 1
-        self._channel = channel
-        self._has_returned = False
-        self._probing = True
+        """Publish over ``channel``, of another connection, from now on, first what is unconfirmed."""
+        self._let_go()
         self._frozen = False
-        self.pump()
+        self._use(channel)
 
-    def detach(self, *, given_up: bool = False) -> None:
-        """The channel is gone; ``given_up``: over a nack."""
-        self._channel = None
-        self._generation += 1
-        self.ledger.rewind(given_up=given_up)
+    def detach(self) -> None:
+        """The connection is gone."""
+        self._let_go()
         if self._is_watched:
             self._tell()
+
+    def opened(self, channel: PublishChannel) -> None:
+        """Another channel of the current connection is there, as was asked for."""
+        self._is_asked = False
+        if self.ledger.main is None:
+            self._use(channel)
+        else:
+            self._trials.opened(Lane(channel))
+
+    def make_room(self) -> None:
+        """There was no other channel to be had. If nothing is in flight on the present one, give that up."""
+        lane = self.ledger.main
+        if lane is not None and not lane.in_flight:
+            lane.channel.close()
+            self._trials.lane_is_over(lane)
 
     def freeze(self) -> None:
         """Send nothing more for now; answers are still taken."""
@@ -143,44 +124,77 @@ class Publisher(Generic[E]):
 
     def trouble(self) -> None:
         """A switch, or a change in the group: nacks are to be expected for a while."""
-        self._troubled_at = self._now()
-        self._refusing.clear()
+        self._trials.trouble()
 
     def restoring(self, *, active: bool) -> None:
         """Whether the topology is being declared again. When it is there, what came back is sent again."""
         self._restoring = active
         if not active:
+            self._trials.release_returned()
             self.thaw()
+
+    def _let_go(self) -> None:
+        """No answer of the channels so far is taken any more."""
+        self._generation += 1
+        self._is_asked = False
+        self._silence.forget()
+        self.ledger.rewind()
+
+    def _use(self, channel: PublishChannel) -> None:
+        self.ledger.use(Lane(channel))
+        self.pump()
+
+    def _ask(self) -> None:
+        """Ask for another channel."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._renew()
 
     # -- sending
 
     def add(self, entries: Iterable[E]) -> None:
         self.ledger.add(entries)
 
+    @property
+    def _may_send(self) -> bool:
+        return not self._frozen and self.blocked is None
+
     def pump(self) -> None:
         """Send what may be sent."""
         if self._is_watched:
             self._tell()
-        channel, ledger = self._channel, self.ledger
-        if channel is None or self._frozen or self.blocked is not None or not ledger.pending:
+        ledger = self.ledger
+        lane = ledger.main
+        if lane is None or self._frozen or self.blocked is not None or not lane.channel.is_open:
             return
-        if not channel.is_open:
-            return
-        limit = BURST
-        if self._probing or (ledger.next_sequence or 0) <= self._careful_until:
+        pending, limit = ledger.pending, BURST
+        if self._careful_until and self._is_careful():
             limit = 1 - ledger.in_flight
             if limit <= 0:
                 return
-        room = channel.room
-        messages: Sequence[E] = ledger.take(limit, room, self.sink.begin) if room else ()
+        if not lane.is_proven and pending:
+            ledger.hold_pending(self._now())
+            self._trials.hurry()
+        if ledger.held and self._trials.go_on(limit) >= limit:
+            return
+        if not pending:
+            return
+        room = lane.channel.room
+        messages: Sequence[E] = ledger.take(lane, limit, room, self.sink.begin) if room else ()
         if messages:
-            channel.publish(messages)
-            if self._probing:
-                self._probes += 1
-                self._await_answer(self._probes)
-        if ledger.pending and limit == BURST:
+            lane.channel.publish(messages)
+            if not self._silence.is_listening:
+                self._silence.listen()
+        if pending and limit == BURST:
             # pika tells nobody when its socket takes more again, so it is asked
-            self._pump_later(0.0 if channel.room else ROOM_POLL)
+            self._pump_later(0.0 if lane.channel.room else ROOM_POLL)
+
+    def _is_careful(self) -> bool:
+        first = next(iter(self.ledger), None)
+        if first is None or first.sequence > self._careful_until:
+            self._careful_until = 0
+            return False
+        return True
 
     def _pump_later(self, delay: float) -> None:
         if self._pump_due:
@@ -196,62 +210,56 @@ class Publisher(Generic[E]):
     # -- the broker's answers
 
     def answered(self, channel: PublishChannel, answers: Iterable[Answer]) -> None:
-        """``basic.ack`` and ``basic.nack``, as they came; of an earlier channel they mean nothing now."""
+        """``basic.ack`` and ``basic.nack``, as they came; of a channel that was let go of for nothing."""
+        lane = self.ledger.main
+        if lane is None or lane.channel is not channel:
+            lane = self._lane_of(channel)
+            if lane is None:
+                return
+        lane.is_proven = lane.is_heard = True
         confirmed: list[E] = []
         for tag, multiple, is_ack in answers:
-            if channel is not self._channel:
-                break
-            self._silences = 0
             if is_ack:
-                confirmed += self.ledger.confirmed(tag, multiple=multiple)
-                self._probing = False
+                confirmed += lane.confirmed(tag, multiple=multiple)
             else:
-                self._confirm(confirmed)
+                self._confirm(lane, confirmed)
                 confirmed = []
-                self._nacked(tag, multiple=multiple)
+                self._trials.nacked(lane, lane.nacked(tag, multiple=multiple))
         if confirmed:
-            self._confirm(confirmed)
-        if channel is self._channel:
-            self.pump()
+            self._confirm(lane, confirmed)
+        self.pump()
 
-    def _confirm(self, entries: list[E]) -> None:
+    def _confirm(self, lane: Lane[E], entries: list[E]) -> None:
         """They were acked: each is confirmed, unless it had come back."""
-        if self._has_returned and any(entry.returned is not None for entry in entries):
-            entries = self._sort_out_returned(entries)
-        if self._refusing:
-            for entry in entries:
-                self._refusing.pop((entry.exchange, entry.routing_key), None)
+        if lane.came_back:
+            entries, back = lane.sort_out(entries)
+            self._came_back(lane, back)
+        if self.ledger.held or self._refusing or len(self.ledger.lanes) > 1:
+            self._trials.confirmed(lane, entries)
         self.sink.confirm(entries)
-
-    def _await_answer(self, probe: int) -> None:
-        generation = self._generation
-
-        def late() -> None:
-            if generation != self._generation or probe != self._probes or not self._probing:
-                return
-            if self.blocked is not None:  # it reads nothing, so it answers nothing
-                self._await_answer(probe)
-            elif self.ledger.in_flight:
-                self._silences += 1
-                if self._channel is not None:
-                    self._channel.close()
-                self._ask_for_another()
-                if self._silences >= SILENCES:
-                    self._doubt()
-
-        patience = min(MOST_PROBE_PATIENCE, PROBE_PATIENCE * 2**self._silences)
-        self._call_later(patience, late)
 
     def returned(
         self, channel: PublishChannel, message_id: str | None, exchange: str, key: str, why: str
     ) -> None:
         """``basic.return``."""
-        if channel is self._channel:
-            self.ledger.returned(message_id, exchange, key, why)
-            self._has_returned = True
+        lane = self._lane_of(channel)
+        if lane is not None:
+            lane.returned(message_id, exchange, key, why)
+
+    def _lane_of(self, channel: PublishChannel) -> Lane[E] | None:
+        return next((lane for lane in self.ledger.lanes if lane.channel is channel), None)
+
+    def _came_back(self, lane: Lane[E], entries: list[E]) -> None:
+        """No queue took them. While the topology is not complete that is no verdict: they are sent again, and
+        the others of their places wait for it."""
+        self._trials.came_back(lane, entries, is_final=not self._restoring)
+        if not self._restoring:
+            self.sink.settle(
+                Settled(entry, entry.if_refused(Outcome.RETURNED), entry.returned or "") for entry in entries
+            )
 
     def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
-        """The broker closed the publish channel over a message.
+        """The broker closed a publish channel over a message.
 
         When only one message was in flight, it is the one, unless another passed its deadline there before
         it was answered. Otherwise nobody knows, and they are sent again one at a time. An exchange that does
@@ -261,72 +269,39 @@ class Publisher(Generic[E]):
         Args:
             final: publishing it again would not help.
         """
-        if channel is not self._channel:
+        lane = self._lane_of(channel)
+        if lane is None:
             return
-        in_flight = list(self.ledger)[: self.ledger.in_flight]
-        if final and not self._restoring:
-            missing = _missing_exchange(why, in_flight)
-            if missing is not None:
-                self.sink.settle(self.ledger.refuse_exchange(missing, why))
-            elif len(in_flight) == 1 and not self.ledger.has_gaps:
-                self.sink.settle(self.ledger.refuse(in_flight, why, always=True))
-            elif in_flight:
-                self._careful_until = in_flight[-1].sequence
-        self._ask_for_another()
-
-    def _nacked(self, tag: int, *, multiple: bool) -> None:
-        now = self._now()
-        named = self.ledger.nacked(tag, multiple=multiple)
-        patience = NACK_PATIENCE if now - self._troubled_at < NACK_PATIENCE else CALM_PATIENCE
-        hopeless = [entry for entry in named if self._refuses_for(entry, now) >= patience]
-        self.sink.settle(
-            self.ledger.refuse(hopeless, f"the broker refused the message (basic.nack) for {patience:g} s")
-        )
-        if len(hopeless) == len(named) and now - self._renewed_at < RENEW_PAUSE:
-            self._probing = False
-            self.pump()
-            return
-        self._renewed_at = now
-        if self._channel is not None:
-            self._channel.close()
-        self._ask_for_another(given_up=True)
-
-    def _refuses_for(self, entry: Entry, now: float) -> float:
-        """Seconds for which the broker has been refusing messages for the same place."""
-        place = (entry.exchange, entry.routing_key)
-        known = self._refusing.get(place)
-        if known is None or now - known.last > NACK_MEMORY:
-            self._refusing[place] = known = _Refusing(now, now)
-        known.last = now
-        return now - known.since
-
-    def _sort_out_returned(self, entries: list[E]) -> list[E]:
-        """Settle those that came back; the rest is confirmed.
-
-        While the topology is not complete, to come back is no verdict: they are sent again when it is.
-        """
-        back = [entry for entry in entries if entry.returned is not None]
-        confirmed = [entry for entry in entries if entry.returned is None]
-        if self._restoring:
-            for entry in back:
-                self.ledger.put_back(entry)
-            self._frozen = True
+        in_flight = list(lane)
+        missing = _missing_exchange(why, in_flight) if final else None
+        if missing is not None and not self._restoring:
+            self.sink.settle(self.ledger.refuse_exchange(missing, lane, why))
+        elif final and len(in_flight) == 1 and not lane.has_gaps and not self._restoring:
+            (culprit,) = in_flight
+            lane.take_out(culprit)
+            self.sink.settle([Settled(culprit, culprit.if_refused(Outcome.NACKED, why), why)])
+        elif final and in_flight and not self._restoring:
+            self._careful_until = max(entry.sequence for entry in in_flight)
+        elif missing is not None:
+            self._trials.miss_exchange(missing, lane, why)
+        self._trials.lane_is_over(lane, why if final else None)
+        if self.ledger.main is None:
+            self._ask_later()
         else:
-            self.sink.settle(
-                Settled(entry, entry.if_refused(Outcome.RETURNED), entry.returned or "") for entry in back
-            )
-        return confirmed
+            self.pump()
 
-    def _ask_for_another(self, *, given_up: bool = False) -> None:
+    def _ask_later(self) -> None:
         """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
-        expected = self._generation + 1
-        self.detach(given_up=given_up)  # who waited for that may have brought another channel already
+        self._generation += 1
+        expected = self._generation
 
         def due() -> None:
-            if expected == self._generation:
-                self._renew()
+            if expected == self._generation and self.ledger.main is None:
+                self._ask()
 
-        self._call_later(NACK_RETRY, due)
+        self._call_later(LOST_RETRY, due)
+        if self._is_watched:
+            self._tell()
 
     # -- who waits for the end of something
 
@@ -366,12 +341,15 @@ class Publisher(Generic[E]):
     def expire(self) -> None:
         """Settle what is past its deadline."""
         self.sink.settle(self.ledger.expire(self._now()))
+        if self.ledger.held or len(self.ledger.lanes) > 1:
+            self.ledger.close_idle()
+            self._trials.hurry()
+            self.pump()
         if self._is_watched:
             self._tell()
 
     def close(self) -> None:
         """Settle everything that is left as closed."""
-        self._channel = None
         self._generation += 1
         self.sink.settle(self.ledger.close())
         if self._is_watched:

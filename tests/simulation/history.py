@@ -28,7 +28,7 @@ from rabbitkeeper.client.model.errors import (
     Unroutable,
 )
 from rabbitkeeper.client.publish.future import PublishFuture
-from rabbitkeeper.client.publish.publisher import NACK_PATIENCE
+from rabbitkeeper.client.publish.refusals import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
 from simulation.client import Simulation
 from simulation.history_places import PLACES
@@ -124,6 +124,7 @@ def _cut_short(simulation: Simulation, player: Player) -> None:
     assert simulation.until(left.done) <= CLOSING + PUNCTUAL, "the client was not closed in time"
     unconfirmed = {one.message_id for one in left.result(0)}
     client.run_to_the_end()
+    assert all(future.done() for future in client.futures), "a publish has no end"
     closed = {
         future.message_id
         for future in client.futures
@@ -158,9 +159,7 @@ def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed
             assert error is None or refused, f"{name}: {error!r}, though everything was well again"
         if isinstance(error, Unroutable):
             assert not place.is_well, f"{name} was unroutable"
-        # not true yet of what was under way when the client itself gave a channel up over a nack
-        is_sure = future.unanswered == future.lost and len(place.queues) == 1
-        if isinstance(error, Nacked | Unroutable) and is_sure:
+        if isinstance(error, Nacked | Unroutable) and len(place.queues) == 1:
             assert name not in journal.stored[place.queues[0]], f"{name} is there, and reported as refused"
     assert client.publishing.unconfirmed == 0
 
@@ -168,7 +167,7 @@ def _look_at_outcomes(simulation: Simulation, ended_at: dict[str, float], healed
 def _look_at_messages(simulation: Simulation, player: Player) -> None:
     journal = simulation.journal
     confirmed = [future for future in simulation.client.futures if _is_confirmed(future)]
-    late = journal.nacked | set(journal.returned)
+    late = journal.refused | set(journal.returned)
     kept = simulation.cluster.kept
     for place, where in PLACES.items():
         names = [one.message_id for one in confirmed if (one.exchange, one.routing_key) == place]

@@ -33,6 +33,7 @@ GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  #
 TIMEOUTS = (0.3, 2.0, 20.0, 120.0)  # seconds
 MOST_OPEN = 400  # messages without an outcome; then users wait
 MOST_CONSUMERS = 4
+MOST_CALLS = 200_000  # while everything is worked off
 ALL = 0
 
 
@@ -57,6 +58,7 @@ class Player:
 
     def __post_init__(self) -> None:
         self._random.seed(self.simulation.cluster.random.random())
+        self.simulation.cluster.leaves_stuck = True
         self.confirm_in(self._random.randrange(CHOICES))
         self.simulation.client.become_live()
         self.simulation.client.declare(*TOPOLOGY)
@@ -206,6 +208,32 @@ class Player:
         if queue is not None:
             queue.is_stale_at.add(self._some(choice // 2))
 
+    def refuse(self, choice: int) -> None:
+        """A queue refuses what is published to it, or takes it again."""
+        queue = self.simulation.cluster.queues.get(("orders", "bills", "full")[choice % 3])
+        if queue is not None:
+            queue.refuses = choice // 3 % 3 > 0
+
+    def refuse_for_a_moment(self, choice: int) -> None:
+        """A queue refuses and takes messages again, while more are published there and elsewhere."""
+        queue = self.simulation.cluster.queues.get(("orders", "bills")[choice % 2])
+        if queue is None:
+            return
+        queue.refuses = True
+        self._publish(choice % 2, 1 + choice % 3, TIMEOUTS[2])
+        self.simulation.run((0.003, 0.02, 0.06)[choice // 3 % 3])
+        queue.refuses = False
+        for number in range(2 + choice % 5):
+            self._publish(choice // 7 + number, 2, TIMEOUTS[2 + choice % 2])
+            self._publish(choice % 2, 1, TIMEOUTS[2])
+            self.simulation.run((0.002, 0.006, 0.011)[choice // 9 % 3])
+
+    def drain_the_full(self, choice: int) -> None:
+        """Somebody takes some messages from the queue that gets full."""
+        queue = self.simulation.cluster.queues.get("full")
+        if queue is not None:
+            del queue.ready[: 1 + choice % 5]
+
     def silence_channels(self, choice: int) -> None:
         """A node opens no channel any more, and does not say so."""
         self.simulation.cluster.silent_channels.add(self._some(choice))
@@ -308,6 +336,8 @@ class Player:
         """Everything is well again."""
         cluster = self.simulation.cluster
         cluster.heal()
+        for queue in cluster.queues.values():
+            queue.refuses = False
         cluster.latency = lambda: 0.0002
         cluster.confirm_delay = lambda: 0.0005
         self.tell_the_truth(0)
@@ -321,7 +351,9 @@ class Player:
     def work_off(self, seconds: float) -> None:
         """Take and ack everything that comes, for so long."""
         end = self.simulation.time.now + seconds
+        most = self.simulation.time.calls + MOST_CALLS
         while self.simulation.time.now < end:
+            assert self.simulation.time.calls < most, "it goes round in a circle"
             acked = self.simulation.journal.acked.total()  # what a consumer has seen before, too
             self.take(ALL)
             self.simulation.run(0.005)
@@ -335,6 +367,7 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
         "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
         "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
         "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "close_channels",
+        "refuse", "refuse_for_a_moment", "drain_the_full",
         "cancel_consumers", "alarm",
         "stall_consumers", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move",
         "resign", "tell_the_truth",
@@ -351,5 +384,7 @@ OFTEN = (
     "subscribe",
     "cancel_consumers",
     "cut_a_move",
+    "refuse_for_a_moment",
+    "stale_record",
 )
 """Steps that a history has more of."""

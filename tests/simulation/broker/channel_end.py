@@ -46,6 +46,7 @@ class ChannelEnd:
         self.is_open = False
         self.known_queues: set[str] = set()
         self.poisoned: dict[str, str] = {}
+        self._unread: list[Callable[[], None]] | None = None  # what has come while it is stuck in that
         self._published = 0
         self._ids: dict[int, str] = {}  # of what is not answered, by tag
         self.consumer = ConsumerEnd(self, client)
@@ -93,11 +94,42 @@ class ChannelEnd:
     def select(self) -> None:
         self.send(self.client.confirming)
 
+    def _is_stuck(self, again: Callable[[], None], *queues: str) -> bool:
+        """Whether it reads nothing at the moment; ``again`` is called when it does.
+
+        It is stuck, and says nothing, when it first asks for a queue whose record names a node that is gone:
+        that waits until Erlang gives up connecting.
+        """
+        if self._unread is not None:
+            self._unread.append(again)
+            return True
+        names = set(queues) - self.known_queues
+        if not any(
+            self.node in queue.is_stale_at for name, queue in self.cluster.queues.items() if name in names
+        ):
+            return False
+        self._unread = [again]
+        self.confirms.is_held = True
+        self.cluster.stuck.append(self._go_on)
+        return True
+
+    def _go_on(self) -> None:
+        unread, self._unread = self._unread or [], None
+        self.confirms.is_held = self.cluster.holds_confirms
+        if not self.confirms.is_held:
+            self.confirms.release()
+        for call in unread:
+            call()
+
     def publish(self, message: Outgoing) -> None:
         if not self.is_open:
             return
+        template = message.template
+        names = self.cluster.exchanges.route(template.exchange, template.routing_key, self.cluster.queues)
+        if self._is_stuck(partial(self.publish, message), *names):
+            return
         self._published += 1
-        tag, template = self._published, message.template
+        tag = self._published
         self.connection.has_published()
         self.cluster.journal.arrived.append(
             Publish(
@@ -144,6 +176,8 @@ class ChannelEnd:
             nonlocal open_offers, all_taken
             open_offers -= 1
             all_taken = all_taken and taken
+            if not taken:
+                self.cluster.journal.refused.add(message.message_id)
             if not open_offers:
                 self.confirms.resolve(tag, ack=all_taken)
 
@@ -171,6 +205,8 @@ class ChannelEnd:
 
     def declare(self, entity: Entity, queue: str) -> None:
         """``queue``: the broker's name of the queue that ``entity`` is, or binds."""
+        if self.is_open and self._is_stuck(partial(self.declare, entity, queue), queue):
+            return
         if self.is_open and not self.cluster.answers_declaration(lambda: self.declare(entity, queue), entity):
             return
         if not self.is_open:

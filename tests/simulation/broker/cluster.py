@@ -51,6 +51,7 @@ class SimulatedCluster:
         refusals: what is answered to declarations, by name.
         silent_declarations, silent_consumes: names for which no answer comes.
         silent_channels: nodes that open no channel, and do not say so.
+        leaves_stuck: channels that are stuck in a call to a node that is gone stay so, when all else is well.
     """
 
     def __init__(self, time: VirtualTime, names: Iterable[str] = "abc", seed: int = 0) -> None:
@@ -74,6 +75,8 @@ class SimulatedCluster:
         self.silent_declarations: set[str] = set()
         self.silent_consumes: set[str] = set()
         self.silent_channels: set[str] = set()
+        self.stuck: list[Callable[[], None]] = []
+        self.leaves_stuck = False
         self.channel_max = 2047  # channels of a connection
         self._connections = 0
         self._queue_names = 0
@@ -200,6 +203,9 @@ class SimulatedCluster:
         self.silent_channels.clear()
         for queue in self.queues.values():
             queue.is_stale_at.clear()
+        stuck, self.stuck = self.stuck, []
+        for go_on in () if self.leaves_stuck else stuck:
+            go_on()
         self.look()
 
     def heal(self) -> None:

@@ -31,7 +31,8 @@ class Journal:
     stored: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Message ids by queue, in the order in which the queue took them; duplicates too."""
     confirmed: set[str] = field(default_factory=set)  # ids, when the ack reached the client
-    nacked: set[str] = field(default_factory=set)  # ids, when the broker refused them
+    refused: set[str] = field(default_factory=set)  # ids, when a queue refused them
+    nacked: set[str] = field(default_factory=set)  # ids, when the broker said so
     returned: list[str] = field(default_factory=list)
     delivered: list[tuple[str, str]] = field(default_factory=list)  # queue and message id
     acked: Counter[str] = field(default_factory=Counter)  # ids, when the broker read the ack

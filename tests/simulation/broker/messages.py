@@ -47,11 +47,13 @@ class Exchanges:
         """The queues that a message goes to, each once.
 
         Args:
-            name: of the exchange, which is there.
+            name: of the exchange.
             queues: all that there are.
         """
         if name == "":
             return [queue for queue in queues if queue == routing_key]
+        if name not in self.declared:
+            return []
         kind = self.declared[name].type
         found = {
             queue: None

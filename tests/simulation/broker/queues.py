@@ -64,7 +64,6 @@ class Nodes(Protocol):
     def up_to(self, most: int) -> int: ...
     def remove_queue(self, queue: "SimulatedQueue") -> None: ...
     def look(self) -> None: ...
-    def later(self, call: Callable[[], None]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -94,6 +93,7 @@ class SimulatedQueue:
         self.ready: list[StoredMessage] = []
         self.in_hand: list[StoredMessage] = []  # delivered and not answered
         self.consumers: deque[Consumer] = deque()
+        self.refuses = False  # whatever is published
         self.held_by: str | None = None  # somebody has it for "exclusive use"
         self.is_stale_at: set[str] = set()  # nodes whose record of it names a dead node
         self._nodes = nodes
@@ -178,9 +178,6 @@ class SimulatedQueue:
 
     def offer(self, message: StoredMessage, publisher: Publisher, done: Callable[[bool], None]) -> None:
         """Publish a message to it; ``done`` is told once whether it was taken, or never."""
-        if publisher.node in self.is_stale_at and self.name not in publisher.known_queues:
-            self._nodes.later(lambda: self.offer(message, publisher, done))  # the channel waits for that node
-            return
         poison = publisher.poisoned.get(self.name)
         if poison is not None and not self._nodes.is_up(poison):
             done(False)
@@ -214,7 +211,7 @@ class SimulatedQueue:
         taken = False
         while self._offers and self.serves and self._offers[0].not_before <= self._nodes.time.now:
             offer = self._offers.popleft()
-            if self.is_full:
+            if self.is_full or self.refuses:
                 offer.done(False)
                 continue
             self._store(offer.message)

@@ -13,7 +13,8 @@ from rabbitkeeper.client.model.errors import (
 )
 from rabbitkeeper.client.model.events import PublishersBlocked, PublishersUnblocked
 from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
-from rabbitkeeper.client.publish.publisher import CALM_PATIENCE
+from rabbitkeeper.client.publish.refusals import CALM_PATIENCE
+from rabbitkeeper.client.publish.silence import SILENCE
 from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -265,7 +266,7 @@ def test_a_socket_that_takes_nothing_holds_what_is_beyond_it_back() -> None:
     simulation = Simulation().started()
     simulation.cluster.hang("a")
     futures = [simulation.client.publish(body=bytes(300_000)) for _ in range(20)]
-    simulation.run(0.5)
+    simulation.run(SILENCE / 2)
     sent = len(simulation.journal.sent)
     assert sent < 10
     simulation.cluster.wake("a")

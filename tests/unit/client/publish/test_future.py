@@ -11,8 +11,8 @@ import pytest
 
 from rabbitkeeper.client.amqp.frames import Template
 from rabbitkeeper.client.model.errors import Nacked, PublishError, WrongThread
+from rabbitkeeper.client.publish.entry import Outcome, Settled
 from rabbitkeeper.client.publish.future import Futures, PublishFuture, Receipt
-from rabbitkeeper.client.publish.ledger import Outcome, Settled
 from rabbitkeeper.client.publish.window import Window
 
 TEMPLATE = Template("e", "k", mandatory=True, flags=0, before=b"", after=b"")
