@@ -38,7 +38,9 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-@pytest.mark.parametrize("arguments", [("test", "unit"), ("lint",), ("demo", "--docker"), ("run", "true")])
+@pytest.mark.parametrize(
+    "arguments", [("test", "unit"), ("test", "oldest"), ("lint",), ("demo", "--docker"), ("run", "true")]
+)
 def test_what_needs_no_server_asks_for_python_alone(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = dev(tmp_path, *arguments)
     assert done.returncode == 1
