@@ -57,6 +57,12 @@ def check_number(key: str, value: object, least: int, most: int) -> None:
         raise InvalidArgument(f"{key} {shown(value)} is not valid: use a number from {least} to {most}")
 
 
+def check_flag(key: str, value: object) -> None:
+    """True or False, and nothing that is taken for one of them."""
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{key} {shown(value)} is not valid: use True or False")
+
+
 def check_spread(spread: object, site: object) -> None:
     """Where to connect to."""
     if spread not in ("leader", "members", "site"):

@@ -32,7 +32,7 @@ from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT, Phase
 from rabbitkeeper.client.status import Leader, Status, status_of, why_unreached
-from rabbitkeeper.client.watching import watch_group
+from rabbitkeeper.client.watching import WatchedGroup, Watching
 from rabbitkeeper.coordinator.model.paths import check_name
 
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
@@ -64,6 +64,8 @@ class Client:
         spread: ``"leader"``: be where the leader is; ``"members"``: spread over all healthy members, by what
             they carry and by chance, and again when one returns; ``"site"``: prefer members of ``site``.
         site: the client's own, as in the members' tags; for ``spread="site"``.
+        shared: do the I/O on one thread with all clients of the process that say so, for programs with many:
+            a callback that takes long holds up all of them.
 
     Raises:
         ZooKeeperUnreachable: no ZooKeeper server answered.
@@ -73,7 +75,7 @@ class Client:
         InvalidArgument: an argument is not valid.
     """
 
-    _transport_type: ClassVar[type[Transport]] = PikaTransport  # tests have others
+    _transport_type: ClassVar[Callable[..., Transport]] = PikaTransport  # tests have others
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class Client:
         name: str = "rabbitkeeper",
         spread: Spread = "leader",
         site: str | None = None,
+        shared: bool = False,
     ) -> None:
         check_name("group", group)
         username, password = arguments.check_credentials(credentials)
@@ -104,6 +107,7 @@ class Client:
         arguments.check_number("heartbeat", heartbeat, 0, 65535)
         arguments.check_limits(window=window, window_bytes=window_bytes)
         arguments.check_spread(spread, site)
+        arguments.check_flag("shared", shared)
         context = arguments.tls_context(tls)
         self.group = group
         self._name = name
@@ -111,7 +115,7 @@ class Client:
         self._access = Access(username, password, virtual_host, context, name, heartbeat)
         random = Random()
         self._engine = assemble(
-            self._transport_type(),
+            self._transport_type(shared=shared),
             self._access,
             name=name,
             spread=spread,
@@ -123,17 +127,12 @@ class Client:
         self._guard = Guard(self._engine)
         self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
         self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
-        self._group_watch = watch_group(
-            zookeeper,
-            group,
-            auth=zookeeper_auth,
-            tls=zookeeper_tls,
-            session_timeout=session_timeout,
+        self._group_watch = Watching(
+            WatchedGroup(zookeeper, group, zookeeper_auth, zookeeper_tls, session_timeout),
             publish=self._engine.view,
             emit=self._events.emit,
-            random=random,
-            name=name,
             secure=context is not None,
+            name=name,
         )
         deadline = time.monotonic() + timeout
         self._group_watch.start(timeout)

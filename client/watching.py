@@ -1,41 +1,162 @@
-"""Watching a group as a client does: the group watch over a backend at an address."""
+"""Watching a group: one watch, with one session, for all clients of a process that ask for the same.
 
+The watch begins with the first of them and ends with the last. A forked child has none of its parent's.
+"""
+
+import os
 import ssl
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from random import Random
 
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.routing.group_watch import GroupWatch
+from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.client.routing.placement import Targets
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.connect import backend_at
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 
 
-def watch_group(
-    zookeeper: str,
-    group: str,
-    *,
-    auth: tuple[str, str] | None,
-    tls: ssl.SSLContext | None,
-    session_timeout: float,
-    publish: Callable[[Targets], None],
-    emit: Callable[[Event], None],
-    random: Random,
-    name: str,
-    secure: bool,
-) -> GroupWatch:
-    """A watch that is not started yet. The arguments are those of ``Client`` and :class:`GroupWatch`.
+@dataclass(frozen=True, slots=True)
+class WatchedGroup:
+    """What a watch is of, and how it is reached. Those that are equal can be one.
 
-    Raises:
-        InvalidArgument: ``auth`` is none.
+    Args:
+        auth: user name and password.
+        session_timeout: seconds.
     """
-    access = BackendAccess(identity=None if auth is None else check_identity(*auth), tls=tls)
-    return GroupWatch(
-        lambda wake: backend_at(zookeeper, timeout=session_timeout, wake=wake, name=name, access=access),
-        group,
-        publish=publish,
-        emit=emit,
-        random=random,
-        name=name,
-        secure=secure,
-    )
+
+    zookeeper: str
+    group: str
+    auth: tuple[str, str] | None = field(repr=False)
+    tls: ssl.SSLContext | None
+    session_timeout: float
+
+    def watch(self, name: str) -> GroupWatch:
+        """One that is not started yet.
+
+        Raises:
+            InvalidArgument: ``auth`` is none.
+        """
+        access = BackendAccess(
+            identity=None if self.auth is None else check_identity(*self.auth), tls=self.tls
+        )
+        return GroupWatch(
+            lambda wake: backend_at(
+                self.zookeeper, timeout=self.session_timeout, wake=wake, name=name, access=access
+            ),
+            self.group,
+            random=Random(),
+            name=name,
+        )
+
+
+class _Shared:
+    """A watch and how many clients listen to it. With its lock held."""
+
+    def __init__(self, make: Callable[[], GroupWatch]) -> None:
+        self.make = make
+        self.lock = threading.Lock()
+        self.watch: GroupWatch | None = None
+        self.listeners = 0
+
+
+class Watches:
+    """The watches of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shared: dict[WatchedGroup, _Shared] = {}
+
+    def of(self, group: WatchedGroup, make: Callable[[], GroupWatch]) -> _Shared:
+        """The one of ``group``; it is begun with ``make`` when the first listens."""
+        with self._lock:
+            return self._shared.setdefault(group, _Shared(make))
+
+    def reset(self) -> None:
+        """In a forked child: the parent's threads are not here, and its locks may be held."""
+        self.__init__()  # type: ignore[misc]
+
+
+_watches = Watches()
+os.register_at_fork(after_in_child=_watches.reset)
+
+
+class Watching:
+    """A client's part in a watch.
+
+    Args:
+        group: to watch.
+        publish, emit, secure: see :class:`Listener`.
+        name: of the thread, if the watch begins here.
+        make: makes the watch; tests have others.
+        watches: those that there are.
+    """
+
+    def __init__(
+        self,
+        group: WatchedGroup,
+        *,
+        publish: Callable[[Targets], None],
+        emit: Callable[[Event], None],
+        secure: bool,
+        name: str,
+        make: Callable[[], GroupWatch] | None = None,
+        watches: Watches = _watches,
+    ) -> None:
+        self._listener = Listener(publish, emit, secure)
+        self._shared = watches.of(group, make or (lambda: group.watch(name)))
+        self._watch: GroupWatch | None = None
+        self._group = group
+
+    @property
+    def connected(self) -> bool:
+        """Whether ZooKeeper answers, as far as is known."""
+        watch = self._watch
+        return watch is not None and watch.connected
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether there are members, and none speaks what this client does."""
+        return self._listener.mismatch
+
+    def start(self, timeout: float) -> None:
+        """Be told of the group from now on, what is known before this returns.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            ZooKeeperUnreachable: no server answered.
+            UnknownGroup: ZooKeeper has no such group.
+        """
+        shared = self._shared
+        if not shared.lock.acquire(timeout=timeout):
+            raise ZooKeeperUnreachable(f"no ZooKeeper server at {self._group.zookeeper!r} answers")
+        try:
+            if shared.watch is None:
+                watch = shared.make()
+                watch.add(self._listener)
+                watch.start(timeout)
+                shared.watch = watch
+            else:
+                shared.watch.add(self._listener)
+            shared.listeners += 1
+            self._watch = shared.watch
+        finally:
+            shared.lock.release()
+
+    def stop(self) -> None:
+        """Be told nothing more; the last one ends the watch. Can be called again."""
+        with self._shared.lock:
+            watch, self._watch = self._watch, None
+            if watch is None:
+                return
+            watch.remove(self._listener)
+            self._shared.listeners -= 1
+            if self._shared.listeners:
+                return
+            self._shared.watch = None
+        watch.stop()

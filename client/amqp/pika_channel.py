@@ -11,7 +11,6 @@ from pika.spec import Basic, BasicProperties
 from rabbitkeeper.client.amqp import transport
 from rabbitkeeper.client.amqp.decoding import Answer, Decoder, Delivery, encode_envelope
 from rabbitkeeper.client.amqp.frames import Outgoing
-from rabbitkeeper.client.amqp.pika_loop import PikaLoop
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.amqp.writer import Writer, writer_for
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
@@ -24,7 +23,7 @@ class PikaChannel:
 
     def __init__(
         self,
-        loop: PikaLoop,
+        loop: transport.Loop,
         connection: SelectConnection,
         decoder: Decoder | None,
         on_open: Callable[[transport.Channel], None],

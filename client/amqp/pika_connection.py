@@ -16,6 +16,7 @@ from rabbitkeeper.client.amqp.pika_errors import connection_lost
 from rabbitkeeper.client.amqp.pika_logging import filter_loggers, unlogged
 from rabbitkeeper.client.amqp.pika_loop import ConnectionLoop, PikaLoop
 from rabbitkeeper.client.amqp.reader import read_directly
+from rabbitkeeper.client.amqp.shared_loop import ClientLoop, client_loop
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, ConnectionLost, Timer
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,20 @@ def connection_parameters(access: Access, address: str, timeout: float) -> Conne
 
 
 class PikaTransport:
-    """See :class:`transport.Transport`. Brings its loop."""
+    """See :class:`transport.Transport`. Brings its loop.
 
-    def __init__(self) -> None:
+    Args:
+        shared: on the I/O thread that clients of this process share, not on one of its own.
+    """
+
+    def __init__(self, *, shared: bool = False) -> None:
         filter_loggers()
-        with unlogged():
-            self.loop = PikaLoop()
+        self.loop: PikaLoop | ClientLoop
+        if shared:
+            self.loop = client_loop()
+        else:
+            with unlogged():
+                self.loop = PikaLoop()
 
     def connect(
         self,
@@ -76,7 +85,7 @@ class PikaConnection:
 
     def __init__(
         self,
-        loop: PikaLoop,
+        loop: PikaLoop | ClientLoop,
         address: str,
         access: Access,
         *,
@@ -92,6 +101,7 @@ class PikaConnection:
         self._is_open = False
         self._channels: list[PikaChannel] = []
         self._decoder: Decoder | None = None
+        self._own_loop = ConnectionLoop(loop.ioloop, self._broken)
         self._connection: SelectConnection = None  # stays so if it could not even be begun
         self._timer: Timer | None = loop.call_later(
             timeout, lambda: self._fail(ConnectionLost(f"no answer in {timeout:g} s"))
@@ -102,7 +112,7 @@ class PikaConnection:
                 on_open_callback=self._opened,
                 on_open_error_callback=self._failed,
                 on_close_callback=self._failed,
-                custom_ioloop=ConnectionLoop(loop.ioloop, self._broken),
+                custom_ioloop=self._own_loop,
             )
         except Exception as error:  # noqa: BLE001 - as if nobody were at that address
             why = f"cannot connect to {address!r}: {error!r}"
@@ -143,7 +153,7 @@ class PikaConnection:
             return
         self._forget()
         self._connection.close()
-        self._loop.call_later(CLOSE_TIMEOUT, self._end_closing)
+        self._own_loop.call_later(CLOSE_TIMEOUT, self._end_closing)  # its client may be over by then
 
     def _end_closing(self) -> None:
         if not self._connection.is_closed:

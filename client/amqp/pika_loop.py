@@ -9,7 +9,7 @@ from typing import Any
 from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.client.amqp.pika_logging import unlogged
-from rabbitkeeper.client.amqp.transport import Timer
+from rabbitkeeper.client.amqp.transport import Hosted, Timer
 
 
 class PikaLoop:
@@ -19,6 +19,10 @@ class PikaLoop:
         self.ioloop = IOLoop()
         _let_signal_handlers_in(self.ioloop)
         self._is_over = False
+
+    @staticmethod
+    def thread(hosted: Hosted, name: str) -> threading.Thread:
+        return threading.Thread(target=hosted.run, name=name, daemon=True)
 
     @staticmethod
     def now() -> float:

@@ -69,8 +69,34 @@ class Access:
     heartbeat: int = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
 
 
+class Hosted(Protocol):
+    """What lives on an I/O thread."""
+
+    def run(self) -> None:
+        """Begin, run the loop until it is stopped or something is raised, and be over."""
+
+    def begin(self) -> None:
+        """The thread is there. On it."""
+
+    def over(self, error: BaseException | None) -> None:
+        """Nothing is called on the thread any more; ``error`` is why, if nobody wished it."""
+
+
+class IoThread(Protocol):
+    """An I/O thread, as ``threading.Thread`` has it; its own, or one that several share."""
+
+    @property
+    def ident(self) -> int | None: ...
+    def start(self) -> None: ...
+    def is_alive(self) -> bool: ...
+    def join(self, timeout: float | None = None) -> None: ...
+
+
 class Loop(Protocol):
     """The I/O thread's loop, and its clock."""
+
+    def thread(self, hosted: Hosted, name: str) -> IoThread:
+        """The thread on which the loop will call back for ``hosted``, not started yet."""
 
     def now(self) -> float:
         """Seconds, monotonic. From any thread."""

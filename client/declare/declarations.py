@@ -71,3 +71,12 @@ class Declarations:
             case Binding():
                 return entity.queue in self._names
         return False
+
+
+def hand_on(done: Future[None], to: Future[None]) -> None:
+    """Give the outcome of one future to another."""
+    error = done.exception()
+    if error is None:
+        to.set_result(None)
+    else:
+        to.set_exception(error)

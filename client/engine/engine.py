@@ -22,7 +22,7 @@ from rabbitkeeper.client.amqp.call_queue import CallQueue
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, Timer, Transport
 from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.declare.declarations import Declarations
+from rabbitkeeper.client.declare.declarations import Declarations, hand_on
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
@@ -127,7 +127,7 @@ class Engine:
         self.live = threading.Event()  # has been live at least once, or has failed
         self.failure: RabbitKeeperError | None = None
         self.snapshot = self._snapshot()
-        self.thread = threading.Thread(target=self.run, name=name, daemon=True)
+        self.thread = loop.thread(self, name)
 
     # -- from any thread
 
@@ -173,7 +173,7 @@ class Engine:
                 result.set_exception(self.ending())
                 return
             inner = self._declarations.declare(entity, self._loop.now() + timeout)
-            inner.add_done_callback(lambda done: _copy(done, result))
+            inner.add_done_callback(lambda done: hand_on(done, result))
             self._schedule()
 
         self.post(start)
@@ -255,14 +255,26 @@ class Engine:
     # -- the thread
 
     def run(self) -> None:
-        """The thread's life: until :meth:`close`, or an error that nobody expected."""
-        self._futures.io_thread = threading.get_ident()
+        """The life of a thread of its own: until :meth:`close`, or an error that nobody expected."""
+        self.begin()
+        failed: BaseException | None = None
         try:
             self._loop.run()
         except BaseException as error:
             log.exception("the client's I/O thread failed; the client is closed")
-            self.failure = RabbitKeeperError(f"the client failed: {error!r}")
-            self._abandon()
+            failed = error
+        self.over(failed)
+
+    def begin(self) -> None:
+        """See :class:`transport.Hosted`."""
+        self._futures.io_thread = threading.get_ident()
+
+    def over(self, error: BaseException | None) -> None:
+        """See :class:`transport.Hosted`."""
+        try:
+            if error is not None:
+                self.failure = RabbitKeeperError(f"the client failed: {error!r}")
+                self._abandon()
         finally:
             self._is_over = True
             for part in (self._loop.release, self._futures.loop_is_over, self._refuse_handed_over):
@@ -386,11 +398,3 @@ def _attempt(part: Callable[[], object]) -> None:
         part()
     except BaseException:
         log.exception("a part of the client could not be ended")
-
-
-def _copy(done: Future[None], to: Future[None]) -> None:
-    error = done.exception()
-    if error is None:
-        to.set_result(None)
-    else:
-        to.set_exception(error)

@@ -1,4 +1,4 @@
-"""The group watch: keeps a client's picture of its group, on a thread of its own.
+"""The group watch: keeps the picture of a group that clients have, on a thread of its own.
 
 ZooKeeper's watches only wake it; it then reads the group again and hands the result on. It also
 reads now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
-from rabbitkeeper.client.routing.placement import Target, Targets
+from rabbitkeeper.client.model.events import ZooKeeperBack, ZooKeeperLost
+from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
-from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
@@ -33,12 +32,8 @@ class GroupWatch:
     Args:
         backend: makes the backend that holds the group, not started yet, given what it wakes.
         group: to watch.
-        publish: takes each new picture; called on this class's thread, and once on the caller's of
-            :meth:`start`.
-        emit: takes events.
         random: for jitter.
         name: of the client, for the thread's.
-        secure: whether brokers are connected to with TLS.
         now: the clock; seconds, monotonic.
     """
 
@@ -47,25 +42,20 @@ class GroupWatch:
         backend: Callable[[Callable[[], None]], Backend],
         group: str,
         *,
-        publish: Callable[[Targets], None],
-        emit: Callable[[Event], None],
         random: Random,
         name: str,
-        secure: bool = False,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.mismatch = False  # there are members, and none speaks what this client does
         self._wake = threading.Event()
         self._backend = backend(self._wake.set)
         self._reader = GroupReader(self._backend, group, with_history=False)
-        self._publish = publish
-        self._emit = emit
         self._random = random
-        self._secure = secure
+        self._listeners: list[Listener] = []
+        self._telling = threading.Lock()  # of the group, in the order of what was read
+        self._view: GroupView | None = None
         self._now = now
         self._was_connected = True
         self._read_at = now()  # when the next read without a cause is due
-        self._last = Targets()
         self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
@@ -74,6 +64,18 @@ class GroupWatch:
     def connected(self) -> bool:
         """Whether ZooKeeper answers, as far as is known."""
         return self._backend.connected
+
+    def add(self, listener: Listener) -> None:
+        """Tell ``listener`` of the group from now on, and of what is known at once."""
+        with self._telling:
+            self._listeners.append(listener)
+            if self._view is not None:
+                listener.tell(self._view)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell it nothing more."""
+        with self._telling:
+            self._listeners = [known for known in self._listeners if known is not listener]
 
     def start(self, timeout: float) -> None:
         """Connect, read the group once and go on watching it.
@@ -111,7 +113,8 @@ class GroupWatch:
         self._backend.renew()
         if self._backend.connected != self._was_connected:
             self._was_connected = self._backend.connected
-            self._emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
+            for listener in list(self._listeners):
+                listener.emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
         if not self._backend.connected:
             return LEASE_CHECK
         if woken or self._now() >= self._read_at:
@@ -145,50 +148,7 @@ class GroupWatch:
             if problem not in self._told:
                 log.warning("%s", problem)
         self._told = frozenset(view.problems)
-        targets = targets_of(view, self._last.epoch, secure=self._secure)
-        self.mismatch = bool(view.members) and not targets.members
-        if targets != self._last:
-            self._last = targets
-            self._publish(targets)
-
-
-def targets_of(view: GroupView, last_epoch: int, *, secure: bool = False) -> Targets:
-    """The switch's picture of a group.
-
-    Args:
-        view: as read from ZooKeeper.
-        last_epoch: of the last leader seen, for a view without one.
-        secure: take the addresses that speak TLS. Members without one are no targets.
-    """
-    members = {
-        name: Target(
-            member=name,
-            instance=member.record.instance,
-            address=address,
-            status=member.record.state,
-            site=member.record.tags.site,
-        )
-        for name, member in view.members.items()
-        if (address := _address(member.record, secure=secure)) is not None
-    }
-    loads = {
-        name: member.record.load["connections"]
-        for name, member in view.members.items()
-        if name in members and "connections" in member.record.load
-    }
-    leader = None
-    epoch = last_epoch
-    if view.leader is not None:
-        epoch = view.leader.epoch
-        record = view.leader.record
-        if (address := _address(record, secure=secure)) is not None:
-            known = members.get(record.name)
-            if known is not None and known.instance == record.instance:
-                leader = known
-            else:
-                leader = Target(record.name, record.instance, address, MemberStatus.RUNNING)
-    return Targets(epoch, leader, members, loads)
-
-
-def _address(record: MemberRecord | LeaderRecord, *, secure: bool) -> str | None:
-    return record.amqps if secure else record.amqp
+        with self._telling:
+            self._view = view
+            for listener in self._listeners:
+                listener.tell(view)

@@ -9,11 +9,12 @@ Time that stands still while calls go on is a loop that spins. It is an error, a
 """
 
 import heapq
+import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from rabbitkeeper.client.amqp.transport import Timer
+from rabbitkeeper.client.amqp.transport import Hosted, Timer
 
 BEGINNING = 1000.0  # seconds; a clock that starts anywhere but at 0, as monotonic ones do
 SPIN_LIMIT = 20_000  # calls at one moment
@@ -130,6 +131,10 @@ class VirtualLoop:
         self.time = time
         self.is_stopped = False
         self.on_stop: Callable[[], None] = lambda: None  # what the system does when a process lets go
+
+    def thread(self, hosted: Hosted, name: str) -> threading.Thread:
+        """Never started: a test runs it."""
+        return threading.Thread(target=hosted.run, name=name, daemon=True)
 
     def now(self) -> float:
         return self.time.now

@@ -24,6 +24,7 @@ from rabbitkeeper.client.model.errors import InvalidArgument
         ("session_timeout", 0),
         ("connect_timeout", 0),
         ("connect_timeout", "1"),
+        ("shared", 1),
         ("heartbeat", -1),
         ("heartbeat", 2.5),
         ("heartbeat", 65536),

@@ -11,7 +11,8 @@ from simulation.zookeeper import SimulatedZooKeeper
 from support.group_views import MINE, OTHER, leader, member, view
 
 from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
-from rabbitkeeper.client.routing.group_watch import LEASE_CHECK, REREAD, GroupWatch, targets_of
+from rabbitkeeper.client.routing.group_watch import LEASE_CHECK, REREAD, GroupWatch
+from rabbitkeeper.client.routing.listener import Listener, targets_of
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.coordinator.backend.node import Create, Delete
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -73,12 +74,11 @@ class Scene:
         self.watch = GroupWatch(
             self._backend,
             "orders",
-            publish=self.seen.append,
-            emit=self.events.append,
             random=Random(1),
             name="test",
             now=lambda: self.world.now,
         )
+        self.watch.add(Listener(self.seen.append, self.events.append))
         self.backend.start()
 
     def _backend(self, wake: object) -> SimulatedBackend:
@@ -189,20 +189,29 @@ def test_a_read_that_fails_is_tried_again_soon() -> None:
 
 def test_members_that_speak_something_else_are_a_mismatch() -> None:
     scene = Scene()
-    watch = GroupWatch(
-        lambda wake: scene.backend,
-        "orders",
-        publish=scene.seen.append,
-        emit=scene.events.append,
-        random=Random(1),
-        name="test",
-        secure=True,
-        now=lambda: scene.world.now,
-    )
+    seen: list[Targets] = []
+    other = Listener(seen.append, scene.events.append, secure=True)
+    scene.watch.add(other)
     scene.join("a")
-    watch.turn(woken=True)
-    assert watch.mismatch
-    assert scene.seen == []
+    scene.pass_time(1.0)
+    assert other.mismatch
+    assert seen == []
+    assert [sorted(one.members) for one in scene.seen] == [["a"]]
+
+
+def test_who_listens_later_is_told_what_is_known_and_nothing_after_its_end() -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(1.0)
+    seen: list[Targets] = []
+    later = Listener(seen.append, scene.events.append)
+    scene.watch.add(later)
+    assert [sorted(one.members) for one in seen] == [["a"]]
+    scene.watch.remove(later)
+    scene.join("b")
+    scene.pass_time(1.0)
+    assert len(seen) == 1
+    assert [sorted(one.members) for one in scene.seen] == [["a"], ["a", "b"]]
 
 
 def test_the_watch_starts_and_stops_its_thread() -> None:

@@ -1,0 +1,172 @@
+"""Many clients lose one broker: how soon each publishes again, and what they cost.
+
+    ./dev bench clients [--sizes 40,100,200] [--kinds shared,own,pika] [--json FILE]
+
+So many clients in four processes publish twice a second each to one quorum queue; then the leader's broker is
+killed. RabbitKeeper's clients are measured with one I/O thread for all of a process ("shared") and with one
+each ("own"), beside as many plain loops of pika that go through a list of hosts, one after the other in the
+same run. The gap is the longest pause between two confirms of one client after the kill; half a second of it
+is the pause between two publishes.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rabbitkeeper.client import Client, Queue
+from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.local import Local
+
+PROCESSES = 4
+STEADY = 4.0  # seconds of publishing before the kill
+AFTER = 25.0  # seconds after it
+KINDS = ("shared", "own", "pika")
+WORKER = Path(__file__).parent / "peers" / "many_clients.py"
+QUEUE = "many-clients"
+
+
+def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str, Any]:
+    """One kill with ``size`` clients."""
+    while (leader := observer.leader) is None:
+        time.sleep(0.05)
+    others = [name for name in local.members if name != leader]
+    task = {
+        "kind": kind,
+        "clients": size // PROCESSES,
+        "zookeeper": local.zookeeper_hosts,
+        "group": local.group,
+        "credentials": list(local.credentials),
+        "hosts": [list(local.amqp(name)) for name in (leader, *others)],
+        "first": 0,
+    }
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(PROCESSES)
+    ]
+    try:
+        for worker in workers:
+            _tell(worker, json.dumps(task))
+        connected = [_hear(worker) for worker in workers]
+        time.sleep(STEADY)
+        struck = time.monotonic()
+        local.kill_broker(leader)
+        time.sleep(AFTER)
+        for worker in workers:
+            _tell(worker, "stop")
+        seen = [_hear(worker) for worker in workers]
+    finally:
+        for worker in workers:
+            try:
+                worker.wait(60)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+    gaps = sorted(_gap(moments, struck, one["end"]) for one in seen for moments in one["confirmed"])
+    clients: int = max(1, sum(one["connected"] for one in connected))
+
+    def each(key: str) -> float:
+        return float(sum(one["after"][key] - one["before"][key] for one in connected)) / clients
+
+    return {
+        "kind": kind,
+        "size": size,
+        "connected": clients,
+        "connecting": max(one["seconds"] for one in connected),
+        "cpu_ms": each("cpu") * 1000,
+        "threads": each("threads"),
+        "descriptors": each("descriptors"),
+        "rss_mb": each("rss"),
+        "gap_median": statistics.median(gaps),
+        "gap_90": gaps[int(len(gaps) * 0.9)],
+        "gap_worst": gaps[-1],
+        "never": sum(gap >= AFTER - 1 for gap in gaps),
+        "cpu_failover_ms": sum(
+            one["after"]["cpu"] - before["after"]["cpu"] for one, before in zip(seen, connected, strict=True)
+        )
+        / clients
+        * 1000,
+    }
+
+
+def _tell(worker: "subprocess.Popen[str]", line: str) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write(line + "\n")
+    worker.stdin.flush()
+
+
+def _hear(worker: "subprocess.Popen[str]") -> dict[str, Any]:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise SystemExit("a process of clients has ended; what it said is above")
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+def _gap(moments: list[float], struck: float, end: float) -> float:
+    """The longest pause between two confirms that does not end before the kill."""
+    before = [moment for moment in moments if moment <= struck][-1:]
+    times = [*(before or [struck]), *(moment for moment in moments if moment > struck), end]
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
+def _await_whole(observer: Observer) -> None:
+    deadline = time.monotonic() + 120
+    while not observer.is_whole():
+        if time.monotonic() > deadline:
+            raise SystemExit("the broker did not come back")
+        time.sleep(0.1)
+    time.sleep(3.0)
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    """A row for each."""
+    heads = ("clients", "kind", "gap", "90 %", "worst", "connect s", "CPU ms", "threads", "fds", "MB")
+    print("".join(f"{head:>10}" for head in heads))
+    for one in results:
+        row = (
+            f"{one['connected']}/{one['size']}",
+            one["kind"],
+            *(f"{one[key]:.2f}" for key in ("gap_median", "gap_90", "gap_worst", "connecting")),
+            *(f"{one[key]:.1f}" for key in ("cpu_ms", "threads", "descriptors")),
+            f"{one['rss_mb']:.2f}",
+        )
+        print("".join(f"{field:>10}" for field in row))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", default="40,100,200")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    with Local(zookeepers=1, members=3) as local:
+        local.wait_ready(180)
+        observer = Observer(local.zookeeper_hosts, local.group, local.members)
+        observer.start()
+        with Client(local.zookeeper_hosts, local.group, local.credentials) as client:
+            client.declare(Queue(QUEUE, arguments={"x-max-length": 1000}))
+        for size in map(int, options.sizes.split(",")):
+            for kind in options.kinds.split(","):
+                results.append(measure(local, observer, kind, size))
+                show(results[-1:])
+                _await_whole(observer)
+        observer.stop()
+    print()
+    show(results)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Clients of one process share the watch of a group: it begins with the first and ends with the last."""
+
+from random import Random
+
+import pytest
+from simulation.backend import SimulatedBackend
+from simulation.world import World
+from simulation.zookeeper import SimulatedZooKeeper
+
+from rabbitkeeper.client.routing.group_watch import GroupWatch
+from rabbitkeeper.client.routing.placement import Targets
+from rabbitkeeper.client.watching import WatchedGroup, Watches, Watching
+from rabbitkeeper.coordinator.backend.node import Create
+from rabbitkeeper.coordinator.model.errors import UnknownGroup
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+
+PATHS = GroupPaths("orders")
+GROUP = WatchedGroup("zk:2181", "orders", None, None, 6.0)
+
+
+class Process:
+    """A process with clients, and a simulated ZooKeeper."""
+
+    def __init__(self, *, is_there: bool = True) -> None:
+        self.world = World(seed=1)
+        self.zookeeper = SimulatedZooKeeper(self.world)
+        if is_there:
+            self.create_group()
+        self.watches = Watches()
+        self.backends: list[SimulatedBackend] = []
+
+    def create_group(self) -> None:
+        for path in ("/rabbitkeeper", PATHS.root, PATHS.members):
+            self.zookeeper.apply([Create(path, b"")], 0)
+        self.zookeeper.apply([Create(PATHS.config, b'{"v": 1}')], 0)
+
+    def make(self) -> GroupWatch:
+        def backend(wake: object) -> SimulatedBackend:
+            self.backends.append(SimulatedBackend(self.zookeeper, 6.0, lambda: None))
+            return self.backends[-1]
+
+        return GroupWatch(backend, "orders", random=Random(1), name="test", now=lambda: self.world.now)
+
+    def client(self, group: WatchedGroup = GROUP) -> tuple[Watching, list[Targets]]:
+        seen: list[Targets] = []
+        watching = Watching(
+            group,
+            publish=seen.append,
+            emit=lambda _: None,
+            secure=False,
+            name="test",
+            make=self.make,
+            watches=self.watches,
+        )
+        return watching, seen
+
+
+def test_the_first_client_begins_the_watch_and_the_last_one_ends_it() -> None:
+    process = Process()
+    first, _ = process.client()
+    second, _ = process.client()
+    first.start(5.0)
+    second.start(5.0)
+    assert len(process.backends) == 1
+    first.stop()
+    first.stop()
+    assert process.backends[0].alive
+    assert second.connected
+    second.stop()
+    assert not process.backends[0].alive
+    third, _ = process.client()
+    third.start(5.0)
+    assert len(process.backends) == 2
+    third.stop()
+
+
+def test_clients_that_ask_otherwise_have_another_watch() -> None:
+    process = Process()
+    first, _ = process.client()
+    second, _ = process.client(WatchedGroup("zk:2181", "orders", ("app", "secret"), None, 6.0))
+    first.start(5.0)
+    second.start(5.0)
+    assert len(process.backends) == 2
+    first.stop()
+    second.stop()
+
+
+def test_a_start_that_fails_leaves_the_next_to_begin() -> None:
+    process = Process(is_there=False)
+    first, _ = process.client()
+    with pytest.raises(UnknownGroup):
+        first.start(5.0)
+    first.stop()
+    process.create_group()
+    second, _ = process.client()
+    second.start(5.0)
+    assert second.connected
+    second.stop()
