@@ -1,5 +1,6 @@
 """The demo in containers for tests: under a name and on ports of its own."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local.ports import Ports
 
 PORTS = ("RABBITKEEPER_AMQP_PORT", "RABBITKEEPER_MANAGEMENT_PORT", "RABBITKEEPER_API_PORT")
+CHOSEN = ("RABBITKEEPER_SUITE", "RABBITKEEPER_BROKER_FROM")  # by whoever runs the tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def free_ports() -> dict[str, str]:
 def running(profiles: str, folder: Path) -> Iterator[Running]:
     """The demo in one of its variants, built if it has to be, and taken down in the end."""
     project = Project(f"rabbitkeeper-test-{uuid4().hex[:8]}")
-    settings = Settings.load(folder / ".env", {"COMPOSE_PROFILES": profiles, **free_ports()})
+    chosen = {name: os.environ.get(name, "") for name in CHOSEN}
+    settings = Settings.load(folder / ".env", {"COMPOSE_PROFILES": profiles, **free_ports(), **chosen})
     project.check(settings)
     project.build(settings)
     try:
