@@ -17,6 +17,7 @@ from rabbitkeeper.client.amqp.transport import Access, Transport
 from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
@@ -30,8 +31,8 @@ from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
-from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT, Phase
-from rabbitkeeper.client.status import Leader, Status, status_of, why_unreached
+from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
+from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
 from rabbitkeeper.client.watching import WatchedGroup, Watching
 from rabbitkeeper.coordinator.model.paths import check_name
 
@@ -138,7 +139,14 @@ class Client:
         self._group_watch.start(timeout)
         try:
             self._engine.start()
-            self._await_live(deadline, timeout)
+            self._engine.live.wait(max(0.0, deadline - time.monotonic()))
+            check_reached(
+                self._engine.snapshot,
+                self._engine.failure,
+                f"of group {group!r} took the client within {timeout:g} s",
+                mismatch=self._group_watch.mismatch,
+                secure=context is not None,
+            )
         except BaseException:
             self.close(0)
             raise
@@ -230,7 +238,9 @@ class Client:
 
     # -- consuming
 
-    def consume(self, queue: str | Queue, prefetch: int = 100, *, dedupe: int = 0) -> Consumer:
+    def consume(
+        self, queue: str | Queue, prefetch: int = 100, *, dedupe: int = 0, offset: Offset | None = None
+    ) -> Consumer:
         """The messages of ``queue``, as they come; each is to be answered by hand, from any thread.
 
         The consumer is restored after every switch. It ends when the loop over it is left, with ``stop``, or
@@ -241,6 +251,8 @@ class Client:
             prefetch: unanswered messages that the broker may have out to this consumer.
             dedupe: remember the ids of so many acked messages, and ack what comes with one of them again
                 without showing it; 0 for not.
+            offset: where to begin in a stream, as RabbitMQ's ``x-stream-offset``: ``"first"``, ``"last"``,
+                ``"next"``, a number, a datetime, or an interval such as ``"2h"``.
 
         Raises:
             InvalidArgument, Closed, WrongThread: at once.
@@ -248,7 +260,7 @@ class Client:
             NotAuthorized: likewise; the broker refused.
         """
         self._guard.check_usable()
-        return self._consuming.consume(queue, prefetch, dedupe)
+        return self._consuming.consume(queue, prefetch, dedupe, offset)
 
     def on_message(
         self,
@@ -259,6 +271,7 @@ class Client:
         prefetch: int = 100,
         dedupe: int = 0,
         on_error: OnError = "requeue",
+        offset: Offset | None = None,
     ) -> Workers:
         """Call ``function`` with each message of ``queue``, on threads of its own.
 
@@ -266,7 +279,7 @@ class Client:
         is put back (``on_error="requeue"``) or rejected (``"reject"``), and ``HandlerFailed`` is told.
 
         Args:
-            queue, prefetch, dedupe: as in :meth:`consume`.
+            queue, prefetch, dedupe, offset: as in :meth:`consume`.
             function: called with a message. It may use the client.
             workers: threads; with more than one, messages are worked on at the same time.
             on_error: what becomes of a message that the function raised over.
@@ -275,9 +288,8 @@ class Client:
             InvalidArgument, Closed, WrongThread: at once.
         """
         self._guard.check_usable()
-        return self._consuming.on_message(
-            queue, function, workers=workers, prefetch=prefetch, dedupe=dedupe, on_error=on_error
-        )
+        how = {"workers": workers, "prefetch": prefetch, "dedupe": dedupe}
+        return self._consuming.on_message(queue, function, **how, on_error=on_error, offset=offset)
 
     # -- declaring
 
@@ -334,10 +346,7 @@ class Client:
             NoLeader: there is none.
         """
         self._guard.check_process()
-        snapshot = self._engine.snapshot
-        if snapshot.leader is None:
-            raise NoLeader(f"group {self.group!r} has no leader at the moment")
-        return Leader(snapshot.leader.member, snapshot.leader.address, snapshot.epoch, self._access)
+        return leader_of(self._engine.snapshot, self.group, self._access)
 
     def status(self) -> Status:
         """Where the client is, in one object."""
@@ -387,12 +396,3 @@ class Client:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
-
-    def _await_live(self, deadline: float, timeout: float) -> None:
-        self._engine.live.wait(max(0.0, deadline - time.monotonic()))
-        if self._engine.failure is not None:
-            raise self._engine.failure
-        if (snapshot := self._engine.snapshot).phase is Phase.CONNECTING:
-            secure = self._access.tls is not None
-            why = why_unreached(snapshot, mismatch=self._group_watch.mismatch, secure=secure)
-            raise NoLeader(f"no broker of group {self.group!r} took the client within {timeout:g} s: {why}")

@@ -9,6 +9,7 @@ from rabbitkeeper.client.arguments import check_number
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.handlers import handled_here
 from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.stream import Offset, check_offset
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.engine.engine import Engine
@@ -45,13 +46,16 @@ class Consuming:
         self._name = name
         self._workers: WeakSet[Workers] = WeakSet()
 
-    def consume(self, queue: str | Queue, prefetch: int, dedupe: int) -> Consumer:
+    def consume(
+        self, queue: str | Queue, prefetch: int, dedupe: int, offset: Offset | None = None
+    ) -> Consumer:
         """See ``Client.consume``."""
         name = queue.name if isinstance(queue, Queue) else queue
         check_short("queue", name, empty=False)
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
-        subscription = self._engine.subscribe(name, prefetch, dedupe)
+        check_offset(offset)
+        subscription = self._engine.subscribe(name, prefetch, dedupe, offset)
         return Consumer(subscription, self._finish, self._engine.drop)
 
     def on_message(
@@ -63,6 +67,7 @@ class Consuming:
         prefetch: int,
         dedupe: int,
         on_error: OnError,
+        offset: Offset | None = None,
     ) -> Workers:
         """See ``Client.on_message``."""
         if not callable(function):
@@ -71,7 +76,7 @@ class Consuming:
         if on_error not in ("requeue", "reject"):
             raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
         running = Workers(
-            self.consume(queue, prefetch, dedupe),
+            self.consume(queue, prefetch, dedupe, offset),
             function,
             count=workers,
             on_error=on_error,

@@ -6,6 +6,7 @@ from rabbitkeeper.client.amqp.pika_connection import ConnectionParameters, conne
 from rabbitkeeper.client.amqp.transport import Access
 from rabbitkeeper.client.engine.snapshot import Snapshot
 from rabbitkeeper.client.engine.subscriptions import ConsumerCounts
+from rabbitkeeper.client.model.errors import NoLeader, RabbitKeeperError
 from rabbitkeeper.client.model.status import LastSwitch
 from rabbitkeeper.client.routing.switch import Phase
 
@@ -65,13 +66,36 @@ def status_of(snapshot: Snapshot, consumers: ConsumerCounts, *, unconfirmed: int
     )
 
 
-def why_unreached(snapshot: Snapshot, *, mismatch: bool, secure: bool) -> str:
-    """Why a client has not reached a broker, in a sentence's end.
+def leader_of(snapshot: Snapshot, group: str, access: Access) -> Leader:
+    """The leader as last seen.
+
+    Raises:
+        NoLeader: there is none.
+    """
+    if snapshot.leader is None:
+        raise NoLeader(f"group {group!r} has no leader at the moment")
+    return Leader(snapshot.leader.member, snapshot.leader.address, snapshot.epoch, access)
+
+
+def check_reached(
+    snapshot: Snapshot, failure: RabbitKeeperError | None, what: str, *, mismatch: bool, secure: bool
+) -> None:
+    """Say why a client has not reached a broker, if it has not.
 
     Args:
+        failure: why the client has ended already, if it has.
+        what: no broker has done.
         mismatch: members were there, and none announces an address that this client can use.
         secure: the client uses TLS.
+
+    Raises:
+        NoLeader: it has not.
+        RabbitKeeperError: ``failure``.
     """
+    if failure is not None:
+        raise failure
+    if snapshot.phase is not Phase.CONNECTING:
+        return
     seen = "it has no leader" if snapshot.leader is None else f"its leader is {snapshot.leader.member}"
     if mismatch:
         seen = (
@@ -79,4 +103,4 @@ def why_unreached(snapshot: Snapshot, *, mismatch: bool, secure: bool) -> str:
             if secure
             else "its brokers announce no address without TLS (amqp): give tls"
         )
-    return f"{seen}; last error: {snapshot.error or 'none'}"
+    raise NoLeader(f"no broker {what}: {seen}; last error: {snapshot.error or 'none'}")

@@ -1,6 +1,6 @@
 """A channel of pika's, as :class:`transport.Channel`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
@@ -180,6 +180,7 @@ class PikaChannel:
         self,
         queue: str,
         prefetch: int,
+        arguments: Mapping[str, object],
         *,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
@@ -204,7 +205,9 @@ class PikaChannel:
 
         def limited(_frame: object) -> None:
             if self.is_open and not self._is_stopping:
-                tag = self._channel.basic_consume(queue, decoded, callback=consuming)
+                tag = self._channel.basic_consume(
+                    queue, decoded, arguments=dict(arguments), callback=consuming
+                )
                 if self._decoder is not None:
                     self._decoder.consume(self._channel.channel_number, tag, delivered)
 

@@ -24,7 +24,7 @@ What every implementation keeps to:
 """
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -255,6 +255,7 @@ class Channel(Protocol):
         self,
         queue: str,
         prefetch: int,
+        arguments: Mapping[str, object],
         *,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
@@ -265,6 +266,7 @@ class Channel(Protocol):
         Args:
             queue: by the broker's name.
             prefetch: unanswered deliveries at the most, 1 to 65,535.
+            arguments: of the consumer, as RabbitMQ takes them.
             on_ready: called once: the broker has taken the consumer on.
             on_deliveries: called with what has come together, at least one. Tags count from 1 on each
                 channel, without gaps. Before ``on_ready`` nothing comes.

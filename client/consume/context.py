@@ -1,7 +1,7 @@
 """What a subscription needs of the engine, as one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater
@@ -35,3 +35,4 @@ class SubscriptionContext:
     declare_again: Callable[[str], None]
     on_left: Callable[[], None]
     random: Random
+    warned: set[str] = field(default_factory=set)  # queues of which something was said once

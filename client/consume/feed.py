@@ -62,8 +62,12 @@ class LeftConsumers:
         return sum(consumer.acknowledger.open for consumer in self._all)
 
     def holds(self, connection: Connection) -> bool:
-        """Whether ``connection`` is needed by one of them."""
-        return any(consumer.is_needed for consumer in self._all if consumer.connection is connection)
+        """Whether ``connection`` is needed by one of them: for last deliveries, or for answers."""
+        return any(consumer.is_needed for consumer in self.on(connection))
+
+    def on(self, connection: Connection) -> list[BrokerConsumer]:
+        """Those on ``connection``."""
+        return [consumer for consumer in self._all if consumer.connection is connection]
 
     def flush(self) -> None:
         """Send the answers that have gathered."""
@@ -152,6 +156,17 @@ class Feed:
         if self._last is not None:
             self._next = consumer
             self.end(self._last, self._take_over)
+
+    def give_back(self, consumer: BrokerConsumer) -> None:
+        """What nobody has taken of it goes back; of a stream it stays."""
+        if not self._inbox.keeps_lost:
+            self._inbox.give_back(consumer.acknowledger)
+
+    def let_go(self, connection: Connection) -> None:
+        """``connection``, which was left, is about to be closed."""
+        for consumer in self.left.on(connection):
+            self.give_back(consumer)
+            consumer.acknowledger.flush()
 
     def close(self) -> None:
         """The user takes no more: the consumer before ends, what is held goes back."""

@@ -27,6 +27,8 @@ class Inbox:
         self._ready: deque[tuple[Acknowledger, Delivery]] = deque()
         self._waiting: deque[None] = deque()  # one for each thread that waits
         self._words: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.keeps_lost = False
+        """What a lost channel had delivered stays good; for streams."""
         self._has_ended = False
         self._error: RabbitKeeperError | None = None
 
@@ -58,6 +60,14 @@ class Inbox:
             self._ready.extend(kept)
             self._wake(kept)
 
+    def withdraw(self) -> list[Delivery]:
+        """Take out all that waits here."""
+        withdrawn: list[Delivery] = []
+        with suppress(IndexError):
+            while True:
+                withdrawn.append(self._ready.popleft()[1])
+        return withdrawn
+
     def take(self, timeout: float | None) -> tuple[Acknowledger, Delivery] | None:
         """The next delivery whose answer still reaches the broker; None at the end.
 
@@ -84,7 +94,7 @@ class Inbox:
                     deadline = time.monotonic() + timeout
                 self._wait(deadline)
                 continue
-            if item[0].is_alive:
+            if item[0].is_alive or self.keeps_lost:
                 return item
 
     def _wait(self, deadline: float | None) -> None:

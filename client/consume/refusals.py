@@ -1,7 +1,12 @@
 """What a broker's refusal means for a consumer: an error for its user, or another try."""
 
+import logging
+
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.model.topology import Queue
+
+log = logging.getLogger(__name__)
 
 MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
 
@@ -12,6 +17,17 @@ def queue_is_gone(lost: ChannelLost) -> bool:
     """Whether the queue does not exist; a classic queue on a node that is down is not found either, and comes
     back with its node."""
     return lost.code == NOT_FOUND and "no queue" in lost.why
+
+
+def warn_of_limit(queue: Queue | None, warned: set[str]) -> None:
+    """Say once of a queue that it may drop messages; ``warned`` are those of which it was said."""
+    if queue is not None and queue.drops_what_fails and queue.name not in warned:
+        warned.add(queue.name)
+        log.warning(
+            "queue %r has a delivery limit and no dead-letter exchange: a message that was delivered too "
+            "often, to consumers that were lost too, is dropped unseen",
+            queue.name,
+        )
 
 
 class QueuePatience:

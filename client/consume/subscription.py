@@ -8,8 +8,7 @@ no consumer goes missing in silence.
 What a lost channel had delivered and the user has not taken yet is dropped, because the broker delivers it
 again. What was taken stays the user's; the answer to it then does nothing.
 
-One consumer feeds a subscription at a time. Where the next one has to be there before the last one ends, what
-the next one gets is held until then.
+One consumer feeds a subscription at a time; see :mod:`feed`.
 """
 
 import logging
@@ -22,11 +21,13 @@ from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
 from rabbitkeeper.client.consume.reader import Reader
-from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience
+from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience, warn_of_limit
 from rabbitkeeper.client.consume.starvation import Starvation
+from rabbitkeeper.client.consume.stream import Offset, StreamReading
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.model.topology import Queue
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,20 @@ class Subscription:
         queue_name: what to consume from.
         prefetch: how many unanswered messages the broker may have out.
         dedupe: see :class:`Reader`.
+        offset: where to begin in a stream; None for a queue, or for what comes next.
 
     Attributes:
         get: takes the next message, on a user's thread; see :meth:`Reader.get`.
     """
 
-    def __init__(self, queue_name: str, prefetch: int, dedupe: int, context: SubscriptionContext) -> None:
+    def __init__(
+        self,
+        queue_name: str,
+        prefetch: int,
+        dedupe: int,
+        context: SubscriptionContext,
+        offset: Offset | None = None,
+    ) -> None:
         self.queue_name = queue_name
         self.prefetch = prefetch
         self.inbox = Inbox()
@@ -55,11 +64,12 @@ class Subscription:
         self.connection: Connection | None = None
         self._context = context
         self._retry = Retry(context.random)
+        self._stream = StreamReading(self.inbox, offset)
         self.starvation = Starvation(context.random)
         self._member = ""
         self._channel: Channel | None = None  # of the present consumer, open or not
         self._consumer: BrokerConsumer | None = None  # the present one, from its channel's opening on
-        self._feed = Feed(self.inbox, context.call_later, self.look)
+        self.feed = Feed(self.inbox, context.call_later, self.look)
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
@@ -88,20 +98,16 @@ class Subscription:
             self._missing_since = self._context.now()
         begin = self._starter()
         if left is not None and not (self._goes_with_consumers and left.queue == self.broker_name):
-            self._feed.end(left, begin)
+            self.feed.end(left, begin)
             return
         if left is not None:
-            self._feed.keep_until_next(left)
+            self.feed.keep_until_next(left)
         begin()
 
     def detach(self) -> None:
         """The connection is gone."""
         self._leave()
         self.look()
-
-    def holds(self, connection: Connection) -> bool:
-        """Whether ``connection``, which was left, is needed: for last deliveries, or for answers."""
-        return self._feed.left.holds(connection)
 
     def hurry(self) -> None:
         """What it waits for may be there now: do not wait out the pause."""
@@ -110,7 +116,7 @@ class Subscription:
 
     def look(self) -> None:
         """Something has ended that may have been waited for."""
-        if self._feed.left.drop_finished():
+        if self.feed.left.drop_finished():
             self._context.on_left()
         if self._wanted:
             return
@@ -133,7 +139,7 @@ class Subscription:
         self._on_stopped = on_stopped
         self.flush()
         self.inbox.give_back()
-        self._feed.close()
+        self.feed.close()
         consumer = self._consumer
         if consumer is not None:
             consumer.acknowledger.on_answers = self.look
@@ -174,7 +180,7 @@ class Subscription:
         self.connection = None
         if channel is not None:
             channel.close()
-        self._feed.left.close()
+        self.feed.left.close()
         self._context.on_left()
         self.inbox.end(None)
 
@@ -203,11 +209,11 @@ class Subscription:
     def in_hand(self) -> int:
         """Messages delivered and not answered, whether taken or not."""
         consumer = self._consumer  # read once: asked from other threads too
-        return self._feed.left.in_hand + (0 if consumer is None else consumer.acknowledger.open)
+        return self.feed.left.in_hand + (0 if consumer is None else consumer.acknowledger.open)
 
     def flush(self) -> None:
         """Send the answers that have gathered."""
-        self._feed.left.flush()
+        self.feed.left.flush()
         if self._consumer is not None:
             self._consumer.acknowledger.flush()
 
@@ -244,19 +250,17 @@ class Subscription:
     @property
     def _goes_with_consumers(self) -> bool:
         """Whether this client has declared the queue, which goes with its last consumer."""
-        declared = self._context.declared(self.queue_name)
-        return declared is not None and declared.auto_delete
+        return self.declared is not None and self.declared.auto_delete
 
     @property
-    def feeds_in_turn(self) -> bool:
-        """Whether the queue feeds one of its consumers alone, as far as this client knows."""
-        declared = self._context.declared(self.queue_name)
-        return declared is not None and declared.feeds_one_consumer
+    def declared(self) -> Queue | None:
+        """The queue as this client has declared it, if it has."""
+        return self._context.declared(self.queue_name)
 
     def to_be_fed(self) -> tuple[BrokerConsumer | None, int]:
         """The consumer, if it has room and nothing is on its way; and how many messages it has got."""
         consumer = self._consumer
-        if consumer is None or not self.active or not self._wanted:
+        if consumer is None or not self.active or not self._wanted or self._stream.is_one:
             return None, 0
         if consumer.acknowledger.open >= self.prefetch or consumer.channel.is_receiving:
             return None, 0
@@ -272,7 +276,7 @@ class Subscription:
         self._leave()
         self.connection = connection
         consumer.is_late = True
-        self._feed.keep_until_next(consumer)
+        self.feed.keep_until_next(consumer)
         self._missing_since = self._context.now()
         self._start()
 
@@ -295,10 +299,12 @@ class Subscription:
                 channel, self.prefetch, post=self._context.post, call_later=self._context.call_later
             )
             name = self.broker_name
+            arguments = self._stream.arguments(self.declared)
             consumer = self._consumer = BrokerConsumer(name, connection, channel, acknowledger)
             channel.consume(
                 name,
                 self.prefetch,
+                arguments,
                 on_ready=lambda: self._consuming(generation),
                 on_deliveries=lambda deliveries: self._delivered(consumer, deliveries),
                 on_cancelled=lambda: self._cancelled(consumer),
@@ -323,7 +329,7 @@ class Subscription:
         self._forget()
         self.connection = None
         if consumer is not None:
-            self._feed.leave(consumer)
+            self.feed.leave(consumer)
         elif channel is not None:
             channel.close()  # nobody consumes on it yet
         return consumer
@@ -335,25 +341,29 @@ class Subscription:
         self.active = False
 
     def _delivered(self, consumer: BrokerConsumer, deliveries: list[Delivery]) -> None:
-        self._feed.delivered(consumer, deliveries, is_wanted=self._wanted)
+        deliveries = self._stream.new_ones(consumer, deliveries)
+        if deliveries:
+            self.feed.delivered(consumer, deliveries, is_wanted=self._wanted)
 
     def _consuming(self, generation: int) -> None:
         if generation != self._generation:
             return
         self.active = True
         self._patience.was_taken_on()
+        warn_of_limit(self.declared, self._context.warned)
+        self._stream.was_taken_on()
         self._missing_since = None
         self._retry.worked()
         self._context.emit(ConsumerStarted(self.queue_name, self._member))
         if self._consumer is not None:
-            self._feed.next_is_there(self._consumer)
+            self.feed.next_is_there(self._consumer)
 
     def _cancelled(self, consumer: BrokerConsumer) -> None:
         """The broker has ended a consumer. Its channel lives on: answers that were given, and those still to
         be given, count."""
         consumer.is_stopped = True
         if consumer is self._consumer:
-            self.inbox.give_back(consumer.acknowledger)
+            self.feed.give_back(consumer)
             connection, was_active = self.connection, self.active
             self._leave()
             self.connection, self.active = connection, was_active

@@ -51,7 +51,8 @@ class ConsumerWatch:
         consumer, delivered = subscription.to_be_fed()
         if consumer is None or not starvation.is_still(consumer, delivered):
             return
-        if consumers > 1 and subscription.feeds_in_turn:
+        declared = subscription.declared
+        if consumers > 1 and declared is not None and declared.feeds_one_consumer:
             ready = 0  # it may be another's turn
         if starvation.judge(ready, now):
             why = ConsumerStalled(subscription.queue_name, ready, starvation.seconds(now))

@@ -6,8 +6,9 @@ the connection that declared one may consume from it.
 
 It follows the client: it goes to the member where the switch says that everything is, and decides nothing
 about members itself. A connection there is opened first; then everything goes over to it, and the old one is
-*retired*: closed as soon as no consumer has anything more to say on it, and after :data:`RETIRE_PATIENCE` in
-any case. One that is lost is opened again at the same member, with growing pauses.
+*retired*: closed as soon as no consumer has anything more to say on it. It is drained, not cut off, since
+what it had delivered would count as delivered once more towards a delivery limit; :data:`DRAIN_PATIENCE` is
+for users who never answer. One that is lost is opened again at the same member, with growing pauses.
 """
 
 import logging
@@ -23,11 +24,14 @@ from rabbitkeeper.client.routing.placement import Target, Targets
 
 log = logging.getLogger(__name__)
 
-RETIRE_PATIENCE = 5.0  # seconds for which consumers can answer over a connection that was left
+DRAIN_PATIENCE = (
+    600.0  # seconds for which what a connection had delivered can be answered after it was left …
+)
+RETIRE_PATIENCE = 5.0  # … and when exclusive queues wait for its end
 SETTLED = 1.0  # seconds after which the loss of a connection counts as the first failure again
 MOST_PATIENCE = 16  # times the first: how long an attempt may take after some that had no answer
 SILENCES = 2  # attempts in a row without an answer, after which the member is doubted
-MOST_RETIRED = 2  # connections that were left and wait for answers; with one more the oldest is closed
+MOST_RETIRED = 8  # connections that were left and wait for answers; with one more the oldest is closed
 
 
 @dataclass(slots=True, eq=False)
@@ -191,13 +195,15 @@ class ConsumingConnection:
         self._retired.append(one)
         self.look()
         if one in self._retired:
-            self._loop.call_later(RETIRE_PATIENCE, lambda: self._part(one))
+            patience = RETIRE_PATIENCE if self._declarer.has_entities else DRAIN_PATIENCE
+            self._loop.call_later(patience, lambda: self._part(one))
             if len(self._retired) > MOST_RETIRED:
                 self._part(self._retired[0])
 
     def _part(self, one: _Opened) -> None:
         if one in self._retired:
             self._retired.remove(one)
+            self._subscriptions.let_go(one.connection)
             one.connection.close()
             self._left()
 

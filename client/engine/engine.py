@@ -21,6 +21,7 @@ from random import Random
 from rabbitkeeper.client.amqp.call_queue import CallQueue
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, Timer, Transport
 from rabbitkeeper.client.consume.context import SubscriptionContext
+from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.declare.declarations import Declarations, hand_on
 from rabbitkeeper.client.declare.declarer import Declarer
@@ -183,9 +184,9 @@ class Engine:
         """The broker's name of ``queue``, as last declared."""
         return self._topology.resolve(queue)
 
-    def subscribe(self, queue: str, prefetch: int, dedupe: int) -> Subscription:
+    def subscribe(self, queue: str, prefetch: int, dedupe: int, offset: Offset | None = None) -> Subscription:
         """Consume from ``queue`` from now on; see :class:`Subscription`."""
-        subscription = Subscription(queue, prefetch, dedupe, self._context)
+        subscription = Subscription(queue, prefetch, dedupe, self._context, offset)
 
         def start() -> None:
             if self._ended:

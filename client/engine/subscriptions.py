@@ -96,7 +96,12 @@ class Subscriptions:
 
     def hold(self, connection: Connection) -> bool:
         """Whether any of them has still something to say on ``connection``, which was left."""
-        return any(subscription.holds(connection) for subscription in self._all)
+        return any(subscription.feed.left.holds(connection) for subscription in self._all)
+
+    def let_go(self, connection: Connection) -> None:
+        """``connection``, which was left, is about to be closed: what nobody has seen of it goes back so."""
+        for subscription in list(self._all):
+            subscription.feed.let_go(connection)
 
     def check(self) -> None:
         """Compare what should consume with what does, when it is time to."""

@@ -100,6 +100,12 @@ class Queue:
         return self.arguments.get("x-single-active-consumer") is True
 
     @property
+    def drops_what_fails(self) -> bool:
+        """Whether it has a delivery limit and, as far as it was declared, no place for what is over it."""
+        limit = self.arguments.get("x-delivery-limit")
+        return isinstance(limit, int) and limit >= 0 and "x-dead-letter-exchange" not in self.arguments
+
+    @property
     def is_server_named(self) -> bool:
         """Whether the broker chooses its name."""
         return self.name.startswith(_SERVER_NAMED)

@@ -5,6 +5,7 @@ Nothing in it waits: what a user would wait for, a test looks at after it has le
 
 import queue
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access
@@ -102,8 +103,14 @@ class SimulatedClient:
             self.time.run_until(future.done, timeout + 1.0)
             future.result(0)
 
-    def subscribe(self, name: str = "orders", prefetch: int = 100, dedupe: int = 0) -> Subscription:
-        return self.engine.subscribe(name, prefetch, dedupe)
+    def subscribe(
+        self,
+        name: str = "orders",
+        prefetch: int = 100,
+        dedupe: int = 0,
+        offset: int | str | datetime | None = None,
+    ) -> Subscription:
+        return self.engine.subscribe(name, prefetch, dedupe, offset)
 
     def take(self, subscription: Subscription) -> list[Message]:
         """Everything that can be taken at this moment.

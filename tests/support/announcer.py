@@ -95,5 +95,9 @@ class Announcer:
             if connection.is_open:
                 connection.close()
 
+    def close_connections(self, name: str) -> None:
+        """An operator has a broker close all its connections."""
+        self.local.ctl(name)._run("close_all_connections", "by the test")
+
     def client(self, **options: Any) -> Client:
         return Client(self.local.zookeeper_hosts, GROUP, self.local.credentials, **options)

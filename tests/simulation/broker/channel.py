@@ -1,6 +1,6 @@
 """A channel of a simulated connection: the client's end. See :class:`transport.Channel`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -128,6 +128,7 @@ class SimulatedChannel:
         self,
         queue: str,
         prefetch: int,
+        arguments: Mapping[str, object],
         *,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
@@ -135,7 +136,7 @@ class SimulatedChannel:
     ) -> None:
         self._expect(self.is_open, "consume on a channel that is not open")
         self._expect(self._consumes is None, "consume called twice")
-        self._consumes = queue
+        self._consumes, self._arguments = queue, arguments
         self._on_consuming, self._on_deliveries, self._on_cancelled = on_ready, on_deliveries, on_cancelled
         self._connection.send(partial(self._end.consumer.limit, prefetch))
 
@@ -216,7 +217,7 @@ class SimulatedChannel:
     def limited(self) -> None:
         if not self.is_over and not self._is_stopping and self._consumes is not None:
             self._has_consumer = True
-            self._connection.send(partial(self._end.consumer.consume, self._consumes))
+            self._connection.send(partial(self._end.consumer.consume, self._consumes, self._arguments))
 
     def consuming(self) -> None:
         if not self.is_over:

@@ -12,7 +12,7 @@ from rabbitkeeper.client.model.topology import Binding, Entity
 from simulation.broker.confirms import Style
 from simulation.broker.connection_end import ConnectionEnd
 from simulation.broker.journal import Journal
-from simulation.broker.messages import Exchanges
+from simulation.broker.messages import Exchanges, StoredMessage
 from simulation.broker.node import Node
 from simulation.broker.queues import SimulatedQueue
 from simulation.loop import VirtualTime
@@ -78,6 +78,7 @@ class SimulatedCluster:
         self.stuck: list[Callable[[], None]] = []
         self.leaves_stuck = False
         self.channel_max = 2047  # channels of a connection
+        self.counts_given_back = False  # towards a delivery limit, as before RabbitMQ 4.3
         self._connections = 0
         self._queue_names = 0
         self._later: list[Callable[[], None]] = []
@@ -134,6 +135,12 @@ class SimulatedCluster:
         later, self._later = self._later, []
         for call in later:
             call()
+
+    def move(self, message: StoredMessage, exchange: str, routing_key: str) -> None:
+        """From a queue to wherever this leads: a dead letter."""
+        for queue in self.route(exchange, routing_key):
+            queue.store(StoredMessage(exchange, routing_key, *message.content))
+            queue.dispatch()
 
     def remove_queue(self, queue: SimulatedQueue) -> None:
         """It is deleted; its consumers are told."""

@@ -1,5 +1,6 @@
 """The broker's end of a channel with a consumer: what is delivered on it, and what is answered."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rabbitkeeper.client.amqp.decoding import Delivery, encode_envelope
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from simulation.broker.messages import StoredMessage
-from simulation.broker.queues import SimulatedQueue
+from simulation.broker.queues import SimulatedQueue, SimulatedStream
 
 if TYPE_CHECKING:
     from simulation.broker.channel_end import ChannelEnd
@@ -38,6 +39,7 @@ class ConsumerEnd:
 
     def __init__(self, channel: "ChannelEnd", client: ConsumingClient) -> None:
         self.consumes: SimulatedQueue | None = None
+        self.offset: object = None  # where to begin in a stream
         self.is_stalled = False  # it gets nothing any more, for reasons of the broker's own
         self._channel = channel
         self._client = client
@@ -62,20 +64,23 @@ class ConsumerEnd:
         self._prefetch = prefetch
         self._channel.send(self._client.limited)
 
-    def consume(self, name: str) -> None:
+    def consume(self, name: str, arguments: Mapping[str, object]) -> None:
         if not self._channel.is_open:
             return
         self._is_wanted = True
         queue = self._cluster.queues.get(name)
         lost = self._refusal_to_consume(name, queue)
+        if lost is None and arguments and not isinstance(queue, SimulatedStream):
+            why = f"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue '{name}' in vhost '/'"
+            lost = ChannelLost(406, why)
         if lost is not None:
             self._channel.refuse(lost)
             return
         assert queue is not None
         if name in self._cluster.silent_consumes or not queue.serves:  # answered when it is there
-            self._cluster.later(lambda: self.consume(name) if self._is_wanted else None)
+            self._cluster.later(lambda: self.consume(name, arguments) if self._is_wanted else None)
             return
-        self.consumes = queue
+        self.consumes, self.offset = queue, arguments.get("x-stream-offset")
         self._channel.send(self._client.consuming)
         queue.add_consumer(self)
 
@@ -147,11 +152,13 @@ class ConsumerEnd:
             else:
                 self._cluster.journal.rejected[one.message.message_id] += 1
                 one.queue.settled(one.message)
+                one.queue.dead_letter(one.message)
                 one.queue.dispatch()
 
     def give_back(self, tag: int) -> None:
-        """As RabbitMQ from 4.3 on: it does not count."""
+        """As RabbitMQ from 4.3 on: it does not count. Before it does."""
         for one in self._named(tag, multiple=False):
+            one.message.failures += self._cluster.counts_given_back
             self._cluster.journal.given_back.append(one.message.message_id)
             one.queue.put_back([one.message])
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
-from simulation.broker.queues import SimulatedQueue
+from simulation.broker.queues import SimulatedQueue, SimulatedStream
 
 if TYPE_CHECKING:
     from simulation.broker.channel_end import ChannelEnd
@@ -65,7 +65,8 @@ def _queue(cluster: "SimulatedCluster", channel: "ChannelEnd", declared: Queue, 
     if known is None:
         name = name or cluster.new_queue_name()
         owner = channel.connection if declared.exclusive else None
-        cluster.queues[name] = SimulatedQueue(cluster, declared, name, channel.node, owner)
+        kind = SimulatedStream if declared.type == "stream" else SimulatedQueue
+        cluster.queues[name] = kind(cluster, declared, name, channel.node, owner)
     elif known.owner not in (None, channel.connection):
         raise Refused(
             405, f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"

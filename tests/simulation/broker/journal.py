@@ -38,6 +38,7 @@ class Journal:
     acked: Counter[str] = field(default_factory=Counter)  # ids, when the broker read the ack
     rejected: Counter[str] = field(default_factory=Counter)  # ids given back not to be queued again
     given_back: list[str] = field(default_factory=list)  # ids, unseen: they do not count as failures
+    dropped: list[str] = field(default_factory=list)  # ids, over a delivery limit; dead letters too
     declared: list[str] = field(default_factory=list)
     opened: list[tuple[float, str]] = field(default_factory=list)  # time and node of each connection
     misuses: list[str] = field(default_factory=list)

@@ -21,6 +21,11 @@ class StoredMessage:
     deliveries: int = 0
     failures: int = 0  # what a delivery limit counts: consumers have refused it, or were lost with it
 
+    @property
+    def content(self) -> tuple[str, bytes, bytes]:
+        """What stays when it goes to another queue: id, properties, body."""
+        return self.message_id, self.properties, self.body
+
 
 @dataclass(slots=True)
 class Exchanges:

@@ -13,12 +13,15 @@ A node's record of a queue can be stale and name a dead node: a channel of it th
 waits for that node, for seconds, and takes the message then.
 """
 
+import struct
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rabbitkeeper.client.amqp.frames import MESSAGE_ID
+from rabbitkeeper.client.amqp.properties import decode_properties, encode_properties
 from rabbitkeeper.client.model.topology import Queue
 from simulation.broker.journal import Journal
 from simulation.broker.messages import StoredMessage
@@ -40,6 +43,7 @@ class Consumer(Protocol):
     """The broker's end of a channel with a consumer."""
 
     is_stalled: bool
+    offset: object
 
     @property
     def has_room(self) -> bool: ...
@@ -63,6 +67,7 @@ class Nodes(Protocol):
     def choose(self, candidates: list[str]) -> str: ...
     def up_to(self, most: int) -> int: ...
     def remove_queue(self, queue: "SimulatedQueue") -> None: ...
+    def move(self, message: StoredMessage, exchange: str, routing_key: str) -> None: ...
     def look(self) -> None: ...
 
 
@@ -214,14 +219,15 @@ class SimulatedQueue:
             if self.is_full or self.refuses:
                 offer.done(False)
                 continue
-            self._store(offer.message)
+            self.store(offer.message)
             taken = True
             offer.done(True)
         if taken:
             self.dispatch()
         self._commit_soon()
 
-    def _store(self, message: StoredMessage) -> None:
+    def store(self, message: StoredMessage) -> None:
+        """Take it; from another queue, or from a publisher who has waited for that."""
         self._positions += 1
         message.position = self._positions
         self.ready.append(message)
@@ -271,11 +277,73 @@ class SimulatedQueue:
         for message in messages:
             self.in_hand.remove(message)
             message.redelivered = True
+            if self.delivery_limit is not None and message.failures > self.delivery_limit:
+                self._nodes.journal.dropped.append(message.message_id)
+                self.dead_letter(message)
+                continue
             insort(self.ready, message, key=lambda known: known.position)
         self.dispatch()
+
+    @property
+    def delivery_limit(self) -> int | None:
+        """How often a message may have failed and be delivered again."""
+        limit = self.declared.arguments.get("x-delivery-limit")
+        return limit if self.is_quorum and isinstance(limit, int) and limit >= 0 else None
+
+    def dead_letter(self, message: StoredMessage) -> None:
+        """It is refused, or has failed too often: to the queue's place for that, if it has one."""
+        exchange = self.declared.arguments.get("x-dead-letter-exchange")
+        if exchange is not None:
+            key = self.declared.arguments.get("x-dead-letter-routing-key", message.routing_key)
+            self._nodes.move(message, str(exchange), str(key))
 
     @property
     def holds(self) -> set[str]:
         """Ids of all its messages."""
         offered = [offer.message for offer in self._offers]
         return {message.message_id for message in (*self.ready, *self.in_hand, *offered)}
+
+
+class SimulatedStream(SimulatedQueue):
+    """A log that each consumer reads from where it says.
+
+    Nothing is taken out by reading, and nothing comes again: an answer only makes room for more. Otherwise it
+    is a replicated queue (https://www.rabbitmq.com/docs/streams). ``ready`` is the log.
+    """
+
+    def __init__(self, nodes: Nodes, declared: Queue, name: str, home: str, owner: object | None) -> None:
+        super().__init__(nodes, declared, name, home, owner)
+        self.is_quorum = True  # as far as elections go
+        self._read: dict[Consumer, int] = {}  # offsets of what comes next
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        offset = consumer.offset
+        if isinstance(offset, int):
+            self._read[consumer] = offset
+        elif offset in (None, "next"):
+            self._read[consumer] = len(self.ready)
+        else:  # "first", or a time: RabbitMQ would begin with a chunk from some time before
+            self._read[consumer] = 0
+        super().add_consumer(consumer)
+
+    def dispatch(self) -> None:
+        for consumer in list(self.consumers):
+            while self.serves and consumer.has_room and self._read[consumer] < len(self.ready):
+                offset = self._read[consumer]
+                self._read[consumer] += 1
+                consumer.deliver(self, [_with_offset(self.ready[offset], offset)])
+
+    def settled(self, message: StoredMessage) -> None:
+        """It stays."""
+
+    def put_back(self, messages: list[StoredMessage]) -> None:
+        """They are there."""
+
+
+def _with_offset(message: StoredMessage, offset: int) -> StoredMessage:
+    properties = decode_properties(message.properties)
+    properties.headers = {**(properties.headers or {}), "x-stream-offset": offset}
+    flags, before, after = encode_properties(properties)
+    name = message.message_id.encode()
+    encoded = struct.pack(">H", flags | MESSAGE_ID) + before + bytes([len(name)]) + name + after
+    return StoredMessage(message.exchange, message.routing_key, message.message_id, encoded, message.body)

@@ -85,7 +85,7 @@ class Scene:
 
 def consume(channel: SimulatedChannel) -> None:
     channel.consume(
-        "orders", 10, on_ready=lambda: None, on_deliveries=lambda _: None, on_cancelled=lambda: None
+        "orders", 10, {}, on_ready=lambda: None, on_deliveries=lambda _: None, on_cancelled=lambda: None
     )
 
 

@@ -128,6 +128,7 @@ class Talk:
         channel.consume(
             "q",
             10,
+            {},
             on_ready=lambda: None,
             on_deliveries=self.delivered.append,
             on_cancelled=lambda: None,

@@ -4,7 +4,7 @@ import pytest
 from simulation.broker.cluster import CONNECTION_LIMIT
 from simulation.client import Simulation
 
-from rabbitkeeper.client.engine.consuming_connection import MOST_RETIRED, RETIRE_PATIENCE
+from rabbitkeeper.client.engine.consuming_connection import DRAIN_PATIENCE, MOST_RETIRED
 from rabbitkeeper.client.model.events import ConsumerStarted, Disconnected, QueueRenamed, Switched
 from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -135,7 +135,7 @@ def test_a_leader_that_flaps_leaves_one_connection_for_each_purpose(seconds: flo
         in_hand += simulation.client.take(subscription)
         assert len(simulation.client.consuming_places) <= 2 + MOST_RETIRED
     simulation.client.become_live("b")
-    simulation.run(RETIRE_PATIENCE + 1.0)
+    simulation.run(DRAIN_PATIENCE + 1.0)
     assert simulation.client.places == simulation.client.consuming_places == ["b"]
     simulation.come_to_rest()
 
