@@ -133,13 +133,11 @@ class Engine:
     # -- from any thread
 
     def post(self, call: Callable[[], None]) -> None:
-        """Have ``call`` made soon, on the I/O thread; after its end at once. Not in a forked child, as when
-        that drops a consumer: the loop is its parent's."""
-        if process.pid != self._pid:
-            return
-        self._calls.post(call)
-        if self._is_over:
-            self._calls.finish()
+        """Have ``call`` made soon, on the I/O thread; after its end at once. Not in a forked child."""
+        if process.pid == self._pid:  # else the loop is the parent's
+            self._calls.post(call)
+            if self._is_over:
+                self._calls.finish()
 
     def report_to(self, futures: Futures) -> None:
         """Who is told what became of publishes; once, before the start."""
