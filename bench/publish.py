@@ -6,6 +6,7 @@ Persistent messages of 256 bytes, confirms on, at most 1,000 without a confirm, 
 broker: classic, then quorum. Each client runs in a process of its own, for the same time, in turn with the
 others, round after round; what is shown are medians. CPU is the user and system time of that process while it
 publishes. "raw" is a socket and frames that were encoded beforehand: what the broker takes at the most here.
+What is looked for: at least 0.95 of that, and at most 0.3 of the CPU of pika's SelectConnection.
 """
 
 import argparse
@@ -35,6 +36,8 @@ CLIENTS = (
 )
 KINDS = ("classic", "quorum")
 GROUP = "bench"
+OF_RAW = 0.95  # of the raw socket's rate, at least
+OF_SELECT = 0.3  # of SelectConnection's CPU a message, at the most
 
 
 def announce(local: Local) -> Backend:
@@ -103,6 +106,15 @@ def show(
             )
             spread = f"{min(rates):,.0f}–{max(rates):,.0f}"
             print(f"{client:18}{rate:9,.0f} {spread:>16} {of_raw} {cpu:16.1f} {of_select}")
+        for ours in (client for client in clients if client.startswith("rabbitkeeper")):
+            if "raw" in clients:
+                ratio = median(ours, kind, "rate") / median("raw", kind, "rate")
+                verdict = "reached" if ratio >= OF_RAW else "MISSED"
+                print(f"{ours}: {ratio:.2f} of raw; looked for: {OF_RAW} or more: {verdict}")
+            if "pika-select" in clients:
+                ratio = median(ours, kind, "cpu_us") / median("pika-select", kind, "cpu_us")
+                verdict = "reached" if ratio <= OF_SELECT else "MISSED"
+                print(f"{ours}: {ratio:.2f} of pika-select's CPU; looked for: {OF_SELECT} or less: {verdict}")
         if "pika-blocking" in clients:
             for ours in (client for client in clients if client.startswith("rabbitkeeper")):
                 ratio = median(ours, kind, "rate") / median("pika-blocking", kind, "rate")
