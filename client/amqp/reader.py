@@ -67,14 +67,18 @@ def _missing(connection: SelectConnection) -> str | None:
 def _receive_directly(transport: Any, received: Callable[[memoryview], None]) -> None:
     """Have ``transport`` read the socket once, and much, each time it is readable, if it lets us."""
     sock, end_of_file = getattr(transport, "_sock", None), getattr(transport, "RxEndOfFile", None)
+    if isinstance(sock, ssl.SSLSocket):
+        _receive_much(transport)
+        return
     if (
         not isinstance(sock, socket.socket)
-        or isinstance(sock, ssl.SSLSocket)
         or end_of_file is None
         or not callable(getattr(transport, "_consume", None))
     ):
-        if hasattr(transport, "_MAX_RECV_BYTES"):
-            transport._MAX_RECV_BYTES = RECEIVE
+        warn_once(
+            log, "the socket is read the slow way: this version of pika does not let it be read otherwise"
+        )
+        _receive_much(transport)
         return
     view = memoryview(bytearray(RECEIVE))
 
@@ -85,3 +89,9 @@ def _receive_directly(transport: Any, received: Callable[[memoryview], None]) ->
         received(view[:count])
 
     transport._consume = consume
+
+
+def _receive_much(transport: Any) -> None:
+    """Have pika itself read more at once, if it lets us."""
+    if hasattr(transport, "_MAX_RECV_BYTES"):
+        transport._MAX_RECV_BYTES = RECEIVE

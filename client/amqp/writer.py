@@ -47,6 +47,8 @@ class FastWriter:
         self._encoder = Encoder(channel.channel_number, connection._body_max_length)
         self._hand_over = connection._output_marshaled_frames
         self._buffered = connection._transport.get_write_buffer_size
+        if not hasattr(self._transport, "_sock"):
+            warn_once(log, "bursts wait for the socket: this version of pika does not show it")
 
     @property
     def room(self) -> int:

@@ -27,6 +27,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
+        self._sock: socket.socket | None = None
 
     def write(self, data: bytes) -> None:
         self.chunks.append(data)

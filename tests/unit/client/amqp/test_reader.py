@@ -1,5 +1,6 @@
 """From the socket to the decoder, past pika: with this pika, with others, with brokers that send nonsense."""
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -29,14 +30,29 @@ def delivery(tag: int, body: bytes, consumer: str = CONSUMER) -> bytes:
     )
 
 
+class PikasTransport:
+    """As much of a transport of pika's as the reader looks at."""
+
+    _MAX_RECV_BYTES = 4096
+
+    def __init__(self) -> None:
+        self._sock = socket.socket()
+        self._sock.close()
+
+    class RxEndOfFile(OSError):
+        pass
+
+    def _consume(self) -> None: ...
+
+
 class PikasConnection:
     """As much of a connection of pika's as the reader looks at: ``buffer`` is what it has of a frame."""
 
     def __init__(self, buffer: bytes | bytearray) -> None:
         self._frame_buffer = buffer
         self.bytes_received = 100
-        self.params = pika.ConnectionParameters(frame_max=4096)
-        self._transport: Any = None
+        self.params = pika.ConnectionParameters(frame_max=8192)
+        self._transport: Any = PikasTransport()
         self.decoded: list[bytes] = []
 
     def _on_data_available(self, data: bytes) -> None:
@@ -80,6 +96,18 @@ def test_with_another_pika_it_decodes_and_the_log_says_so_once(
     assert reader.read_directly(connection) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "slow way" in caplog.text
+
+
+@pytest.mark.parametrize(("part", "other"), [("_sock", None), ("RxEndOfFile", None), ("_consume", 7)])
+def test_a_socket_that_is_not_shown_is_read_by_pika_and_the_log_says_so(
+    part: str, other: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    connection = PikasConnection(b"")
+    setattr(connection._transport, part, other)
+    assert reader.read_directly(connection) is not None
+    assert connection._transport._MAX_RECV_BYTES == reader.RECEIVE
+    assert "the socket is read the slow way" in caplog.text
 
 
 # -- over a socket
