@@ -6,9 +6,15 @@ the connection that declared one may consume from it.
 
 It follows the client: it goes to the member where the switch says that everything is, and decides nothing
 about members itself. A connection there is opened first; then everything goes over to it, and the old one is
+<<<<<<< HEAD
 *retired*: closed as soon as no consumer has anything more to say on it. It is drained, not cut off, since
 what it had delivered would count as delivered once more towards a delivery limit; :data:`DRAIN_PATIENCE` is
 for users who never answer. One that is lost is opened again at the same member, with growing pauses.
+=======
+*retired*: closed as soon as no consumer has anything more to say on it, and after :data:`RETIRE_PATIENCE` in
+any case. Only then it moves again, so that there are two at the most, and one more that is being opened. One
+that is lost is opened again at the same member, with growing pauses.
+>>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
 """
 
 import logging
@@ -31,7 +37,10 @@ RETIRE_PATIENCE = 5.0  # … and when exclusive queues wait for its end
 SETTLED = 1.0  # seconds after which the loss of a connection counts as the first failure again
 MOST_PATIENCE = 16  # times the first: how long an attempt may take after some that had no answer
 SILENCES = 2  # attempts in a row without an answer, after which the member is doubted
+<<<<<<< HEAD
 MOST_RETIRED = 8  # connections that were left and wait for answers; with one more the oldest is closed
+=======
+>>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
 
 
 @dataclass(slots=True, eq=False)
@@ -162,6 +171,8 @@ class ConsumingConnection:
                 return
             superseded, self._next = self._next, None
             superseded.connection.abort()
+        if self._current is not None and self._retired:
+            return  # a move has not ended yet, and what it has moved to works
         if not self.is_at(target) and self._pause is None:
             self._open(target)
 
@@ -195,10 +206,14 @@ class ConsumingConnection:
         self._retired.append(one)
         self.look()
         if one in self._retired:
+<<<<<<< HEAD
             patience = RETIRE_PATIENCE if self._declarer.has_entities else DRAIN_PATIENCE
             self._loop.call_later(patience, lambda: self._part(one))
             if len(self._retired) > MOST_RETIRED:
                 self._part(self._retired[0])
+=======
+            self._loop.call_later(RETIRE_PATIENCE, lambda: self._part(one))
+>>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
 
     def _part(self, one: _Opened) -> None:
         if one in self._retired:
@@ -236,10 +251,11 @@ class ConsumingConnection:
         self._subscriptions.detach()
 
     def _left(self) -> None:
-        """A connection that had been left is closed: what it has locked is free, and what is unanswered on it
-        is back in its queue."""
+        """A connection that had been left is closed: what it has locked is free, what is unanswered on it is
+        back in its queue, and the client may be elsewhere by now."""
         self._declarer.hurry()
         self._subscriptions.look()
+        self._tend()
 
     def _wait(self, seconds: float) -> None:
         def due() -> None:

@@ -112,7 +112,7 @@ class Player:
     def stop(self, choice: int) -> None:
         if self.subscriptions:
             subscription = self.subscriptions.pop(choice % len(self.subscriptions))
-            deadline = self.simulation.time.now + (0.0, 2.0)[choice % 2]
+            deadline = self.simulation.time.now + (0.0, 2.0, 20.0)[choice % 3]
             self.simulation.client.engine.finish(subscription, deadline)
 
     def drop(self, choice: int) -> None:

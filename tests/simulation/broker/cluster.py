@@ -119,7 +119,8 @@ class SimulatedCluster:
     def answers_declaration(self, again: Callable[[], None], entity: Entity) -> bool:
         """Whether a declaration is answered now; if not, ``again`` is called when that may have changed."""
         name = entity.queue if isinstance(entity, Binding) else entity.name
-        if name in self.silent_declarations or any(node.is_hung for node in self.nodes.values()):
+        is_awaited = any(node.is_hung and not node.is_dropped for node in self.nodes.values())
+        if name in self.silent_declarations or is_awaited:
             self.later(again)
             return False
         return True
@@ -197,7 +198,7 @@ class SimulatedCluster:
     def wake(self, name: str) -> None:
         """It goes on, with what it had been sent meanwhile."""
         node = self.nodes[name]
-        node.is_hung = False
+        node.is_hung = node.is_dropped = False
         for end in list(node.connections):
             end.wake()
         self.look()

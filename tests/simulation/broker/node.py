@@ -16,6 +16,7 @@ class Node:
     name: str
     is_up: bool = True
     is_hung: bool = False  # the kernel still accepts connections; nothing is read or said
+    is_dropped: bool = False  # it is hung, and the others do not wait for it any more
     refusal: ConnectionLost | None = None  # what it answers to whoever connects
     ends_connections: bool = False  # right after they have opened
     connections: list["ConnectionEnd"] = field(default_factory=list)
