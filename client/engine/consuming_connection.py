@@ -6,15 +6,10 @@ the connection that declared one may consume from it.
 
 It follows the client: it goes to the member where the switch says that everything is, and decides nothing
 about members itself. A connection there is opened first; then everything goes over to it, and the old one is
-<<<<<<< HEAD
 *retired*: closed as soon as no consumer has anything more to say on it. It is drained, not cut off, since
 what it had delivered would count as delivered once more towards a delivery limit; :data:`DRAIN_PATIENCE` is
-for users who never answer. One that is lost is opened again at the same member, with growing pauses.
-=======
-*retired*: closed as soon as no consumer has anything more to say on it, and after :data:`RETIRE_PATIENCE` in
-any case. Only then it moves again, so that there are two at the most, and one more that is being opened. One
+for users who never answer. While :data:`MOST_RETIRED` wait for that, it moves no more, from what works. One
 that is lost is opened again at the same member, with growing pauses.
->>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
 """
 
 import logging
@@ -37,10 +32,7 @@ RETIRE_PATIENCE = 5.0  # … and when exclusive queues wait for its end
 SETTLED = 1.0  # seconds after which the loss of a connection counts as the first failure again
 MOST_PATIENCE = 16  # times the first: how long an attempt may take after some that had no answer
 SILENCES = 2  # attempts in a row without an answer, after which the member is doubted
-<<<<<<< HEAD
-MOST_RETIRED = 8  # connections that were left and wait for answers; with one more the oldest is closed
-=======
->>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
+MOST_RETIRED = 3  # connections that were left and wait for answers; the next move waits for one of them
 
 
 @dataclass(slots=True, eq=False)
@@ -171,8 +163,8 @@ class ConsumingConnection:
                 return
             superseded, self._next = self._next, None
             superseded.connection.abort()
-        if self._current is not None and self._retired:
-            return  # a move has not ended yet, and what it has moved to works
+        if self._current is not None and len(self._retired) >= MOST_RETIRED:
+            return  # so many moves have not ended yet, and what the last one led to works
         if not self.is_at(target) and self._pause is None:
             self._open(target)
 
@@ -206,14 +198,8 @@ class ConsumingConnection:
         self._retired.append(one)
         self.look()
         if one in self._retired:
-<<<<<<< HEAD
             patience = RETIRE_PATIENCE if self._declarer.has_entities else DRAIN_PATIENCE
             self._loop.call_later(patience, lambda: self._part(one))
-            if len(self._retired) > MOST_RETIRED:
-                self._part(self._retired[0])
-=======
-            self._loop.call_later(RETIRE_PATIENCE, lambda: self._part(one))
->>>>>>> 397ec96 (Try clients against members that are sick for good, and move consumers one move at a time)
 
     def _part(self, one: _Opened) -> None:
         if one in self._retired:
