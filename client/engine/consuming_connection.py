@@ -25,9 +25,7 @@ from rabbitkeeper.client.routing.placement import Target, Targets
 
 log = logging.getLogger(__name__)
 
-DRAIN_PATIENCE = (
-    600.0  # seconds for which what a connection had delivered can be answered after it was left …
-)
+DRAIN_PATIENCE = 600.0  # seconds for which what a connection has delivered can be answered when it is left …
 RETIRE_PATIENCE = 5.0  # … and when exclusive queues wait for its end
 SETTLED = 1.0  # seconds after which the loss of a connection counts as the first failure again
 MOST_PATIENCE = 16  # times the first: how long an attempt may take after some that had no answer
