@@ -126,11 +126,13 @@ class PikaChannel:
     # -- declaring
 
     def declare(
-        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None]
+        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None] | None
     ) -> None:
-        def done(frame: Method) -> None:
-            if self._on_lost is not None:
+        def answered(frame: Method) -> None:
+            if self._on_lost is not None and on_done is not None:
                 on_done(getattr(frame.method, "queue", None))
+
+        done = None if on_done is None else answered  # None is AMQP's no-wait to pika
 
         match entity:
             case Exchange():

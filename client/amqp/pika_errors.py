@@ -19,7 +19,9 @@ def connection_lost(error: BaseException) -> ConnectionLost:
         if isinstance(cause, exceptions.ConnectionClosedByBroker):
             reply = Reply(cause.reply_code, cause.reply_text)
             return ConnectionLost(
-                f"closed by the broker: {reply.code} {reply.text}", refused=_is_final(reply)
+                f"closed by the broker: {reply.code} {reply.text}",
+                refused=_is_final(reply),
+                code=int(reply.code),
             )
         if isinstance(cause, exceptions.ProbableAuthenticationError | exceptions.ProbableAccessDeniedError):
             # pika guesses these from the phase in which the connection ended, also when the broker died in
@@ -29,6 +31,9 @@ def connection_lost(error: BaseException) -> ConnectionLost:
                 return ConnectionLost(
                     f"the broker refused the {_WHAT[quoted.refusal]}: {quoted.text}", refused=True
                 )
+            if quoted is not None and quoted.may_pass:
+                why = f"the broker lets nobody in at the moment: {quoted.text}"
+                return ConnectionLost(why, code=quoted.code)
             return ConnectionLost("the connection broke while it was being opened")
     return ConnectionLost(str(chain[-1]) or type(chain[-1]).__name__)
 

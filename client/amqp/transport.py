@@ -47,6 +47,7 @@ class ConnectionLost:
 
     why: str
     refused: bool = False  # credentials, virtual host or permissions: trying again would not help
+    code: int = 0  # AMQP's, when the broker closed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,13 +227,14 @@ class Channel(Protocol):
     # -- declaring
 
     def declare(
-        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None]
+        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None] | None
     ) -> None:
-        """Declare ``entity``, on an open channel; a refusal closes the channel.
+        """Declare ``entity``, on an open channel; a refusal closes the channel, or the connection.
 
         Args:
             resolve: tells the broker's name of a queue.
-            on_done: called once when it is there, with the broker's name of a queue, or None.
+            on_done: called once when it is there, with the broker's name of a queue, or None. Without it no
+                answer is asked for, and the next one can be sent at once: the broker takes them in order.
         """
 
     # -- consuming

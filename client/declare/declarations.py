@@ -4,7 +4,7 @@ Only that connection may consume from such a queue, or bind it. So exclusive que
 declared on the connection that consumers have, and everything else on the one that publishes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from rabbitkeeper.client.declare.declarer import Declarer
@@ -32,14 +32,15 @@ class Declarations:
         self.shared = make(lambda entity: not self._is_exclusive(entity))
         self.exclusive = make(self._is_exclusive)
 
-    def declare(self, entity: Entity, deadline: float) -> Future[None]:
+    def declare(self, entity: Entity, deadline: float, result: Future[None]) -> None:
         """See :meth:`Declarer.declare`."""
         if isinstance(entity, Queue):
             (self._names.add if entity.exclusive else self._names.discard)(entity.name)
         if not self._is_exclusive(entity):
-            return self.shared.declare(entity, deadline)
+            self.shared.declare(entity, deadline, result)
+            return
         self._on_exclusive()
-        return self.exclusive.declare(entity, deadline)
+        self.exclusive.declare(entity, deadline, result)
 
     def declare_again(self, queue: str) -> None:
         """See :meth:`Declarer.declare_again`."""
@@ -73,10 +74,7 @@ class Declarations:
         return False
 
 
-def hand_on(done: Future[None], to: Future[None]) -> None:
-    """Give the outcome of one future to another."""
-    error = done.exception()
-    if error is None:
-        to.set_result(None)
-    else:
-        to.set_exception(error)
+def end_all(results: Iterable[Future[None]], error: RabbitKeeperError) -> None:
+    """What no declarer has ended."""
+    for result in results:
+        result.set_exception(error)

@@ -1,29 +1,35 @@
 """The declarer: declares what the user asks for, and everything again on each new connection.
 
-One channel of its own, one declaration at a time: a refusal closes the channel, and so it is known whose it
-is. What may pass (a queue still locked by the lost connection, an exchange that another entry declares) is
-tried again with growing pauses; what will not pass ends with an error for the user, or, while restoring,
-with an event. One failure never stops the rest.
+One channel of its own. What a user asks for is declared by itself: a refusal closes the channel, and so it
+is known whose it is. What is restored is sent in batches, of which the last one alone is answered; when
+one is refused, its batch is sent again, one by one. What may pass (a queue still locked by the lost
+connection, an exchange that another entry declares, a queue whose node restarts) is tried again with
+growing pauses; what will not pass ends with an error for the user, or, while restoring, with an event. One
+failure never stops the rest.
 
-Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass, such
-as an exclusive queue that the connection being left still holds, are tried again while this one lasts.
+Some refusals end the connection (an exchange type that the broker does not know, 503; an internal error,
+541). What was being declared then is told as refused, and left out from then on, until the user declares
+it again: no connection is lost over it twice.
 
-A declaration that is not answered in time is tried again on another channel, after the others. When that is
-while restoring, nobody waits for the rest: a cluster with a hung node may answer none of them for a minute.
+Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass,
+such as an exclusive queue that the connection being left still holds, are tried again while this one lasts.
+
+A declaration that is not answered in time is tried again on another channel, after the others. When that
+is while restoring, nobody waits for the rest: a cluster with a hung node may answer none of them for a
+minute.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from random import Random
 
-from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection
+from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
+from rabbitkeeper.client.declare.jobs import Job, Jobs
 from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
 from rabbitkeeper.client.model.retry import Retry
-from rabbitkeeper.client.model.topology import Entity, Queue, Topology, describe
+from rabbitkeeper.client.model.topology import Entity, Queue, Topology, describe, key_of
 
 log = logging.getLogger(__name__)
 
@@ -39,22 +45,9 @@ PASSING = frozenset({NOT_FOUND, RESOURCE_LOCKED, 506, 541})
 """Reply codes that can pass by themselves; 506 and 541 are resource and internal errors."""
 
 
-@dataclass(slots=True, eq=False)
-class Job:
-    """One entity to declare: for a user (``future``), or to restore it (None)."""
-
-    entity: Entity
-    retry: Retry
-    future: Future[None] | None = None
-    deadline: float = float("inf")  # seconds, monotonic
-    not_before: float = 0.0  # seconds, monotonic: the next attempt
-    error: str = field(default="no broker was reached")
-    is_counted: bool = False  # it keeps nobody from going on any more
-    silences: int = 0  # times it had no answer
-
-    @property
-    def is_over(self) -> bool:
-        return self.future is not None and self.future.done()
+ENDS_CONNECTION = frozenset({502, 503, 504, 505, 506, 540, 541})
+"""Reply codes of connections that a declaration can be the cause of."""
+_PASSES = ("is down or inaccessible", "process is stopped by supervisor")  # of a queue whose node restarts
 
 
 class Declarer:
@@ -88,8 +81,11 @@ class Declarer:
         self._ready = False  # the channel is open
         self._channel_retry = Retry(random)
         self._no_channel_before = 0.0  # seconds, monotonic: one was refused before it was open
-        self._active: Job | None = None
-        self._jobs: deque[Job] = deque()
+        self._active: list[Job] = []  # sent together; the last one is answered
+        self._jobs = Jobs()
+        self._asked: list[Job] = []  # those of users
+        self._ended: dict[tuple[object, ...], int] = {}  # connections over an entity, by its key
+        self._left_out: set[tuple[object, ...]] = set()  # keys of entities that are not declared again
         self._restore_left = 0
         self._on_restored: Callable[[], None] | None = None
 
@@ -98,56 +94,79 @@ class Declarer:
         self.detach()
         self._connection = connection
         self._on_restored = on_restored
-        restore = [Job(entity, Retry(self._random)) for entity in self._topology if self._selects(entity)]
+        restore = [
+            Job(entity, Retry(self._random), is_single=key_of(entity) in self._ended)
+            for entity in self._topology
+            if self._selects(entity) and key_of(entity) not in self._left_out
+        ]
         self._restore_left = len(restore)
-        self._jobs.extendleft(reversed(restore))
+        self._jobs.add_first(restore)
         if not restore:
             self._restored()
         self._next()
 
+    def ended(self, connection: Connection, lost: ConnectionLost) -> None:
+        """``connection`` was lost, or is not ours; perhaps over what was being declared."""
+        if connection is not self._connection or lost.code not in ENDS_CONNECTION:
+            return
+        for job in self._active:
+            self._ended[key_of(job.entity)] = self._ended.get(key_of(job.entity), 0) + 1
+        if len(self._active) != 1:
+            return  # they are sent one by one over the next one
+        (job,) = self._active
+        if lost.code in PASSING and self._ended[key_of(job.entity)] == 1:
+            return
+        self._left_out.add(key_of(job.entity))
+        why = f"it was refused, and the connection ended: {lost.why}"
+        if job.future is None:
+            log.error("%s could not be declared again: %s", describe(job.entity), why)
+            self._emit(DeclarationFailed(describe(job.entity), why, True))
+        else:
+            _fail(job, TopologyError(f"{describe(job.entity)}: {why}"))
+
     def detach(self) -> None:
         """The connection is gone; what users asked for waits for the next one."""
-        if self._active is not None:
-            self._jobs.appendleft(self._active)
-        self._jobs = deque(job for job in self._jobs if job.future is not None)
-        for job in self._jobs:
-            job.not_before = 0.0
-        channel, self._connection, self._channel, self._active = self._channel, None, None, None
+        self._jobs.add_first(self._active)
+        self._jobs.keep(lambda job: job.future is not None and not job.future.done())
+        self._jobs.hurry()
+        channel, self._connection, self._channel, self._active = self._channel, None, None, []
         self._ready, self._no_channel_before = False, 0.0
         self._restore_left, self._on_restored = 0, None
         if channel is not None:
             channel.close()
 
-    def declare(self, entity: Entity, deadline: float) -> Future[None]:
-        """Declare ``entity`` for a user; the future ends by ``deadline``, see :meth:`expire`."""
-        job = Job(entity, Retry(self._random), Future(), deadline)
-        self._jobs.append(job)
+    def declare(self, entity: Entity, deadline: float, result: Future[None]) -> None:
+        """Declare ``entity`` for a user; ``result`` ends by ``deadline``, see :meth:`expire`."""
+        job = Job(entity, Retry(self._random), result, deadline)
+        self._ended.pop(key_of(entity), None)
+        self._left_out.discard(key_of(entity))
+        self._asked = [known for known in self._asked if not known.is_over]
+        self._asked.append(job)
+        self._jobs.add(job)
         self._next()
-        assert job.future is not None  # noqa: S101
-        return job.future
 
     def declare_again(self, queue: str) -> None:
         """``queue`` was deleted by itself, with its last consumer: declare it again, and its bindings."""
         if self._connection is None or self.is_pending(queue):
             return
         self._topology.forget_name(queue)
-        self._jobs += [
-            Job(entity, Retry(self._random), is_counted=True)  # nobody waits for it as for a restore
-            for entity in self._topology.that_went_with(queue)
-        ]
+        for entity in self._topology.that_went_with(queue):
+            if key_of(entity) not in self._left_out:  # nobody waits for it as for a restore
+                self._jobs.add(Job(entity, Retry(self._random), is_counted=True))
         self._next()
 
     def hurry(self) -> None:
         """A connection has ended: what it has locked is free now, or in a moment."""
-        for job in self._jobs:
-            job.not_before = 0.0
-            job.retry.worked()
+        self._jobs.hurry()
         self._next()
 
     def is_pending(self, queue: str) -> bool:
         """Whether ``queue`` is yet to be declared (again)."""
-        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
-        return any(isinstance(job.entity, Queue) and job.entity.name == queue for job in jobs)
+        return any(
+            isinstance(job.entity, Queue) and job.entity.name == queue
+            for jobs in (self._active, self._jobs)
+            for job in jobs
+        )
 
     @property
     def has_entities(self) -> bool:
@@ -156,58 +175,58 @@ class Declarer:
 
     @property
     def earliest_deadline(self) -> float:
-        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
-        return min((job.deadline for job in jobs if not job.is_over), default=float("inf"))
+        return min((job.deadline for job in self._asked if not job.is_over), default=float("inf"))
 
     def expire(self) -> None:
         """End what is past its deadline."""
         now = self._now()
-        for job in [self._active, *self._jobs] if self._active else list(self._jobs):
-            if job.future is not None and job.deadline <= now and not job.future.done():
-                waiting = "no answer from the broker" if job is self._active else job.error
+        for job in self._asked:
+            if job.deadline <= now and not job.is_over:
+                waiting = "no answer from the broker" if job in self._active else job.error
                 kind = TopologyError if self._connection is not None else NoLeader
-                job.future.set_exception(kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
-        self._jobs = deque(job for job in self._jobs if not job.is_over)
+                _fail(job, kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
+        if any(job.is_over for job in self._asked):
+            self._asked = [job for job in self._asked if not job.is_over]
+            self._jobs.keep(lambda job: not job.is_over)
 
     def close(self, error: RabbitKeeperError) -> None:
         """End everything that users wait for with ``error``."""
-        jobs = [self._active, *self._jobs] if self._active else list(self._jobs)
-        self._jobs.clear()
-        for job in jobs:
-            if job.future is not None and not job.future.done():
-                job.future.set_exception(error)
+        asked, self._asked = self._asked, []
+        self._jobs.keep(lambda _: False)
+        for job in asked:
+            _fail(job, error)
         self.detach()
 
     def _next(self) -> None:
-        if (
-            self._connection is None
-            or not self._connection.is_open
-            or self._active is not None
-            or not self._jobs
-        ):
+        if self._connection is None or not self._connection.is_open or self._active or not self._jobs:
             return
         if self._channel is None:
             if self._now() >= self._no_channel_before:
                 self._channel = self._connection.channel(self._opened, self._lost)
             return
-        if self._ready:
-            job = min(self._jobs, key=lambda job: job.not_before)  # the first of those that are due
-            if job.not_before > self._now():
-                self._call_later(job.not_before - self._now(), self._next)
-                return
-            self._jobs.remove(job)
-            self._active = job
-            self._await_answer(job, self._channel)
-            try:
-                known = self._known_name(job)
-                if known is not None:
-                    self._channel.look(known, lambda *_: self._done(job, known))
-                    return
-                self._channel.declare(job.entity, self._topology.resolve, lambda name: self._done(job, name))
-            except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
-                channel = self._channel
-                self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
-                channel.close()
+        if not self._ready:
+            return
+        batch = self._jobs.take(self._now())
+        if not batch:
+            self._call_later(self._jobs.next_at - self._now(), self._next)
+            return
+        self._active = batch
+        self._await_answer(batch, self._channel)
+        try:
+            self._send(batch, self._channel)
+        except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
+            channel = self._channel
+            self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
+            channel.close()
+
+    def _send(self, batch: list[Job], channel: Channel) -> None:
+        known = self._known_name(batch[-1])
+        if known is not None:
+            channel.look(known, lambda *_: self._done(batch, known))
+            return
+        for job in batch[:-1]:
+            channel.declare(job.entity, self._topology.resolve, None)
+        channel.declare(batch[-1].entity, self._topology.resolve, lambda name: self._done(batch, name))
 
     def _known_name(self, job: Job) -> str | None:
         """Of a queue that the broker has named, and that may be there yet, the name: it would not be given
@@ -218,29 +237,41 @@ class Declarer:
         name = self._topology.resolve(queue.name)
         return None if name == queue.name else name
 
-    def _await_answer(self, job: Job, channel: Channel) -> None:
+    def _await_answer(self, batch: list[Job], channel: Channel) -> None:
         def late() -> None:
-            if channel is self._channel and job is self._active:
-                self._unanswered(job, channel)
+            if channel is self._channel and batch is self._active:
+                self._unanswered(batch, channel)
 
-        self._call_later(min(MOST_ANSWER_PATIENCE, ANSWER_PATIENCE * 2**job.silences), late)
+        patience = ANSWER_PATIENCE * 2 ** max(batch[-1].silences, len(batch) > 1)
+        self._call_later(min(MOST_ANSWER_PATIENCE, patience), late)
 
-    def _unanswered(self, job: Job, channel: Channel) -> None:
+    def _unanswered(self, batch: list[Job], channel: Channel) -> None:
+        job = batch[-1]
+        for one in batch:
+            one.error = "no answer from the broker"
         job.silences += 1
-        job.error = "no answer from the broker"
         if job.future is None:
             log.warning("%s is not declared again yet: %s", describe(job.entity), job.error)
-            for waiting in [job, *self._jobs]:
+            for waiting in [*batch, *self._jobs]:
                 if waiting.future is None:
                     self._count(waiting)
-        if job is not self._active:
+        if batch is not self._active:
             return  # who waited for that has put everything on another connection
         if isinstance(job.entity, Queue) and job.entity.is_server_named:
             return  # asked again, the broker would make another
-        self._channel, self._active, self._ready = None, None, False
+        self._channel, self._active, self._ready = None, [], False
         channel.close()
-        self._again(job, 0.0 if job.silences == 1 else ANSWER_PATIENCE)
+        if len(batch) > 1:
+            self._one_by_one(batch)
+        else:
+            self._again(job, 0.0 if job.silences == 1 else ANSWER_PATIENCE)
         self._next()
+
+    def _one_by_one(self, batch: list[Job]) -> None:
+        """Nobody knows which of them it was."""
+        for job in batch:
+            job.is_single = True
+        self._jobs.add_first(batch)
 
     def _opened(self, channel: Channel) -> None:
         if channel is self._channel:
@@ -248,30 +279,35 @@ class Declarer:
             self._channel_retry.worked()
             self._next()
 
-    def _done(self, job: Job, name: str | None) -> None:
-        if job is not self._active:
+    def _done(self, batch: list[Job], name: str | None) -> None:
+        if batch is not self._active:
             return
-        self._active = None
-        if isinstance(job.entity, Queue) and job.entity.is_server_named and name is not None:
-            previous = self._topology.name(job.entity.name, name)
+        self._active = []
+        entity = batch[-1].entity
+        if isinstance(entity, Queue) and entity.is_server_named and name is not None:
+            previous = self._topology.name(entity.name, name)
             if previous is not None and previous != name:
-                self._emit(QueueRenamed(job.entity.name, previous, name))
-        if job.future is not None:
-            self._topology.record(job.entity)
-            if not job.future.done():
-                job.future.set_result(None)
-        else:
-            self._count(job)
-            if isinstance(job.entity, Queue):
-                self._on_queue(job.entity.name)
+                self._emit(QueueRenamed(entity.name, previous, name))
+        for job in batch:
+            self._ended.pop(key_of(job.entity), None)
+            if job.future is not None:
+                self._topology.record(job.entity)
+                if not job.future.done():
+                    job.future.set_result(None)
+            else:
+                self._count(job)
+                if isinstance(job.entity, Queue):
+                    self._on_queue(job.entity.name)
         self._next()
 
     def _lost(self, channel: Channel, lost: ChannelLost) -> None:
         if channel is not self._channel:
             return
-        job, self._channel, self._active = self._active, None, None
-        if job is not None:
-            self._refused(job, lost)
+        batch, self._channel, self._active = self._active, None, []
+        if len(batch) > 1:
+            self._one_by_one(batch)
+        elif batch:
+            self._refused(batch[0], lost)
         elif not self._ready:
             self._wait_for_channel(lost.why)
         self._ready = False
@@ -289,11 +325,11 @@ class Declarer:
         job.error = lost.why
         if job.future is not None:
             # a user who names something wrongly should hear of it at once
-            if lost.code in PASSING and lost.code != NOT_FOUND:
+            if lost.code in PASSING and (lost.code != NOT_FOUND or any(text in lost.why for text in _PASSES)):
                 self._again(job, job.retry.failed())
-            elif not job.future.done():
+            else:
                 kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
-                job.future.set_exception(kind(f"{describe(job.entity)} was refused: {lost.why}"))
+                _fail(job, kind(f"{describe(job.entity)} was refused: {lost.why}"))
             return
         if lost.code == NOT_FOUND and self._known_name(job) is not None:
             assert isinstance(job.entity, Queue)  # noqa: S101
@@ -314,7 +350,7 @@ class Declarer:
 
     def _again(self, job: Job, delay: float) -> None:
         job.not_before = self._now() + delay
-        self._jobs.append(job)
+        self._jobs.add(job)
 
     def _count(self, job: Job) -> None:
         if job.is_counted:
@@ -328,3 +364,8 @@ class Declarer:
         report, self._on_restored = self._on_restored, None
         if report is not None:
             report()
+
+
+def _fail(job: Job, error: RabbitKeeperError) -> None:
+    if job.future is not None and not job.future.done():
+        job.future.set_exception(error)

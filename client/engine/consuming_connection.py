@@ -211,6 +211,7 @@ class ConsumingConnection:
             self._retired.remove(one)
             self._left()
             return
+        self._declarer.ended(one.connection, lost)
         now = self._loop.now()
         log.info("the connection of consumers to %s: %s", one.target.member, lost.why)
         if one is self._current:

@@ -23,7 +23,7 @@ from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, Connection, Ti
 from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.declare.declarations import Declarations, hand_on
+from rabbitkeeper.client.declare.declarations import Declarations, end_all
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
@@ -75,6 +75,7 @@ class Engine:
         self._handed_over: deque[PublishFuture] = deque()
         self._calls = CallQueue(loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
         self._topology = Topology()
+        self._declaring: set[Future[None]] = set()  # what users wait for
         self._publisher: Publisher[PublishFuture] = Publisher(
             loop.now,
             loop.call_later,
@@ -166,13 +167,14 @@ class Engine:
     def declare(self, entity: Entity, timeout: float) -> Future[None]:
         """Declare ``entity`` within ``timeout`` seconds."""
         result: Future[None] = Future()
+        self._declaring.add(result)
+        result.add_done_callback(self._declaring.discard)
 
         def start() -> None:
             if self._ended:
                 result.set_exception(self.ending())
                 return
-            inner = self._declarations.declare(entity, self._loop.now() + timeout)
-            inner.add_done_callback(lambda done: hand_on(done, result))
+            self._declarations.declare(entity, self._loop.now() + timeout, result)
             self._schedule()
 
         self.post(start)
@@ -355,17 +357,14 @@ class Engine:
         self._ended = True
         self.failure = failure
         self._switch.close()  # before the rest: a move that waits for the last answers must not be made now
-        self._settle_all()
+        self._publisher.close()
+        self._declarations.close(self.ending())
+        self._subscriptions.end(self.failure)
         self._executor.close()
         self._emit(ClientClosed(None if failure is None else str(failure)))
         self.snapshot = self._snapshot()
         self.live.set()
         self._loop.call_later(0.0 if failure else CLOSING, self._loop.stop)
-
-    def _settle_all(self) -> None:
-        self._publisher.close()
-        self._declarations.close(self.ending())
-        self._subscriptions.end(self.failure)
 
     def _abandon(self) -> None:
         """After the loop has failed, which may have left any part in any state: settle everything, whatever
@@ -385,6 +384,7 @@ class Engine:
             lambda: self._futures.abandon(unsettled, ending),
         ]
         parts += [partial(one.end, ending) for one in self._subscriptions.abandon()]
+        parts.append(lambda: end_all(list(self._declaring), ending))
         for part in parts:
             _attempt(part)
         if not was_ended:

@@ -35,6 +35,8 @@ from rabbitkeeper.client.routing.switch import Abort, Migrate, Open, Order, Phas
 
 log = logging.getLogger(__name__)
 
+CONNECTION_FORCED = 320  # AMQP's code for a broker that stops, or an operator who ends a connection
+
 
 class _Part(Enum):
     """Of the topology, by the connection that it is declared on."""
@@ -253,13 +255,15 @@ class SwitchExecutor:
         if why.refused and self._switch.phase is Phase.CONNECTING:
             self._on_refused(NotAuthorized(f"{self.last_error}; check the credentials and the virtual host"))
             return
+        self._declarer.ended(lost.connection, why)
         if self._switch.is_current(number):
             log.warning("lost the broker %s", self.last_error)
             self._leave(lost.target, why.why)
         else:
             log.debug("connection not usable: %s", self.last_error)
             self._give_migration_up(number)
-        self._obey(self._switch.failed(number, self._loop.now()))
+        ended = why.refused or why.code not in (0, CONNECTION_FORCED)
+        self._obey(self._switch.failed(number, self._loop.now(), ended=ended))
 
     def _silent(self, number: int) -> None:
         if self._switch.is_current(number):

@@ -152,7 +152,7 @@ class Topology:
 
     def record(self, entity: Entity) -> None:
         """Remember ``entity``; one of the same name is replaced."""
-        self._entities[_key(entity)] = entity
+        self._entities[key_of(entity)] = entity
 
     def __iter__(self) -> Iterator[Entity]:
         for kind in (Exchange, Queue, Binding):
@@ -199,7 +199,8 @@ def describe(entity: Entity) -> str:
     return f"{type(entity).__name__.lower()} {entity.name!r}"
 
 
-def _key(entity: Entity) -> tuple[object, ...]:
+def key_of(entity: Entity) -> tuple[object, ...]:
+    """What makes it the same entity as another."""
     match entity:
         case Exchange(name=name):
             return ("exchange", name)

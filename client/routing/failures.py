@@ -6,8 +6,9 @@ Pure. Members are known by their addresses; times are seconds, monotonic.
 from dataclasses import dataclass
 from random import Random
 
-from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.model.retry import MAXIMUM, Retry
 
+MOST_PAUSE = 10.0  # seconds between attempts at a broker that ends each connection
 MOST_PATIENCE = 16  # times the first: how long an attempt to connect may take, after some without an answer
 DOUBT = 10.0  # seconds for which a member that did not answer is not moved to; doubled each time …
 MOST_DOUBT = 160.0  # … up to this
@@ -42,13 +43,17 @@ class Failures:
         """Whether it has failed, and not worked since."""
         return address in self._failed
 
-    def failed(self, address: str, now: float, *, silent: bool = False) -> None:
+    def failed(self, address: str, now: float, *, silent: bool = False, ended: bool = False) -> None:
         """It could not be connected to, or a connection was lost.
 
         Args:
             silent: the attempt had no answer in its time.
+            ended: the broker is well, and ends this client's connections or does not let it in: the pauses
+            grow
+                beyond those for one that will be back in a moment.
         """
         failed = self._failed.setdefault(address, _Failed(Retry(self._random)))
+        failed.retry.maximum = MOST_PAUSE if ended else MAXIMUM
         failed.retry_at = now + failed.retry.failed()
         failed.silent += silent
 

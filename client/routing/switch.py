@@ -196,13 +196,13 @@ class Switch:
             return []
         return [self._promote(now, prepared=True), *self.tick(now)]
 
-    def failed(self, number: int, now: float) -> list[Order]:
-        """Connection ``number`` could not be opened, or was lost."""
+    def failed(self, number: int, now: float, *, ended: bool = False) -> list[Order]:
+        """Connection ``number`` could not be opened, or was lost; ``ended``: by the broker, which is well."""
         if self.next is not None and self.next.number == number:
             address, was_open = self.next.target.address, self.is_moving
             self.next, self.is_moving = None, False
             silent = not was_open and now - self._opened_at >= self._opening_timeout
-            self._failures.failed(address, now, silent=silent)
+            self._failures.failed(address, now, silent=silent, ended=ended)
             if self.current is not None:
                 self._placement.refused()
                 most = min(MOST_MOVE_RETRY, MOVE_RETRY * 2 ** min(self._moves_failed, 16))
@@ -210,7 +210,7 @@ class Switch:
                 self._retry_at = now + self._random.uniform(0, most)
             return self.tick(now)
         if self.current is not None and self.current.number == number:
-            self._leave(self.current.target.address, now)
+            self._leave(self.current.target.address, now, ended=ended)
             return [*([self._promote(now)] if self.is_moving else []), *self.tick(now)]
         return []
 
@@ -249,7 +249,8 @@ class Switch:
             wish = self._placement.wish(self.targets, self.current.target, now)
             if wish is None:
                 return self._placement.compare_at
-            return max(self._retry_at, self._failures.doubted_until(wish.address))
+            doubted_until = self._failures.doubted_until(wish.address)
+            return max(self._retry_at, doubted_until, self._retry_at_of(wish))
         due = [
             self._failures.retry_at(target.address)
             for target in self._placement.candidates(self.targets)
@@ -287,7 +288,7 @@ class Switch:
             other, why = self._other(now), f"{self.current.target.member} is gone, or does not answer"
             return [] if other is None else [self._open(other, why, now)]
         wish = self._placement.wish(self.targets, self.current.target, now)
-        if wish is None or self._is_doubted(wish.address, now):
+        if wish is None or self._is_doubted(wish.address, now) or self._retry_at_of(wish) > now:
             return []
         leads = self.targets.leader is not None and wish.member == self.targets.leader.member
         return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}", now)]
@@ -380,12 +381,12 @@ class Switch:
         known = any(member.address == target.address for member in self.targets.members.values())
         return not leads and not known and bool(self.targets.members)
 
-    def _leave(self, address: str, now: float) -> None:
+    def _leave(self, address: str, now: float, *, ended: bool = False) -> None:
         """The current connection, to ``address``, is none any more."""
         # a broker that ends each connection at once is not tried all the time
         if now - self._ready_at >= SETTLED:
             self._failures.worked(address)
-        self._failures.failed(address, now)
+        self._failures.failed(address, now, ended=ended)
         self.current = None
         self.lost_at = now
         self._enter(Phase.SWITCHING, now)

@@ -40,8 +40,9 @@ class Reply:
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same attempt may succeed later: a virtual host is down while its broker boots."""
-        return "is down" in self.text
+        """Whether the same attempt may succeed later: a virtual host is down while its broker boots, or has
+        as many connections as it may have."""
+        return "is down" in self.text or ("limit" in self.text and "is reached" in self.text)
 
 
 def causes(error: BaseException) -> list[BaseException]:

@@ -101,7 +101,7 @@ class SimulatedChannel:
     # -- declaring
 
     def declare(
-        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None]
+        self, entity: Entity, resolve: Callable[[str], str], on_done: Callable[[str | None], None] | None
     ) -> None:
         self._expect(self.is_open, "declare on a channel that is not open")
         self._expect(self._on_declared is None, "declare while another declaration is not answered")
@@ -111,7 +111,7 @@ class SimulatedChannel:
             queue = resolve(entity.queue)
         elif isinstance(entity, Queue) and not entity.is_server_named:
             queue = entity.name
-        self._connection.send(partial(self._end.declare, entity, queue))
+        self._connection.send(partial(self._end.declare, entity, queue, is_answered=on_done is not None))
 
     # -- consuming
 

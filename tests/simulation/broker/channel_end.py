@@ -1,5 +1,6 @@
 """The broker's end of a channel: takes what the client sends, in order, and answers."""
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -47,6 +48,7 @@ class ChannelEnd:
         self.known_queues: set[str] = set()
         self.poisoned: dict[str, str] = {}
         self._unread: list[Callable[[], None]] | None = None  # what has come while it is stuck in that
+        self._undeclared: deque[tuple[Entity, str, bool]] = deque()
         self._published = 0
         self._ids: dict[int, str] = {}  # of what is not answered, by tag
         self.consumer = ConsumerEnd(self, client)
@@ -203,23 +205,33 @@ class ChannelEnd:
 
     # -- declaring
 
-    def declare(self, entity: Entity, queue: str) -> None:
+    def declare(self, entity: Entity, queue: str, *, is_answered: bool = True) -> None:
         """``queue``: the broker's name of the queue that ``entity`` is, or binds."""
-        if self.is_open and self._is_stuck(partial(self.declare, entity, queue), queue):
+        if self.is_open and self._is_stuck(
+            partial(self.declare, entity, queue, is_answered=is_answered), queue
+        ):
             return
-        if self.is_open and not self.cluster.answers_declaration(lambda: self.declare(entity, queue), entity):
-            return
-        if not self.is_open:
-            return
-        try:
-            name = declare(self.cluster, self, entity, queue)
-        except Refused as refused:
-            if refused.ends_connection:
-                self.connection.close_by_broker(refused.lost.code, refused.lost.why)
-            else:
-                self.refuse(refused.lost)
-        else:
-            self.send(partial(self.client.declared, name))
+        self._undeclared.append((entity, queue, is_answered))
+        if len(self._undeclared) == 1:
+            self._declare_next()
+
+    def _declare_next(self) -> None:
+        """In order: who has no answer keeps the others waiting."""
+        while self._undeclared and self.is_open:
+            entity, queue, is_answered = self._undeclared[0]
+            if not self.cluster.answers_declaration(self._declare_next, entity):
+                return
+            self._undeclared.popleft()
+            try:
+                name = declare(self.cluster, self, entity, queue)
+            except Refused as refused:
+                if refused.ends_connection:
+                    self.connection.close_by_broker(refused.lost.code, refused.lost.why)
+                else:
+                    self.refuse(refused.lost)
+                return
+            if is_answered:
+                self.send(partial(self.client.declared, name))
 
     def look(self, name: str) -> None:
         """A passive declaration. Of a quorum queue without a leader RabbitMQ says that nothing is there."""

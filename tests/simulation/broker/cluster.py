@@ -29,8 +29,7 @@ VIRTUAL_HOST = ConnectionLost(
 BOOTING = ConnectionLost("the connection broke while it was being opened")
 CONNECTION_LIMIT = ConnectionLost(
     "the broker refused the virtual host: NOT_ALLOWED - access to vhost '/' refused for user 'app': "
-    "connection limit (0) is reached",
-    refused=True,
+    "connection limit (0) is reached"
 )
 
 

@@ -77,7 +77,9 @@ class ConnectionEnd:
 
     def close_by_broker(self, code: int, text: str, *, refused: bool = False) -> None:
         """``connection.close``: says so and ends it."""
-        self.send(partial(self.client.lost, ConnectionLost(f"closed by the broker: {code} {text}", refused)))
+        self.send(
+            partial(self.client.lost, ConnectionLost(f"closed by the broker: {code} {text}", refused, code))
+        )
         self.end()
 
     def break_off(self, why: str, after: float) -> None:

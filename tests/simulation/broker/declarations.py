@@ -37,7 +37,7 @@ def declare(cluster: "SimulatedCluster", channel: "ChannelEnd", entity: Entity, 
     name = queue if isinstance(entity, Binding | Queue) else entity.name
     lost = cluster.refusals.get(name)
     if lost is not None:
-        raise Refused(lost.code, lost.why)
+        raise Refused(lost.code, lost.why, ends_connection=lost.code > 500)
     match entity:
         case Exchange():
             _exchange(cluster, entity)

@@ -10,6 +10,9 @@ from rabbitkeeper.client.amqp.transport import ConnectionLost
 LOGIN = exceptions.ConnectionClosedByBroker(403, "ACCESS_REFUSED - Login was refused")
 NO_VHOST = exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost x not found")
 DOWN = exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - access to vhost '/' refused: it is down")
+FULL = exceptions.ConnectionClosedByBroker(
+    530, "NOT_ALLOWED - access to vhost '/' refused for user 'app': connection limit (5) is reached"
+)
 SHUT = exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED - broker forced connection closure")
 EOF_ERROR = exceptions.StreamLostError("Transport indicated EOF")
 
@@ -34,7 +37,11 @@ def while_opening(error: Exception) -> exceptions.AMQPConnectionError:
         ),
         (
             while_opening(exceptions.ProbableAccessDeniedError(repr(DOWN))),
-            ConnectionLost("the connection broke while it was being opened"),
+            ConnectionLost(f"the broker lets nobody in at the moment: {DOWN.reply_text}", code=530),
+        ),
+        (
+            while_opening(exceptions.ProbableAccessDeniedError(repr(FULL))),
+            ConnectionLost(f"the broker lets nobody in at the moment: {FULL.reply_text}", code=530),
         ),
         (
             while_opening(exceptions.ProbableAuthenticationError(repr(EOF_ERROR))),
@@ -42,7 +49,9 @@ def while_opening(error: Exception) -> exceptions.AMQPConnectionError:
         ),
         (
             SHUT,
-            ConnectionLost("closed by the broker: 320 CONNECTION_FORCED - broker forced connection closure"),
+            ConnectionLost(
+                "closed by the broker: 320 CONNECTION_FORCED - broker forced connection closure", code=320
+            ),
         ),
         (EOF_ERROR, ConnectionLost("Transport indicated EOF")),
         (

@@ -44,17 +44,22 @@ class Broker:
 
 class Channel:
     def __init__(self, broker: Broker, on_lost: Callable[[Any, ChannelLost], None]) -> None:
-        self.broker, self.on_lost = broker, on_lost
+        self.broker, self.on_lost, self.is_closed = broker, on_lost, False
 
-    def declare(self, entity: Entity, _resolve: object, on_done: Callable[[str | None], None]) -> None:
+    def declare(self, entity: Entity, _resolve: object, on_done: Callable[[str | None], None] | None) -> None:
         assert isinstance(entity, Exchange | Queue)
+        if self.is_closed:
+            return
         self.broker.tries += 1
         why = self.broker.refused.get(entity.name)
         if why is not None:
+            self.is_closed = True
             self.broker.soon(lambda: self.on_lost(self, why))
-        else:
-            self.broker.declared.append(entity.name)
-            self.broker.soon(lambda: on_done(entity.name))
+            return
+        self.broker.declared.append(entity.name)
+        if on_done is not None:
+            report = on_done
+            self.broker.soon(lambda: report(entity.name))
 
     def close(self) -> None: ...
 

@@ -54,9 +54,9 @@ def nothing(_right: object, *_given: object, **_named: object) -> None:
 
 
 def ignore_a_loss_while_moving(
-    right: Callable[[Switch, int, float], list[Order]], switch: Switch, number: int, now: float
+    right: Callable[..., list[Order]], switch: Switch, *given: Any, **named: Any
 ) -> list[Order]:
-    return [] if switch.is_moving else right(switch, number, now)
+    return [] if switch.is_moving else right(switch, *given, **named)
 
 
 def ignore_the_epoch(
@@ -139,7 +139,7 @@ def expire_late(right: Callable[..., Any], ledger: "Ledger[Entry]", now: float) 
 
 def declare_until_the_first_failure(right: Callable[..., None], declarer: Declarer, *given: Any) -> None:
     right(declarer, *given)
-    declarer._jobs.clear()
+    declarer._jobs.keep(lambda _: False)
 
 
 def ack_beyond_a_gap(

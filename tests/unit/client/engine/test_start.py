@@ -10,6 +10,7 @@ from rabbitkeeper.client.amqp.transport import ConnectionLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, Unroutable
 from rabbitkeeper.client.model.events import ClientClosed, Connected
 from rabbitkeeper.client.publish.future import Receipt
+from rabbitkeeper.client.routing.failures import MOST_PAUSE
 from rabbitkeeper.client.routing.switch import LEADERLESS_GRACE, Phase
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -123,7 +124,7 @@ def test_a_refusal_while_reconnecting_ends_nothing() -> None:
     assert simulation.client.engine.failure is None
     assert simulation.client.phase is Phase.SWITCHING
     simulation.cluster.nodes["c"].refusal = None
-    simulation.client.become_live("c", limit=3.0)
+    simulation.client.become_live("c", limit=MOST_PAUSE + 1.0)  # it is asked less and less often
     simulation.come_to_rest()
 
 
