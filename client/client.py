@@ -65,8 +65,8 @@ class Client:
         spread: ``"leader"``: be where the leader is; ``"members"``: spread over all healthy members, by what
             they carry and by chance, and again when one returns; ``"site"``: prefer members of ``site``.
         site: the client's own, as in the members' tags; for ``spread="site"``.
-        shared: do the I/O on one thread with all clients of the process that say so, for programs with many:
-            a callback that takes long holds up all of them.
+        shared: have one thread for I/O and one for events with all clients of the process that say so, for
+            programs with many: a callback that takes long holds up all of them.
 
     Raises:
         ZooKeeperUnreachable: no ZooKeeper server answered.
@@ -112,7 +112,7 @@ class Client:
         context = arguments.tls_context(tls)
         self.group = group
         self._name = name
-        self._events = EventDispatcher(f"{name}-events")
+        self._events = EventDispatcher(f"{name}-events", shared=shared)
         self._access = Access(username, password, virtual_host, context, name, heartbeat)
         random = Random()
         self._engine = assemble(
