@@ -21,7 +21,7 @@ from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
-from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.guard import Guard, let_others_in
 from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
@@ -377,18 +377,20 @@ class Client:
             return ()
         left: list[Unconfirmed] = []
         deadline = time.monotonic() + timeout
-        if threading.get_ident() != self._engine.thread.ident:
-            if self._engine.thread.is_alive():
-                self._consuming.stop(deadline)
-                with suppress(FutureTimeout):  # nothing is known of it if no answer comes
-                    left = self._engine.drain(deadline).result(max(0.0, deadline - time.monotonic()) + GRACE)
-            self._engine.close()
-            if self._engine.thread.ident is not None:
-                self._engine.thread.join(5.0)
-        else:
-            self._engine.close()
-        self._group_watch.stop()
-        self._events.close(1.0)
+        with let_others_in(*self._publishing.locks):
+            if threading.get_ident() != self._engine.thread.ident:
+                if self._engine.thread.is_alive():
+                    self._consuming.stop(deadline)
+                    drained = self._engine.drain(deadline)
+                    with suppress(FutureTimeout):  # nothing is known of it if no answer comes
+                        left = drained.result(max(0.0, deadline - time.monotonic()) + GRACE)
+                self._engine.close()
+                if self._engine.thread.ident is not None:
+                    self._engine.thread.join(5.0)
+            else:
+                self._engine.close()
+            self._group_watch.stop()
+            self._events.close(1.0)
         return tuple(left)
 
     def __enter__(self) -> Self:

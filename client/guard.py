@@ -1,10 +1,28 @@
 """The guard: whether a client can be called, here and now."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.model.errors import Closed, WrongThread, of_another_process
 from rabbitkeeper.client.process import this as process
+
+
+@contextmanager
+def let_others_in(*locks: Any) -> Iterator[None]:
+    """Meanwhile this thread holds none of ``locks`` (``threading.RLock``).
+
+    A signal handler may have come while its thread held one that the I/O thread needs, and would wait for
+    that thread in vain. It is what ``threading.Condition`` does when it waits.
+    """
+    released = [(lock, lock._release_save()) for lock in locks if lock._is_owned()]
+    try:
+        yield
+    finally:
+        for lock, state in released:
+            lock._acquire_restore(state)
 
 
 class Guard:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count, islice
-from typing import Any
+from typing import Any, NoReturn
 
 from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
 from rabbitkeeper.client.engine.engine import Engine
@@ -51,6 +51,7 @@ class Publishing:
         # With a number behind it, an id that no other client makes; of one length, for the templates.
         self._id_prefix = uuid.uuid4().hex[:22]
         self._ids = count(1_000_000_000)
+        self.locks = (self._futures.lock, window.lock)  # which the I/O thread takes, too
         engine.report_to(self._futures)
 
     @property
@@ -69,19 +70,28 @@ class Publishing:
     ) -> PublishFuture:
         """See ``Client.publish_nowait``."""
         future = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
-        if not self._window.acquire_now(future.size):
-            self._await_room(future, timeout)
-        self._engine.publish((future,))
+        is_counted = False
+        try:
+            is_counted = self._window.acquire_now(future.size)
+            if not is_counted:
+                is_counted = self._await_room(future, timeout)
+            self._engine.publish((future,))
+        except BaseException:  # a signal's: who does not get the future must not keep its place
+            if is_counted:
+                future.cancel()
+            raise
         return future
 
-    def _await_room(self, future: PublishFuture, timeout: float) -> None:
+    def _await_room(self, future: PublishFuture, timeout: float) -> bool:
         if threading.get_ident() == self._futures.io_thread:
             raise WrongThread(
                 "the window is full, and waiting for it in a callback on the client's I/O thread would "
                 "wait for itself; publish on another thread"
             )
-        if not self._window.acquire((future.size,), future.deadline):
-            raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
+        return bool(self._window.acquire((future.size,), future.deadline)) or self._give_up(future, timeout)
+
+    def _give_up(self, future: PublishFuture, timeout: float) -> NoReturn:
+        raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
 
     def result(self, future: PublishFuture) -> Receipt:
         """A publish's receipt, waited for until a little after its deadline.
@@ -178,10 +188,15 @@ class Publishing:
     def _hand_over(self, futures: list[PublishFuture], timeout: float) -> None:
         """Hand over in order, as the window allows; what it keeps out until its deadline ends there."""
         while futures:
-            counted = self._window.acquire([future.size for future in futures], futures[0].deadline)
-            if counted:
+            counted = 0
+            try:
+                counted = self._window.acquire([future.size for future in futures], futures[0].deadline)
                 self._engine.publish(futures[:counted])
-            else:
+            except BaseException:  # a signal's: nobody gets these futures
+                for future in futures[:counted]:
+                    future.cancel()
+                raise
+            if not counted:
                 error = self._never_sent(f"the window stayed full for {timeout:g} s", futures[0].message_id)
                 self._futures.refuse(futures[0], error)
             futures = futures[counted or 1 :]

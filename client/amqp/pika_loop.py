@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from pika.adapters.select_connection import IOLoop
@@ -97,7 +97,8 @@ class ConnectionLoop:
 
 def _let_signal_handlers_in(ioloop: IOLoop) -> None:
     """pika wakes its loop under a lock that the same thread cannot take again: a signal handler that comes
-    just then, and closes the client, would wait for ever. Where there is no such lock, nothing is done."""
+    just then, and closes the client, would wait for ever. It guards against the end of the loop's pipe
+    meanwhile, which :meth:`PikaLoop.call_soon_threadsafe` expects. Where there is none, nothing is done."""
     poller: Any = getattr(ioloop, "_poller", None)
     if isinstance(getattr(poller, "_waking_mutex", None), type(threading.Lock())):
-        poller._waking_mutex = threading.RLock()
+        poller._waking_mutex = nullcontext()

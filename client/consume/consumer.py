@@ -33,7 +33,7 @@ class Consumer:
         drop: Callable[[Subscription], None],
     ) -> None:
         self.subscription = subscription
-        self._get = subscription.get
+        self._get, self._next = subscription.get, subscription.next
         self._finish = finish
         self._drop = drop
         self._wait: Callable[[float], int] = lambda _deadline: 0
@@ -115,10 +115,7 @@ class Consumer:
     def __next__(self) -> Message:
         if process.pid != self._pid:
             raise of_another_process()
-        message = self._get(None)
-        if message is None:
-            raise StopIteration
-        return message
+        return self._next()
 
     def __enter__(self) -> Self:
         return self

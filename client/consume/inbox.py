@@ -38,6 +38,11 @@ class Inbox:
         if self._waiting:
             self._wake(deliveries)
 
+    def put_first(self, item: tuple[Acknowledger, Delivery]) -> None:
+        """It was taken, and did not come to its taker."""
+        self._ready.appendleft(item)
+        self._wake((item,))
+
     def end(self, error: RabbitKeeperError | None) -> None:
         """Nothing will come any more; who takes what is left hears of it then, and everybody who asks later.
         Can be called again: the first end counts."""
@@ -81,21 +86,28 @@ class Inbox:
             RabbitKeeperError: the end, with this error.
         """
         deadline: float | None = None
-        while True:
-            has_ended = self._has_ended  # read first: what came before the end is taken before it
-            try:
-                item = self._ready.popleft()
-            except IndexError:
-                if has_ended:
-                    if self._error is not None:
-                        raise self._error from None
-                    return None
-                if timeout is not None and deadline is None:
-                    deadline = time.monotonic() + timeout
-                self._wait(deadline)
-                continue
-            if item[0].is_alive or self.keeps_lost:
-                return item
+        item = None
+        try:
+            while True:
+                has_ended = self._has_ended  # read first: what came before the end is taken before it
+                try:
+                    item = self._ready.popleft()
+                except IndexError:
+                    if has_ended:
+                        if self._error is not None:
+                            raise self._error from None
+                        return None
+                    if timeout is not None and deadline is None:
+                        deadline = time.monotonic() + timeout
+                    item = None
+                    self._wait(deadline)
+                    continue
+                if item[0].is_alive or self.keeps_lost:
+                    return item
+        except BaseException:
+            if item is not None:  # a signal's: nobody gets it
+                self.put_first(item)
+            raise
 
     def _wait(self, deadline: float | None) -> None:
         """Until something was put, or until ``deadline`` (seconds, monotonic)."""

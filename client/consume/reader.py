@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
@@ -52,6 +52,7 @@ class Source(Protocol):
     """What it needs of an inbox."""
 
     def take(self, timeout: float | None) -> tuple[Acknowledger, Delivery] | None: ...
+    def put_first(self, item: tuple[Acknowledger, Delivery]) -> None: ...
 
 
 class Reader:
@@ -71,7 +72,7 @@ class Reader:
         dedupe: int,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._take = inbox.take
+        self._take, self._put_first = inbox.take, inbox.put_first
         self._now = now
         self._queue_name = queue_name
         self._deduplicator = Deduplicator(dedupe) if dedupe else None
@@ -87,17 +88,49 @@ class Reader:
             queue.Empty: none came within ``timeout`` seconds.
             RabbitKeeperError: why there will be no more.
         """
-        if self._deduplicator is None:
+        if self._deduplicator is not None:
+            return self._get_new(self._deduplicator, timeout)
+        taken = None
+        try:
             taken = self._take(timeout)
             return None if taken is None else Message(taken[1], self._queue_name, taken[0])
+        except BaseException:
+            if taken is not None:  # a signal's: nobody gets the message
+                self._put_first(taken)
+            raise
+
+    def next(self) -> Message:
+        """As :meth:`get` without a timeout, for iterators.
+
+        Raises:
+            StopIteration: there will be no more.
+        """
+        return self.get(None) or _stop()
+
+    def _get_new(self, deduplicator: Deduplicator, timeout: float | None) -> Message | None:
         deadline = None if timeout is None else self._now() + timeout
-        while (taken := self._take(timeout)) is not None:
-            message = Message(taken[1], self._queue_name, taken[0], self._on_ack)
-            if not self._deduplicator.has(message):
-                return message
-            taken[0].ack(message.delivery_tag)
-            if deadline is not None:
-                timeout = deadline - self._now()
-                if timeout <= 0:
-                    raise Empty
+        taken = None
+        try:
+            while (taken := self._take(timeout)) is not None:
+                message = Message(taken[1], self._queue_name, taken[0], self._on_ack)
+                if not deduplicator.has(message):
+                    return message
+                taken[0].ack(message.delivery_tag)
+                taken = None
+                if deadline is not None:
+                    timeout = deadline - self._now()
+                    if timeout <= 0:
+                        _nothing()
+        except BaseException:
+            if taken is not None:
+                self._put_first(taken)
+            raise
         return None
+
+
+def _nothing() -> NoReturn:
+    raise Empty
+
+
+def _stop() -> NoReturn:
+    raise StopIteration

@@ -45,7 +45,7 @@ class Subscription:
         offset: where to begin in a stream; None for a queue, or for what comes next.
 
     Attributes:
-        get: takes the next message, on a user's thread; see :meth:`Reader.get`.
+        get, next: take the next message, on a user's thread; see :class:`Reader`.
     """
 
     def __init__(
@@ -59,7 +59,8 @@ class Subscription:
         self.queue_name = queue_name
         self.prefetch = prefetch
         self.inbox = Inbox()
-        self.get = Reader(self.inbox, queue_name, dedupe).get
+        reader = Reader(self.inbox, queue_name, dedupe)
+        self.get, self.next = reader.get, reader.next
         self.active = False  # the broker has a consumer of ours
         self.connection: Connection | None = None
         self._context = context
@@ -222,6 +223,7 @@ class Subscription:
     def check(self) -> None:
         """Compare the wish with the fact; report a difference and see to it."""
         now = self._context.now()
+        self.flush()  # a signal's exception may have kept an answer from asking for that
         if not self._wanted or self.connection is None or not self.connection.is_open:
             return
         if self.active and self._channel is not None and self._channel.is_open:
@@ -323,8 +325,7 @@ class Subscription:
         return start
 
     def _leave(self) -> BrokerConsumer | None:
-        """The present consumer is none any more. While its connection lives, what it brought can be taken and
-        answered."""
+        """The present consumer is none any more; while its connection lives, see :mod:`feed`."""
         consumer, channel = self._consumer, self._channel
         self._forget()
         self.connection = None
@@ -359,8 +360,7 @@ class Subscription:
             self.feed.next_is_there(self._consumer)
 
     def _cancelled(self, consumer: BrokerConsumer) -> None:
-        """The broker has ended a consumer. Its channel lives on: answers that were given, and those still to
-        be given, count."""
+        """The broker has ended a consumer. Its channel lives on for answers."""
         consumer.is_stopped = True
         if consumer is self._consumer:
             self.feed.give_back(consumer)

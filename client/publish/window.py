@@ -24,8 +24,8 @@ class Window:
         self._size = size
         self._open_messages = 0
         self._open_size = 0
-        self._lock = threading.RLock()  # a signal handler may come back in
-        self._changed = threading.Condition(self._lock)
+        self.lock = threading.RLock()  # a signal handler may come back in
+        self._changed = threading.Condition(self.lock)
         self._waiting = 0
         self._large_waiting = 0  # of those, with a message that has to pass alone
         self._worth_waking = (messages - messages // 4, size - size // 4)
@@ -50,27 +50,44 @@ class Window:
         Returns:
             How many messages, from the first on, are counted from now on; 0 when the deadline has passed.
         """
-        with self._lock:
-            is_large = sizes[0] > self._size
-            if not self._may_pass(sizes[0]) and not self._wait(sizes[0], deadline, is_large=is_large):
-                return 0
-            taken = 0
-            for size in sizes:
-                if not self._has_room(size) or (taken and self._large_waiting):
-                    break
-                self._open_messages += 1
-                self._open_size += size
-                taken += 1
-            return taken
+        taken = taken_size = 0
+        try:
+            with self.lock:
+                is_large = sizes[0] > self._size
+                if not self._may_pass(sizes[0]) and not self._wait(sizes[0], deadline, is_large=is_large):
+                    return 0
+                for size in sizes:
+                    if not self._has_room(size) or (taken and self._large_waiting):
+                        break
+                    self._open_messages, self._open_size, taken, taken_size = (
+                        self._open_messages + 1,
+                        self._open_size + size,
+                        taken + 1,
+                        taken_size + size,
+                    )
+                return taken
+        except BaseException:  # a signal's: the caller does not hear of what was taken
+            if taken:
+                self.release(taken, taken_size)
+            raise
 
     def acquire_now(self, size: int) -> bool:
         """Take room for one message, if there is any at this moment."""
-        with self._lock:
-            if self._large_waiting or not self._has_room(size):
-                return False
-            self._open_messages += 1
-            self._open_size += size
-            return True
+        is_taken = False
+        try:
+            with self.lock:
+                if self._large_waiting or not self._has_room(size):
+                    return False
+                self._open_messages, self._open_size, is_taken = (
+                    self._open_messages + 1,
+                    self._open_size + size,
+                    True,
+                )
+                return True
+        except BaseException:  # as above
+            if is_taken:
+                self.release(1, size)
+            raise
 
     def release(self, messages: int, size: int) -> bool:
         """So many messages, of so many bytes together, have their outcome.
@@ -78,7 +95,7 @@ class Window:
         Returns:
             Whether somebody waits who was not woken: call :meth:`wake` soon.
         """
-        with self._lock:
+        with self.lock:
             self._open_messages -= messages
             self._open_size -= size
             if not self._waiting:
@@ -90,14 +107,19 @@ class Window:
 
     def wake(self) -> None:
         """Whoever waits looks again."""
-        with self._lock:
+        with self.lock:
             self._changed.notify_all()
 
     def _wait(self, size: int, deadline: float, *, is_large: bool) -> bool:
         """Until there is room; whether there is. With the lock held."""
-        self._waiting += 1
-        self._large_waiting += is_large
+        is_counted = False
         try:
+            # at once: a signal's exception in between would leave somebody counted who does not wait
+            self._waiting, self._large_waiting, is_counted = (
+                self._waiting + 1,
+                self._large_waiting + is_large,
+                True,
+            )
             while not (self._has_room(size) if is_large else self._may_pass(size)):
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -105,8 +127,8 @@ class Window:
                 self._changed.wait(left)
             return True
         finally:
-            self._waiting -= 1
-            self._large_waiting -= is_large
+            self._waiting -= is_counted
+            self._large_waiting -= is_large and is_counted
             if is_large and not self._large_waiting:
                 self._changed.notify_all()  # those who have stood behind it
 
