@@ -15,7 +15,7 @@ from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import GroupConfig
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -75,7 +75,6 @@ class Agent:
         """Run until :meth:`stop`.
 
         Raises:
-            ZooKeeperUnreachable: no ZooKeeper answered at the start.
             WrongCredentials: the broker refuses the credentials.
             DuplicateMember: another agent has this name.
             ConfigurationError: something else is wrong with the settings.
@@ -83,7 +82,9 @@ class Agent:
         zookeeper = self._config.zookeeper
         self._sinks.start()  # first: a port that is taken must not leave a trace in ZooKeeper
         try:
-            self._backend.start(timeout=zookeeper.connect_timeout)
+            self._connect(zookeeper.connect_timeout)
+            if self._stopping is not None:
+                return
             self._probe.start()
             self._housekeeping.start()
             if not self._config.broker.made_by_agent:
@@ -109,6 +110,19 @@ class Agent:
             self._backend.close()
 
     # -- inside
+
+    def _connect(self, timeout: float) -> None:
+        """Begin the session; wait for ZooKeeper for as long as it is not there."""
+        told = False
+        while self._stopping is None:
+            try:
+                self._backend.start(timeout=timeout)
+            except ZooKeeperUnreachable as error:
+                if not told:
+                    LOG.warning("waiting for ZooKeeper: %s", error)
+                told = True
+            else:
+                return
 
     def _try_credentials(self) -> None:
         """Let the probe's first attempt end: wrong credentials must not leave a trace in ZooKeeper."""

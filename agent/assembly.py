@@ -86,7 +86,14 @@ def assemble(settings: EffectiveConfig) -> Agent:
             management=_management(config, probe, wakeup),
         ),
     )
-    announcer, own_store = Announcer(config, instance=secrets.token_hex(8)), store()
+    announcer = Announcer(config, instance=secrets.token_hex(8))
+
+    def answered() -> None:
+        # A store that is slow is not a loop that hangs, and the lease is renewed between its answers.
+        beat()
+        backend.renew()
+
+    own_store = Store(backend, config.group, answered=answered)
     group = GroupSide(
         backend,
         own_store,

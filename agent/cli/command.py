@@ -1,7 +1,7 @@
 """``rabbitkeeper agent CONFIG.yml``: the daemon beside each broker.
 
-Exit codes: 0 stopped in an orderly way, 1 failed, 2 cannot run as it is configured (with one line for each
-reason), 70 ended by its watchdog.
+Exit codes: 0 stopped in an orderly way, 1 failed, in a way that may pass, 2 cannot run as it is configured (with
+one line for each reason), 70 ended by its watchdog.
 """
 
 import logging
@@ -14,12 +14,11 @@ from types import FrameType
 import click
 
 from rabbitkeeper.agent.assembly import assemble
-from rabbitkeeper.agent.broker.drivers import BrokerStopFailed
 from rabbitkeeper.agent.config import load
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.agent.group.effective_config import read_group_config
 from rabbitkeeper.agent.runtime.log import configure, set_level
-from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 
 FAILED = 1
 REFUSED = 2
@@ -49,7 +48,7 @@ def command(config: Path | None, check: bool, sample_config: bool) -> None:
         agent.run()
     except RabbitKeeperError as error:
         click.echo(str(error), err=True)
-        sys.exit(FAILED if isinstance(error, BrokerStopFailed) else REFUSED)
+        sys.exit(REFUSED if isinstance(error, ConfigurationError) else FAILED)
     except Exception:
         logging.getLogger("rabbitkeeper.agent").exception("the agent has failed")
         sys.exit(FAILED)

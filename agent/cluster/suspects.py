@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
 from rabbitkeeper.coordinator.model.records import ClusterRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 
@@ -126,7 +127,11 @@ def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, floa
     """Each suspect node, why, and how long to wait before asking; None: it cannot be told now."""
     if not sighting.broker_up or sighting.cluster is None:
         return {}
-    others = {node: its.member for node, its in sighting.cluster.nodes.items() if node != sighting.node}
+    others = {
+        node: its.member
+        for node, its in sighting.cluster.nodes.items()
+        if node != sighting.node and NODE_NAME.fullmatch(node)  # a name from a hand is nobody's
+    }
     view = sighting.view
     if view is not None and view.pause is not None:
         return {}

@@ -19,7 +19,7 @@ from rabbitkeeper.agent.config.group import (
     split,
 )
 from rabbitkeeper.coordinator.connect import backend_at
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import ConfigView, GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
@@ -129,13 +129,23 @@ class EffectiveConfig:
 def read_group_config(own: AgentConfig) -> EffectiveConfig:
     """The settings to start with: some must be known before the agent's own session begins.
 
+    Waits for as long as ZooKeeper is not there: after a power cut that is a matter of who boots first.
+
     Args:
         own: what the agent's file says.
-
-    Raises:
-        ZooKeeperUnreachable: no ZooKeeper answered.
     """
     settings = EffectiveConfig(own)
+    told = False
+    while True:
+        try:
+            return _read_once(own, settings)
+        except ZooKeeperUnreachable as error:
+            if not told:
+                LOG.warning("waiting for ZooKeeper: %s", error)
+            told = True
+
+
+def _read_once(own: AgentConfig, settings: EffectiveConfig) -> EffectiveConfig:
     backend = backend_at(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
     try:
         backend.start(own.zookeeper.connect_timeout)

@@ -15,6 +15,7 @@ from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import (
+    AccessDenied,
     CoordinationError,
     DuplicateMember,
     LeaderExists,
@@ -29,7 +30,9 @@ from rabbitkeeper.coordinator.store.store import Store
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 REREAD = 10.0  # seconds between snapshots that nothing has asked for
+TOLD_AGAIN = 60.0  # seconds until the same trouble is told again
 TROUBLED_PAUSE = 0.25  # seconds until an operation that failed is followed by a new snapshot
+SESSION_PATIENCE = 2.0  # seconds for a session that takes the place of one that was given up
 HISTORY_PATIENCE = 60.0  # seconds for which an entry of the history is tried to be written
 DUPLICATE_MARGIN = 2.0  # seconds beyond a session timeout: ZooKeeper looks for dead sessions once a tick
 
@@ -72,7 +75,8 @@ class Membership:
         self._draw = draw
         self._launch = launch
         self._duplicate_since: float | None = None
-        self._trouble: str | None = None
+        self._troubles: dict[str, float] = {}  # what has failed, and when that was told
+        self._ended = False  # the session was given up, and none has begun since
         self._read_due = 0.0
         self._missing = False  # the group is, or a part of it, by the last read
         self._last_config = GroupConfig()  # as it was read last
@@ -99,6 +103,8 @@ class Membership:
         Returns:
             When it will be time again, monotonic seconds; never while there is no connection.
         """
+        if self._ended:
+            self._begin_session()
         if not self._backend.connected:
             return math.inf
         if self._wakeup.take_group_changed() or now >= self._read_due:
@@ -168,6 +174,10 @@ class Membership:
             return self._store.resign(leader, record)
         except NotRegistered as error:
             LOG.warning("%s", error)
+        except AccessDenied as error:
+            LOG.error("the lead cannot be given up, so the session is, and the lead goes with it: %s", error)
+            self._backend.close()
+            self._ended = True
         except CoordinationError as error:
             self._troubled("it is not known whether the lead was given up", error)
         finally:
@@ -187,6 +197,14 @@ class Membership:
             LOG.info("the member's znode goes when the session ends: %s", error)
 
     # -- inside
+
+    def _begin_session(self) -> None:
+        try:
+            self._backend.start(SESSION_PATIENCE)
+            self._ended = False
+        except CoordinationError as error:
+            self._troubled("no new session could be begun", error)
+        self._beat()
 
     def _append(self, store: Store, entry: HistoryEntry) -> None:
         deadline = self._clock() + HISTORY_PATIENCE
@@ -210,7 +228,6 @@ class Membership:
         except CoordinationError as error:
             self._troubled("the group cannot be read", error)
         else:
-            self._trouble = None
             self._mend(view)
             self._note_switchover(now, view)
             self.view = self._see(view)
@@ -272,7 +289,8 @@ class Membership:
         self._beat()
 
     def _troubled(self, what: str, error: CoordinationError) -> None:
-        if self._trouble != what:
+        now = self._clock()
+        if now >= self._troubles.get(what, -math.inf) + TOLD_AGAIN:
+            self._troubles[what] = now
             LOG.warning("%s: %s", what, error)
-        self._trouble = what
-        self._read_due = min(self._read_due, self._clock() + TROUBLED_PAUSE)
+        self._read_due = min(self._read_due, now + TROUBLED_PAUSE)

@@ -21,13 +21,14 @@ def classify(error: BaseException) -> tuple[ConnectFailure, str]:
     # pika hands these two over with the repr of the broker's refusal, which it only guesses from the state.
     if isinstance(cause, exceptions.ProbableAuthenticationError):
         reply = reply_in(str(cause))
-        if reply is not None:
-            return ConnectFailure.DENIED, f"the broker refuses the credentials: {reply.text}"
+        if reply is not None:  # a broker that shuts down, or cannot ask who one is, closes it here too
+            return _closed(reply)
         return ConnectFailure.BROKEN, "the broker closed the connection while it was authenticating"
     if isinstance(cause, exceptions.ProbableAccessDeniedError):
         reply = reply_in(str(cause))
-        why = str(cause) if reply is None else reply.text
-        return ConnectFailure.NO_VHOST, f"the broker refuses its vhost: {why}"
+        if reply is None:
+            return ConnectFailure.BROKEN, "the broker closed the connection while its vhost was opened"
+        return _closed(reply)
     if isinstance(cause, exceptions.AuthenticationError):
         return ConnectFailure.DENIED, "the broker offers no way to log in with a password"
     if isinstance(cause, exceptions.IncompatibleProtocolError):

@@ -8,14 +8,16 @@ ISO 8601 in UTC and are for people only: nothing is decided by them.
 import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from rabbitkeeper.coordinator.model.errors import RecordError
 
 HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
 OPERATIONS_LIMIT = 200  # operations kept; at about 500 bytes each
+LOG_BYTES = 400_000  # of history or operations at most, whatever is in them: ZooKeeper takes less than 1 MiB
+LONGEST_TEXT = 2_000  # characters of a reason or an outcome that are kept in a log
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
 
@@ -260,6 +262,56 @@ class MaintenanceRecord(StoredRecord):
     requested: str
 
 
+class Log(StoredRecord):
+    """Entries, the oldest first, bounded in number and in bytes.
+
+    An entry that this version cannot read, as from a newer one, hides nothing but itself, and is written back.
+    """
+
+    unread: tuple[Any, ...] = Field(default=(), exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _set_aside(cls, content: Any) -> Any:
+        entries = content.get("entries") if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            return content
+        kind = get_args(cls.model_fields["entries"].annotation)[0]
+        unread = tuple(entry for entry in entries if isinstance(entry, dict) and not _reads(kind, entry))
+        return {**content, "entries": [entry for entry in entries if entry not in unread], "unread": unread}
+
+    def to_bytes(self) -> bytes:
+        fields = self.model_dump(mode="json", by_alias=True)
+        fields["entries"] = [*self.unread, *fields["entries"]]
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _reads(kind: type[Record], entry: dict[str, Any]) -> bool:
+    try:
+        kind.model_validate(entry)
+    except ValidationError:
+        return False
+    return True
+
+
+EntryT = TypeVar("EntryT", bound=Record)
+
+
+def _bounded(entries: tuple[EntryT, ...]) -> tuple[EntryT, ...]:
+    """The last entries that fit into a node; the newest in any case."""
+    left, kept = LOG_BYTES, 0
+    for entry in reversed(entries):
+        left -= len(entry.model_dump_json(by_alias=True).encode()) + 1
+        if left < 0 and kept:
+            break
+        kept += 1
+    return entries[len(entries) - kept :]
+
+
+def _shortened(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]} …"
+
+
 class OperationEntry(Record):
     """One operation and what has become of it."""
 
@@ -275,18 +327,20 @@ class OperationEntry(Record):
     outcome: str | None = None  # a sentence
 
 
-class OperationLog(StoredRecord):
+class OperationLog(Log):
     """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
 
     entries: tuple[OperationEntry, ...] = ()
 
     def with_entry(self, entry: OperationEntry) -> "OperationLog":
         """A log with ``entry`` in it, in the place of an older state of the same operation."""
+        texts = {"reason": _shortened(entry.reason), "outcome": _shortened(entry.outcome)}
+        entry = entry.model_copy(update=texts)
         if any(known.id == entry.id for known in self.entries):
             entries = tuple(entry if known.id == entry.id else known for known in self.entries)
         else:
             entries = (*self.entries, entry)
-        return self.model_copy(update={"entries": entries[-OPERATIONS_LIMIT:]})
+        return self.model_copy(update={"entries": _bounded(entries[-OPERATIONS_LIMIT:])})
 
     def find(self, operation: str) -> OperationEntry | None:
         return next((entry for entry in self.entries if entry.id == operation), None)
@@ -308,7 +362,7 @@ class HistoryEntry(Record):
     timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
 
 
-class History(StoredRecord):
+class History(Log):
     """``history``: the last :data:`HISTORY_LIMIT` changes of the lead, oldest first."""
 
     entries: tuple[HistoryEntry, ...] = ()
@@ -317,5 +371,7 @@ class History(StoredRecord):
         """A history with ``entry`` in it; the same one if its epoch is there already."""
         if any(known.epoch == entry.epoch for known in self.entries):
             return self
+        entry = entry.model_copy(update={"reason": _shortened(entry.reason)})
         entries = sorted((*self.entries, entry), key=lambda known: known.epoch)
-        return self.model_copy(update={"entries": tuple(entries[-HISTORY_LIMIT:])})
+        return self.model_copy(update={"entries": _bounded(tuple(entries[-HISTORY_LIMIT:]))})
+

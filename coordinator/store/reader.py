@@ -47,6 +47,7 @@ class GroupReader:
         group: its name, or its paths.
         with_history: whether ``last_change`` is wanted; the history is the one large node.
         clock: seconds, monotonic; the backend's own.
+        answered: called after each answer.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class GroupReader:
         *,
         with_history: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
+        self._answered = answered
         self._backend = backend
         self._paths = GroupPaths(group) if isinstance(group, str) else group
         self._with_history = with_history
@@ -84,11 +87,14 @@ class GroupReader:
         if connection != self._connection:
             backend.sync(timeout=timeout)
             self._connection = connection
+            self._answered()
         names = backend.children(paths.members, watch=watch, timeout=timeout)
+        self._answered()
         if names is None and backend.stat(paths.root, timeout=timeout) is None:
             raise unknown_group(backend, paths.group)
         if self._with_history:
             self._read_history(timeout)
+            self._answered()
         problems = [] if self._history_problem is None else [self._history_problem]
         wanted = [paths.config, paths.cluster, paths.pause, paths.switchover, paths.maintenance]
         members: dict[str, str] = {}

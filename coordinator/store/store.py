@@ -41,6 +41,7 @@ class Store:
         backend: started.
         group: the group's name.
         clock: seconds, monotonic; the backend's own.
+        answered: called after each answer to a request of a snapshot, which takes several.
 
     Attributes:
         backend: for what concerns no group's records: watching a node, waiting.
@@ -51,11 +52,18 @@ class Store:
         InvalidName: ``group`` cannot be a name.
     """
 
-    def __init__(self, backend: Backend, group: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        group: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         self.backend = backend
         self.paths = GroupPaths(group)
         self.clock = clock
-        self._reader = GroupReader(backend, self.paths, clock=clock)
+        self._reader = GroupReader(backend, self.paths, clock=clock, answered=answered)
         self._member = OwnMember(backend, self.paths)
         self._lead = Leadership(backend, self.paths, self._member)
 

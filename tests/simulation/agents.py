@@ -83,7 +83,7 @@ class SimulatedAgent:
         clock = self._clock
         self.session = SimulatedBackend(self.group.zookeeper, self.config.zookeeper.asked_timeout, ring_group)
         session = self.session
-        store = Store(session, GROUP, clock=clock)
+        store = Store(session, GROUP, clock=clock, answered=session.renew)
         announcer = Announcer(self.config, instance=f"{self.name}-{run}")
         draw = self.world.chance.random
         self.settings = EffectiveConfig(self.config)

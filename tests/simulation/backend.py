@@ -54,6 +54,7 @@ class SimulatedBackend:
         self.slow = 0.0
         self.read_only = False
         self.connected = False
+        self.closed = False
         self.connections = 0
         self.connected_since: float | None = None
         self.disconnected_since: float | None = 0.0
@@ -81,6 +82,9 @@ class SimulatedBackend:
 
     def start(self, timeout: float = 10.0) -> None:
         deadline = self.world.now + timeout
+        if self.closed:
+            self.closed = False
+            self._connect_later()
         while not self.connected and self.world.now < deadline:
             self._pass(self.world.now + STEP)
         if not self.connected:
@@ -101,7 +105,7 @@ class SimulatedBackend:
     def close(self) -> None:
         if self.session_id and self.connected and self.zookeeper.up and self.link:
             self.zookeeper.end(self.session_id)
-        self.alive = self.connected = False
+        self.closed, self.connected = True, False
         self.connected_since, self.disconnected_since = None, self.world.now
         self.session_id, self.established_at, self.lease = 0, None, Lease(timeout=0.0)
 
@@ -119,7 +123,7 @@ class SimulatedBackend:
         self.world.after(self.world.chance.uniform(0.01, 0.6), self._connect)
 
     def _connect(self) -> None:
-        if not self.alive or self.connected:
+        if not self.alive or self.connected or self.closed:
             return
         if self.suspended or not (self.link and self.zookeeper.up):
             self._connect_later()

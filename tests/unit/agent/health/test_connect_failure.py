@@ -10,6 +10,10 @@ from rabbitkeeper.agent.health.connect_failure import classify
 from rabbitkeeper.agent.model.observation import ConnectFailure
 
 REFUSED = repr(exceptions.ConnectionClosedByBroker(403, "ACCESS_REFUSED - Login was refused"))
+SHUTDOWN = repr(
+    exceptions.ConnectionClosedByBroker(320, "CONNECTION_FORCED - broker forced connection closure")
+)
+CRASHED = repr(exceptions.ConnectionClosedByBroker(541, "INTERNAL_ERROR"))
 NO_VHOST = repr(exceptions.ConnectionClosedByBroker(530, "NOT_ALLOWED - vhost rabbitkeeper not found"))
 
 
@@ -50,6 +54,26 @@ def wrapped(error: Exception) -> exceptions.AMQPConnectionError:
             exceptions.ProbableAuthenticationError(repr(exceptions.StreamLostError("EOF"))),
             ConnectFailure.BROKEN,
             "the broker closed the connection while it was authenticating",
+        ),
+        (
+            exceptions.ProbableAuthenticationError(SHUTDOWN),
+            ConnectFailure.BROKEN,
+            "the broker closed the connection: 320 CONNECTION_FORCED - broker forced connection closure",
+        ),
+        (
+            exceptions.ProbableAuthenticationError(CRASHED),
+            ConnectFailure.BROKEN,
+            "the broker closed the connection: 541 INTERNAL_ERROR",
+        ),
+        (
+            exceptions.ProbableAccessDeniedError(CRASHED),
+            ConnectFailure.BROKEN,
+            "the broker closed the connection: 541 INTERNAL_ERROR",
+        ),
+        (
+            exceptions.ProbableAccessDeniedError(repr(exceptions.StreamLostError("EOF"))),
+            ConnectFailure.BROKEN,
+            "the broker closed the connection while its vhost was opened",
         ),
         (
             exceptions.ConnectionOpenAborted("Connection.close() called before connection finished opening"),

@@ -181,3 +181,28 @@ def test_a_lost_record_and_an_emptied_node_make_no_second_cluster(group: Group) 
     assert leader != led, "it would lead a cluster of one"
     recorded = set(group.recorded)
     assert recorded >= {group.agents[name].broker.node for name in group.names if name != led}
+
+
+def test_an_agent_that_may_not_write_any_more_gives_its_session_up_with_the_lead(group: Group) -> None:
+    led = group.leader
+    assert led is not None
+    agent = group.agents[led]
+    agent.session.read_only = True
+    group.run(2)
+    assert group.leader == led, "while its broker is well there is no need to"
+    agent.broker.hang()
+    assert group.run_until(lambda: group.leader not in (None, led), 10) is not None
+    agent.session.read_only = False
+    assert group.run_until(lambda: group.whole, 60) is not None
+
+
+def test_a_slow_store_is_not_a_dead_one(group: Group) -> None:
+    led, epochs, before = group.leader, list(group.epochs), pids(group)
+    for agent in group.agents.values():
+        agent.session.slow = 1.5
+    group.run(120)
+    for agent in group.agents.values():
+        agent.session.slow = 0.0
+    group.run(10)
+    assert group.whole
+    assert (group.leader, group.epochs, pids(group)) == (led, epochs, before)

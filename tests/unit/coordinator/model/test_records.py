@@ -15,6 +15,10 @@ from rabbitkeeper.coordinator.model.records import (
     LeaderRecord,
     MemberRecord,
     MemberStatus,
+    OperationEntry,
+    OperationKind,
+    OperationLog,
+    OperationState,
     PauseRecord,
 )
 
@@ -110,3 +114,43 @@ def test_bad_names_are_refused(name: object) -> None:
 def test_good_names_make_paths_of_one_step(name: str) -> None:
     paths = GroupPaths(name)
     assert paths.member(name).split("/") == ["", "rabbitkeeper", name, "members", name]
+
+
+def operation(number: int, reason: str = "new disks") -> OperationEntry:
+    return OperationEntry(
+        id=str(number),
+        kind=OperationKind.RESTART,
+        state=OperationState.DONE,
+        by="ann",
+        reason=reason,
+        requested="",
+    )
+
+
+def test_logs_are_bounded_in_bytes_whatever_is_in_them() -> None:
+    log = OperationLog()
+    for number in range(150):
+        log = log.with_entry(operation(number, "ö" * 100_000))
+    assert len(log.to_bytes()) < 500_000
+    assert log.entries[-1].id == "149"
+    assert (log.entries[-1].reason or "").endswith(" …")
+    one = OperationLog().with_entry(operation(1))
+    assert one.entries == (operation(1),)
+
+
+def test_an_entry_from_the_future_hides_itself_alone_and_is_kept() -> None:
+    known = operation(1).model_dump(mode="json")
+    future = {**known, "id": "2", "kind": "levitation"}
+    data = json.dumps({"v": 1, "entries": [known, future]}).encode()
+    log = OperationLog.from_bytes("/operations", data)
+    assert [each.id for each in log.entries] == ["1"]
+    again = json.loads(log.with_entry(operation(3)).to_bytes())["entries"]
+    assert [each["id"] for each in again] == ["2", "1", "3"]
+    assert again[0] == future
+
+
+def test_what_is_no_log_is_an_error_as_before() -> None:
+    with pytest.raises(RecordError):
+        OperationLog.from_bytes("/operations", b'{"v":1,"entries":["x"]}')
+    with pytest.raises(RecordError):
+        History.from_bytes("/history", b'{"v":2,"entries":[]}')
