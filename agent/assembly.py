@@ -9,6 +9,7 @@ from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
+from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
@@ -154,6 +155,7 @@ def _cluster_mode(
             Replicas(lambda: ctl.grow(config.broker.node), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
             RecordKeeper(config.broker.node, ctl, store, wake=wakeup.ring),
+            Agreement(config.broker.node, ctl, wake=wakeup.ring),
             PeerMonitor(ctl, wake=wakeup.ring) if config.health.fast_nodedown else None,
         ),
     )

@@ -22,11 +22,13 @@ class Patience:
 
     Attributes:
         hung_since: since when the verdict says that it hangs, monotonic seconds; None while it does not.
+        split_since: the same of a node that is split from the others.
         boots_until: until when a node is believed that has said that it boots, monotonic seconds.
     """
 
     def __init__(self) -> None:
         self.hung_since: float | None = None
+        self.split_since: float | None = None
         self.boots_until = 0.0
         self._kills: list[float] = []
         self._postponed: str | None = None  # why the last kill was
@@ -52,6 +54,10 @@ class Patience:
             self.hung_since = None
         elif self.hung_since is None:
             self.hung_since = now
+        if status is not MemberStatus.SPLIT:
+            self.split_since = None
+        elif self.split_since is None:
+            self.split_since = now
         if node is None or node.state is not NodeState.BOOTING:
             return
         self.boots_until = now + BOOT_SILENCE

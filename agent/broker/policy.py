@@ -28,6 +28,7 @@ HANDSHAKE_GRACE = 20.0  # the same if it is new connections alone that are not a
 STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself stands still again and again
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its Erlang machine does
+SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
@@ -71,6 +72,7 @@ class Supervised:
     start_due: float = 0.0
     kill_due: float = 0.0
     hung_since: float | None = None  # the verdict
+    split_since: float | None = None  # the same
     only_new: bool = False  # it is new connections that it does not answer
     strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
     recent_kills: int = 0  # in the last ten minutes
@@ -118,6 +120,12 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         return _when(now, broker.start_due, Plan(Step.START, "the broker is not running"))
     if broker.status is MemberStatus.HUNG and (broker.can_kill or broker.can_start):
         return _of_a_hung_one(broker, now)
+    if broker.status is MemberStatus.SPLIT and broker.can_kill and broker.can_start:
+        since = now if broker.split_since is None else broker.split_since
+        why = "its node is split from the others, and does not join them by itself"
+        majority = now < since + STUCK
+        end = Plan(Step.KILL, why, takes_down=True, needs_majority=majority)
+        return _when(now, max(since + SPLIT_GRACE, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

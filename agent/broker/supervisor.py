@@ -207,6 +207,7 @@ class BrokerSupervisor:
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
                 hung_since=self._patience.hung_since,
+                split_since=self._patience.split_since,
                 only_new=connection.failure is ConnectFailure.SILENT,
                 strained=strained,
                 recent_kills=self._patience.recent_kills(now),

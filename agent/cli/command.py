@@ -1,7 +1,7 @@
 """``rabbitkeeper agent CONFIG.yml``: the daemon beside each broker.
 
-Exit codes: 0 stopped in an orderly way, 1 failed, in a way that may pass, 2 cannot run as it is configured (with
-one line for each reason), 70 ended by its watchdog.
+Exit codes: 0 stopped in an orderly way, 1 failed, in a way that may pass, 2 cannot run as it is configured
+(with one line for each reason), 70 ended by its watchdog.
 """
 
 import logging

@@ -175,7 +175,7 @@ class Membership:
         except NotRegistered as error:
             LOG.warning("%s", error)
         except AccessDenied as error:
-            LOG.error("the lead cannot be given up, so the session is, and the lead goes with it: %s", error)
+            LOG.warning("the lead cannot be given up, so the session is, and the lead with it: %s", error)
             self._backend.close()
             self._ended = True
         except CoordinationError as error:

@@ -104,7 +104,8 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
         warnings += management.failed
         if observation.connection.blocked is None:
             warnings += _alarms(observation)
-    for more in (unsupported(observation.connection.version), management.problem, observation.canary):
+    version = unsupported(observation.connection.version)
+    for more in (version, management.problem, observation.canary, observation.split_elsewhere):
         if more is not None:
             warnings.append(more)
     return tuple(warnings)
@@ -167,7 +168,12 @@ def _connected(
     if connection.confirmed < policy.rise and not (previous is not None and previous.well):
         canaries = "a canary" if policy.rise == 1 else f"{policy.rise} canaries in a row"
         return MemberStatus.STARTING, (f"connected, waiting for {canaries} to be confirmed",)
-    return _with_majority(observation.majority, policy, previous)
+    status, reasons = _with_majority(observation.majority, policy, previous)
+    if status is MemberStatus.RUNNING and observation.split is not None:
+        return MemberStatus.SPLIT, (observation.split,)
+    if status is MemberStatus.RUNNING and observation.doubt is not None:
+        return MemberStatus.STARTING, (observation.doubt,)
+    return status, reasons
 
 
 def _with_majority(

@@ -12,7 +12,9 @@ from rabbitkeeper.agent.model.observation import MajorityFacts
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 RETRY = 1.0  # seconds between canaries once one was not confirmed
-_ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.MINORITY})  # in other states the answer is known
+_ASKED = frozenset(
+    {MemberStatus.RUNNING, MemberStatus.MINORITY, MemberStatus.SPLIT}
+)  # in other states the answer is known
 
 
 def elsewhere_since(before: float | None, now: float, status: MemberStatus, *, others: bool) -> float | None:

@@ -9,6 +9,7 @@ dropped.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
@@ -29,13 +30,14 @@ class ClusterHousekeeping:
     """What is done beside the loop in a cluster; each part begins its own jobs.
 
     Attributes:
-        replicas, canary_repair, record_keeper: see there.
+        replicas, canary_repair, record_keeper, agreement: see there.
         peer_monitor: None: nodes that are gone are left to RabbitMQ's own time.
     """
 
     replicas: Replicas
     canary_repair: CanaryRepair
     record_keeper: RecordKeeper
+    agreement: Agreement
     peer_monitor: PeerMonitor | None
 
 
@@ -80,6 +82,9 @@ class ClusterMode:
             majority=self.lead_check.facts,
             cluster_size=self._size if lasts else None,
             canary=self._housekeeping.canary_repair.said,
+            split=self._housekeeping.agreement.split,
+            doubt=self._housekeeping.agreement.doubt,
+            split_elsewhere=self._housekeeping.agreement.warning,
         )
 
     def holds_lead(self, now: float) -> bool:
@@ -96,8 +101,17 @@ class ClusterMode:
         return peer_monitor is not None and peer_monitor.cut_off
 
     def tend(
-        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool
+        self,
+        now: float,
+        verdict: Verdict,
+        view: GroupView | None,
+        *,
+        formed: bool,
+        current: bool,
+        stood_still: float = 0.0,
     ) -> None:
+        seen = view if current else None
+        self._housekeeping.agreement.turn(now, verdict, seen, formed=formed, stood_still=stood_still)
         well = verdict.status is MemberStatus.RUNNING
         self._housekeeping.replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
         self._housekeeping.canary_repair.turn(now, verdict, view if current else None)

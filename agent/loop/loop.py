@@ -148,6 +148,7 @@ class Loop:
             view,
             formed=facts.broker.observation.formation.formed,
             current=facts.current,
+            stood_still=self._lag.last,
         )
         self._broker.housekeeping.tend(facts.now)
         self._group.operations.turn(

@@ -92,7 +92,14 @@ class Mode(Protocol):
         """Whether our broker is cut off from too many others, so that it is neither ended nor started."""
 
     def tend(
-        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, current: bool
+        self,
+        now: float,
+        verdict: Verdict,
+        view: GroupView | None,
+        *,
+        formed: bool,
+        current: bool,
+        stood_still: float = 0.0,
     ) -> None:
         """Begin what is due of this mode's housekeeping.
 
@@ -102,6 +109,7 @@ class Mode(Protocol):
             view: the snapshot of this turn.
             formed: :meth:`join` has succeeded since the broker was started.
             current: the snapshot is not out of date.
+            stood_still: seconds by which the loop was late for this turn.
         """
 
     def watch_peers(self, now: float, sighting: PeerSighting) -> float | None:

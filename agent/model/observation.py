@@ -154,4 +154,7 @@ class Observation:
     node_name: str = ""  # this node's, as alarms name it
     cluster_size: int | None = None  # nodes that are recorded; None: not known, or not for long enough
     canary: str | None = None  # what is done about a canary's queue without a leader: a sentence
+    split: str | None = None  # why the node and the others do not count each other in, a sentence
+    doubt: str | None = None  # why that may be so, and is being asked
+    split_elsewhere: str | None = None  # the same of other nodes
     draining: str | None = None  # why this member is being taken out of service

@@ -33,6 +33,7 @@ class MemberStatus(StrEnum):
     DRAINING = "draining"  # listeners suspended for maintenance
     STOPPED = "stopped"  # not running, and not about to be
     UNREACHABLE = "unreachable"  # the agent cannot connect to it
+    SPLIT = "split"  # well by itself, but it and the other nodes do not count each other in
 
     @property
     def serves(self) -> bool:
@@ -50,7 +51,12 @@ class MemberStatus(StrEnum):
     def down(self) -> bool:
         """Whether the broker takes nothing, through a failure: clients leave it, and others say that it is
         down. One that boots or drains is not down."""
-        return self in (MemberStatus.HUNG, MemberStatus.STOPPED, MemberStatus.UNREACHABLE)
+        return self in (
+            MemberStatus.HUNG,
+            MemberStatus.STOPPED,
+            MemberStatus.UNREACHABLE,
+            MemberStatus.SPLIT,
+        )
 
 
 def utcnow() -> str:
@@ -135,6 +141,23 @@ class MemberRecord(StoredRecord):
     tags: Tags = Tags()
     load: dict[str, int] = Field(default_factory=dict)
     config: TakenConfig | None = None
+    condition: str | None = None  # a state that versions before it read as another one: ``split``
+
+    @model_validator(mode="before")
+    @classmethod
+    def _state_behind_another(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("condition") == MemberStatus.SPLIT:
+            return {**content, "state": MemberStatus.SPLIT}
+        return content
+
+    def to_bytes(self) -> bytes:
+        """As versions understand it that do not know every state: a split node is no good to anybody."""
+        fields = self.model_dump(mode="json", by_alias=True)
+        if self.state is MemberStatus.SPLIT:
+            fields |= {"state": MemberStatus.UNREACHABLE.value, "condition": MemberStatus.SPLIT.value}
+        else:
+            del fields["condition"]
+        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 class LeaderRecord(StoredRecord):
@@ -262,10 +285,10 @@ class MaintenanceRecord(StoredRecord):
     requested: str
 
 
-class Log(StoredRecord):
+class BoundedLog(StoredRecord):
     """Entries, the oldest first, bounded in number and in bytes.
 
-    An entry that this version cannot read, as from a newer one, hides nothing but itself, and is written back.
+    An entry that this version cannot read, as from a newer one, hides itself alone, and is written back.
     """
 
     unread: tuple[Any, ...] = Field(default=(), exclude=True)
@@ -327,7 +350,7 @@ class OperationEntry(Record):
     outcome: str | None = None  # a sentence
 
 
-class OperationLog(Log):
+class OperationLog(BoundedLog):
     """``operations``: the last :data:`OPERATIONS_LIMIT` operations, oldest first."""
 
     entries: tuple[OperationEntry, ...] = ()
@@ -362,7 +385,7 @@ class HistoryEntry(Record):
     timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
 
 
-class History(Log):
+class History(BoundedLog):
     """``history``: the last :data:`HISTORY_LIMIT` changes of the lead, oldest first."""
 
     entries: tuple[HistoryEntry, ...] = ()
@@ -374,4 +397,3 @@ class History(Log):
         entry = entry.model_copy(update={"reason": _shortened(entry.reason)})
         entries = sorted((*self.entries, entry), key=lambda known: known.epoch)
         return self.model_copy(update={"entries": _bounded(tuple(entries[-HISTORY_LIMIT:]))})
-

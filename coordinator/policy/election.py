@@ -37,6 +37,7 @@ _CAUSES = {
     MemberStatus.DRAINING: "broker draining",
     MemberStatus.STOPPED: "broker stopped",
     MemberStatus.UNREACHABLE: "broker unreachable",
+    MemberStatus.SPLIT: "node split",
 }
 
 

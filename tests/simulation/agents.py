@@ -11,6 +11,7 @@ from support.jobs import Done, Later
 
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
+from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.formation import Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
@@ -113,6 +114,7 @@ class SimulatedAgent:
                     wake=ring,
                     launch=self._beside,
                 ),
+                Agreement(self.tools.node, self.tools, wake=ring, launch=self._beside),
                 PeerMonitor(self.tools, wake=ring, clock=clock, launch=self._beside),
             ),
         )

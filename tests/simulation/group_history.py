@@ -10,6 +10,7 @@ from simulation.managed_group import Group
 UP = 60.0  # seconds in which a new group is whole
 OVER = 420.0  # seconds after the last fault in which everything is well again: a stuck broker, a slow boot
 DISAGREE = 15.0  # seconds for which a group may call itself well while its nodes disagree
+DEAD = 15.0  # seconds for which a broker may lead that does not work
 QUIET = 20.0  # seconds in which nothing happens any more
 
 
@@ -27,6 +28,7 @@ class History:
         self.kinds = kinds
         self.faults: list[Fault] = []
         self._disagree_since: float | None = None
+        self._dead_since: float | None = None  # since when a broker leads that does not work
 
     def play(self) -> None:
         """Play it.
@@ -50,6 +52,8 @@ class History:
         assert not [entry for entry in group.log if entry[0] > began and entry[2] in ("kill", "stop")], (
             self._told("a broker is ended for nothing")
         )
+        nodes = {agent.broker.node for agent in group.agents.values()}
+        assert set(group.recorded) == nodes, self._told(f"recorded are only {sorted(group.recorded)}")
         assert len({agent.broker.disk.number for agent in group.agents.values()}) == 1, self._told("clusters")
 
     def _run(self, seconds: float, *, until_whole: bool = False) -> None:
@@ -58,7 +62,8 @@ class History:
         while group.world.now < end:
             group.run(min(1.0, max(end - group.world.now, 0.001)))
             self._look()
-            if until_whole and group.whole and not group.rabbits.disagreement():
+            well = all(agent.broker.well for agent in group.agents.values())
+            if until_whole and well and group.whole and not group.rabbits.disagreement():
                 return
         assert not until_whole, self._told(f"not whole within {seconds:g} s")
 
@@ -66,6 +71,7 @@ class History:
         group = self.group
         leading = [agent.name for agent in group.agents.values() if agent.acts_as_leader]
         assert len(leading) <= 1, self._told(f"more than one leads: {leading}")
+        self._look_at_the_leader()
         said = {name: group.member(name) for name in group.names}
         if not (
             group.rabbits.disagreement() and all(one and one.state == "running" for one in said.values())
@@ -76,6 +82,19 @@ class History:
         else:
             lasts = group.world.now - self._disagree_since
             assert lasts <= DISAGREE, self._told("the group calls itself well, and its nodes disagree")
+
+    def _look_at_the_leader(self) -> None:
+        """A broker that does not work does not lead for long while another could."""
+        group, leader = self.group, self.group.leader
+        others = [group.member(name) for name in group.names if name != leader]
+        another = any(other is not None and other.state.may_lead for other in others)
+        if leader is None or group.agents[leader].broker.well or not another or not group.zookeeper.up:
+            self._dead_since = None
+        elif self._dead_since is None:
+            self._dead_since = group.world.now
+        else:
+            lasts = group.world.now - self._dead_since
+            assert lasts <= DEAD, self._told(f"{leader} leads, and its broker does not work")
 
     def _told(self, what: str) -> str:
         """What went wrong, and all that has led to it."""

@@ -68,7 +68,8 @@ class Group:
         if not broker.up or broker.refuses is not None:
             return
         if how == "kill":
-            assert broker.hung or broker.busy or broker.partitions, f"{member} answers, and is killed"
+            odd = broker.node in self.rabbits.disagreement()
+            assert broker.hung or broker.busy or odd, f"{member} answers, and is killed: {self.log}"
         others = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
         well = sum(self._seems_well(other) for other in others)
         stuck = broker.hung_since is not None and now >= broker.hung_since + STUCK
@@ -80,7 +81,8 @@ class Group:
         """Whether others take a broker for well: it is, was a moment ago, or its agent cannot tell them."""
         agent, member = self.agents[broker.member], self.member(broker.member)
         silent = not (agent.alive and agent.session.connected and agent.session.link)
-        unknown = (silent or agent.session.suspended) and member is not None and member.state.serves
+        silent = silent or agent.session.suspended or agent.session.read_only
+        unknown = silent and member is not None and member.state.serves
         return broker.well or self.world.now < broker.ill_since + NOTICED or unknown
 
     @property
@@ -95,7 +97,9 @@ class Group:
     @property
     def recorded(self) -> dict[str, str]:
         """The nodes of the cluster's record, and whose they are."""
-        znode = self.zookeeper.tree[self.paths.cluster]
+        znode = self.zookeeper.tree.get(self.paths.cluster)
+        if znode is None:
+            return {}
         nodes = ClusterRecord.from_bytes(znode.path, znode.data).nodes
         return {node: its.member for node, its in nodes.items()}
 

@@ -204,6 +204,8 @@ class SimulatedCluster:
     def _review(self, node: str, *, always: bool = False) -> None:
         broker = self.nodes[node]
         members = broker.disk.members
+        if not always and (broker.split is not None or broker.partitions):
+            return  # it is being seen what becomes of it, or it takes the others for back
         if not self.pauses or not self.serves(node) or broker.hung or len(members) <= 2:
             return
         if always or 2 * (1 + len(broker.peers)) <= len(members):

@@ -8,6 +8,7 @@ from support.agent_states import view
 from support.jobs import Done
 from support.peer_sightings import ALL, B_GONE
 
+from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper, Writes
@@ -73,6 +74,7 @@ class Case:
                 Replicas(self.tools.grow, wake=wake, draw=lambda: 0.0, launch=Done),
                 CanaryRepair("node1", "rabbitkeeper", self.tools, wake=wake, launch=Done),
                 RecordKeeper("rabbit@node1", self.tools, self.tools.no_store, wake=wake, launch=Done),
+                Agreement("rabbit@node1", self.tools, wake=wake, launch=Done),
                 PeerMonitor(self.tools, wake=wake, launch=Done) if watches else None,
             ),
         )

@@ -1,0 +1,191 @@
+"""Whether our node and the others count each other in: nodes that disagree are *split*, however well each is.
+
+RabbitMQ can be left so by a node that was dropped and goes on, as after a pause of its host: it believes
+itself alone, or the others do not count it, while publishes are confirmed everywhere and ``pause_minority``
+is silent. Queues are then there on one side only, and consumers get nothing. Nobody notices who looks at one
+node alone, so what our node says of the cluster is compared with what the other agents say of theirs.
+
+The question starts an Erlang machine, so it is asked some times after something has happened from which a
+split can come, and seldom besides.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
+
+LOG = logging.getLogger("rabbitkeeper.agent")
+
+AFTER = (1.0, 4.0, 9.0)  # seconds after an event; what a node believes may come out late
+SELDOM = 120.0  # seconds between questions that nothing has asked for
+AGAIN = 3.0  # seconds between questions while the node is split
+CONTESTED = 2  # answers in a row by which each side has a majority, until one of them gives way
+DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
+STOOD_STILL = 4.0  # seconds; others may have dropped a node that stood still for longer
+# Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
+_ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT})
+_COUNTS = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.SPLIT})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of comparing our node with the others.
+
+    Attributes:
+        split: why our node is the odd one out; None if it is not.
+        warning: what is to be told of others that are.
+        contested: of those, the ones that do not say so themselves: each side has a majority.
+        yields: our node is the odd one out if that goes on.
+    """
+
+    split: str | None = None
+    warning: str | None = None
+    contested: bool = False
+    yields: bool = False
+
+
+def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
+    """Compare our node with the others. Pure.
+
+    Args:
+        node: ours.
+        status: what it says of its cluster.
+        view: the last snapshot.
+
+    The odd one out is who has no majority on its side. When each has one, because a third node counts both
+    in, it is not the leader's, and of two others the later by name.
+    """
+    recorded = frozenset() if view.cluster is None else frozenset(view.cluster.record.nodes)
+    if recorded and node not in recorded:
+        return Comparison()  # a member that is being formed, or removed
+    if recorded - {node} and not status.nodes & (recorded - {node}):
+        return Comparison(f"its node has left the recorded cluster and knows of {_listed(status.nodes)} only")
+    states = {member.record.node: member.record.state for member in view.members.values()}
+    well = {each for each, state in states.items() if state in _COUNTS} & recorded
+    missing = (well - status.running - {node}) | (status.partitions & well)
+    if not missing:
+        return Comparison()
+    believed = "believes itself cut off from" if status.partitions & missing else "does not count as running"
+    if 2 * len((status.running | {node}) & recorded) <= len(recorded):
+        return Comparison(f"its node {believed} {_listed(missing)}, whose agents say that they run")
+    leader = None if view.leader is None else view.leader.record.node
+    rivals = {each for each in missing if states[each] is not MemberStatus.SPLIT}
+    return Comparison(
+        warning=f"the node {believed} {_listed(missing)}: the odd one out is restarted by its agent",
+        contested=bool(rivals),
+        yields=node != leader and (leader in rivals or any(rival < node for rival in rivals)),
+    )
+
+
+class Tools(Protocol):
+    """What is needed of ``rabbitmqctl``."""
+
+    def cluster_status(self) -> ClusterStatus: ...
+
+
+class Agreement:
+    """One agent's part in it. Belongs to the loop's thread.
+
+    Args:
+        node: our Erlang node.
+        tools: the broker's.
+        wake: called when a question is answered.
+        launch: begins it beside the loop.
+
+    Attributes:
+        split: why our node is split from the others; a sentence.
+        doubt: why it may be, until it has been asked.
+        warning: what is to be told of others that are.
+    """
+
+    def __init__(
+        self, node: str, tools: Tools, *, wake: Callable[[], None], launch: Launch = ThreadJob
+    ) -> None:
+        self._node = node
+        self._tools = tools
+        self._wake = wake
+        self._launch = launch
+        self._job: Job | None = None
+        self._found: ClusterStatus | None = None
+        self._due: list[float] = []
+        self._contested = 0
+        self._seen: object = None  # what an event is a change of
+        self._doubt_until = 0.0
+        self.split: str | None = None
+        self.doubt: str | None = None
+        self.warning: str | None = None
+
+    def turn(
+        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, stood_still: float = 0.0
+    ) -> None:
+        """Take note of an answer, and ask if it is time to.
+
+        Args:
+            now: seconds, monotonic.
+            verdict: of this turn.
+            view: the last snapshot; None as well while it may be out of date.
+            formed: our node is in the cluster since it was started.
+            stood_still: seconds for which this process has just stood still, and with it its host maybe.
+        """
+        if now >= self._doubt_until:
+            self.doubt = None
+        waits = self.doubt is not None and verdict.status is MemberStatus.STARTING
+        if not formed or not (waits or verdict.status in _ASKED):
+            self._due, self._seen, self.split, self.doubt, self.warning = [], None, None, None, None
+            return
+        if stood_still > STOOD_STILL:
+            self._doubt_until, self._seen = now + DOUBT, None
+            self.doubt = (
+                f"its host may have stood still for {STOOD_STILL:g} s or longer: it is not known yet whether "
+                "the others have dropped its node"
+            )
+        if view is None:
+            return
+        seen = (
+            verdict.status,
+            sorted((name, member.record.state in _COUNTS) for name, member in view.members.items()),
+        )
+        if seen != self._seen:
+            self._seen = seen
+            self._due = [now + after for after in AFTER]
+        if self._job is not None:
+            if not self._job.done:
+                return
+            self._collect(now, view)
+        if self._due and now >= self._due[0]:
+            self._due.pop(0)
+            self._found = None
+            self._job = self._launch("agreement", self._ask, self._wake)
+
+    def _ask(self) -> None:
+        self._found = self._tools.cluster_status()
+
+    def _collect(self, now: float, view: GroupView) -> None:
+        job, self._job = self._job, None
+        if job is not None and job.failure is not None:
+            LOG.debug("the node cannot be asked about its cluster: %s", job.failure)
+        if self._found is None:
+            self._due = self._due or [now + AGAIN]
+            return
+        compared = compare(self._node, self._found, view)
+        self._contested = self._contested + 1 if compared.contested else 0
+        split = compared.split
+        if compared.yields and self._contested >= CONTESTED:
+            split = compared.warning
+        if split is not None and split != self.split:
+            LOG.warning("split: %s", split)
+        self.split, self.doubt, self.warning = split, None, compared.warning
+        if split is not None or compared.contested:
+            self._due = [now + AGAIN]
+        elif not self._due:
+            self._due = [now + SELDOM]
+
+
+def _listed(nodes: frozenset[str] | set[str]) -> str:
+    return " and ".join(sorted(nodes))

@@ -1,0 +1,100 @@
+"""Whether nodes count each other in: which is the odd one out, when it is asked, and what follows."""
+
+import pytest
+from simulation.managed_group import Group
+from support.agent_states import leader, member, view
+from support.effort import seeds
+
+from rabbitkeeper.agent.cluster.agreement import Comparison, compare
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberRecord, MemberStatus
+from rabbitkeeper.coordinator.model.view import ClusterView, GroupView
+
+ONE, TWO, THREE = ALL = tuple(f"rabbit@node{number}" for number in (1, 2, 3))
+RUNNING, SPLIT = MemberStatus.RUNNING, MemberStatus.SPLIT
+
+
+def group(*states: MemberStatus, led: str = "node1") -> GroupView:
+    nodes = {node: ClusterNode(member=node[7:], joined="") for node in ALL}
+    cluster = ClusterView(ClusterRecord(founder=ONE, formed="", nodes=nodes), 0)
+    there = [member(node[7:], state) for node, state in zip(ALL, states, strict=True)]
+    return view(leader(led), *there, cluster=cluster)
+
+
+def says(
+    *running: str, partitions: frozenset[str] = frozenset(), nodes: tuple[str, ...] = ALL
+) -> ClusterStatus:
+    return ClusterStatus(frozenset(nodes), frozenset(running), {}, partitions)
+
+
+def test_nodes_that_agree() -> None:
+    assert compare(ONE, says(*ALL), group(RUNNING, RUNNING, RUNNING)) == Comparison()
+
+
+def test_the_odd_one_out_is_who_has_no_majority_on_its_side() -> None:
+    everybody = group(RUNNING, RUNNING, RUNNING)
+    alone = compare(TWO, says(TWO, partitions=frozenset({ONE, THREE})), everybody)
+    assert alone.split == (
+        "its node believes itself cut off from rabbit@node1 and rabbit@node3, whose agents say that they run"
+    )
+    others = compare(ONE, says(ONE, THREE), group(RUNNING, SPLIT, RUNNING))
+    assert (others.split, others.contested) == (None, False)
+    assert (
+        others.warning
+        == "the node does not count as running rabbit@node2: the odd one out is restarted by its agent"
+    )
+
+
+def test_one_that_is_ill_by_its_own_word_need_not_be_counted() -> None:
+    assert compare(ONE, says(ONE, THREE), group(RUNNING, MemberStatus.STOPPED, RUNNING)) == Comparison()
+    assert compare(ONE, says(ONE, THREE), group(RUNNING, MemberStatus.MINORITY, RUNNING)) == Comparison()
+
+
+def test_of_two_with_a_majority_each_the_leader_stays_or_the_first_by_name() -> None:
+    everybody = group(RUNNING, RUNNING, RUNNING, led="node3")
+    assert not compare(THREE, says(TWO, THREE), everybody).yields
+    assert compare(ONE, says(ONE, TWO), everybody).yields
+    elsewhere = group(RUNNING, RUNNING, RUNNING, led="node2")
+    assert compare(THREE, says(TWO, THREE), elsewhere).yields
+    assert not compare(ONE, says(ONE, TWO), elsewhere).yields
+
+
+def test_a_node_that_has_left_the_recorded_cluster() -> None:
+    alone = compare(TWO, says(TWO, nodes=(TWO,)), group(RUNNING, RUNNING, RUNNING))
+    assert alone.split == "its node has left the recorded cluster and knows of rabbit@node2 only"
+
+
+def test_what_older_agents_read_of_a_split_node() -> None:
+    record = member("node2", SPLIT, "because").record
+    data = record.to_bytes()
+    assert b'"state":"unreachable"' in data
+    assert MemberRecord.from_bytes("/members/node2", data).state is SPLIT
+    assert b"condition" not in member("node2").record.to_bytes()
+
+
+@pytest.fixture(params=seeds(6))
+def whole(request: pytest.FixtureRequest) -> Group:
+    group = Group(seed=request.param)
+    group.rabbits.splits = 1.0
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    group.run(1)
+    return group
+
+
+@pytest.mark.parametrize("led", [True, False])
+@pytest.mark.parametrize("lasts", [20.0, 60.0])
+def test_a_host_that_was_paused_is_whole_again_within_a_minute(whole: Group, led: bool, lasts: float) -> None:
+    name = next(name for name in whole.names if (name == whole.leader) is led)
+    agent, began = whole.agents[name], whole.world.now
+    agent.broker.hang()
+    agent.session.suspended = True
+    whole.run(lasts)
+    agent.session.suspended = False
+    agent.broker.go_on()
+    took = whole.run_until(lambda: bool(whole.rabbits.disagreement()), 5)
+    assert took is not None, "RabbitMQ leaves it split"
+    member = whole.member(name)
+    assert member is None or member.state != "running", "it does not serve before it has been asked"
+    assert whole.run_until(lambda: not whole.rabbits.disagreement() and whole.whole, 60) is not None
+    kills = {each: len(whole.noted(each, "kill", began)) for each in whole.names}
+    assert kills == {each: int(each == name) for each in whole.names}, "the odd one out, once"

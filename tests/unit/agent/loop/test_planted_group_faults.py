@@ -1,0 +1,184 @@
+"""Faults that are planted in agents, each of which histories of whole groups find.
+
+What finds nothing in a group that is well shows nothing, if it finds nothing in one that is not.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from simulation.backend import SimulatedBackend
+from simulation.group_faults import FAULTS as KINDS
+from simulation.group_history import History
+from support.effort import examples
+
+from rabbitkeeper.agent.broker import supervisor
+from rabbitkeeper.agent.broker.last_question import LastQuestion
+from rabbitkeeper.agent.broker.policy import Plan, Step
+from rabbitkeeper.agent.cluster import formation
+from rabbitkeeper.agent.cluster.agreement import Agreement
+from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep
+from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
+from rabbitkeeper.agent.group import disruption
+from rabbitkeeper.agent.group.disruption import Disruption
+from rabbitkeeper.agent.group.membership import Membership
+from rabbitkeeper.agent.loop import turn
+from rabbitkeeper.coordinator.backend.lease import Lease
+from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.policy import election
+from rabbitkeeper.coordinator.policy.election import Action, Decision
+from rabbitkeeper.coordinator.store.store import Store
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+ENOUGH = 40  # histories in which each fault is found, most of them in the first few
+
+
+def instead(owner: object, name: str, wrong: Callable[..., Any]) -> Plant:
+    """Have ``wrong`` called with the right one first, then with the arguments."""
+    right = getattr(owner, name)
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
+
+    return plant
+
+
+def nothing(_right: object, *_given: object, **_named: object) -> None:
+    """Forget it."""
+
+
+def no(_right: object, *_given: object, **_named: object) -> bool:
+    return False
+
+
+def keep_the_lead(right: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    decision = right(*given, **named)
+    return replace(decision, action=Action.LEAD) if decision.action is Action.RESIGN else decision
+
+
+def leave_alone(status: MemberStatus) -> Callable[..., Plan]:
+    def wrong(right: Callable[..., Plan], broker: Any, now: float, **named: Any) -> Plan:
+        return Plan(Step.NOTHING) if broker.status is status else right(broker, now, **named)
+
+    return wrong
+
+
+def for_ever(right: Callable[..., float], lease: Lease, now: float) -> float:
+    return 0.0 if lease.renewed is None else 1000.0
+
+
+def five_more(right: Callable[..., float], lease: Lease, now: float) -> float:
+    return right(replace(lease, margin=-5.0), now)
+
+
+def as_of_the_answer(right: Callable[..., Lease], lease: Lease, sent: float) -> Lease:
+    return right(lease, sent + 4.0)
+
+
+def wants_no_majority(
+    right: Callable[..., None], its: Disruption, reason: str, *, needs_majority: bool
+) -> None:
+    right(its, reason, needs_majority=False)
+
+
+def at_once(right: Callable[..., Plan], broker: Any, now: float, **named: Any) -> Plan:
+    hung = broker.status is MemberStatus.HUNG
+    return right(replace(broker, hung_since=now - 100.0) if hung else broker, now, **named)
+
+
+def wait(_right: object, *_given: object) -> Decision:
+    return Decision(Action.WAIT, "somebody else will")
+
+
+def found(right: Callable[..., FormationPlan], *given: Any) -> FormationPlan:
+    return replace(right(*given), step=FormationStep.FOUND)
+
+
+def told_only(_right: object, *_given: object, **_named: object) -> bool:
+    return True
+
+
+FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
+    "a leader whose broker is down stays": (instead(turn, "decide_election", keep_the_lead), ("slow boot",)),
+    "nobody takes a vacant lead": (instead(election, "_vacant", wait), ("broker dies",)),
+    "a lead is not given up, though it is said to be": (
+        instead(Store, "resign", told_only),
+        ("slow boot", "broker hangs"),
+    ),
+    "the lease never ends": (instead(Lease, "remaining", for_ever), ("cut from ZooKeeper",)),
+    "the lease ends too late": (instead(Lease, "remaining", five_more), ("cut from ZooKeeper",)),
+    "the lease counts from later than the request": (
+        instead(Lease, "answered", as_of_the_answer),
+        ("cut from ZooKeeper",),
+    ),
+    "the lease is not renewed": (instead(SimulatedBackend, "renew", nothing), ("alarm",)),
+    "every node founds a cluster": (instead(formation, "plan", found), ("alarm",)),
+    "who has joined is not recorded": (
+        instead(formation, "_record", lambda _right, store, _me: store.cluster()),
+        ("alarm",),
+    ),
+    "a lost record of the cluster is not written again": (
+        instead(RecordKeeper, "turn", nothing),
+        ("cluster deleted",),
+    ),
+    "a spoilt lead is not mended": (instead(Store, "mend_lead", no), ("leader spoilt",)),
+    "a deleted member is not mended": (instead(Store, "mend_member", no), ("member deleted",)),
+    "a group that lost a part is not made again": (
+        instead(Membership, "_create_group", nothing),
+        ("members deleted",),
+    ),
+    "brokers are taken down without leave": (
+        instead(LastQuestion, "__call__", nothing),
+        ("brokers stall together",),
+    ),
+    "the others are not looked at": (
+        instead(disruption, "why_not", nothing),
+        ("brokers stall together",),
+    ),
+    "no majority is wanted": (
+        instead(Disruption, "begin", wants_no_majority),
+        ("brokers stall together",),
+    ),
+    "what hangs is taken for stuck at once": (
+        instead(supervisor, "plan", at_once),
+        ("brokers stall together", "storm of connections"),
+    ),
+    "a hung broker is left alone": (
+        instead(supervisor, "plan", leave_alone(MemberStatus.HUNG)),
+        ("broker hangs",),
+    ),
+    "nodes are not compared": (instead(Agreement, "turn", nothing), ("host pauses",)),
+    "a split node is left alone": (
+        instead(supervisor, "plan", leave_alone(MemberStatus.SPLIT)),
+        ("host pauses",),
+    ),
+    "a broker that died is not started again": (
+        instead(supervisor, "plan", leave_alone(MemberStatus.STOPPED)),
+        ("broker dies",),
+    ),
+}
+
+
+def test_there_are_kinds_for_all() -> None:
+    assert {kind for _, kinds in FAULTS.values() for kind in kinds} <= set(KINDS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, kinds = FAULTS[fault]
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        play_many(kinds)
+
+
+def play_many(kinds: tuple[str, ...]) -> None:
+    for seed in range(ENOUGH):
+        History(seed, kinds).play()
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_group_is_whole_again_whatever_has_happened(part: int) -> None:
+    """``RABBITKEEPER_TESTS=quick`` plays a quarter of them; more: ``tests/simulation/group_history.py``."""
+    for seed in range(part * 1000, part * 1000 + examples(40)):
+        History(seed).play()
