@@ -49,5 +49,5 @@ class LastQuestion:
                 "it answers no client, but its Erlang machine answers: it may be overloaded"
             )
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
-        if planned.asks and not self._hangs():
+        if planned.hangs and not self._hangs():
             raise DisruptionRefused("it has answered meanwhile")

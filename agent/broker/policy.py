@@ -87,6 +87,7 @@ class Plan:
     reason: str = ""  # for the log, with START and KILL
     look_again: float | None = None  # monotonic seconds
     takes_down: bool = False  # a process that is there: only with the group's leave
+    hangs: bool = False  # only if it still does just before
     asks: bool = False  # only if the node does not answer its tools either
     needs_majority: bool = False  # only while a majority of the other brokers is well
 
@@ -155,6 +156,7 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         step,
         "the broker hangs",
         takes_down=True,
+        hangs=True,
         asks=now < since + max(grace, ALIVE_GRACE),
         needs_majority=now < since + STUCK,
     )

@@ -27,7 +27,7 @@ SELDOM = 120.0  # seconds between questions that nothing has asked for
 AGAIN = 3.0  # seconds between questions while the node is split
 CONTESTED = 2  # answers in a row by which each side has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
-STOOD_STILL = 4.0  # seconds; others may have dropped a node that stood still for longer
+STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT})
 _COUNTS = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.SPLIT})

@@ -1,0 +1,64 @@
+"""What is asked just before a broker is taken down, and what keeps it up."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from rabbitkeeper.agent.broker.last_question import LastQuestion
+from rabbitkeeper.agent.broker.policy import Plan, Step
+from rabbitkeeper.agent.model.errors import DisruptionRefused
+
+HANGS = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=True, needs_majority=True)
+
+
+@dataclass
+class Case:
+    alive: bool = False
+    hangs: bool = True
+    refused: str | None = None
+    begun: list[tuple[str, bool]] = field(default_factory=list)
+
+    def begin(self, reason: str, *, needs_majority: bool) -> None:
+        self.begun.append((reason, needs_majority))
+        if self.refused is not None:
+            raise DisruptionRefused(self.refused)
+
+    def ask(self, planned: Plan) -> None:
+        LastQuestion(lambda timeout: self.alive, lambda: self.hangs, self)(planned)
+
+
+def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
+    case = Case()
+    case.ask(HANGS)
+    assert case.begun == [("the broker hangs", True)]
+
+
+def test_one_whose_erlang_machine_answers_is_left_and_nobody_else_is_asked() -> None:
+    case = Case(alive=True)
+    with pytest.raises(DisruptionRefused, match="may be overloaded"):
+        case.ask(HANGS)
+    assert not case.begun
+
+
+def test_after_a_while_that_does_not_help_it_any_more() -> None:
+    case = Case(alive=True)
+    case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True))
+    assert case.begun == [("the broker hangs", False)]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_one_that_has_answered_meanwhile_is_left(asks: bool) -> None:
+    planned = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=asks)
+    with pytest.raises(DisruptionRefused, match="answered meanwhile"):
+        Case(hangs=False).ask(planned)
+
+
+def test_the_groups_refusal_is_passed_on() -> None:
+    with pytest.raises(DisruptionRefused, match="node2 is being taken down"):
+        Case(refused="node2 is being taken down: it hangs").ask(HANGS)
+
+
+def test_one_that_is_stopped_or_split_is_not_asked_whether_it_hangs() -> None:
+    case = Case(alive=True, hangs=False)
+    case.ask(Plan(Step.KILL, "its node is split", takes_down=True, needs_majority=True))
+    assert case.begun == [("its node is split", True)]
