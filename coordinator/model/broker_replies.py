@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 ACCESS_REFUSED, NOT_FOUND, NOT_ALLOWED = 403, 404, 530
+# pika's words for what has happened to a whole connection; what they carry along is not the reason.
+_FINAL = frozenset({"StreamLostError", "IncompatibleProtocolError"})
 _DEPTH = 8  # errors inside one another at the most
 _CLOSED = re.compile(r"""ConnectionClosedByBroker: \((\d+)\) (['"])(.*)\2""", re.DOTALL)
 
@@ -51,6 +53,8 @@ def causes(error: BaseException) -> list[BaseException]:
     cause: object = error
     while isinstance(cause, BaseException) and len(chain) < _DEPTH:
         chain.append(cause)
+        if type(cause).__name__ in _FINAL:
+            break
         # pika's: a workflow has the errors of its attempts, a phase the error that ended it
         nested = getattr(cause, "exceptions", None) or [
             argument for argument in cause.args if isinstance(argument, Exception)

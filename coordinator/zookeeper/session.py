@@ -34,6 +34,7 @@ from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionSta
 
 BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender at 278 (Linux)
 CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
+HALF_TICK = 1.0  # seconds, of ZooKeeper's usual tickTime of 2 s
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
 
 T = TypeVar("T")
@@ -52,7 +53,8 @@ class ZooKeeperSession:
         timeout: session timeout to ask for, seconds. The server clamps it (by default to 2 to 20 ticks of
             2 s); :attr:`timeout` tells what it granted.
         margin: seconds before its end from which on the lease is not trusted; by default a sixth of the
-            negotiated timeout. It covers the drift of clocks, and that in an ensemble a follower tells the
+            negotiated timeout, and half a usual tick at least (a third of a timeout that is shorter than
+            that). It covers the drift of clocks, and that in an ensemble a follower tells the
             leader about its sessions only every half tick.
         wake: called from other threads at every watch event and change of the connection. It must not
             block: set a flag.
@@ -320,7 +322,9 @@ class ZooKeeperSession:
 
     def _empty_lease(self) -> Lease:
         timeout = self._granted or 0.0  # without a known timeout no moment is certain
-        return Lease(timeout, timeout / 6 if self._margin is None else min(self._margin, timeout))
+        usual = min(max(timeout / 6, HALF_TICK), timeout / 3)
+        margin = usual if self._margin is None else self._margin
+        return Lease(timeout, min(margin, timeout))
 
     def _report(self, before: SessionState, after: SessionState) -> None:
         """One line per change, for operators."""

@@ -15,6 +15,11 @@ def test_the_innermost_cause_comes_last() -> None:
     assert causes(error) == [error, failed, phase, refused]
 
 
+def test_what_a_lost_stream_carries_along_is_not_the_reason() -> None:
+    lost = exceptions.StreamLostError(ConnectionRefusedError(111, "Connection refused"))
+    assert causes(exceptions.AMQPConnectionError(lost))[-1] is lost
+
+
 def test_an_error_that_contains_itself_ends() -> None:
     error = workflow.AMQPConnectorSocketConnectError(ValueError())
     error.exception = error
