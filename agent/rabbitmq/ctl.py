@@ -281,10 +281,13 @@ class RabbitmqCtl:
 
         Args:
             timeout: seconds, the start of the tools included.
+
+        Returns:
+            False also when the tools cannot be run: that is no sign of life.
         """
         try:
             self._run("eval", "node().", timeout=timeout)
-        except (NodeNotRunning, RabbitmqCtlTimeout):
+        except RabbitmqCtlError:
             return False
         return True
 

@@ -202,3 +202,12 @@ def test_what_is_no_node_name_never_becomes_part_of_a_program(make: Make, tmp_pa
 def test_an_answer_that_is_not_understood_is_an_error(make: Make) -> None:
     with pytest.raises(RabbitmqCtlError, match="did not print two lists"):
         make("echo '{badrpc,nodedown}'").drop_silent_nodes({"rabbit@b"}, timeout=1)
+
+
+def test_whether_a_node_answers_its_tools(make: Make) -> None:
+    assert make("echo rabbit@a").answers(5.0)
+    assert not make('echo "Error: unable to perform an operation on node rabbit@a." >&2; exit 69').answers(
+        5.0
+    )
+    assert not make("exec sleep 60").answers(0.2)
+    assert not make("exit 127").answers(5.0), "tools that cannot be run are no sign of life"
