@@ -197,7 +197,7 @@ class SwitchExecutor:
         self.connections.forget_renewals()
         self._publisher.blocked = None
         if promoted.publishing is not None:
-            self._publisher.attach(promoted.publishing)
+            self._publisher.attach(promoted.publishing, promoted.connection.frame_max)
         else:  # the broker has closed it meanwhile
             self._publisher.detach()
             self.connections.renew_publishing(order.number)

@@ -297,6 +297,16 @@ class Ledger(Generic[E]):
         )
         return [Settled(entry, entry.if_refused(Outcome.NACKED, why), why) for entry in refused]
 
+    def refuse_larger(self, frame_max: int) -> list[Settled[E]]:
+        """End what waits and has properties that do not fit a frame of so many bytes."""
+        larger = self._drop(lambda entry: entry.template.header_size > frame_max)
+        settled: list[Settled[E]] = []
+        for entry in larger:
+            size = entry.template.header_size
+            why = f"its properties take {size} bytes, and this broker takes {frame_max} (frame_max)"
+            settled.append(Settled(entry, entry.if_refused(Outcome.NACKED, why), why))
+        return settled
+
     def expire(self, now: float) -> list[Settled[E]]:
         """End what is past its deadline.
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol
 
 from rabbitkeeper.client.amqp.decoding import Answer
-from rabbitkeeper.client.amqp.transport import CallLater
+from rabbitkeeper.client.amqp.transport import FRAME_MAX, CallLater
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.publish.entry import E, Entry, Outcome, Settled
 from rabbitkeeper.client.publish.lane import Lane, PublishChannel
@@ -84,14 +84,26 @@ class Publisher(Generic[E]):
         self._on_idle: Callable[[], None] | None = None
         self._on_empty: Callable[[], None] | None = None
         self._is_watched = False  # there is one of these two
+        self._frame_max = FRAME_MAX
 
     # -- the channel's coming and going
 
-    def attach(self, channel: PublishChannel) -> None:
-        """Publish over ``channel``, of another connection, from now on, first what is unconfirmed."""
+    def attach(self, channel: PublishChannel, frame_max: int = FRAME_MAX) -> None:
+        """Publish over ``channel``, of another connection, from now on, first what is unconfirmed.
+
+        Args:
+            frame_max: bytes of a frame at the most. A broker ends the connection over a larger one, so a
+                message whose properties do not fit is refused here.
+        """
         self._let_go()
+        self._frame_max = frame_max
+        self._refuse_larger()
         self._frozen = False
         self._use(channel)
+
+    def _refuse_larger(self) -> None:
+        if self._frame_max < FRAME_MAX:  # those of FRAME_MAX were checked when they were handed over
+            self.sink.settle(self.ledger.refuse_larger(self._frame_max))
 
     def detach(self) -> None:
         """The connection is gone."""
@@ -154,6 +166,7 @@ class Publisher(Generic[E]):
 
     def add(self, entries: Iterable[E]) -> None:
         self.ledger.add(entries)
+        self._refuse_larger()
 
     @property
     def _may_send(self) -> bool:

@@ -16,7 +16,6 @@ from pika import frame
 from pika.spec import Basic, Channel, Confirm, Connection
 
 _ANSWERS: dict[type, Callable[[Any], object]] = {
-    Connection.StartOk: lambda _: Connection.Tune(2047, 131_072, 0),
     Connection.Open: lambda _: Connection.OpenOk(),
     Connection.Close: lambda _: Connection.CloseOk(),
     Channel.Open: lambda _: Channel.OpenOk(),
@@ -37,9 +36,14 @@ class ScriptedBroker:
         on_method: called with each method that comes and its channel, after it was answered; returns what is
             to be sent then.
         until: it hangs up after a method of this class.
+        frame_max: bytes, that it announces.
     """
 
-    def __init__(self, on_method: Callable[[Any, int], bytes], *, until: type | None = None) -> None:
+    def __init__(
+        self, on_method: Callable[[Any, int], bytes], *, until: type | None = None, frame_max: int = 131_072
+    ) -> None:
+        tune: object = Connection.Tune(2047, frame_max, 0)
+        self._answers: dict[type, Callable[[Any], object]] = {**_ANSWERS, Connection.StartOk: lambda _: tune}
         self._on_method = on_method
         self._until = until
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -86,7 +90,7 @@ class ScriptedBroker:
                     break
                 if kind == frame.spec.FRAME_METHOD:
                     method = frame.decode_frame(waiting[: size + 8])[1].method
-                    answer = _ANSWERS.get(type(method), lambda _: None)(method)
+                    answer = self._answers.get(type(method), lambda _: None)(method)
                     reply = b"" if answer is None else frame.Method(channel, answer).marshal()
                     client.sendall(reply + self._on_method(method, channel))
                     if type(method) is self._until:

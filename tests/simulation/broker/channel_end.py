@@ -132,6 +132,9 @@ class ChannelEnd:
             return
         self._published += 1
         tag = self._published
+        if template.header_size > self.connection.node.frame_max:
+            self.connection.close_by_broker(501, "FRAME_ERROR - type 2, too large")
+            return
         self.connection.has_published()
         self.cluster.journal.arrived.append(
             Publish(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rabbitkeeper.client.amqp.transport import ConnectionLost
+from rabbitkeeper.client.amqp.transport import FRAME_MAX, ConnectionLost
 
 if TYPE_CHECKING:
     from simulation.broker.connection_end import ConnectionEnd
@@ -19,6 +19,7 @@ class Node:
     is_dropped: bool = False  # it is hung, and the others do not wait for it any more
     refusal: ConnectionLost | None = None  # what it answers to whoever connects
     ends_connections: bool = False  # right after they have opened
+    frame_max: int = FRAME_MAX  # bytes; that it announces
     connections: list["ConnectionEnd"] = field(default_factory=list)
     busy_until: float = 0.0  # with handshakes
 

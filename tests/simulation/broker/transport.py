@@ -96,7 +96,7 @@ class SimulatedConnection:
 
     @property
     def frame_max(self) -> int:
-        return FRAME_MAX
+        return FRAME_MAX if self._node is None else self._node.frame_max
 
     def channel(
         self,

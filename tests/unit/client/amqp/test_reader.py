@@ -238,3 +238,19 @@ def test_the_end_of_the_stream_is_the_end_of_the_connection() -> None:
         talk = Talk(broker, lambda talk, channel: talk.consume(channel))
     assert bodies(talk) == [b"last"]
     assert len(talk.lost) == 1
+
+
+@pytest.mark.parametrize(("announced", "agreed"), [(0, 131_072), (4096, 4096), (2**31, 131_072)])
+def test_whatever_frame_max_a_broker_announces_it_is_agreed_upon(announced: int, agreed: int) -> None:
+    def script(method: object, _channel: int) -> bytes:
+        return delivery(1, b"abc", method.consumer_tag) if isinstance(method, Basic.Consume) else b""
+
+    def opened(talk: Talk, channel: Channel) -> None:
+        talk.consume(channel)
+        talk.until = lambda: bool(talk.delivered)
+
+    with ScriptedBroker(script, frame_max=announced) as broker:
+        talk = Talk(broker, opened)
+    assert talk.connection.frame_max == agreed
+    assert bodies(talk) == [b"abc"]
+    assert talk.lost == []
