@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,6 +49,7 @@ class ScriptedBroker:
         self._until = until
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(10)
+        self._client: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, name="scripted broker", daemon=True)
 
     @property
@@ -63,6 +65,9 @@ class ScriptedBroker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.close()
+        if self._client is not None:
+            with suppress(OSError):  # it has hung up
+                self._client.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
 
     def _serve(self) -> None:
@@ -70,6 +75,7 @@ class ScriptedBroker:
             client, _ = self._listener.accept()
         except OSError:
             return
+        self._client = client
         with client:
             client.settimeout(10)
             try:
