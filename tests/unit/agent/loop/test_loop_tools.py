@@ -7,6 +7,7 @@ import time
 import pytest
 
 from rabbitkeeper.agent.runtime.job import ThreadJob
+from rabbitkeeper.agent.runtime.lag import LATE, REMEMBERED, Lag
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
@@ -95,3 +96,24 @@ def test_the_watchdog_lets_live_what_beats() -> None:
         watchdog.beat()
         assert not ended.wait(0.05)
     watchdog.stop()
+
+
+def test_a_loop_that_comes_round_late_is_evidence_for_a_while() -> None:
+    lag = Lag()
+    lag.began(10.0)
+    assert not lag.late(10.0), "nothing was planned yet"
+    lag.planned(11.0)
+    lag.began(11.0 + LATE)
+    assert (lag.late(11.8), lag.last) == (False, LATE), "a busy host"
+    lag.planned(12.0)
+    lag.began(15.0)
+    assert lag.last == 3.0
+    assert lag.late(15.0 + REMEMBERED - 0.1)
+    assert not lag.late(15.0 + REMEMBERED)
+
+
+def test_a_bell_that_rings_before_is_not_late() -> None:
+    lag = Lag()
+    lag.planned(20.0)
+    lag.began(12.0)
+    assert lag.last == 0.0
