@@ -58,7 +58,7 @@ class _Shared:
 
     def __init__(self, make: Callable[[], GroupWatch]) -> None:
         self.make = make
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may close one client while another begins
         self.watch: GroupWatch | None = None
         self.listeners = 0
 
@@ -135,16 +135,20 @@ class Watching:
         shared = self._shared
         if not shared.lock.acquire(timeout=timeout):
             raise ZooKeeperUnreachable(f"no ZooKeeper server at {self._group.zookeeper!r} answers")
+        shared.listeners += 1  # first, so that who ends meanwhile does not end what is listened to
         try:
-            if shared.watch is None:
+            watch = shared.watch
+            if watch is None:
                 watch = shared.make()
                 watch.add(self._listener)
                 watch.start(timeout)
                 shared.watch = watch
             else:
-                shared.watch.add(self._listener)
-            shared.listeners += 1
-            self._watch = shared.watch
+                watch.add(self._listener)
+            self._watch = watch
+        except BaseException:
+            shared.listeners -= 1
+            raise
         finally:
             shared.lock.release()
 

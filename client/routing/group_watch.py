@@ -51,7 +51,7 @@ class GroupWatch:
         self._reader = GroupReader(self._backend, group, with_history=False)
         self._random = random
         self._listeners: list[Listener] = []
-        self._telling = threading.Lock()  # of the group, in the order of what was read
+        self._telling = threading.RLock()  # in the order of what was read; a signal handler may end a client
         self._view: GroupView | None = None
         self._now = now
         self._was_connected = True

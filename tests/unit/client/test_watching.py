@@ -6,6 +6,7 @@ import pytest
 from simulation.backend import SimulatedBackend
 from simulation.world import World
 from simulation.zookeeper import SimulatedZooKeeper
+from support.group_views import member
 
 from rabbitkeeper.client.routing.group_watch import GroupWatch
 from rabbitkeeper.client.routing.placement import Targets
@@ -96,3 +97,33 @@ def test_a_start_that_fails_leaves_the_next_to_begin() -> None:
     second.start(5.0)
     assert second.connected
     second.stop()
+
+
+def test_one_can_be_closed_while_another_of_the_same_thread_begins() -> None:
+    process = Process()
+    first, _ = process.client()
+    first.start(5.0)
+    seen: list[Targets] = []
+
+    def close_the_first(targets: Targets) -> None:
+        """As a signal handler does that comes just then."""
+        seen.append(targets)
+        first.stop()
+
+    process.zookeeper.apply([Create(PATHS.member("a"), member("a", 0).record.to_bytes())], 0)
+    process.watches.of(GROUP, process.make).watch.turn(woken=True)  # type: ignore[union-attr]
+    second = Watching(
+        GROUP,
+        publish=close_the_first,
+        emit=lambda _: None,
+        secure=False,
+        name="test",
+        make=process.make,
+        watches=process.watches,
+    )
+    second.start(5.0)
+    assert len(seen) == 1
+    assert second.connected
+    assert process.backends[0].alive
+    second.stop()
+    assert not process.backends[0].alive
