@@ -15,6 +15,7 @@ from rabbitkeeper.client.model.errors import (
     NoLeader,
     NotAuthorized,
     PublishError,
+    PublishInterrupted,
     PublishUnknown,
     RabbitKeeperError,
     TopologyError,
@@ -22,7 +23,7 @@ from rabbitkeeper.client.model.errors import (
     WrongThread,
 )
 from rabbitkeeper.client.model.status import LastSwitch, Unconfirmed
-from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
+from rabbitkeeper.client.model.topology import Binding, Exchange, ExchangeBinding, Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.status import Leader, Status
 from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
@@ -35,6 +36,7 @@ __all__ = [
     "Closed",
     "Consumer",
     "Exchange",
+    "ExchangeBinding",
     "InvalidArgument",
     "LastSwitch",
     "Leader",
@@ -43,6 +45,7 @@ __all__ = [
     "NoLeader",
     "NotAuthorized",
     "PublishError",
+    "PublishInterrupted",
     "PublishUnknown",
     "Queue",
     "RabbitKeeperError",

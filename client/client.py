@@ -20,13 +20,14 @@ from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
+from rabbitkeeper.client.declaring import Declaring
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
 from rabbitkeeper.client.guard import Guard, let_others_in
 from rabbitkeeper.client.model.checks import check_timeout
-from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader, RabbitKeeperError
+from rabbitkeeper.client.model.errors import InvalidArgument, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
-from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
@@ -39,7 +40,7 @@ from rabbitkeeper.coordinator.model.paths import check_name
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
-class Client:
+class Client(Declaring):
     """A connection to a group of brokers that moves by itself when its broker dies.
 
     Safe to use from many threads. One thread of its own does the I/O, another watches ZooKeeper. In a forked
@@ -232,6 +233,7 @@ class Client:
 
         Raises:
             Closed, WrongThread: the client takes nothing; from then on nothing is handed over.
+            PublishInterrupted: ``messages`` raised; has the outcomes of what it had given before.
         """
         self._guard.check_usable()
         return self._publishing.publish_many(messages, mandatory, timeout, self._guard.check_usable)
@@ -290,36 +292,6 @@ class Client:
         self._guard.check_usable()
         how = {"workers": workers, "prefetch": prefetch, "dedupe": dedupe}
         return self._consuming.on_message(queue, function, **how, on_error=on_error, offset=offset)
-
-    # -- declaring
-
-    def declare(self, *entities: Entity, timeout: float = 30.0) -> None:
-        """Declare exchanges, queues and bindings, in the order given; they are declared again after a switch.
-
-        Raises:
-            TopologyError: one is refused (it exists with other settings, or names what does not exist), or
-                was not answered by the deadline; those before it are declared.
-            NoLeader: no broker was reached.
-            NotAuthorized: the broker refused.
-            InvalidArgument: at once.
-        """
-        self._guard.check_usable()
-        check_timeout("timeout", timeout)
-        for entity in entities:
-            if not isinstance(entity, Exchange | Queue | Binding):
-                raise InvalidArgument(f"{entity!r} cannot be declared: use Exchange, Queue or Binding")
-        deadline = time.monotonic() + timeout
-        for entity in entities:
-            left = max(0.001, deadline - time.monotonic())
-            try:
-                self._engine.declare(entity, left).result(left + GRACE)
-            except FutureTimeout:
-                raise NoLeader(f"{entity!r}: no answer within {timeout:g} s") from None
-
-    def queue_name(self, queue: Queue) -> str:
-        """The broker's name of a declared queue: of one that the broker names, the present one."""
-        self._guard.check_process()
-        return self._engine.queue_name(queue.name)
 
     # -- looking
 

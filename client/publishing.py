@@ -18,6 +18,7 @@ from rabbitkeeper.client.model.errors import (
     InvalidArgument,
     Nacked,
     NoLeader,
+    PublishInterrupted,
     PublishUnknown,
     RabbitKeeperError,
     Unroutable,
@@ -28,7 +29,7 @@ from rabbitkeeper.client.publish.future import Futures, PublishFuture, Receipt
 from rabbitkeeper.client.publish.templates import Templates
 from rabbitkeeper.client.publish.window import Window
 
-BURST = 256  # messages that publish_many takes from its iterable at once
+BURST = 256  # messages that publish_many takes at once from what is there already
 _NUMBERS = frozenset({int, float})
 GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
@@ -116,14 +117,32 @@ class Publishing:
         """See ``Client.publish_many``; ``check_usable`` is called before each burst."""
         outcomes: list[Receipt | RabbitKeeperError] = []
         under_way: deque[PublishFuture | _Refused] = deque()
+        # What is there already can be taken in bursts. Anything else may keep us waiting for the next one, so
+        # each is sent before that is asked for.
+        most = BURST if isinstance(messages, list | tuple) else 1
         source = iter(messages)
-        while burst := list(islice(source, BURST)):
+        while True:
+            try:
+                burst = list(islice(source, most))
+            except Exception as error:
+                outcomes += self._outcomes_of(under_way)
+                raise PublishInterrupted(
+                    f"after {len(outcomes)} messages there was no next one to publish: {error!r}", outcomes
+                ) from error
+            if not burst:
+                break
             check_usable()
             prepared = [self._prepared(message, mandatory, timeout) for message in burst]
             self._hand_over([one for one in prepared if type(one) is PublishFuture], timeout)
             under_way.extend(prepared)
             while under_way and under_way[0].done():
                 outcomes.append(under_way.popleft().outcome())
+        return outcomes + self._outcomes_of(under_way)
+
+    def _outcomes_of(
+        self, under_way: Iterable["PublishFuture | _Refused"]
+    ) -> list[Receipt | RabbitKeeperError]:
+        outcomes: list[Receipt | RabbitKeeperError] = []
         for one in under_way:
             try:
                 outcomes.append(one.outcome() if isinstance(one, _Refused) else self.result(one))

@@ -13,7 +13,8 @@ from rabbitkeeper.client.amqp.decoding import Answer, Decoder, Delivery, encode_
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.amqp.writer import Writer, writer_for
-from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, ExchangeBinding, Queue
 
 RESOURCE_ERROR = 506  # AMQP's code for what is used up; it may pass
 
@@ -162,6 +163,45 @@ class PikaChannel:
                     arguments=dict(entity.arguments),
                     callback=done,
                 )
+
+            case ExchangeBinding():
+                self._channel.exchange_bind(
+                    entity.destination,
+                    entity.source,
+                    routing_key=entity.routing_key,
+                    arguments=dict(entity.arguments),
+                    callback=done,
+                )
+
+    def request(
+        self, request: Request, resolve: Callable[[str], str], on_done: Callable[[int], None]
+    ) -> None:
+        def done(frame: Method) -> None:
+            if self._on_lost is not None:
+                on_done(getattr(frame.method, "message_count", 0))
+
+        channel = self._channel
+        match request:
+            case DeleteEntity(Exchange(name)):
+                channel.exchange_delete(name, if_unused=request.if_unused, callback=done)
+            case DeleteEntity(Queue(name)):
+                channel.queue_delete(
+                    resolve(name), if_unused=request.if_unused, if_empty=request.if_empty, callback=done
+                )
+            case Unbind(Binding() as one):
+                channel.queue_unbind(
+                    resolve(one.queue), one.exchange, one.routing_key, dict(one.arguments), callback=done
+                )
+            case Unbind(ExchangeBinding() as one):
+                channel.exchange_unbind(
+                    one.destination, one.source, one.routing_key, dict(one.arguments), callback=done
+                )
+            case Purge(name):
+                channel.queue_purge(resolve(name), callback=done)
+            case PassiveDeclare(Exchange(name)):
+                channel.exchange_declare(name, passive=True, callback=done)
+            case PassiveDeclare(Queue(name)):
+                channel.queue_declare(resolve(name), passive=True, callback=done)
 
     # -- consuming
 

@@ -30,6 +30,7 @@ from typing import Protocol
 
 from rabbitkeeper.client.amqp.decoding import Answer, Delivery
 from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.topology import Entity
 
 FRAME_MAX = 131_072  # bytes; what clients propose, and a broker may lower
@@ -236,6 +237,12 @@ class Channel(Protocol):
             on_done: called once when it is there, with the broker's name of a queue, or None. Without it no
                 answer is asked for, and the next one can be sent at once: the broker takes them in order.
         """
+
+    def request(
+        self, request: Request, resolve: Callable[[str], str], on_done: Callable[[int], None]
+    ) -> None:
+        """As :meth:`declare`, for what else is asked. ``on_done``: called with how many messages a queue
+        has, or had; 0 where that means nothing."""
 
     # -- consuming
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
 from rabbitkeeper.client.model.topology import Binding, Entity, Queue
 
 
@@ -32,7 +33,7 @@ class Declarations:
         self.shared = make(lambda entity: not self._is_exclusive(entity))
         self.exclusive = make(self._is_exclusive)
 
-    def declare(self, entity: Entity, deadline: float, result: Future[None]) -> None:
+    def declare(self, entity: Entity | Request, deadline: float, result: Future[int]) -> None:
         """See :meth:`Declarer.declare`."""
         if isinstance(entity, Queue):
             (self._names.add if entity.exclusive else self._names.discard)(entity.name)
@@ -65,8 +66,12 @@ class Declarations:
         self.shared.close(error)
         self.exclusive.close(error)
 
-    def _is_exclusive(self, entity: Entity) -> bool:
+    def _is_exclusive(self, entity: Entity | Request) -> bool:
         match entity:
+            case DeleteEntity(one) | Unbind(one) | PassiveDeclare(one):
+                return self._is_exclusive(one) or (isinstance(one, Queue) and one.name in self._names)
+            case Purge(name):
+                return name in self._names
             case Queue():
                 return entity.exclusive
             case Binding():
@@ -74,7 +79,7 @@ class Declarations:
         return False
 
 
-def end_all(results: Iterable[Future[None]], error: RabbitKeeperError) -> None:
+def end_all(results: Iterable[Future[int]], error: RabbitKeeperError) -> None:
     """What no declarer has ended."""
     for result in results:
         result.set_exception(error)

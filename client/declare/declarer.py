@@ -25,11 +25,12 @@ from concurrent.futures import Future
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
-from rabbitkeeper.client.declare.jobs import Job, Jobs
+from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
 from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
+from rabbitkeeper.client.model.requests import DeleteEntity, Request, Unbind, describe_request
 from rabbitkeeper.client.model.retry import Retry
-from rabbitkeeper.client.model.topology import Entity, Queue, Topology, describe, key_of
+from rabbitkeeper.client.model.topology import Entity, Queue, Topology, key_of
 
 log = logging.getLogger(__name__)
 
@@ -110,19 +111,19 @@ class Declarer:
         if connection is not self._connection or lost.code not in ENDS_CONNECTION:
             return
         for job in self._active:
-            self._ended[key_of(job.entity)] = self._ended.get(key_of(job.entity), 0) + 1
+            self._ended[job.key] = self._ended.get(job.key, 0) + 1
         if len(self._active) != 1:
             return  # they are sent one by one over the next one
         (job,) = self._active
-        if lost.code in PASSING and self._ended[key_of(job.entity)] == 1:
+        if lost.code in PASSING and self._ended[job.key] == 1:
             return
-        self._left_out.add(key_of(job.entity))
+        self._left_out.add(job.key)
         why = f"it was refused, and the connection ended: {lost.why}"
         if job.future is None:
-            log.error("%s could not be declared again: %s", describe(job.entity), why)
-            self._emit(DeclarationFailed(describe(job.entity), why, True))
+            log.error("%s could not be declared again: %s", describe_request(job.entity), why)
+            self._emit(DeclarationFailed(describe_request(job.entity), why, True))
         else:
-            _fail(job, TopologyError(f"{describe(job.entity)}: {why}"))
+            job.fail(TopologyError(f"{describe_request(job.entity)}: {why}"))
 
     def detach(self) -> None:
         """The connection is gone; what users asked for waits for the next one."""
@@ -135,11 +136,12 @@ class Declarer:
         if channel is not None:
             channel.close()
 
-    def declare(self, entity: Entity, deadline: float, result: Future[None]) -> None:
-        """Declare ``entity`` for a user; ``result`` ends by ``deadline``, see :meth:`expire`."""
+    def declare(self, entity: Entity | Request, deadline: float, result: Future[int]) -> None:
+        """Declare ``entity`` for a user, or do what else is asked; ``result`` ends by ``deadline``, see
+        :meth:`expire`, with the messages of a queue that the request is about, or 0."""
         job = Job(entity, Retry(self._random), result, deadline)
-        self._ended.pop(key_of(entity), None)
-        self._left_out.discard(key_of(entity))
+        self._ended.pop(key_of_asked(entity), None)
+        self._left_out.discard(key_of_asked(entity))
         self._asked = [known for known in self._asked if not known.is_over]
         self._asked.append(job)
         self._jobs.add(job)
@@ -184,7 +186,7 @@ class Declarer:
             if job.deadline <= now and not job.is_over:
                 waiting = "no answer from the broker" if job in self._active else job.error
                 kind = TopologyError if self._connection is not None else NoLeader
-                _fail(job, kind(f"{describe(job.entity)} was not declared in time: {waiting}"))
+                job.fail(kind(f"{describe_request(job.entity)} was not declared in time: {waiting}"))
         if any(job.is_over for job in self._asked):
             self._asked = [job for job in self._asked if not job.is_over]
             self._jobs.keep(lambda job: not job.is_over)
@@ -194,7 +196,7 @@ class Declarer:
         asked, self._asked = self._asked, []
         self._jobs.keep(lambda _: False)
         for job in asked:
-            _fail(job, error)
+            job.fail(error)
         self.detach()
 
     def _next(self) -> None:
@@ -224,9 +226,14 @@ class Declarer:
         if known is not None:
             channel.look(known, lambda *_: self._done(batch, known))
             return
-        for job in batch[:-1]:
-            channel.declare(job.entity, self._topology.resolve, None)
-        channel.declare(batch[-1].entity, self._topology.resolve, lambda name: self._done(batch, name))
+        resolve = self._topology.resolve
+        for number, job in enumerate(batch, 1):
+            if isinstance(job.entity, Request):
+                channel.request(job.entity, resolve, lambda count: self._answered(batch, count))
+            elif number < len(batch):
+                channel.declare(job.entity, resolve, None)
+            else:
+                channel.declare(job.entity, resolve, lambda name: self._done(batch, name))
 
     def _known_name(self, job: Job) -> str | None:
         """Of a queue that the broker has named, and that may be there yet, the name: it would not be given
@@ -251,7 +258,7 @@ class Declarer:
             one.error = "no answer from the broker"
         job.silences += 1
         if job.future is None:
-            log.warning("%s is not declared again yet: %s", describe(job.entity), job.error)
+            log.warning("%s is not declared again yet: %s", describe_request(job.entity), job.error)
             for waiting in [*batch, *self._jobs]:
                 if waiting.future is None:
                     self._count(waiting)
@@ -279,6 +286,32 @@ class Declarer:
             self._channel_retry.worked()
             self._next()
 
+    def _answered(self, batch: list[Job], count: int) -> None:
+        """What a user has asked for is done."""
+        if batch is not self._active:
+            return
+        self._active = []
+        (job,) = batch
+        match job.entity:
+            case DeleteEntity(entity):
+                self._forget(entity)
+            case Unbind(binding):
+                self._forget(binding)
+        if job.future is not None and not job.future.done():
+            job.future.set_result(count)
+        self._next()
+
+    def _forget(self, entity: Entity) -> None:
+        """It is not declared again, not even if that is under way."""
+        self._topology.forget(entity)
+        dropped = [job for job in self._jobs if job.future is None and not self._is_wanted(job)]
+        self._jobs.keep(lambda job: job not in dropped)
+        for job in dropped:
+            self._count(job)
+
+    def _is_wanted(self, job: Job) -> bool:
+        return not isinstance(job.entity, Request) and self._topology.has(job.entity)
+
     def _done(self, batch: list[Job], name: str | None) -> None:
         if batch is not self._active:
             return
@@ -289,11 +322,12 @@ class Declarer:
             if previous is not None and previous != name:
                 self._emit(QueueRenamed(entity.name, previous, name))
         for job in batch:
-            self._ended.pop(key_of(job.entity), None)
+            self._ended.pop(job.key, None)
             if job.future is not None:
+                assert not isinstance(job.entity, Request)  # noqa: S101
                 self._topology.record(job.entity)
                 if not job.future.done():
-                    job.future.set_result(None)
+                    job.future.set_result(0)
             else:
                 self._count(job)
                 if isinstance(job.entity, Queue):
@@ -329,7 +363,7 @@ class Declarer:
                 self._again(job, job.retry.failed())
             else:
                 kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
-                _fail(job, kind(f"{describe(job.entity)} was refused: {lost.why}"))
+                job.fail(kind(f"{describe_request(job.entity)} was refused: {lost.why}"))
             return
         if lost.code == NOT_FOUND and self._known_name(job) is not None:
             assert isinstance(job.entity, Queue)  # noqa: S101
@@ -339,8 +373,8 @@ class Declarer:
         passing = lost.code in PASSING
         delay = job.retry.failed()
         if not passing or job.retry.failures == RESTORE_ATTEMPTS:
-            log.error("%s could not be declared again: %s", describe(job.entity), lost.why)
-            self._emit(DeclarationFailed(describe(job.entity), lost.why, not passing))
+            log.error("%s could not be declared again: %s", describe_request(job.entity), lost.why)
+            self._emit(DeclarationFailed(describe_request(job.entity), lost.why, not passing))
         if passing and job.retry.failures >= RESTORE_ATTEMPTS:
             delay = SLOW_RETRY * self._random.uniform(0.5, 1.0)
         if not passing or lost.code == RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
@@ -364,8 +398,3 @@ class Declarer:
         report, self._on_restored = self._on_restored, None
         if report is not None:
             report()
-
-
-def _fail(job: Job, error: RabbitKeeperError) -> None:
-    if job.future is not None and not job.future.done():
-        job.future.set_exception(error)

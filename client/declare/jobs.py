@@ -10,25 +10,36 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 
+from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.retry import Retry
-from rabbitkeeper.client.model.topology import Entity, Queue
+from rabbitkeeper.client.model.topology import Entity, Queue, key_of
 
 BATCH = 32  # declarations that are sent together, and of which the last is answered
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One entity to declare: for a user (``future``), or to restore it (None)."""
+    """One entity to declare, or what else is asked: for a user (``future``), or to restore it (None)."""
 
-    entity: Entity
+    entity: Entity | Request
     retry: Retry
-    future: Future[None] | None = None
+    future: Future[int] | None = None
     deadline: float = float("inf")  # seconds, monotonic
     not_before: float = 0.0  # seconds, monotonic: the next attempt
     error: str = field(default="no broker was reached")
     is_counted: bool = False  # it keeps nobody from going on any more
     is_single: bool = False  # it, or one that was sent with it, was refused: it is sent alone
     silences: int = 0  # times it had no answer
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return key_of_asked(self.entity)
+
+    def fail(self, error: RabbitKeeperError) -> None:
+        """Tell the user, if there is one who waits."""
+        if self.future is not None and not self.future.done():
+            self.future.set_exception(error)
 
     @property
     def is_over(self) -> bool:
@@ -39,6 +50,11 @@ class Job:
         """Whether its own answer is needed."""
         needs_name = isinstance(self.entity, Queue) and self.entity.is_server_named
         return self.is_single or self.future is not None or self.silences > 0 or needs_name
+
+
+def key_of_asked(asked: Entity | Request) -> tuple[object, ...]:
+    """What makes it the same as another."""
+    return ("request", repr(asked)) if isinstance(asked, Request) else key_of(asked)
 
 
 class Jobs:

@@ -32,6 +32,7 @@ from rabbitkeeper.client.engine.stopping import Stopping
 from rabbitkeeper.client.engine.subscriptions import ConsumerCounts, Subscriptions
 from rabbitkeeper.client.model.errors import Closed, RabbitKeeperError
 from rabbitkeeper.client.model.events import ClientClosed, Event
+from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Entity, Topology
 from rabbitkeeper.client.process import this as process
@@ -75,7 +76,7 @@ class Engine:
         self._handed_over: deque[PublishFuture] = deque()
         self._calls = CallQueue(loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
         self._topology = Topology()
-        self._declaring: set[Future[None]] = set()  # what users wait for
+        self._declaring: set[Future[int]] = set()  # what users wait for
         self._publisher: Publisher[PublishFuture] = Publisher(
             loop.now,
             loop.call_later,
@@ -164,9 +165,9 @@ class Engine:
         """A future was cancelled before its message was sent."""
         self.post(lambda: self._publisher.ledger.withdraw(entry))
 
-    def declare(self, entity: Entity, timeout: float) -> Future[None]:
-        """Declare ``entity`` within ``timeout`` seconds."""
-        result: Future[None] = Future()
+    def declare(self, entity: Entity | Request, timeout: float) -> Future[int]:
+        """Declare ``entity``, or do what else is asked, within ``timeout`` seconds."""
+        result: Future[int] = Future()
         self._declaring.add(result)
         result.add_done_callback(self._declaring.discard)
 

@@ -5,6 +5,8 @@ Every publish ends in exactly one of: a receipt, :class:`Unroutable`, :class:`Na
 open whether the message is there; the others say that it is (a receipt) or that it is not.
 """
 
+from collections.abc import Sequence
+
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 
 
@@ -34,6 +36,18 @@ class PublishUnknown(PublishError):
 
     Publishing it again with the same ``message_id`` lets consumers drop the second one.
     """
+
+
+class PublishInterrupted(RabbitKeeperError):
+    """The iterable given to ``publish_many`` raised (``__cause__``). What it had given before was published.
+
+    Attributes:
+        outcomes: of that, in order: a receipt or an error each.
+    """
+
+    def __init__(self, message: str, outcomes: Sequence[object]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
 
 
 class Blocked(PublishError):
@@ -79,6 +93,7 @@ __all__ = [
     "NoLeader",
     "NotAuthorized",
     "PublishError",
+    "PublishInterrupted",
     "PublishUnknown",
     "RabbitKeeperError",
     "TopologyError",

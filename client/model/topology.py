@@ -140,7 +140,23 @@ class Binding:
         _freeze_arguments(self)
 
 
-Entity = Exchange | Queue | Binding
+@dataclass(frozen=True, slots=True)
+class ExchangeBinding:
+    """A binding of an exchange to another: what comes to ``source`` goes on to ``destination``."""
+
+    source: str
+    destination: str
+    routing_key: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=_no_arguments, hash=False)
+
+    def __post_init__(self) -> None:
+        check_short("name of the source", self.source, empty=False)
+        check_short("name of the destination", self.destination, empty=False)
+        check_short("routing key", self.routing_key)
+        _freeze_arguments(self)
+
+
+Entity = Exchange | Queue | Binding | ExchangeBinding
 
 
 class Topology:
@@ -154,8 +170,22 @@ class Topology:
         """Remember ``entity``; one of the same name is replaced."""
         self._entities[key_of(entity)] = entity
 
+    def has(self, entity: Entity) -> bool:
+        """Whether it, or one of its name, is to be declared again."""
+        return key_of(entity) in self._entities
+
+    def forget(self, entity: Entity) -> None:
+        """Declare ``entity`` and its bindings no more."""
+        self._entities.pop(key_of(entity), None)
+        if isinstance(entity, Exchange | Queue):
+            for key, known in list(self._entities.items()):
+                if _hangs_on(known, entity):
+                    del self._entities[key]
+        if isinstance(entity, Queue):
+            self.forget_name(entity.name)
+
     def __iter__(self) -> Iterator[Entity]:
-        for kind in (Exchange, Queue, Binding):
+        for kind in (Exchange, Queue, Binding, ExchangeBinding):
             yield from [entity for entity in self._entities.values() if isinstance(entity, kind)]
 
     def __len__(self) -> int:
@@ -194,6 +224,8 @@ class Topology:
 
 def describe(entity: Entity) -> str:
     """As in a sentence: ``queue 'orders'``."""
+    if isinstance(entity, ExchangeBinding):
+        return f"binding of exchange {entity.destination!r} to exchange {entity.source!r}"
     if isinstance(entity, Binding):
         return f"binding of queue {entity.queue!r} to exchange {entity.exchange!r}"
     return f"{type(entity).__name__.lower()} {entity.name!r}"
@@ -214,3 +246,23 @@ def key_of(entity: Entity) -> tuple[object, ...]:
                 entity.routing_key,
                 repr(dict(entity.arguments)),
             )
+        case ExchangeBinding():
+            return (
+                "exchange binding",
+                entity.source,
+                entity.destination,
+                entity.routing_key,
+                repr(dict(entity.arguments)),
+            )
+
+
+def _hangs_on(known: Entity, entity: Exchange | Queue) -> bool:
+    """Whether ``known`` is a binding of ``entity``."""
+    match known, entity:
+        case Binding(), Exchange():
+            return known.exchange == entity.name
+        case Binding(), Queue():
+            return known.queue == entity.name
+        case ExchangeBinding(), Exchange():
+            return entity.name in (known.source, known.destination)
+    return False

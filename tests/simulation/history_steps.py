@@ -51,7 +51,7 @@ class Player:
     acked: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     taken: dict[Subscription, list[str]] = field(default_factory=lambda: defaultdict(list))
-    declarations: list[Future[None]] = field(default_factory=list)
+    declarations: list[Future[int]] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
     _random: Random = field(default_factory=Random)

@@ -8,6 +8,7 @@ from rabbitkeeper.client.amqp import transport
 from rabbitkeeper.client.amqp.decoding import Answer, Delivery
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.topology import Binding, Entity, Queue
 from simulation.broker.connection_end import ConnectionEnd
 from simulation.broker.journal import Publish
@@ -113,6 +114,13 @@ class SimulatedChannel:
             queue = entity.name
         self._connection.send(partial(self._end.declare, entity, queue, is_answered=on_done is not None))
 
+    def request(
+        self, request: Request, resolve: Callable[[str], str], on_done: Callable[[int], None]
+    ) -> None:
+        self._expect(self.is_open, "a request on a channel that is not open")
+        self._on_requested = on_done
+        self._connection.send(partial(self._end.request, request, resolve))
+
     # -- consuming
 
     def look(self, queue: str, on_seen: Callable[[int, int], None]) -> None:
@@ -209,6 +217,10 @@ class SimulatedChannel:
         if not self.is_over and self._on_declared is not None:
             report, self._on_declared = self._on_declared, None
             report(name)
+
+    def requested(self, count: int) -> None:
+        if not self.is_over:
+            self._on_requested(count)
 
     def seen(self, ready: int, consumers: int) -> None:
         if not self.is_over:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from rabbitkeeper.client.amqp.frames import Outgoing
 from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.topology import Entity
 from simulation.broker.confirms import Confirms
 from simulation.broker.consumer_end import ConsumerEnd, ConsumingClient
-from simulation.broker.declarations import Refused, declare
+from simulation.broker.declarations import Refused, answer, declare
 from simulation.broker.journal import Publish
 from simulation.broker.messages import StoredMessage
 from simulation.broker.queues import SimulatedQueue
@@ -28,6 +29,7 @@ class ClientChannel(ConsumingClient, Protocol):
     def answered(self, tag: int, multiple: bool, ack: bool, ids: list[str]) -> None: ...
     def returned(self, message_id: str, exchange: str, routing_key: str, why: str) -> None: ...
     def declared(self, name: str | None) -> None: ...
+    def requested(self, count: int) -> None: ...
     def seen(self, ready: int, consumers: int) -> None: ...
 
 
@@ -235,6 +237,16 @@ class ChannelEnd:
                 return
             if is_answered:
                 self.send(partial(self.client.declared, name))
+
+    def request(self, request: Request, resolve: Callable[[str], str]) -> None:
+        if not self.is_open:
+            return
+        try:
+            count = answer(self.cluster, request, resolve)
+        except Refused as refused:
+            self.refuse(refused.lost)
+        else:
+            self.send(partial(self.client.requested, count))
 
     def look(self, name: str) -> None:
         """A passive declaration. Of a quorum queue without a leader RabbitMQ says that nothing is there."""

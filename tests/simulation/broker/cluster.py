@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import ChannelLost, ConnectionLost
-from rabbitkeeper.client.model.topology import Binding, Entity
+from rabbitkeeper.client.model.topology import Entity
 from simulation.broker.confirms import Style
 from simulation.broker.connection_end import ConnectionEnd
 from simulation.broker.journal import Journal
@@ -117,7 +117,7 @@ class SimulatedCluster:
 
     def answers_declaration(self, again: Callable[[], None], entity: Entity) -> bool:
         """Whether a declaration is answered now; if not, ``again`` is called when that may have changed."""
-        name = entity.queue if isinstance(entity, Binding) else entity.name
+        name = getattr(entity, "queue", None) or getattr(entity, "name", "")
         is_awaited = any(node.is_hung and not node.is_dropped for node in self.nodes.values())
         if name in self.silent_declarations or is_awaited:
             self.later(again)

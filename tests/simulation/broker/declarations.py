@@ -1,9 +1,11 @@
 """Declaring: what is there, what is refused, and with which words."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
-from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, ExchangeBinding, Queue
 from simulation.broker.queues import SimulatedQueue, SimulatedStream
 
 if TYPE_CHECKING:
@@ -34,13 +36,16 @@ def declare(cluster: "SimulatedCluster", channel: "ChannelEnd", entity: Entity, 
     Raises:
         Refused: it is not.
     """
-    name = queue if isinstance(entity, Binding | Queue) else entity.name
+    name = queue if isinstance(entity, Binding | Queue) else _name_of(entity)
     lost = cluster.refusals.get(name)
     if lost is not None:
         raise Refused(lost.code, lost.why, ends_connection=lost.code > 500)
     match entity:
         case Exchange():
             _exchange(cluster, entity)
+            return None
+        case ExchangeBinding():
+            _exchange_binding(cluster, entity)
             return None
         case Queue():
             return _queue(cluster, channel, entity, queue)
@@ -93,3 +98,59 @@ def _binding(cluster: "SimulatedCluster", binding: Binding, queue: str) -> None:
         raise Refused(404, f"NOT_FOUND - no queue '{queue}' in vhost '/'")
     cluster.exchanges.bind(binding, queue)
     cluster.journal.declared.append(f"{binding.exchange} > {queue}")
+
+
+def _name_of(entity: Exchange | ExchangeBinding) -> str:
+    return entity.destination if isinstance(entity, ExchangeBinding) else entity.name
+
+
+def _exchange_binding(cluster: "SimulatedCluster", binding: ExchangeBinding) -> None:
+    for name in (binding.source, binding.destination):
+        if not cluster.exchanges.has(name):
+            raise Refused(404, f"NOT_FOUND - no exchange '{name}' in vhost '/'")
+    cluster.exchanges.between.add((binding.source, binding.destination, binding.routing_key))
+    cluster.journal.declared.append(f"{binding.source} >> {binding.destination}")
+
+
+def answer(cluster: "SimulatedCluster", request: Request, resolve: Callable[[str], str]) -> int:
+    """Do what else is asked.
+
+    Returns:
+        The messages of a queue, if it is about one.
+
+    Raises:
+        Refused: it is not done.
+    """
+    exchanges = cluster.exchanges
+    match request:
+        case DeleteEntity(Queue(name)):
+            queue = cluster.queues.get(resolve(name))
+            if queue is None:
+                return 0
+            cluster.remove_queue(queue)
+            return len(queue.ready)
+        case DeleteEntity(Exchange(name)):
+            if name in exchanges.declared:
+                cluster.delete_exchange(name)
+        case Unbind(Binding() as one):
+            exchanges.bindings.pop((one.exchange, resolve(one.queue), one.routing_key), None)
+        case Unbind(ExchangeBinding() as one):
+            exchanges.between.discard((one.source, one.destination, one.routing_key))
+        case Purge(name):
+            ready = _known(cluster, resolve(name)).ready
+            count = len(ready)
+            ready.clear()
+            return count
+        case PassiveDeclare(Queue(name)):
+            return len(_known(cluster, resolve(name)).ready)
+        case PassiveDeclare(Exchange(name)):
+            if not exchanges.has(name):
+                raise Refused(404, f"NOT_FOUND - no exchange '{name}' in vhost '/'")
+    return 0
+
+
+def _known(cluster: "SimulatedCluster", name: str) -> SimulatedQueue:
+    queue = cluster.queues.get(name)
+    if queue is None:
+        raise Refused(404, f"NOT_FOUND - no queue '{name}' in vhost '/'")
+    return queue

@@ -33,6 +33,7 @@ class Exchanges:
 
     declared: dict[str, Exchange] = field(default_factory=dict)
     bindings: dict[tuple[str, str, str], Binding] = field(default_factory=dict)
+    between: set[tuple[str, str, str]] = field(default_factory=set)  # source, destination, key
 
     def has(self, name: str) -> bool:
         return name == "" or name in self.declared
@@ -60,12 +61,16 @@ class Exchanges:
         if name not in self.declared:
             return []
         kind = self.declared[name].type
-        found = {
+        found: dict[str, None] = {
             queue: None
             for exchange, queue, key in self.bindings
             if exchange == name and _matches(kind, key, routing_key)
         }
-        return [queue for queue in queues if queue in found]
+        names = list(queues)
+        for source, destination, key in self.between:
+            if source == name and _matches(kind, key, routing_key):
+                found |= dict.fromkeys(self.route(destination, routing_key, names))
+        return [queue for queue in names if queue in found]
 
 
 def _matches(kind: str, pattern: str, key: str) -> bool:
