@@ -65,10 +65,10 @@ def test_the_first_client_begins_the_watch_and_the_last_one_ends_it() -> None:
     assert len(process.backends) == 1
     first.stop()
     first.stop()
-    assert process.backends[0].alive
+    assert not process.backends[0].closed
     assert second.connected
     second.stop()
-    assert not process.backends[0].alive
+    assert process.backends[0].closed
     third, _ = process.client()
     third.start(5.0)
     assert len(process.backends) == 2
@@ -124,6 +124,6 @@ def test_one_can_be_closed_while_another_of_the_same_thread_begins() -> None:
     second.start(5.0)
     assert len(seen) == 1
     assert second.connected
-    assert process.backends[0].alive
+    assert not process.backends[0].closed
     second.stop()
-    assert not process.backends[0].alive
+    assert process.backends[0].closed
