@@ -49,7 +49,7 @@ class Acknowledger:
     ) -> None:
         self.on_answers: Callable[[], None] | None = None
         """Called, while it is set, on the I/O thread after answers were sent."""
-        self._channel = channel
+        self.channel = channel
         self._batch = max(1, min(BATCH, prefetch // 4))
         self._post = post
         self._call_later = call_later
@@ -63,12 +63,12 @@ class Acknowledger:
     @property
     def is_alive(self) -> bool:
         """Whether an answer still reaches the broker."""
-        return self._channel.is_open
+        return self.channel.is_open
 
     @property
     def open(self) -> int:
         """Deliveries that were neither acked nor nacked. On the I/O thread."""
-        return self._tracker.open if self._channel.is_open else 0
+        return self._tracker.open if self.channel.is_open else 0
 
     # -- from any thread of the process that made it; a forked child is refused (WrongThread)
 
@@ -91,12 +91,12 @@ class Acknowledger:
         """Its message is not done with."""
         if process.pid != self._pid:
             raise of_another_process()
-        self._refused.append((tag, partial(self._channel.nack, requeue=requeue)))
+        self._refused.append((tag, partial(self.channel.nack, requeue=requeue)))
         self._hurry()
 
     def give_back(self, tag: int) -> None:
         """Its message was not seen by anybody."""
-        self._refused.append((tag, self._channel.give_back))
+        self._refused.append((tag, self.channel.give_back))
         self._hurry()
 
     def _hurry(self) -> None:
@@ -120,12 +120,12 @@ class Acknowledger:
         self._awaited = self._urgent = False
         acked = self._acked
         self._tracker.ack([acked.popleft() for _ in range(len(acked))])
-        if self._channel.is_open:
+        if self.channel.is_open:
             for tag, multiple in self._tracker.flush():
-                self._channel.ack(tag, multiple=multiple)
+                self.channel.ack(tag, multiple=multiple)
         while self._refused:
             tag, tell = self._refused.popleft()
-            if self._channel.is_open and self._tracker.nack(tag):
+            if self.channel.is_open and self._tracker.nack(tag):
                 tell(tag)
         if self.on_answers is not None:
             self.on_answers()

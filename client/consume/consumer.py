@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 from weakref import finalize
 
 from rabbitkeeper.client.consume.message import Message
@@ -33,7 +33,7 @@ class Consumer:
         drop: Callable[[Subscription], None],
     ) -> None:
         self.subscription = subscription
-        self._get, self._next = subscription.get, subscription.next
+        self._get = subscription.get
         self._finish = finish
         self._drop = drop
         self._wait: Callable[[float], int] = lambda _deadline: 0
@@ -115,7 +115,7 @@ class Consumer:
     def __next__(self) -> Message:
         if process.pid != self._pid:
             raise of_another_process()
-        return self._next()
+        return self._get(None) or _stop()  # in one line: a signal's exception behind it would lose a message
 
     def __enter__(self) -> Self:
         return self
@@ -125,3 +125,7 @@ class Consumer:
     ) -> None:
         # what is in hand when the block ends will not be answered any more
         self.stop(0.0)
+
+
+def _stop() -> NoReturn:
+    raise StopIteration

@@ -102,7 +102,7 @@ class Inbox:
                     item = None
                     self._wait(deadline)
                     continue
-                if item[0].is_alive or self.keeps_lost:
+                if item[0].channel.is_open or self.keeps_lost:  # without a call: once a message
                     return item
         except BaseException:
             if item is not None:  # a signal's: nobody gets it

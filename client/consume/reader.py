@@ -99,14 +99,6 @@ class Reader:
                 self._put_first(taken)
             raise
 
-    def next(self) -> Message:
-        """As :meth:`get` without a timeout, for iterators.
-
-        Raises:
-            StopIteration: there will be no more.
-        """
-        return self.get(None) or _stop()
-
     def _get_new(self, deduplicator: Deduplicator, timeout: float | None) -> Message | None:
         deadline = None if timeout is None else self._now() + timeout
         taken = None
@@ -130,7 +122,3 @@ class Reader:
 
 def _nothing() -> NoReturn:
     raise Empty
-
-
-def _stop() -> NoReturn:
-    raise StopIteration

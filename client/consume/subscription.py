@@ -45,7 +45,7 @@ class Subscription:
         offset: where to begin in a stream; None for a queue, or for what comes next.
 
     Attributes:
-        get, next: take the next message, on a user's thread; see :class:`Reader`.
+        get: takes the next message, on a user's thread; see :meth:`Reader.get`.
     """
 
     def __init__(
@@ -59,8 +59,7 @@ class Subscription:
         self.queue_name = queue_name
         self.prefetch = prefetch
         self.inbox = Inbox()
-        reader = Reader(self.inbox, queue_name, dedupe)
-        self.get, self.next = reader.get, reader.next
+        self.get = Reader(self.inbox, queue_name, dedupe).get
         self.active = False  # the broker has a consumer of ours
         self.connection: Connection | None = None
         self._context = context

@@ -153,7 +153,7 @@ def ack_twice(right: Callable[[Acknowledger], None], acknowledger: Acknowledger)
     waiting = list(acknowledger._acked)
     right(acknowledger)
     for tag in waiting:
-        acknowledger._channel.ack(tag, multiple=False)
+        acknowledger.channel.ack(tag, multiple=False)
 
 
 def stay_blocked(right: Callable[..., None], publisher: "Publisher[Entry]", *given: Any) -> None:
