@@ -220,4 +220,4 @@ def test_the_watch_starts_and_stops_its_thread() -> None:
     scene.watch.start(5.0)
     assert [sorted(one.members) for one in scene.seen] == [["a"]]
     scene.watch.stop()
-    assert not scene.backend.alive
+    assert scene.backend.closed
