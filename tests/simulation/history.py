@@ -10,6 +10,7 @@ The steps are made by chance; :func:`play` makes them, has everything be well ag
 * each consumer gets what comes for the first time in the order of its queue;
 * what is answered is what users have answered;
 * every consumer is fed in the end, over one connection, to where the switch says;
+* a declaration that the broker refuses costs no more than one connection, or two when its answer was lost;
 * a client at rest does next to nothing, and a closed one leaves nothing behind.
 """
 
@@ -102,6 +103,8 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
     assert ends.wrong == []
     assert all(future.done() for future in player.declarations), "a declaration has no end"
     _look_at_messages(simulation, player)
+    ended = len(simulation.journal.ended_over)
+    assert ended <= 2 * player.declared_oddly, f"{ended} connections were lost over declarations"
     simulation.come_to_rest()
     return simulation
 

@@ -24,6 +24,9 @@ PLACES = {
     ("", "orders"): Place(("orders",)),
     ("", "bills"): Place(("bills",)),
     ("events", ""): Place(("orders", "bills")),
+    ("topics", "news.one"): Place(("orders",)),
+    ("topics", "news.two"): Place(("orders",)),
+    ("topics", "both"): Place(("orders", "bills")),
     ("", "full"): Place(("full",), is_well=False),
     ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
     ("missing", ""): Place((), is_well=False, is_nowhere=True),
@@ -33,6 +36,7 @@ PLACES = {
 TOPOLOGY: tuple[Entity, ...] = (
     Exchange("events", "fanout"),
     Exchange("mine", "fanout"),
+    Exchange("topics", "topic"),
     Exchange("passing", "fanout", auto_delete=True),
     Queue("orders"),
     Queue("bills"),
@@ -42,5 +46,7 @@ TOPOLOGY: tuple[Entity, ...] = (
     Binding("events", "orders"),
     Binding("events", "bills"),
     Binding("mine", "mine"),
+    Binding("topics", "orders", "#"),
+    Binding("topics", "bills", "both"),
     Binding("passing", "passing"),
 )

@@ -11,7 +11,7 @@ from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.model.errors import RabbitKeeperError
-from rabbitkeeper.client.model.topology import Binding, Entity, Queue
+from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from simulation.broker.cluster import BOOTING, CONNECTION_LIMIT, CREDENTIALS
@@ -33,6 +33,7 @@ GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  #
 TIMEOUTS = (0.3, 2.0, 20.0, 120.0)  # seconds
 MOST_OPEN = 400  # messages without an outcome; then users wait
 MOST_CONSUMERS = 4
+ODD = Exchange("odd", "no-such-type")  # a broker ends the connection over it
 MOST_CALLS = 200_000  # while everything is worked off
 ALL = 0
 
@@ -52,6 +53,7 @@ class Player:
     given_up: set[str] = field(default_factory=set)
     taken: dict[Subscription, list[str]] = field(default_factory=lambda: defaultdict(list))
     declarations: list[Future[int]] = field(default_factory=list)
+    declared_oddly: int = 0  # times
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
     _random: Random = field(default_factory=Random)
@@ -95,8 +97,13 @@ class Player:
         self._declare(TOPOLOGY[choice % len(TOPOLOGY)])
 
     def declare_wrongly(self, choice: int) -> None:
-        wrong = (Binding("missing", "orders"), Queue("orders", arguments={"x-max-length": 1}))
-        self._declare(wrong[choice % 2])
+        wrong = (
+            Binding("missing", "orders"),
+            Queue("orders", arguments={"x-max-length": 1}),
+            ODD,
+        )
+        self.declared_oddly += choice % 3 == 2
+        self._declare(wrong[choice % 3])
 
     def _declare(self, entity: Entity) -> None:
         self.declarations.append(self.simulation.client.engine.declare(entity, 5.0))
@@ -234,6 +241,10 @@ class Player:
         if queue is not None:
             del queue.ready[: 1 + choice % 5]
 
+    def limit_channels(self, choice: int) -> None:
+        """Connections may have few channels, or as many as they like again."""
+        self.simulation.cluster.channel_max = (4, 6, 2047)[choice % 3]
+
     def silence_channels(self, choice: int) -> None:
         """A node opens no channel any more, and does not say so."""
         self.simulation.cluster.silent_channels.add(self._some(choice))
@@ -336,6 +347,7 @@ class Player:
         """Everything is well again."""
         cluster = self.simulation.cluster
         cluster.heal()
+        cluster.channel_max = 2047
         for queue in cluster.queues.values():
             queue.refuses = False
         cluster.latency = lambda: 0.0002
@@ -366,8 +378,8 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
     for name in (
         "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
         "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
-        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "close_channels",
-        "refuse", "refuse_for_a_moment", "drain_the_full",
+        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels",
+        "limit_channels", "close_channels", "refuse", "refuse_for_a_moment", "drain_the_full",
         "cancel_consumers", "alarm",
         "stall_consumers", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move",
         "resign", "tell_the_truth",

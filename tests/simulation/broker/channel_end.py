@@ -231,6 +231,7 @@ class ChannelEnd:
                 name = declare(self.cluster, self, entity, queue)
             except Refused as refused:
                 if refused.ends_connection:
+                    self.cluster.journal.ended_over.append(entity)
                     self.connection.close_by_broker(refused.lost.code, refused.lost.why)
                 else:
                     self.refuse(refused.lost)

@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
+from rabbitkeeper.client.model.topology import Entity
+
 
 class Misuse(AssertionError):
     """The client did what no client may: used what is closed, acked what is not open, and the like."""
@@ -40,6 +42,7 @@ class Journal:
     given_back: list[str] = field(default_factory=list)  # ids, unseen: they do not count as failures
     dropped: list[str] = field(default_factory=list)  # ids, over a delivery limit; dead letters too
     declared: list[str] = field(default_factory=list)
+    ended_over: list[Entity] = field(default_factory=list)  # declarations over which a connection was ended
     opened: list[tuple[float, str]] = field(default_factory=list)  # time and node of each connection
     misuses: list[str] = field(default_factory=list)
 

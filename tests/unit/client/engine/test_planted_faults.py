@@ -203,6 +203,7 @@ FAULTS: dict[str, Plant] = {
     "a consumer that was dropped goes on": instead(Subscription, "cancel", nothing),
     "the declarer stops after one failure": instead(Declarer, "_refused", declare_until_the_first_failure),
     "acks are sent for what is not answered": instead(DeliveryTracker, "flush", ack_beyond_a_gap),
+    "a declaration that ends the connection is sent again over the next": instead(Declarer, "ended", nothing),
     "acks are sent twice": instead(Acknowledger, "flush", ack_twice),
 }
 
