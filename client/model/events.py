@@ -106,7 +106,8 @@ class DeclarationFailed(Event):
 
     entity: str  # what, as in "queue 'orders'"
     why: str
-    final: bool  # it is tried again only after the next switch. Else it goes on being tried
+    final: bool  # it is tried again only after the next switch, or when it is declared again, if the
+    # connection ended over it. Else it goes on being tried
 
 
 @dataclass(frozen=True, slots=True)

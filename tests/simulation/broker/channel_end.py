@@ -49,7 +49,7 @@ class ChannelEnd:
         self.is_open = False
         self.known_queues: set[str] = set()
         self.poisoned: dict[str, str] = {}
-        self._unread: list[Callable[[], None]] | None = None  # what has come while it is stuck in that
+        self._unread: list[Callable[[], None]] | None = None  # what has come while it is stuck
         self._undeclared: deque[tuple[Entity, str, bool]] = deque()
         self._published = 0
         self._ids: dict[int, str] = {}  # of what is not answered, by tag
