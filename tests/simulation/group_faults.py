@@ -193,7 +193,6 @@ FAULTS: dict[str, Inflict] = {
     "member spoilt": _spoil("members/{name}"),
     "config deleted": _delete("config"),
     "config spoilt": _spoil("config"),
-    "history spoilt": _spoil("history"),
     "members deleted": _delete("members"),
 }
 
