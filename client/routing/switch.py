@@ -245,7 +245,7 @@ class Switch:
             return float("inf")
         if self.current is not None:
             if self._is_bad(self.current.target, now):
-                return max(now, self._retry_at, self._retry_elsewhere_at(now))
+                return max(now, self._retry_at, self._retry_elsewhere_at())
             wish = self._placement.wish(self.targets, self.current.target, now)
             if wish is None:
                 return self._placement.compare_at
@@ -256,21 +256,19 @@ class Switch:
             for target in self._placement.candidates(self.targets)
             if target.address in self._failures
         ]
-        if self._waits_for_leader and self.targets.members:
-            due.append(self.since + LEADERLESS_GRACE)
+        if self._waits_for_leader(now) and self.targets.members:
+            due = [self.since + LEADERLESS_GRACE]
         return max(now, min(due, default=float("inf")))
 
     # -- choosing
 
-    @property
-    def _waits_for_leader(self) -> bool:
-        return (
-            self.phase is Phase.CONNECTING and self.targets.leader is None and self._placement.awaits_leader
-        )
+    def _waits_for_leader(self, now: float) -> bool:
+        is_early = self.phase is Phase.CONNECTING and now < self.since + LEADERLESS_GRACE
+        return is_early and self.targets.leader is None and self._placement.awaits_leader
 
     def _choose(self, now: float) -> tuple[Target | None, str]:
         candidates = self._placement.candidates(self.targets)
-        if self._waits_for_leader and now < self.since + LEADERLESS_GRACE:
+        if self._waits_for_leader(now):
             return None, "waiting for a leader"
         for target in candidates:
             if target.address not in self._failures:
@@ -315,9 +313,12 @@ class Switch:
         candidates = self._placement.candidates(self.targets)
         return [one for one in candidates if one.address != here and not self._is_doubted(one.address, now)]
 
-    def _retry_elsewhere_at(self, now: float) -> float:
-        """When one of them may be tried; infinity when there is none."""
-        return min(map(self._retry_at_of, self._elsewhere(now)), default=float("inf"))
+    def _retry_elsewhere_at(self) -> float:
+        """When another may be tried, or is not doubted any more; infinity when there is none."""
+        here = None if self.current is None else self.current.target.address
+        others = [one for one in self._placement.candidates(self.targets) if one.address != here]
+        due = [max(self._retry_at_of(one), self._failures.doubted_until(one.address)) for one in others]
+        return min(due, default=float("inf"))
 
     def _retry_at_of(self, target: Target) -> float:
         return self._failures.retry_at(target.address)

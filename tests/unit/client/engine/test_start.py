@@ -3,8 +3,9 @@
 import threading
 
 import pytest
-from simulation.broker.cluster import BOOTING, CREDENTIALS, VIRTUAL_HOST
+from simulation.broker.cluster import BOOTING, CREDENTIALS, VIRTUAL_HOST, SimulatedCluster
 from simulation.client import Simulation
+from simulation.group import SimulatedGroup
 
 from rabbitkeeper.client.amqp.transport import ConnectionLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, Unroutable
@@ -155,4 +156,21 @@ def test_a_broker_that_hangs_before_the_publish_channel_is_ready_is_passed_over(
     simulation.until(lambda: any(one.is_open for one in simulation.client.transport.open))
     simulation.cluster.hang("a")
     simulation.client.become_live(limit=3.0)
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("status", [MemberStatus.HUNG, MemberStatus.STARTING, MemberStatus.RUNNING])
+def test_a_client_that_finds_nobody_rests_between_its_attempts(status: MemberStatus) -> None:
+    def nobody_is_there(cluster: SimulatedCluster, group: SimulatedGroup) -> None:
+        cluster.kill("a", "b", "c")
+        for name in "abc":
+            group.says(name, status)
+
+    simulation = Simulation(leader=None, prepare=nobody_is_there)
+    simulation.run(20.0)
+    assert simulation.time.calls < 500
+    for name in "abc":
+        simulation.cluster.start(name)
+        simulation.group.says(name, MemberStatus.RUNNING)
+    simulation.client.become_live(limit=1.1)
     simulation.come_to_rest()

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.effort import examples
 
 from rabbitkeeper.client.model.retry import MAXIMUM
+from rabbitkeeper.client.routing.failures import DOUBT
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.client.routing.switch import (
     LEADERLESS_GRACE,
@@ -265,6 +266,19 @@ def test_after_close_nothing_is_ordered() -> None:
     assert switch.view(group("b", 9, B), 2.0) == []
     assert switch.tick(3.0) == []
     assert switch.wake_at(3.0) == float("inf")
+
+
+def test_a_member_that_does_not_answer_is_left_as_soon_as_another_is_not_doubted_any_more() -> None:
+    switch = live_on_a()
+    switch.view(group("a", 2, A, B), 10.0)
+    (opened,) = switch.doubt(10.0)
+    assert isinstance(opened, Open)
+    switch.ready(opened.number, 10.1)
+    assert switch.doubt(12.0) == [], "nobody is left"
+    assert switch.wake_at(12.0) == 10.0 + DOUBT
+    (again,) = switch.tick(10.0 + DOUBT)
+    assert isinstance(again, Open)
+    assert again.target == A
 
 
 class SwitchMachine(RuleBasedStateMachine):
