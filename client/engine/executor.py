@@ -117,6 +117,8 @@ class SwitchExecutor:
     def view(self, targets: Targets) -> None:
         """The group has changed."""
         known = self._switch.targets
+        if targets.epoch < known.epoch:
+            return  # out of date
         if _leader_of(targets) != _leader_of(known) and known.members:
             self._emit(LeaderChanged(_leader_of(targets), targets.epoch))
         if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):

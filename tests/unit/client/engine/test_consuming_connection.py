@@ -206,3 +206,20 @@ def test_what_comes_back_while_an_exclusive_queue_is_not_there_yet_is_sent_again
     simulation.client.all_done()
     assert future.exception(0) is None
     simulation.come_to_rest()
+
+
+def test_a_view_that_is_out_of_date_does_nothing() -> None:
+    simulation = Simulation().started()
+    simulation.client.subscribe()
+    simulation.group.says("a", MemberStatus.HUNG)
+    past = simulation.group.targets
+    simulation.group.says("a", MemberStatus.RUNNING)
+    simulation.group.lead("a")
+    simulation.run(10.0)
+    assert simulation.client.is_live_at("a")
+    opened, events = list(simulation.journal.opened), list(simulation.client.events)
+    simulation.group.show(past)
+    simulation.run(2.0)
+    assert simulation.journal.opened == opened
+    assert simulation.client.events == events
+    simulation.come_to_rest()
