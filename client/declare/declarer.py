@@ -26,6 +26,7 @@ from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
 from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
+from rabbitkeeper.client.declare.restoring import Restoring
 from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
 from rabbitkeeper.client.model.requests import DeleteEntity, Request, Unbind, describe_request
@@ -87,23 +88,19 @@ class Declarer:
         self._asked: list[Job] = []  # those of users
         self._ended: dict[tuple[object, ...], int] = {}  # connections over an entity, by its key
         self._left_out: set[tuple[object, ...]] = set()  # keys of entities that are not declared again
-        self._restore_left = 0
-        self._on_restored: Callable[[], None] | None = None
+        self._restoring = Restoring()
 
     def attach(self, connection: Connection, on_restored: Callable[[], None]) -> None:
         """Declare everything again over ``connection``; ``on_restored`` is called once, in the end."""
         self.detach()
         self._connection = connection
-        self._on_restored = on_restored
         restore = [
             Job(entity, Retry(self._random), is_single=key_of(entity) in self._ended)
             for entity in self._topology
             if self._selects(entity) and key_of(entity) not in self._left_out
         ]
-        self._restore_left = len(restore)
         self._jobs.add_first(restore)
-        if not restore:
-            self._restored()
+        self._restoring.begin(len(restore), on_restored)
         self._next()
 
     def ended(self, connection: Connection, lost: ConnectionLost) -> None:
@@ -132,7 +129,8 @@ class Declarer:
         self._jobs.hurry()
         channel, self._connection, self._channel, self._active = self._channel, None, None, []
         self._ready, self._no_channel_before = False, 0.0
-        self._restore_left, self._on_restored = 0, None
+        self._channel_retry.worked()
+        self._restoring.forget()
         if channel is not None:
             channel.close()
 
@@ -205,6 +203,7 @@ class Declarer:
         if self._channel is None:
             if self._now() >= self._no_channel_before:
                 self._channel = self._connection.channel(self._opened, self._lost)
+                self._await_opening(self._channel)
             return
         if not self._ready:
             return
@@ -244,6 +243,18 @@ class Declarer:
         name = self._topology.resolve(queue.name)
         return None if name == queue.name else name
 
+    def _await_opening(self, channel: Channel) -> None:
+        def late() -> None:
+            if channel is not self._channel or self._ready:
+                return
+            self._channel = None
+            channel.close()
+            self._wait_for_channel(f"the broker opens no channel in {patience:g} s")
+            self._restoring.let_go([*self._active, *self._jobs])
+
+        patience = min(MOST_ANSWER_PATIENCE, ANSWER_PATIENCE * 2 ** min(self._channel_retry.failures, 4))
+        self._call_later(patience, late)
+
     def _await_answer(self, batch: list[Job], channel: Channel) -> None:
         def late() -> None:
             if channel is self._channel and batch is self._active:
@@ -259,9 +270,7 @@ class Declarer:
         job.silences += 1
         if job.future is None:
             log.warning("%s is not declared again yet: %s", describe_request(job.entity), job.error)
-            for waiting in [*batch, *self._jobs]:
-                if waiting.future is None:
-                    self._count(waiting)
+            self._restoring.let_go([*self._active, *self._jobs])
         if batch is not self._active:
             return  # who waited for that has put everything on another connection
         if isinstance(job.entity, Queue) and job.entity.is_server_named:
@@ -307,7 +316,7 @@ class Declarer:
         dropped = [job for job in self._jobs if job.future is None and not self._is_wanted(job)]
         self._jobs.keep(lambda job: job not in dropped)
         for job in dropped:
-            self._count(job)
+            self._restoring.count(job)
 
     def _is_wanted(self, job: Job) -> bool:
         return not isinstance(job.entity, Request) and self._topology.has(job.entity)
@@ -329,7 +338,7 @@ class Declarer:
                 if not job.future.done():
                     job.future.set_result(0)
             else:
-                self._count(job)
+                self._restoring.count(job)
                 if isinstance(job.entity, Queue):
                     self._on_queue(job.entity.name)
         self._next()
@@ -354,6 +363,8 @@ class Declarer:
         delay = self._channel_retry.failed()
         self._no_channel_before = self._now() + delay
         self._call_later(delay, self._next)
+        if self._channel_retry.failures >= RESTORE_ATTEMPTS:
+            self._restoring.let_go([*self._active, *self._jobs])
 
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why
@@ -378,23 +389,10 @@ class Declarer:
         if passing and job.retry.failures >= RESTORE_ATTEMPTS:
             delay = SLOW_RETRY * self._random.uniform(0.5, 1.0)
         if not passing or lost.code == RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
-            self._count(job)
+            self._restoring.count(job)
         if passing:
             self._again(job, delay)
 
     def _again(self, job: Job, delay: float) -> None:
         job.not_before = self._now() + delay
         self._jobs.add(job)
-
-    def _count(self, job: Job) -> None:
-        if job.is_counted:
-            return
-        job.is_counted = True
-        self._restore_left -= 1
-        if self._restore_left == 0:
-            self._restored()
-
-    def _restored(self) -> None:
-        report, self._on_restored = self._on_restored, None
-        if report is not None:
-            report()

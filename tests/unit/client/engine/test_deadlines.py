@@ -8,6 +8,7 @@ from simulation.client import Simulation
 from simulation.group import SimulatedGroup
 
 from rabbitkeeper.client.engine.connections import GIVE_UP, RENEW_PATIENCE
+from rabbitkeeper.client.model.errors import Unroutable
 from rabbitkeeper.client.model.events import Switched
 from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.silence import SILENCE
@@ -215,4 +216,30 @@ def test_a_member_that_has_gone_is_kept_while_no_other_can_be_reached() -> None:
     assert attempts < 80
     simulation.cluster.start(others[0])
     simulation.client.become_live(others[0], limit=3.0)
+    simulation.come_to_rest()
+
+
+def test_a_move_does_not_wait_for_a_channel_to_declare_over_that_never_opens() -> None:
+    simulation = Simulation().started()
+    switch = simulation.client.engine._switch
+    simulation.group.lead("b")
+    simulation.until(lambda: switch.is_moving)
+    simulation.cluster.silent_channels.add("b")
+    simulation.client.become_live("b", limit=2.0)
+    simulation.published(3)
+    simulation.cluster.answer_again()
+    simulation.client.declare(Queue("later"), timeout=20.0)
+    simulation.come_to_rest()
+
+
+def test_what_comes_back_is_told_of_though_no_channel_to_declare_over_ever_opens() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.kill("a")
+    simulation.until(lambda: simulation.client.seen(Switched))
+    simulation.cluster.silent_channels |= {"b", "c"}
+    future = simulation.client.publish(routing_key="nowhere")
+    simulation.until(future.done, limit=2.0)
+    with pytest.raises(Unroutable):
+        future.result(0)
+    simulation.cluster.answer_again()
     simulation.come_to_rest()
