@@ -194,16 +194,18 @@ class PikaConnection:
             self.abort()
         except Exception as second:  # noqa: BLE001 - pika may be in any state
             log.warning("a connection that failed could not be dropped: %r", second)
-        if report is not None:
-            report(ConnectionLost(f"the connection failed: {error!r}"))
+        self._report(report, ConnectionLost(f"the connection failed: {error!r}"))
 
     def _failed(self, _connection: object, error: BaseException) -> None:
         report = self._on_lost
         self._forget()
+        self._report(report, connection_lost(error))
+
+    def _report(self, report: Callable[[ConnectionLost], None] | None, lost: ConnectionLost) -> None:
         if report is None:
             return
         try:
-            report(connection_lost(error))
+            report(lost)
         except BaseException as fault:  # noqa: BLE001 - no fault of this connection's, which has ended
             raised = fault
             self._loop.call_later(0.0, lambda: _raise(raised))

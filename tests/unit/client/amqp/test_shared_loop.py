@@ -1,13 +1,16 @@
 """One I/O thread for several clients: what one of them does wrong is its own end."""
 
+import socket
 import threading
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
+from rabbitkeeper.client.amqp.pika_connection import PikaConnection
 from rabbitkeeper.client.amqp.pika_logging import unlogged
 from rabbitkeeper.client.amqp.shared_loop import ClientLoop, HostedThread, SharedThread
+from rabbitkeeper.client.amqp.transport import Access, ConnectionLost
 
 LONG = 10.0  # seconds; to fail, not to wait for
 
@@ -80,6 +83,32 @@ def test_what_one_raises_ends_that_one_alone(shared: SharedThread, is_timer: boo
     called = threading.Event()
     second.loop.call_soon_threadsafe(called.set)
     assert called.wait(LONG)
+    assert second.thread.is_alive()
+    second.stop()
+
+
+def test_what_one_raises_over_a_connection_that_failed_ends_that_one_alone(shared: SharedThread) -> None:
+    first, second = Part(shared).started(), Part(shared).started()
+
+    def lost(_why: ConnectionLost) -> None:
+        fail()
+
+    def connect() -> None:
+        connection = PikaConnection(
+            first.loop,
+            f"127.0.0.1:{listening.getsockname()[1]}",
+            Access("app", "secret"),
+            timeout=LONG,
+            on_open=lambda: None,
+            on_lost=lost,
+            on_blocked=lambda _why: None,
+        )
+        connection._own_loop.add_callback(fail)  # as over what the broker sends
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        first.loop.call_soon_threadsafe(connect)
+        first.thread.join(LONG)
+    assert [type(error) for error in first.errors] == [ValueError]
     assert second.thread.is_alive()
     second.stop()
 
