@@ -66,12 +66,17 @@ class Inbox:
             self._wake(kept)
 
     def withdraw(self) -> list[Delivery]:
-        """Take out all that waits here."""
-        withdrawn: list[Delivery] = []
+        """Take out all that waits here, and ack it, as far as that can be said yet.
+
+        The last first: what somebody takes meanwhile is older than all that is taken out.
+        """
+        withdrawn: deque[Delivery] = deque()
         with suppress(IndexError):
             while True:
-                withdrawn.append(self._ready.popleft()[1])
-        return withdrawn
+                acknowledger, delivery = self._ready.pop()
+                withdrawn.appendleft(delivery)
+                acknowledger.ack(delivery[0])
+        return list(withdrawn)
 
     def take(self, timeout: float | None) -> tuple[Acknowledger, Delivery] | None:
         """The next delivery whose answer still reaches the broker; None at the end.

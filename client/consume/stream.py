@@ -96,8 +96,11 @@ def offset_of(delivery: Delivery) -> int | None:
 
 
 class StreamReading:
-    """What of a subscription is different when its queue is a stream: with an offset, when it was declared as
-    one, or when its messages show it. On the I/O thread.
+    """What of a subscription is different when its queue is a stream: with an offset, or when this client has
+    declared it as one. On the I/O thread.
+
+    An offset among a message's headers shows nothing: what was taken from a stream and published again, with
+    its properties, has it in any queue.
 
     Args:
         inbox: of the subscription.
@@ -120,7 +123,7 @@ class StreamReading:
         Args:
             declared: the queue, if this client has declared it.
         """
-        if self._position is None and declared is not None and declared.type == "stream":
+        if self._position is None and declared is not None and declared.is_stream:
             self._begin(None)
         if self._position is None:
             return {}
@@ -135,8 +138,6 @@ class StreamReading:
 
     def new_ones(self, consumer: BrokerConsumer, deliveries: list[Delivery]) -> list[Delivery]:
         """Those that were not here before; the others are acked unseen."""
-        if self._position is None and not consumer.delivered and offset_of(deliveries[0]) is not None:
-            self._begin(None)
         position = self._position
         if position is None:
             return deliveries

@@ -106,6 +106,11 @@ class Queue:
         return isinstance(limit, int) and limit >= 0 and "x-dead-letter-exchange" not in self.arguments
 
     @property
+    def is_stream(self) -> bool:
+        """Whether it was declared as a stream."""
+        return bool(self.declared_arguments.get("x-queue-type") == "stream")
+
+    @property
     def is_server_named(self) -> bool:
         """Whether the broker chooses its name."""
         return self.name.startswith(_SERVER_NAMED)

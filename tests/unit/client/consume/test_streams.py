@@ -89,10 +89,10 @@ def test_the_next_consumer_goes_on_behind_what_was_taken(how: str, prefetch: int
     simulation.come_to_rest()
 
 
-def test_a_stream_that_another_has_declared_shows_itself_by_its_messages() -> None:
+def test_a_stream_that_another_has_declared_is_one_by_the_offset_that_is_given() -> None:
     simulation, ids = with_log(10)
     simulation.client.engine._topology._entities.clear()  # this client knows nothing of it
-    subscription = simulation.client.subscribe("log", 4)
+    subscription = simulation.client.subscribe("log", 4, offset="next")
     simulation.run(0.1)
     ids = simulation.published(20, "log")
     simulation.run(0.1)
@@ -102,6 +102,43 @@ def test_a_stream_that_another_has_declared_shows_itself_by_its_messages() -> No
     while len(got) < 20:
         got += taken(simulation, subscription)
     assert got == ids
+    simulation.come_to_rest()
+
+
+def test_what_was_taken_from_streams_and_published_to_a_queue_again_is_not_lost() -> None:
+    simulation = Simulation().started()
+    ids: list[str] = []
+    for offset in (5, 6, 7, 2, 3):
+        properties = BasicProperties(headers={"x-stream-offset": offset})
+        future = simulation.client.publishing.publish("", "orders", b"", properties, True, 10.0)
+        simulation.until(future.done)
+        ids.append(future.message_id)
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    simulation.client.take(subscription)[0].nack()
+    simulation.group.lead("b")
+    simulation.run(1.0)
+    again = [message.message_id for message in simulation.client.take(subscription)]
+    assert again == ids[:1]
+    assert simulation.journal.acked.total() == 0
+    assert subscription.active
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("how", ["move", "cancel"])
+def test_what_nobody_had_taken_does_not_hold_what_was_left(how: str) -> None:
+    simulation, ids = with_log(30)
+    subscription = simulation.client.subscribe("log", 10, offset="first")
+    simulation.run(0.1)
+    if how == "move":
+        simulation.group.lead("b")
+    else:
+        simulation.cluster.queues["log"].consumers[0].cancel_by_broker()
+    simulation.run(1.0)
+    assert taken(simulation, subscription) == ids
+    assert simulation.client.consuming_places == [simulation.client.member]
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
+    assert simulation.until(stopped.done) < 1.0
     simulation.come_to_rest()
 
 
