@@ -154,8 +154,8 @@ class Feed:
     def next_is_there(self, consumer: BrokerConsumer) -> None:
         """The broker has taken the present consumer on."""
         if self._last is not None:
-            self._next = consumer
-            self.end(self._last, self._take_over)
+            last, self._next = self._last, consumer
+            self.end(last, lambda: self._take_over(last))
 
     def give_back(self, consumer: BrokerConsumer) -> None:
         """What nobody has taken of it goes back; of a stream it stays."""
@@ -176,7 +176,9 @@ class Feed:
         if self._next is not None:
             self._give_back_held(self._next)
 
-    def _take_over(self) -> None:
+    def _take_over(self, last: BrokerConsumer) -> None:
+        if self._last is not last:  # that is over: it was late, and there is another since
+            return
         self._last = None
         consumer, self._next = self._next, None
         if consumer is not None and consumer.held:

@@ -32,6 +32,7 @@ from rabbitkeeper.client.model.topology import Queue
 log = logging.getLogger(__name__)
 
 END_PATIENCE = 0.25  # seconds for the broker's word that nothing more comes; the channel's end says the same
+SETTLED = 1.0  # seconds after which the end of a consumer counts as the first failure again
 START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
 
 
@@ -143,7 +144,7 @@ class Subscription:
         consumer = self._consumer
         if consumer is not None:
             consumer.acknowledger.on_answers = self.look
-        if consumer is not None and self.active and consumer.channel.is_open:
+        if consumer is not None and consumer.channel.is_open:  # one that is asked for may come yet
             consumer.channel.stop_consuming(self._stopped)
             self._context.call_later(END_PATIENCE, self._stopped)
         else:
@@ -276,7 +277,6 @@ class Subscription:
         connection = self.connection
         self._leave()
         self.connection = connection
-        consumer.is_late = True
         self.feed.keep_until_next(consumer)
         self._missing_since = self._context.now()
         self._start()
@@ -353,7 +353,6 @@ class Subscription:
         warn_of_limit(self.declared, self._context.warned)
         self._stream.was_taken_on()
         self._missing_since = None
-        self._retry.worked()
         self._context.emit(ConsumerStarted(self.queue_name, self._member))
         if self._consumer is not None:
             self.feed.next_is_there(self._consumer)
@@ -376,8 +375,9 @@ class Subscription:
             return
         was_active = self.active
         self._forget()
-        self._why = lost.why
-        now = self._context.now()
+        self._why, now = lost.why, self._context.now()
+        if was_active and now - self._tried_at >= SETTLED:
+            self._retry.worked()
         if not self._wanted:
             self.look()
             return

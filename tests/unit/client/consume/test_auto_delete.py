@@ -117,3 +117,19 @@ def test_a_queue_that_cannot_be_declared_again_ends_its_consumer_after_a_while()
         subscription.get(0)
     assert len(simulation.client.events) < 30, "that was no storm"
     simulation.come_to_rest()
+
+
+@pytest.mark.parametrize("milliseconds", range(860, 910, 5))
+def test_moves_a_second_apart_leave_one_consumer(milliseconds: int) -> None:
+    """When the time for the end of the first one is over, the third one is about to follow the second."""
+    simulation, subscription = consuming(NAMED)
+    simulation.cluster.latency = lambda: 0.004
+    simulation.group.lead("b")
+    simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2)
+    simulation.run(milliseconds / 1000)
+    simulation.group.lead("c")
+    simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 3)
+    simulation.run(0.5)
+    assert simulation.cluster.consumers == ["temporary"]
+    assert is_fed(simulation, subscription)
+    simulation.come_to_rest()

@@ -227,3 +227,25 @@ def test_a_planned_move_with_messages_that_nobody_has_taken_uses_no_delivery_up(
     simulation.run(0.1)
     assert [one.failures for one in simulation.cluster.queues["orders"].ready] == [0] * 5
     simulation.come_to_rest()
+
+
+def test_a_consumer_that_is_starting_when_it_is_to_stop_gets_nothing_while_answers_are_waited_for() -> None:
+    simulation = Simulation().started()
+    simulation.published(20)
+    subscription = simulation.client.subscribe(prefetch=5)
+    simulation.run(0.1)
+    in_hand = simulation.client.take(subscription)
+    simulation.group.lead("b")
+    simulation.until(lambda: "b" in simulation.client.consuming_places and subscription.active)
+    simulation.until(lambda: not subscription.active)  # the one before is left …
+    simulation.until(lambda: subscription._consumer is not None)
+    simulation.run(0.0005)  # … and the next one is asked for
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
+    simulation.run(5.0)
+    assert len(simulation.journal.given_back) <= 5, "what comes back to it is delivered to it again"
+    assert simulation.cluster.consumers == []
+    for message in in_hand:
+        message.ack()
+    assert simulation.until(stopped.done) < 0.1
+    assert stopped.result(0) == 0
+    simulation.come_to_rest()

@@ -1,6 +1,7 @@
 """Consumers: taken on, ended by the broker, and restored, for as long as their users want them."""
 
 import pytest
+from simulation.broker.queues import Consumer
 from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
@@ -319,4 +320,26 @@ def test_every_consumer_is_on_one_connection_after_many_moves() -> None:
     assert simulation.cluster.consumers == ["bills", "orders", "orders"]
     assert all(subscription.active for subscription in subscriptions)
     assert simulation.client.places == simulation.client.consuming_places == ["c"]
+    simulation.come_to_rest()
+
+
+def test_a_consumer_that_is_ended_as_soon_as_it_is_there_is_not_started_all_the_time() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.run(2.0)
+    queue = simulation.cluster.queues["orders"]
+    add = queue.add_consumer
+
+    def add_and_end(consumer: Consumer) -> None:
+        add(consumer)
+        consumer.cancel_by_broker()
+
+    queue.add_consumer = add_and_end  # type: ignore[method-assign]
+    queue.consumers[0].cancel_by_broker()
+    simulation.run(20.0)
+    assert 10 < len(simulation.client.seen(ConsumerStarted)) < 100
+    queue.add_consumer = add  # type: ignore[method-assign]
+    simulation.until(lambda: queue.consumers, limit=1.1)
+    simulation.run(0.1)
+    assert subscription.active
     simulation.come_to_rest()

@@ -144,3 +144,28 @@ def test_a_consumer_that_waits_for_its_turn_is_not_stalled() -> None:
     simulation.run(120.0)
     assert stalled(simulation) == []
     simulation.come_to_rest()
+
+
+def test_a_consumer_that_is_fed_again_before_the_next_one_is_there_feeds() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe(prefetch=5)
+    simulation.run(1.0)
+    simulation.cluster.stall_consumers("orders")
+    ids = simulation.published(20)
+    simulation.cluster.silent_consumes.add("orders")
+    simulation.until(lambda: stalled(simulation), limit=NOTICED)
+    (consumer,) = simulation.cluster.queues["orders"].consumers
+    consumer.is_stalled = False
+    simulation.cluster.queues["orders"].dispatch()
+    simulation.run(1.0)
+    assert simulation.journal.given_back == [], "the queue would deliver it again at once"
+    messages = simulation.client.take(subscription)
+    simulation.cluster.answer_again()
+    while len(messages) < len(ids):
+        for message in messages[-5:]:
+            message.ack()
+        simulation.run(0.1)
+        messages += simulation.client.take(subscription)
+    assert sorted(str(message.message_id) for message in messages) == ids, "each once"
+    assert simulation.cluster.consumers == ["orders"]
+    simulation.come_to_rest()
