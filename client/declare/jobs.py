@@ -1,4 +1,4 @@
-"""What is to be declared, in order: what is due, and what waits for its time. Pure.
+"""What is to be declared, in order: what is due, and what waits for its time.
 
 Each step costs the same, however much there is.
 """

@@ -1,4 +1,4 @@
-"""Restoring: how many entities are yet to be declared again on a connection, and who waits for that. Pure."""
+"""Restoring: how many entities are yet to be declared again on a connection, and who waits for that."""
 
 from collections.abc import Callable, Iterable
 

@@ -378,12 +378,10 @@ STEPS: dict[str, Callable[[Player, int], None]] = {
     for name in (
         "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
         "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
-        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels",
-        "limit_channels", "close_channels", "refuse", "refuse_for_a_moment", "drain_the_full",
-        "cancel_consumers", "alarm",
+        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "limit_channels",
+        "close_channels", "refuse", "refuse_for_a_moment", "drain_the_full", "cancel_consumers", "alarm",
         "stall_consumers", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move",
-        "resign", "tell_the_truth",
-        "tell_something", "vanish", "show_the_past",
+        "resign", "tell_the_truth", "tell_something", "vanish", "show_the_past",
     )
 }  # fmt: skip
 OFTEN = (
