@@ -111,10 +111,8 @@ class Player:
     def subscribe(self, choice: int) -> None:
         if len(self.subscriptions) < MOST_CONSUMERS:
             name = ("orders", "bills", "orders", "bills", "passing")[choice // 4 % 5]
-            dedupe = (0, 100)[choice // 2 % 2]
-            self.subscriptions.append(
-                self.simulation.client.subscribe(name, (1, 10, 100)[choice % 3], dedupe)
-            )
+            prefetch, dedupe = (1, 10, 100)[choice % 3], (0, 100)[choice // 2 % 2]
+            self.subscriptions.append(self.simulation.client.subscribe(name, prefetch, dedupe))
 
     def stop(self, choice: int) -> None:
         if self.subscriptions:
