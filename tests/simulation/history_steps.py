@@ -209,9 +209,9 @@ class Player:
 
     def stale_record(self, choice: int) -> None:
         """A node's record of a queue names a dead node: channels that are new to it wait there."""
-        queue = self.simulation.cluster.queues.get(("orders", "bills")[choice % 2])
-        if queue is not None:
-            queue.is_stale_at.add(self._some(choice // 2))
+        self.simulation.cluster.queues[("orders", "bills")[choice % 2]].is_stale_at.add(
+            self._some(choice // 2)
+        )
 
     def refuse(self, choice: int) -> None:
         """A queue refuses what is published to it, or takes it again."""
