@@ -85,9 +85,17 @@ class ConsumingConnection:
         self._is_over = False
         self.is_wanted = False
 
-    def is_at(self, target: Target) -> bool:
-        """Whether everything that is to go over it does, at ``target``."""
+    def has_to_move(self, target: Target) -> bool:
+        """Whether there is to be another connection, to ``target``, before everything goes over it."""
+        return not self._is_at(target) and not self._stays
+
+    def _is_at(self, target: Target) -> bool:
         return self._current is not None and self._current.target.address == target.address
+
+    @property
+    def _stays(self) -> bool:
+        """Whether so many moves have not ended yet that there is no other, from what works."""
+        return self._current is not None and len(self._retired) >= MOST_RETIRED
 
     def want(self) -> None:
         """Something is to go over it, now or later."""
@@ -157,13 +165,11 @@ class ConsumingConnection:
         if target is None or not self.is_wanted or self._is_over:
             return
         if self._next is not None:
-            if self._next.target.address == target.address and not self.is_at(target):
+            if self._next.target.address == target.address and not self._is_at(target):
                 return
             superseded, self._next = self._next, None
             superseded.connection.abort()
-        if self._current is not None and len(self._retired) >= MOST_RETIRED:
-            return  # so many moves have not ended yet, and what the last one led to works
-        if not self.is_at(target) and self._pause is None:
+        if self.has_to_move(target) and self._pause is None:
             self._open(target)
 
     def _open(self, target: Target) -> None:

@@ -238,7 +238,7 @@ class SwitchExecutor:
     def _begin_restoring(self, promoted: MemberConnection) -> None:
         """Have the topology declared again."""
         self._unrestored = {_Part.SHARED}
-        if self._exclusive.has_entities and not self.consuming.is_at(promoted.target):
+        if self._exclusive.has_entities and self.consuming.has_to_move(promoted.target):
             self._unrestored.add(_Part.EXCLUSIVE)
         self._publisher.restoring(active=True)
         self._declarer.attach(promoted.connection, lambda: self._restored(_Part.SHARED))

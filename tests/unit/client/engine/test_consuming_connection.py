@@ -223,3 +223,23 @@ def test_a_view_that_is_out_of_date_does_nothing() -> None:
     assert simulation.journal.opened == opened
     assert simulation.client.events == events
     simulation.come_to_rest()
+
+
+def test_what_comes_back_does_not_wait_for_an_exclusive_queue_that_stays_where_it_is() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe(prefetch=2)
+    simulation.published(30)
+    for name in "abcab":  # what is in hand keeps each connection
+        simulation.group.lead(name)
+        simulation.run(2.0)
+        simulation.client.take(subscription)
+    assert (simulation.client.places, simulation.client.consuming_places[-1]) == (["b"], "a")
+    simulation.client.declare(Exchange("news", "fanout"), MINE, Binding("news", "mine"))
+    (one,) = [one for one in simulation.client.transport.open if not one.consumes]
+    assert one.end is not None
+    one.end.close_by_broker(541, "INTERNAL_ERROR")
+    simulation.until(lambda: simulation.client.seen(Disconnected))
+    simulation.client.become_live()
+    future = simulation.client.publish(routing_key="nowhere")
+    simulation.until(future.done, limit=5.0)
+    simulation.come_to_rest()
