@@ -4,21 +4,28 @@ Exit codes: 0 stopped in an orderly way, 1 failed, in a way that may pass, 2 can
 (with one line for each reason), 70 ended by its watchdog.
 """
 
+import faulthandler
 import logging
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 import click
 
+from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.assembly import assemble
+from rabbitkeeper.agent.cli import preflight
 from rabbitkeeper.agent.config import load
 from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.agent.group.effective_config import read_group_config
+from rabbitkeeper.agent.runtime import descriptors
+from rabbitkeeper.agent.runtime.init import under_init
 from rabbitkeeper.agent.runtime.log import configure, set_level
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.model.text import printable
 
 FAILED = 1
 REFUSED = 2
@@ -35,28 +42,81 @@ def command(config: Path | None, check: bool, sample_config: bool) -> None:
         return
     if config is None:
         raise click.UsageError("Give the agent's CONFIG file; --sample-config prints one to start from.")
-    try:
-        own = load(config)
-        if check:
-            click.echo(f"{config}: member {own.name} of group {own.group}: valid")
-            return
+    if check:
+        _refused_or_failed(lambda: _check(config))
+    else:
+        under_init(lambda: _refused_or_failed(lambda: _run(config)))
+
+
+def _check(path: Path) -> None:
+    own = load(path)
+    preflight.check(path, own)
+    click.echo(f"{path}: member {own.name} of group {own.group}: valid")
+
+
+def _run(path: Path) -> None:
+    _dump_stacks_on_quit()
+    with _Asked() as asked:
+        own = load(path)
         configure(own.log.level, own.name)
+        preflight.check_privileges(path, own)
+        descriptors.raise_limit()
         settings = read_group_config(own)
         set_level(settings.effective.log.level)
-        agent = assemble(settings)
-        _stop_on_signals(agent.stop)
+        agent = assemble(settings, path)
+        asked.go_to(agent)
         agent.run()
+
+
+def _refused_or_failed(work: Callable[[], None]) -> None:
+    """Do it; every error is a line for each reason, and an exit code."""
+    try:
+        work()
     except RabbitKeeperError as error:
-        click.echo(str(error), err=True)
+        click.echo(printable(str(error), keep="\n"), err=True)
         sys.exit(REFUSED if isinstance(error, ConfigurationError) else FAILED)
     except Exception:
         logging.getLogger("rabbitkeeper.agent").exception("the agent has failed")
         sys.exit(FAILED)
 
 
-def _stop_on_signals(stop: Callable[[str], None]) -> None:
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop(f"the agent was told to stop ({signal.Signals(number).name})")
+class _Asked:
+    """Signals from the first moment on: what comes before there is an agent is kept for it.
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    Without a handler SIGHUP would end the process, and leave its member registered until the session ends.
+    """
+
+    def __init__(self) -> None:
+        self._agent: Agent | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def go_to(self, agent: Agent) -> None:
+        self._agent = agent
+        for number in self._early:
+            self._handle(number, None)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._agent is None:
+            if number != signal.SIGHUP:
+                sys.exit(0)  # nothing has been begun
+            self._early.append(number)
+        elif number == signal.SIGHUP:
+            self._agent.reload()
+        else:
+            self._agent.stop(f"the agent was told to stop ({signal.Signals(number).name})")
+
+
+def _dump_stacks_on_quit() -> None:
+    """SIGQUIT writes where each thread is to standard error, and the agent goes on."""
+    if sys.__stderr__ is not None:
+        faulthandler.register(signal.SIGQUIT, file=sys.__stderr__, all_threads=True)

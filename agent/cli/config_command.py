@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import click
-from rich.table import Table
 
 from rabbitkeeper.agent.config.change import (
     Change,
@@ -30,7 +29,7 @@ from rabbitkeeper.agent.config.group import (
 )
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.options import Asking, asks
-from rabbitkeeper.coordinator.cli.output import show, table
+from rabbitkeeper.coordinator.cli.output import PlainTable, say, show, table
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
@@ -68,7 +67,7 @@ def show_config(chosen: ChosenGroup) -> None:
     made = table(f"group {group}, configuration version {version}", "key", "value", "from", "a new one holds")
     for key, when in GROUP_WIDE.items():
         for value, source in _rows(key, members, values):
-            made.add_row(key, shown(value), source, when)
+            made.add_texts(key, shown(value), source, when)
     show(chosen.output, content, made, _notes(view, passed_over))
 
 
@@ -110,7 +109,7 @@ def edit_config(chosen: ChosenGroup, asking: Asking) -> None:
     while True:
         written = click.edit(text, extension=".yml", require_save=True)
         if written is None:
-            click.echo("nothing has been changed")
+            say("nothing has been changed")
             return
         try:
             record = edited(before, written)
@@ -118,7 +117,7 @@ def edit_config(chosen: ChosenGroup, asking: Asking) -> None:
             with chosen.backend() as (backend, group):
                 _write(chosen, backend, Store(backend, group), view, record, None, asking)
         except ConfigurationError as error:
-            click.echo(f"rabbitkeeper: {error}", err=True)
+            say(f"rabbitkeeper: {error}", err=True)
             if not sys.stdin.isatty() or not click.confirm("Edit it again?"):
                 raise
             text = written
@@ -215,21 +214,21 @@ def _tell(
     members: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     if chosen.output != "table":
-        show(chosen.output, dict(content), Table())
+        show(chosen.output, dict(content), PlainTable())
         return
     if not changes and not content.get("id"):
-        click.echo("nothing would be changed" if content["dry_run"] else "nothing has been changed")
+        say("nothing would be changed" if content["dry_run"] else "nothing has been changed")
         return
     for change in changes:
-        click.echo(f"  {change}")
+        say(f"  {change}")
     if content["dry_run"]:
-        click.echo(f"would be written over version {content['version']}")
+        say(f"would be written over version {content['version']}")
     else:
-        click.echo(f"config {content['id']}: version {content['version']} is written")
+        say(f"config {content['id']}: version {content['version']} is written")
     for key in restart_needed:
-        click.echo(f"{key} holds when an agent is started again; until then: restart pending")
+        say(f"{key} holds when an agent is started again; until then: restart pending")
     for name, standing in members.items():
-        click.echo(f"{name}: {standing}")
+        say(f"{name}: {standing}")
 
 
 def _member_content(name: str, taken: TakenConfig, values: Mapping[str, object]) -> dict[str, object]:

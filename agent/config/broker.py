@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
 
@@ -12,12 +11,15 @@ from rabbitkeeper.agent.config.fields import (
     Port,
     Section,
     Text,
+    check_url,
+    host_of,
     node_name,
     problem,
     unit_name,
 )
 from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import BrokerTlsConfig
+from rabbitkeeper.coordinator.model.addresses import is_unspecified
 
 # Each driver's section has the driver's name; here is the key that it cannot do without, if there is one.
 _SECTIONS = {"process": "directory", "systemd": None, "docker": "container", "external": None}
@@ -88,10 +90,7 @@ class DockerConfig(Section):
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise problem("", "is not a URL like https://host:15671; credentials and /api do not belong to it")
-    return value
+    return check_url(value, "https://host:15671")
 
 
 class HookConfig(Section):
@@ -195,7 +194,14 @@ class BrokerConfig(Section):
     @model_validator(mode="after")
     def _clients_can_connect(self) -> Self:
         kind = "amqp" if self.amqp.tls is None else "amqps"
-        if self.amqp.host in ("0.0.0.0", "::") and getattr(self.advertise, kind) is None:  # noqa: S104
+        for key in ("amqp", "amqps"):
+            address = getattr(self.advertise, key)
+            if address is not None and is_unspecified(host_of(address)):
+                raise problem(
+                    f"advertise.{key}",
+                    f"is {address!r}, which no client can connect to; give the address that they reach it by",
+                )
+        if is_unspecified(self.amqp.host) and getattr(self.advertise, kind) is None:
             raise problem(
                 "amqp.host",
                 f"is {self.amqp.host!r}, which no client can connect to; "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import yaml
 
 from rabbitkeeper.agent.config.group import GROUP_WIDE, check_key, flat, overlay, split, stand_in
+from rabbitkeeper.agent.config.strict_yaml import parse
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -39,10 +40,7 @@ def parsed(setting: str) -> tuple[str, object]:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise ConfigurationError(f"{setting!r} is not KEY=VALUE, as in health.hung_after=3")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigurationError(f"{key} ({text!r}) is not a YAML value") from None
+    value = parse(text, f"the value of {key}")
     if isinstance(value, dict | list):
         raise ConfigurationError(f"{key} ({text!r}) must be a single value; set keys one by one")
     return key, value
@@ -77,10 +75,7 @@ def edited(before: GroupConfig | None, text: str) -> GroupConfig:
     Raises:
         ConfigurationError: it is not YAML, not a mapping, or has a new key that may not be set for the group.
     """
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"this is not YAML: {' '.join(str(error).split())}") from None
+    content = parse(text, "this")
     if content is not None and not isinstance(content, dict):
         raise ConfigurationError("this is not a mapping of keys to values")
     settings = _set_only(content or {})

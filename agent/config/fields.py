@@ -3,16 +3,19 @@
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
+from rabbitkeeper.coordinator.model.addresses import is_ipv6, is_unspecified
 from rabbitkeeper.coordinator.model.errors import InvalidName
 from rabbitkeeper.coordinator.model.paths import check_name
+from rabbitkeeper.coordinator.model.text import is_plain
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.service")
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._~-]+)?\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 
 
 def problem(key: str, message: str) -> PydanticCustomError:
@@ -26,8 +29,13 @@ def _path(value: object, info: ValidationInfo) -> object:
         return value
     if not value:
         raise problem("", "is empty; give a path")
+    if "\0" in value:
+        raise problem("", "has a NUL character; give a path")
     directory = (info.context or {}).get("directory", Path())
-    return Path(directory) / Path(value).expanduser()
+    try:
+        return Path(directory) / Path(value).expanduser()
+    except RuntimeError:  # the home of a user whom there is not
+        raise problem("", "has a home that is not known; give the whole path") from None
 
 
 def named(kind: str) -> AfterValidator:
@@ -54,14 +62,42 @@ def unit_name(value: str) -> str:
 
 def _host_port(value: str) -> str:
     match = _HOST_PORT.fullmatch(value)
-    if not match or not 1 <= int(match[2]) <= 65535:
+    if not match or not 1 <= int(match[2]) <= 65535 or (match[1][0] == "[" and not is_ipv6(match[1][1:-1])):
         raise problem("", "is not host:port; give it as in 10.0.0.1:5672 or [::1]:5672")
+    return value
+
+
+def host_of(address: str) -> str:
+    """The host of ``host:port``."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def check_url(value: str, example: str, *, secrets: bool = False) -> str:
+    """A URL of HTTP that somebody can be asked at.
+
+    Args:
+        example: of a good one, for the error.
+        secrets: whether a user, a path and a query may be in it.
+    """
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not value.isprintable() or " " in value:
+        raise problem("", f"is not a URL; give it as in {example}")
+    if not secrets and ("@" in parts.netloc or parts.query or parts.fragment):
+        raise problem("", f"is not a URL like {example}; credentials and queries do not belong to it")
+    if is_unspecified(parts.hostname or ""):
+        raise problem("", f"has an address that nobody can connect to; give it as in {example}")
     return value
 
 
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise problem("", "is empty; give it a value or leave the key out")
+    if not is_plain(value):
+        raise problem("", "has a control character in it; take it out")
     return value
 
 

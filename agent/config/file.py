@@ -6,20 +6,21 @@ what is wrong without showing a secret.
 
 import difflib
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from rabbitkeeper.agent.config.strict_yaml import parse
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # Keys below which a value may be a secret, so that it is never shown.
 _SECRET_KEYS = frozenset({"password", "token", "webhook", "management", "config", "environment", "readers"})
+_LONGEST_SECRET = 65536  # bytes of a first line
 _LONGEST_VALUE = 60  # characters of a wrong value that are shown
 
 _SENTENCES = {
@@ -46,23 +47,6 @@ _BOUNDS = {
 }
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML silently lets the last of two equal keys win; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        lines: dict[Hashable, int] = {}
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if isinstance(key, Hashable) and key in lines and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands twice, first in line {lines[key]}", key_node.start_mark
-                )
-            if isinstance(key, Hashable):
-                lines[key] = line
-        return super().construct_mapping(node, deep=deep)
-
-
 def read_settings(path: Path) -> dict[str, object]:
     """The mapping that a YAML file holds.
 
@@ -70,7 +54,7 @@ def read_settings(path: Path) -> dict[str, object]:
         ConfigurationError: there is no such file, it cannot be read, or it does not hold a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be read: {error.strerror or error}; "
@@ -78,14 +62,7 @@ def read_settings(path: Path) -> dict[str, object]:
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
-    try:
-        settings = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigurationError(f"{path}{where} is not YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    settings = parse(text, str(path))
     if settings is None:
         raise ConfigurationError(
             f"{path} is empty; 'rabbitkeeper agent --sample-config' prints one to start from"
@@ -155,16 +132,25 @@ def _secret_at(key: str, where: str, context: Mapping[str, object]) -> str:
         if not value:
             raise _problem(key, f"is {where!r}, and no such environment variable is set; set it")
         return value
-    path = Path(str(context.get("directory", ""))) / Path(where).expanduser()
+    path = Path(str(context.get("directory", ""))) / _expanded(key, where)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        with path.open("rb") as file:
+            line = file.readline(_LONGEST_SECRET).decode("utf-8-sig").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else None
+        reason = reason or getattr(error, "strerror", None) or "there can be no such file"
         raise _problem(key, f"is {str(path)!r}, which cannot be read: {reason}") from None
-    if not lines or not lines[0]:
+    if not line:
         what = key.removesuffix("_file")
         raise _problem(key, f"is {str(path)!r}, whose first line is empty; write the {what} there")
-    return lines[0]
+    return line
+
+
+def _expanded(key: str, where: str) -> Path:
+    try:
+        return Path(where).expanduser()
+    except RuntimeError:  # the home of a user whom there is not
+        raise _problem(key, f"is {where!r}, and the home in it is not known; give the whole path") from None
 
 
 def _problem(key: str, message: str) -> PydanticCustomError:

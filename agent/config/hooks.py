@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from rabbitkeeper.agent.config.fields import Section, Text, problem
+from rabbitkeeper.agent.config.fields import Section, Text, check_url
 
 # A program and its arguments; there is no shell.
 Command = Annotated[list[Text], Field(min_length=1)]
@@ -23,8 +23,8 @@ class HooksConfig(Section):
     @field_validator("webhook")
     @classmethod
     def _is_a_url(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("http://", "https://")):
-            raise problem("", "is not a URL; give it as in https://host/path")
+        if value is not None:
+            check_url(value.get_secret_value(), "https://host/path", secrets=True)
         return value
 
     def command(self, event: str) -> list[str] | None:

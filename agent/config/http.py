@@ -1,20 +1,25 @@
 """``http``: the agent's HTTP API. Off unless ``http.listen`` is given."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, SecretStr, ValidationInfo, model_validator
 
-from rabbitkeeper.agent.config.fields import FilePath, HostPort, Section, Text, problem
+from rabbitkeeper.agent.config.fields import (
+    FilePath,
+    HostPort,
+    Section,
+    Text,
+    check_url,
+    problem,
+)
 from rabbitkeeper.agent.config.file import resolve_secret
+from rabbitkeeper.coordinator.model.addresses import is_unspecified
 
 LEAST_TOKEN = 16  # characters: what is shorter can be guessed over a network
-_EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104
 
 
 def _url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise problem("", "is not a URL; give it as in http://10.0.0.1:8008")
-    return value.rstrip("/")
+    return check_url(value, "http://10.0.0.1:8008").rstrip("/")
 
 
 class HttpConfig(Section):
@@ -32,6 +37,7 @@ class HttpConfig(Section):
     certificate: FilePath | None = None  # PEM, with its chain: TLS instead of plain HTTP
     key: FilePath | None = None  # PEM; None: it is in ``certificate``
     client_ca: FilePath | None = None  # PEM: only clients with a certificate of this authority
+    verify: Literal["always", "writes"] = "always"  # with ``client_ca``: who needs one
 
     @property
     def host(self) -> str:
@@ -59,14 +65,21 @@ class HttpConfig(Section):
             for key in ("advertise", "token", "certificate"):
                 if getattr(self, key) is not None:
                     raise problem("listen", f"is missing, and http.{key} is of no use without it")
-        elif self.listen.rpartition(":")[0] in _EVERYWHERE and self.advertise is None:
+        elif is_unspecified(self.host) and self.advertise is None:
             raise problem(
                 "advertise",
                 f"is missing, and {self.listen} is an address that nobody can connect to; "
                 f"give the URL that others reach this agent by, as in http://10.0.0.1:{self.port}",
             )
-        if self.token is not None and len(self.token.get_secret_value()) < LEAST_TOKEN:
+        token = "" if self.token is None else self.token.get_secret_value()
+        if self.token is not None and len(token) < LEAST_TOKEN:
             raise problem("token", f"is shorter than {LEAST_TOKEN} characters, so that it could be guessed")
+        if not (token.isascii() and token.isprintable() and token == token.strip()):
+            raise problem(
+                "token", "has characters that do not fit into a header; use letters, digits and -._~"
+            )
+        if self.client_ca is None and self.verify != "always":
+            raise problem("client_ca", "is missing, and http.verify is of no use without it")
         for key in ("key", "client_ca"):
             if self.certificate is None and getattr(self, key) is not None:
                 raise problem("certificate", f"is missing, and http.{key} is of no use without it")

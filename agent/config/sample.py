@@ -11,7 +11,7 @@ zookeeper:
   hosts: "zk1:2181,zk2:2181,zk3:2181"
   # session_timeout: 6.0     # a node that is gone is noticed within this; 3 to 120
   # connect_timeout: 10.0    # at the start: without ZooKeeper the agent does not begin
-  # auth: null               # {username: agents, password_file: FILE}: who may write; null: everybody
+  # auth: null               # {username: agents, password_file: FILE}: who may write; null: everybody!
   # readers: ["world:anyone"]   # with auth: who else may read, as in ["digest:clients:HASH"]
   # tls: null                # {ca: FILE, certificate: FILE, key: FILE}: for ZooKeeper's secure client port
 
@@ -90,6 +90,7 @@ broker:
 #   certificate: null        # PEM: HTTPS instead of HTTP
 #   key: null                # PEM; default: in the certificate's file
 #   client_ca: null          # PEM: only clients with a certificate of this authority
+#   verify: always           # with client_ca: who needs one; writes: only who asks for operations
 
 # tags:
 #   priority: 100            # the higher leads, other things being equal

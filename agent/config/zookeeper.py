@@ -10,11 +10,19 @@ from rabbitkeeper.agent.config.tls import TlsConfig
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.zookeeper.access import ANYONE, check_reader
+from rabbitkeeper.coordinator.zookeeper.hosts import check_hosts
 
 
 def _reader(value: str) -> str:
     try:
         return check_reader(value)
+    except ConfigurationError as error:
+        raise problem("", f"is not valid: {str(error).split(': ', 1)[-1]}") from None
+
+
+def _hosts(value: str) -> str:
+    try:
+        return check_hosts(value)
     except ConfigurationError as error:
         raise problem("", f"is not valid: {str(error).split(': ', 1)[-1]}") from None
 
@@ -48,7 +56,7 @@ class ZooKeeperAuthConfig(Section):
 class ZooKeeperConfig(Section):
     """``zookeeper``."""
 
-    hosts: Text  # host:port, comma separated
+    hosts: Annotated[Text, AfterValidator(_hosts)]  # host:port, comma separated
     session_timeout: Annotated[float, Field(ge=3, le=120, allow_inf_nan=False)] = 6.0
     connect_timeout: Annotated[float, Field(ge=0.5, le=600, allow_inf_nan=False)] = 10.0  # at the start
     auth: ZooKeeperAuthConfig | None = None

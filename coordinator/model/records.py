@@ -1,8 +1,7 @@
 """What the nodes hold: JSON records, frozen, that keep the keys they do not know.
 
-Every record has ``"v": 1``. A reader takes a record with more keys than it knows and writes them back
-unchanged, so that old and new agents can share a group; it refuses another ``v``. Wall-clock times are
-ISO 8601 in UTC and are for people only: nothing is decided by them.
+Every record has ``"v": 1``. A reader takes a record with more keys than it knows and writes them back as they
+are, so that old and new agents can share a group. Wall-clock times are ISO 8601 in UTC, for people only.
 """
 
 import json
@@ -13,13 +12,14 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from rabbitkeeper.coordinator.model.errors import RecordError
+from rabbitkeeper.coordinator.model.finite import check_finite
 
 HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
 OPERATIONS_LIMIT = 200  # operations kept; at about 500 bytes each
 LOG_BYTES = 400_000  # of history or operations at most, whatever is in them: ZooKeeper takes less than 1 MiB
 LONGEST_TEXT = 2_000  # characters of a reason or an outcome that are kept in a log
 
-HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
+HostPort = Annotated[str, StringConstraints(pattern=r"^(\[[0-9A-Za-z:.%_~-]+\]|[^\s:/@\[\]]+):[0-9]{1,5}$")]
 
 
 class MemberStatus(StrEnum):
@@ -67,7 +67,7 @@ def utcnow() -> str:
 class Record(BaseModel):
     """One JSON object, in a node of its own or inside another."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, allow_inf_nan=False)
 
 
 class StoredRecord(Record):
@@ -91,6 +91,7 @@ class StoredRecord(Record):
         Raises:
             RecordError: it is not JSON, not such a record, or of another version.
         """
+        check_finite(path, data)
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:

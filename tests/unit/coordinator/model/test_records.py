@@ -10,6 +10,7 @@ from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError
 from rabbitkeeper.coordinator.model.paths import GroupPaths, check_name
 from rabbitkeeper.coordinator.model.records import (
     HISTORY_LIMIT,
+    GroupConfig,
     History,
     HistoryEntry,
     LeaderRecord,
@@ -20,6 +21,7 @@ from rabbitkeeper.coordinator.model.records import (
     OperationLog,
     OperationState,
     PauseRecord,
+    StoredRecord,
 )
 
 MEMBER = {
@@ -154,3 +156,28 @@ def test_what_is_no_log_is_an_error_as_before() -> None:
         OperationLog.from_bytes("/operations", b'{"v":1,"entries":["x"]}')
     with pytest.raises(RecordError):
         History.from_bytes("/history", b'{"v":2,"entries":[]}')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"health": {"interval": NaN}}',
+        b'{"entries": [{"timings": {"vacant": Infinity}}]}',
+        b'{"x": [1e999]}',
+        b'{"x": -1E+400}',
+        b'{"x": ' + b"9" * 5000 + b"}",
+        b'{"x": ' + b"9" * 5000 + b', "y": 1e999}',
+        b'{"x": ' + b"[" * 100_000,
+        b'{"reason": "\\ud800"}',
+        b"\xff",
+    ],
+)
+@pytest.mark.parametrize("kind", [GroupConfig, History])
+def test_what_could_not_be_written_again_is_not_read(kind: type[StoredRecord], data: bytes) -> None:
+    with pytest.raises(RecordError, match=r"^/path (holds|does not hold) "):
+        kind.from_bytes("/path", data)
+
+
+def test_large_numbers_and_words_that_look_like_none_are_read() -> None:
+    data = b'{"v":1,"mode":"cluster","x":1e100,"NaN":"Infinity"}'
+    assert json.loads(GroupConfig.from_bytes("/path", data).to_bytes()) == json.loads(data)
