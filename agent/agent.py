@@ -8,6 +8,7 @@ import logging
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.loop.loop import Loop
+from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.loop.turn import wrong_credentials
 from rabbitkeeper.agent.model.observation import ConnectFailure
@@ -16,7 +17,9 @@ from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.paths import ROOT
 from rabbitkeeper.coordinator.model.records import GroupConfig
+from rabbitkeeper.coordinator.policy.exposure import standing
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -38,6 +41,7 @@ class Agent:
         watchdog: not started yet.
         sinks: who is told of the agent's states; not started yet.
         clocks: monotonic and wall.
+        reload: takes what is new in the agent's file; not started yet. None: nobody does.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Agent:
         watchdog: Watchdog,
         sinks: Sinks,
         clocks: Clocks | None = None,
+        reload: Reload | None = None,
     ) -> None:
         self._config = config
         self._backend = group.backend
@@ -64,7 +69,13 @@ class Agent:
         self._watchdog = watchdog
         self._sinks = sinks
         self._clock = (clocks or Clocks()).monotonic
+        self._reload = reload
         self._stopping: str | None = None
+
+    def reload(self) -> None:
+        """Take passwords, tokens and certificates anew. From any thread, or a signal handler."""
+        if self._reload is not None:
+            self._reload.ask()
 
     def stop(self, reason: str = "the agent is being stopped") -> None:
         """Have :meth:`run` end in an orderly way. From any thread, or a signal handler; returns at once."""
@@ -82,6 +93,10 @@ class Agent:
         zookeeper = self._config.zookeeper
         self._sinks.start()  # first: a port that is taken must not leave a trace in ZooKeeper
         try:
+            for exposure in self._config.exposures:
+                LOG.warning("%s", exposure)
+            if self._reload is not None:
+                self._reload.start()
             self._connect(zookeeper.connect_timeout)
             if self._stopping is not None:
                 return
@@ -89,7 +104,9 @@ class Agent:
             self._housekeeping.start()
             if not self._config.broker.made_by_agent:
                 self._try_credentials()
+            self._check_permissions()
             self._store.create_group(GroupConfig())
+            self._check_permissions(warn=True)
             self._watchdog.start()
             try:
                 self._go_round()
@@ -104,6 +121,8 @@ class Agent:
                 self._supervisor.stop(BROKER_STOP_TIMEOUT)
             raise
         finally:
+            if self._reload is not None:
+                self._reload.stop()
             self._sinks.stop()
             self._housekeeping.stop()
             self._probe.stop()
@@ -135,6 +154,26 @@ class Agent:
                 return
             self._backend.renew()
             self._wakeup.wait(0.1)
+
+    def _check_permissions(self, *, warn: bool = False) -> None:
+        """Nobody works in a group that is not as closed as its configuration says.
+
+        Raises:
+            ConfigurationError: it is not.
+        """
+        zookeeper, paths = self._config.zookeeper, self._store.paths
+        identity = None if zookeeper.auth is None else zookeeper.auth.username
+        found = standing(
+            self._backend.permissions(paths.root),
+            self._backend.permissions(ROOT),
+            identity,
+            None if identity is None else tuple(zookeeper.readers),
+        )
+        if found.refusal is not None:
+            raise ConfigurationError(f"group {self._config.group}: {found.refusal}")
+        self._backend.adopt_acl(paths.root)
+        for warning in found.warnings if warn else ():
+            LOG.warning("group %s: %s", self._config.group, warning)
 
     def _go_round(self) -> None:
         failures = 0

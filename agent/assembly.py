@@ -4,6 +4,8 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
@@ -27,9 +29,10 @@ from rabbitkeeper.agent.health.inspection import Inspection
 from rabbitkeeper.agent.health.majority_check import MajorityCheck
 from rabbitkeeper.agent.health.probe import Probe
 from rabbitkeeper.agent.loop.cluster_mode import ClusterHousekeeping, ClusterMode
-from rabbitkeeper.agent.loop.housekeeping import Housekeeping, Management
+from rabbitkeeper.agent.loop.housekeeping import Housekeeping
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.loop.mode import Mode
+from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.hooks import Hooks
@@ -42,12 +45,17 @@ from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.store.store import Store
 
+if TYPE_CHECKING:
+    from rabbitkeeper.agent.rabbitmq.management.client import ManagementSettings
+    from rabbitkeeper.agent.rabbitmq.management.poller import Poller
 
-def assemble(settings: EffectiveConfig) -> Agent:
+
+def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
     """An agent that is ready to run.
 
     Args:
         settings: its file's, with the group's over them as far as they are known yet.
+        path: its file, which is read again when passwords or certificates change; None: it is not.
 
     Raises:
         ConfigurationError: the driver or the session cannot be made the way they are configured.
@@ -78,13 +86,14 @@ def assemble(settings: EffectiveConfig) -> Agent:
     mode = _MODES[settings.mode](config, store, driver, probe, wakeup)
     disruption = Disruption(config.name, store, wake=wakeup.ring)
     supervisor = _supervisor(config, mode, driver, probe, wakeup, disruption)
+    management = _management(config, probe, wakeup)
     broker = BrokerSide(
         supervisor,
         probe,
         Housekeeping(
             Inspection(driver.ctl.node_state, wake=wakeup.ring),
             node=config.broker.node,
-            management=_management(config, probe, wakeup),
+            management=management,
         ),
     )
     announcer = Announcer(config, instance=secrets.token_hex(8))
@@ -116,8 +125,32 @@ def assemble(settings: EffectiveConfig) -> Agent:
         set_level(changed.log.level)
 
     loop = Loop(settings, broker, group, mode, wakeup=wakeup, board=board, beat=beat, adopt=adopt)
-    sinks = _sinks(config, board, store, announcer, systemd)
-    return Agent(config, broker, group, loop, wakeup=wakeup, watchdog=watchdog, sinks=sinks)
+    hooks, server = Hooks(config.hooks), None
+    if config.http.listen is not None:
+        from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
+
+        server = ApiServer(config.http, board, store=store, announcer=announcer, hooks=hooks.outcomes)
+
+    def renew(renewed: AgentConfig) -> None:
+        access = renewed.zookeeper.access  # reads files, and may refuse
+        if server is not None:
+            server.adopt(renewed.http)
+        backend.adapt(access)
+        if management is not None:
+            management.adapt(_management_settings(renewed))
+        settings.renew_secrets(renewed)
+        wakeup.ring()
+
+    return Agent(
+        config,
+        broker,
+        group,
+        loop,
+        wakeup=wakeup,
+        watchdog=watchdog,
+        sinks=Sinks(board, hooks, systemd, server),
+        reload=None if path is None else Reload(path, config, [renew]),
+    )
 
 
 def _cluster_mode(
@@ -193,37 +226,28 @@ def _supervisor(
     )
 
 
-def _sinks(
-    config: AgentConfig,
-    board: Board,
-    store: Callable[[], Store],
-    announcer: Announcer,
-    systemd: SystemdNotify,
-) -> Sinks:
-    hooks, server = Hooks(config.hooks), None
-    if config.http.listen is not None:
-        from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
+def _management_settings(config: AgentConfig) -> "ManagementSettings":
+    from rabbitkeeper.agent.rabbitmq.management.client import ManagementSettings  # only now: memory
 
-        server = ApiServer(config.http, board, store=store, announcer=announcer, hooks=hooks.outcomes)
-    return Sinks(board, hooks, systemd, server)
+    broker = config.broker
+    assert broker.management is not None  # noqa: S101 - asked for with it only
+    return ManagementSettings(
+        broker.management.address,
+        (broker.amqp.username, broker.amqp.password.get_secret_value()),
+        timeout=broker.management.timeout,
+        ca_file=None if broker.management.ca_file is None else str(broker.management.ca_file),
+    )
 
 
-def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> Management | None:
+def _management(config: AgentConfig, probe: Probe, wakeup: Wakeup) -> "Poller | None":
     broker = config.broker
     if broker.management is None:
         return None
-    # Only now: httpx costs memory.
-    from rabbitkeeper.agent.rabbitmq.management.client import ManagementSettings
-    from rabbitkeeper.agent.rabbitmq.management.poller import Poller
+    from rabbitkeeper.agent.rabbitmq.management.poller import Poller  # only now: httpx costs memory
 
     offered = {"amqp": broker.advertised_amqp, "amqps": broker.advertised_amqps}
     return Poller(
-        ManagementSettings(
-            broker.management.address,
-            (broker.amqp.username, broker.amqp.password.get_secret_value()),
-            timeout=broker.management.timeout,
-            ca_file=None if broker.management.ca_file is None else str(broker.management.ca_file),
-        ),
+        _management_settings(config),
         broker.node,
         protocols=[protocol for protocol, address in offered.items() if address is not None],
         version=lambda: probe.facts.version if probe.facts.up_since is not None else None,

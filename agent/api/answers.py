@@ -56,11 +56,14 @@ def ready(state: AgentState | None, silent: float) -> Answer:
     return _answer(state.serves, state)
 
 
-def health(state: AgentState | None, now: float, wall: float, silent: float) -> Answer:
+def health(
+    state: AgentState | None, now: float, wall: float, silent: float, *, operations: bool = False
+) -> Answer:
     """Everything about this agent; 200 while its broker serves clients.
 
     Args:
         wall: seconds since 1970 at ``now``.
+        operations: whether it takes them.
     """
     if state is None or silent > STALLED:
         return _no_state(silent)
@@ -105,6 +108,7 @@ def health(state: AgentState | None, now: float, wall: float, silent: float) -> 
             "silent": round(connection.silent, 3),
             "ends": broker.ends,
         },
+        "operations": operations,
         "loop": {"turn": state.turn, "took": round(state.took, 6), "age": round(max(0.0, now - state.at), 3)},
         "at": _utc(wall),
     }

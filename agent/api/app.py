@@ -17,11 +17,12 @@ from starlette.exceptions import HTTPException
 from rabbitkeeper.agent.api import answers, requests
 from rabbitkeeper.agent.api.answers import Answer, Content
 from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
-from rabbitkeeper.agent.api.refusal import Refusal, authorize, read_body
+from rabbitkeeper.agent.api.refusal import Refusal, WriteAccess, authorize, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
-from rabbitkeeper.agent.api.store_executor import WRITE_TIMEOUT, Cache, Known, StoreExecutor
+from rabbitkeeper.agent.api.store_executor import MISSED, Cache, Known, StoreExecutor
 from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.runtime.limited_log import LimitedLog
 from rabbitkeeper.coordinator.model.records import OperationEntry
 from rabbitkeeper.coordinator.operations.log import read_operations
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
@@ -31,6 +32,9 @@ LOG = logging.getLogger("rabbitkeeper.agent.api")
 
 OperationsLog = Cache[tuple[OperationEntry, ...]]
 
+_MEMBER = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_SHOWN = 100  # characters of what a stranger has sent, in the log
+_ENTRIES = 100  # that are shown unless another number is asked for
 _CHECKS = ["GET", "HEAD", "OPTIONS"]  # OPTIONS is what HAProxy sends unless it is told otherwise
 
 
@@ -42,7 +46,7 @@ class Sources:
         board: the agent's state.
         store: makes a store for a thread.
         member: the member's name.
-        token: what operations need; None: they are off.
+        access: what operations need now.
         version: the agent's.
         metrics: for Prometheus.
         stream: for those who listen to events.
@@ -53,7 +57,7 @@ class Sources:
     board: Board
     store: Callable[[], Store]
     member: str
-    token: str | None
+    access: Callable[[], WriteAccess]
     version: str
     metrics: Metrics
     stream: Stream
@@ -69,13 +73,31 @@ def build(sources: Sources) -> FastAPI:
         sources.stream.bind()
         yield
 
-    async def refused(_: Request, error: Exception) -> Response:
+    log_refused = LimitedLog(LOG, clock=sources.clock)
+
+    async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
         sources.metrics.refused(error.status)
+        log_refused.warning(
+            str(error.status),
+            "%s %s of %s is refused (%d): %s",
+            request.method[:_SHOWN],
+            request.url.path[:_SHOWN],
+            _host(request),
+            error.status,
+            error.reason,
+        )
         return error.response()
 
-    title = "RabbitKeeper agent"
-    app = FastAPI(title=title, version=sources.version, lifespan=life, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="RabbitKeeper agent",
+        version=sources.version,
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        # A redirect from /leader/ to /leader would pass for health with whoever takes 3xx for it.
+        redirect_slashes=False,
+    )
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(HTTPException, _not_found)
     executor = StoreExecutor(sources.store)
@@ -105,7 +127,8 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
         return answers.leader(board.state, clock(), board.silent, hold=hold)
 
     def health(_: Request) -> Answer:
-        return answers.health(board.state, clock(), sources.wall(), board.silent)
+        operations = sources.access().token is not None
+        return answers.health(board.state, clock(), sources.wall(), board.silent, operations=operations)
 
     check("/leader", leader, "200 while this member leads and its broker serves clients")
     check(
@@ -143,8 +166,7 @@ def _add_log(app: FastAPI, log: OperationsLog) -> None:
         known = await log.get()
         found = next((entry for entry in known.value if entry.id == operation), None)
         if found is None:  # asked for elsewhere, a moment ago, maybe
-            log.forget()
-            known = await log.get()
+            known = await log.get(MISSED)
             found = next((entry for entry in known.value if entry.id == operation), None)
         if found is None:
             raise Refusal(404, f"no operation {operation!r} is in the log")
@@ -164,23 +186,25 @@ def _add_watching(app: FastAPI, sources: Sources) -> None:
 def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log: OperationsLog) -> None:
     def operation(path: str, kind: type[RequestT], ask: Ask[RequestT], summary: str) -> None:
         async def respond(request: Request) -> Response:
-            authorize(request, sources.token)
+            authorize(request, sources.access())
             asked = requests.parse(kind, await read_body(request))
-            whose = Asked(by=_sender(request), member=request.path_params.get("name", sources.member))
-            submitted = await executor.ask(
-                lambda store: ask(OperationService(store), asked, whose), WRITE_TIMEOUT
-            )
+            whose = Asked(by=_sender(request, asked), member=request.path_params.get("name", sources.member))
+            submitted = await executor.write(lambda store: ask(OperationService(store), asked, whose))
             log.forget()
             return _accepted(submitted, dry_run=asked.dry_run)
 
-        body = {"content": {"application/json": {"schema": kind.model_json_schema()}}}
+        described: Content = {
+            "requestBody": {"content": {"application/json": {"schema": kind.model_json_schema()}}}
+        }
+        if "{name}" in path:
+            described["parameters"] = [_MEMBER]
         app.add_api_route(
             path,
             respond,
             methods=["POST"],
             status_code=202,
             summary=summary,
-            openapi_extra={"requestBody": body},
+            openapi_extra=described,
         )
 
     operation("/switchover", requests.SwitchoverRequest, requests.switchover, "move the lead")
@@ -198,13 +222,13 @@ def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log
 
     @app.post("/operations/{operation}/cancel", summary="end an operation that is pending or under way")
     async def cancel(request: Request, operation: str) -> Response:
-        authorize(request, sources.token)
+        authorize(request, sources.access())
         asked = requests.parse(OperationRequest, await read_body(request))
-        by = asked.by or _sender(request)
+        by = _sender(request, asked)
         if asked.dry_run:
             raise Refusal(422, "dry_run is not known here: a cancellation cannot be tried")
-        entry = await executor.ask(
-            lambda store: OperationService(store).cancel(operation, by=by, reason=asked.reason), WRITE_TIMEOUT
+        entry = await executor.write(
+            lambda store: OperationService(store).cancel(operation, by=by, reason=asked.reason)
         )
         log.forget()
         return JSONResponse(_entry(entry))
@@ -247,9 +271,14 @@ async def _not_found(_: Request, error: Exception) -> Response:
     return JSONResponse({"reason": reason}, error.status_code, dict(error.headers or {}))
 
 
-def _sender(request: Request) -> str:
-    host = request.client.host if request.client is not None else "unknown"
-    return f"HTTP API ({host})"
+def _sender(request: Request, asked: OperationRequest) -> str:
+    """Who asks, for the record: as they say, and always from where."""
+    where = f"HTTP API ({_host(request)})"
+    return where if asked.by is None else f"{asked.by}, {where}"
+
+
+def _host(request: Request) -> str:
+    return request.client.host if request.client is not None else "unknown"
 
 
 def _entry(entry: OperationEntry) -> Content:
@@ -263,7 +292,8 @@ def _aged(known: Known[object], entries: list[Content]) -> Content:
 def _count(text: str) -> int:
     """How many entries are asked for."""
     if not text:
-        return 100
-    if not text.isdigit() or not int(text):
-        raise Refusal(422, f"last ({text!r}) must be a whole number, at least 1")
-    return int(text)
+        return _ENTRIES
+    number = requests.whole_number(text)
+    if not number:
+        raise Refusal(422, f"last ({text[:_SHOWN]!r}) must be a whole number, at least 1")
+    return number

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -11,6 +12,7 @@ BODY_LIMIT = 64 * 1024  # bytes; the largest request that makes sense has a few 
 BODY_TIMEOUT = 5.0  # seconds for a body to arrive
 _DRAIN_LIMIT = 16 * 1024 * 1024  # bytes of a body that is too large which are read and thrown away
 _DRAIN_TIMEOUT = 1.0  # seconds
+_DIGITS = 18  # of a length that are looked at
 
 
 class Refusal(Exception):
@@ -32,14 +34,31 @@ class Refusal(Exception):
         return JSONResponse({"reason": self.reason}, self.status, self.headers)
 
 
-def authorize(request: Request, token: str | None) -> None:
-    """Let nobody through who has not the token.
+@dataclass(frozen=True, slots=True)
+class WriteAccess:
+    """What a changing request needs.
+
+    Attributes:
+        token: None: there are no such requests.
+        certificate: whether the client must have shown a certificate of ``http.client_ca`` as well.
+    """
+
+    token: str | None = field(repr=False)
+    certificate: bool = False
+
+
+def authorize(request: Request, access: WriteAccess) -> None:
+    """Let nobody through who has not the token, and a certificate where one is needed.
 
     Raises:
-        Refusal: 403 if no token is configured, 401 if another one or none is given.
+        Refusal: 403 if no token is configured or a certificate is missing, 401 if another token or none is
+            given.
     """
+    token = access.token
     if token is None:
         raise Refusal(403, "operations are off: no http.token is configured for this agent")
+    if access.certificate and not request.scope.get("state", {}).get("certified", False):
+        raise Refusal(403, "operations need a client certificate of the authority in http.client_ca")
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     good = hmac.compare_digest(given.strip().encode(), token.encode())
     if scheme.lower() != "bearer" or not good:
@@ -57,7 +76,7 @@ async def read_body(request: Request) -> bytes:
         Refusal: 413 or 408.
     """
     body, declared = bytearray(), request.headers.get("content-length", "0")
-    large, more = declared.isdigit() and int(declared) > BODY_LIMIT, True
+    large, more = declared.isascii() and declared.isdigit() and int(declared[:_DIGITS]) > BODY_LIMIT, True
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             while more and not large:

@@ -13,6 +13,8 @@ from rabbitkeeper.agent.api.refusal import Refusal
 from rabbitkeeper.agent.config.file import sentence
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 
+_DIGITS = 18  # of a number: below 2^63
+
 RequestT = TypeVar("RequestT", bound="OperationRequest")
 
 
@@ -48,7 +50,7 @@ class RollingRestartRequest(OperationRequest):
 class Asked:
     """One request as it came: who sent it, to whom."""
 
-    by: str  # from where, if the body does not say who
+    by: str  # who, and from where
     member: str  # whose agent was asked
 
 
@@ -73,9 +75,14 @@ def parse(kind: type[RequestT], body: bytes) -> RequestT:
     raise Refusal(422, "; ".join(sentence(kind, problem) for problem in problems))
 
 
+def whole_number(text: str) -> int | None:
+    """A number in ASCII digits, as many as make sense; None if it is not one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
 def switchover(operator: OperationService, request: SwitchoverRequest, asked: Asked) -> Submitted:
     return operator.switchover(
-        by=request.by or asked.by,
+        by=asked.by,
         to=request.to,
         at=request.at,
         reason=request.reason,
@@ -84,23 +91,21 @@ def switchover(operator: OperationService, request: SwitchoverRequest, asked: As
 
 
 def failover(operator: OperationService, request: FailoverRequest, asked: Asked) -> Submitted:
-    return operator.failover(
-        by=request.by or asked.by, to=request.to, reason=request.reason, dry_run=request.dry_run
-    )
+    return operator.failover(by=asked.by, to=request.to, reason=request.reason, dry_run=request.dry_run)
 
 
 def pause(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
-    return operator.pause(by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run)
+    return operator.pause(by=asked.by, reason=request.reason, dry_run=request.dry_run)
 
 
 def resume(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
-    return operator.resume(by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run)
+    return operator.resume(by=asked.by, reason=request.reason, dry_run=request.dry_run)
 
 
 def restart(operator: OperationService, request: RestartRequest, asked: Asked) -> Submitted:
     return operator.restart(
         request.member or asked.member,
-        by=request.by or asked.by,
+        by=asked.by,
         reason=request.reason,
         force=request.force,
         dry_run=request.dry_run,
@@ -109,11 +114,9 @@ def restart(operator: OperationService, request: RestartRequest, asked: Asked) -
 
 def rolling_restart(operator: OperationService, request: RollingRestartRequest, asked: Asked) -> Submitted:
     return operator.rolling_restart(
-        by=request.by or asked.by, reason=request.reason, force=request.force, dry_run=request.dry_run
+        by=asked.by, reason=request.reason, force=request.force, dry_run=request.dry_run
     )
 
 
 def remove(operator: OperationService, request: OperationRequest, asked: Asked) -> Submitted:
-    return operator.remove(
-        asked.member, by=request.by or asked.by, reason=request.reason, dry_run=request.dry_run
-    )
+    return operator.remove(asked.member, by=asked.by, reason=request.reason, dry_run=request.dry_run)

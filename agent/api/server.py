@@ -9,21 +9,25 @@ from collections.abc import Callable, Mapping
 
 import uvicorn
 
+from rabbitkeeper.agent.api.admission import IDLE_TIMEOUT, Admission, limits_for
 from rabbitkeeper.agent.api.app import Sources, build
+from rabbitkeeper.agent.api.connections import BoundedServer
 from rabbitkeeper.agent.api.metrics import Metrics
+from rabbitkeeper.agent.api.refusal import WriteAccess
 from rabbitkeeper.agent.api.stream import Stream
+from rabbitkeeper.agent.api.tls import server_context
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.dispatcher import Sink
+from rabbitkeeper.agent.runtime import descriptors
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent.api")
 
-_BACKLOG = 128
-_CONNECTIONS = 512  # at once; the next are answered with 503
-_KEEP_ALIVE = 30  # seconds; load balancers keep their connections between checks
+_DEFER = 5  # seconds; the kernel rounds up to its retransmissions, about 7
+_BACKLOG = 4096  # a wave of strangers must not fill it; the kernel's net.core.somaxconn may be lower
 _GRACE = 1  # seconds for requests under way when it ends
 _STOP_TIMEOUT = 3.0  # seconds for the thread to end
 _UNREAD = 20_000  # milliseconds until the kernel gives up a peer that takes nothing
@@ -50,6 +54,7 @@ class ApiServer:
         hooks: Mapping[tuple[str, str, str], int],
     ) -> None:
         self._config = config
+        self._access = _access(config)
         self._stream = Stream(announcer.instance)
         self._metrics = Metrics(
             board, announcer.version, hooks=hooks, listeners=lambda: self._stream.listeners
@@ -59,13 +64,14 @@ class ApiServer:
                 board=board,
                 store=store,
                 member=announcer.config.name,
-                token=None if config.token is None else config.token.get_secret_value(),
+                access=lambda: self._access,
                 version=announcer.version,
                 metrics=self._metrics,
                 stream=self._stream,
             )
         )
-        self._server: uvicorn.Server | None = None
+        self._server: BoundedServer | None = None
+        self._context: ssl.SSLContext | None = None
         self._socket: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name="rabbitkeeper-api", daemon=True)
 
@@ -79,9 +85,22 @@ class ApiServer:
         Raises:
             ConfigurationError: one of them cannot be had.
         """
-        settings = self._settings()
+        self._context = server_context(self._config)
         self._socket = _listen(self._config)
-        self._server = uvicorn.Server(settings)
+        admission = Admission(limits_for(descriptors.limit()))
+        self._server = BoundedServer(self._settings(), self._socket, admission, lambda: self._context)
+
+    def adopt(self, config: HttpConfig) -> None:
+        """Take the token and the certificates anew. From any thread; connections that there are go on.
+
+        Args:
+            config: as it is now; where it listens does not change.
+
+        Raises:
+            ConfigurationError: a certificate cannot be used; nothing has changed.
+        """
+        self._context = server_context(config)
+        self._access = _access(config)
 
     def start(self) -> None:
         """After :meth:`listen`."""
@@ -99,8 +118,7 @@ class ApiServer:
             self._socket.close()
 
     def _settings(self) -> uvicorn.Config:
-        config = self._config
-        settings = uvicorn.Config(
+        return uvicorn.Config(
             self._app,
             http="h11",
             ws="none",
@@ -111,36 +129,21 @@ class ApiServer:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # who asks is who connects
-            limit_concurrency=_CONNECTIONS,
-            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_keep_alive=int(IDLE_TIMEOUT),
             timeout_graceful_shutdown=_GRACE,
-            ssl_certfile=config.certificate,
-            ssl_keyfile=config.key,
-            # Without one OpenSSL would ask for it at the terminal, and a daemon would wait for ever.
-            ssl_keyfile_password="the key must have no passphrase",  # noqa: S106 - it is none
-            ssl_ca_certs=None if config.client_ca is None else str(config.client_ca),
-            ssl_cert_reqs=ssl.CERT_NONE if config.client_ca is None else ssl.CERT_REQUIRED,
         )
-        try:
-            settings.load()
-        except OSError as error:  # ssl.SSLError is one
-            files = ", ".join(
-                f"http.{key} ({path})"
-                for key in ("certificate", "key", "client_ca")
-                if (path := getattr(config, key)) is not None
-            )
-            raise ConfigurationError(
-                f"{files} cannot be used: {error.strerror or error}; give PEM files that belong together"
-            ) from None
-        return settings
 
     def _run(self) -> None:
         assert self._server is not None  # noqa: S101 - start comes after listen
-        assert self._socket is not None  # noqa: S101
         try:
-            self._server.run(sockets=[self._socket])
+            self._server.run()
         except Exception:  # the top of this thread; the agent does without it
             LOG.exception("the HTTP API has ended")
+
+
+def _access(config: HttpConfig) -> WriteAccess:
+    token = None if config.token is None else config.token.get_secret_value()
+    return WriteAccess(token, certificate=config.client_ca is not None and config.verify == "writes")
 
 
 def _listen(config: HttpConfig) -> socket.socket:
@@ -157,6 +160,9 @@ def _listen(config: HttpConfig) -> socket.socket:
     # Both are taken over by each connection. An answer is two writes, and without the first option the second
     # waits 40 ms for the peer's delayed acknowledgement. (asyncio sets it only on sockets that name TCP.)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # The kernel hands over a connection when its first bytes are there, or after so many seconds: who
+    # connects to be silent costs the agent nothing, and a check's request is there when it is accepted.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER)
     # One that is dropped because it does not read is not kept by its buffers.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD)
     return listening

@@ -2,7 +2,8 @@
 
 Neither the loop nor the API's event loop waits for ZooKeeper: what is asked is asked in a daemon thread with
 a store of its own through the agent's session. When ZooKeeper hangs, the one who asks is told so at the
-deadline, and more than :data:`MOST` who wait are turned away at once.
+deadline, and more than a few who wait are turned away at once. Reads and writes have places of their own, so
+that no number of readers keeps an operator out; and of all who want to read the same, one reads.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeep
 from rabbitkeeper.coordinator.operations.service import OperationRefused
 from rabbitkeeper.coordinator.store.store import Store
 
-MOST = 4  # questions under way
+READS = 4  # under way
+WRITES = 4  # under way
 READ_TIMEOUT = 2.5  # seconds for one question
 WRITE_TIMEOUT = 6.0  # seconds for an operation to be checked and written: up to five round trips
-FRESH = 1.0  # seconds for which what was read is not read again
+FRESH = 1.0  # seconds for which what was read, or could not be read, is not read again
+MISSED = 0.2  # seconds after which something that was not found may be there: what was read is read again
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -35,27 +38,34 @@ class StoreExecutor:
 
     def __init__(self, store: Callable[[], Store]) -> None:
         self._store = store
-        self._under_way = 0
+        self._under_way = {False: 0, True: 0}  # reads, writes
 
-    async def ask(self, work: Callable[[Store], T], within: float) -> T:
+    async def read(self, work: Callable[[Store], T]) -> T:
+        """What ``work`` returns, which only reads. Raises as :meth:`write`."""
+        return await self._ask(work, READ_TIMEOUT, writes=False)
+
+    async def write(self, work: Callable[[Store], T]) -> T:
         """What ``work`` returns.
 
         Args:
             work: runs in a thread of its own; it goes on when the deadline has passed.
-            within: seconds.
 
         Raises:
             Refusal: 503 if too many ask or ZooKeeper does not answer, 504 at the deadline, 409 or 422 if what
                 is asked for is refused.
         """
-        if self._under_way >= MOST:
-            raise Refusal(503, f"{MOST} requests wait for ZooKeeper already; ask again", {"Retry-After": "1"})
+        return await self._ask(work, WRITE_TIMEOUT, writes=True)
+
+    async def _ask(self, work: Callable[[Store], T], within: float, *, writes: bool) -> T:
+        most = WRITES if writes else READS
+        if self._under_way[writes] >= most:
+            raise Refusal(503, f"{most} requests wait for ZooKeeper already; ask again", {"Retry-After": "1"})
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._under_way += 1
+        self._under_way[writes] += 1
 
         def end(result: T | None, error: Exception | None) -> None:
-            self._under_way -= 1
+            self._under_way[writes] -= 1
             if future.done():
                 return
             if error is not None:
@@ -106,6 +116,9 @@ class Known(Generic[T_co]):
 class Cache(Generic[T]):
     """What was read last, for when it cannot be read. Belongs to the API's event loop.
 
+    Whoever asks while it is being read waits for that one read. A read that has failed is not repeated for a
+    moment either.
+
     Args:
         executor: reads it.
         read: in one of the executor's threads.
@@ -118,29 +131,52 @@ class Cache(Generic[T]):
         self._executor = executor
         self._read = read
         self._clock = clock
-        self._last: tuple[T, float, bool] | None = None  # what, when it was asked for, still fresh
+        self._value: tuple[T, float] | None = None  # what, and when it was asked for
+        self._failed: Refusal | None = None  # the last read, if it has failed
+        self._tried_at = float(
+            "-inf"
+        )  # when the last read began, or failed; one before a change does not count
+        self._reading: asyncio.Task[None] | None = None
 
     def forget(self) -> None:
         """It has changed: what is kept is for when it cannot be read, and not fresh any more."""
-        if self._last is not None:
-            self._last = (self._last[0], self._last[1], False)
+        self._tried_at = float("-inf")
+        self._reading = None  # it may have read what was there before
 
-    async def get(self) -> Known[T]:
+    async def get(self, fresh: float | None = None) -> Known[T]:
         """What there is, read again if it is not fresh.
+
+        Args:
+            fresh: seconds for which it counts as fresh; None: :data:`FRESH`.
 
         Raises:
             Refusal: it has never been read, and cannot be read now.
         """
-        asked = self._clock()
-        if self._last is not None and self._last[2] and asked - self._last[1] < FRESH:
-            return self._known(self._last, None)
-        try:
-            self._last = (await self._executor.ask(self._read, READ_TIMEOUT), asked, True)
-        except Refusal as refusal:
-            if self._last is None:
-                raise
-            return self._known(self._last, refusal.reason)
-        return self._known(self._last, None)
+        if self._clock() - self._tried_at >= (FRESH if fresh is None else fresh):
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read_again())
+            await asyncio.shield(self._reading)
+        if self._value is None:
+            assert self._failed is not None  # noqa: S101 - one of the two came of the first read
+            raise self._failed
+        return Known(
+            self._value[0],
+            max(0.0, self._clock() - self._value[1]),
+            None if self._failed is None else self._failed.reason,
+        )
 
-    def _known(self, last: tuple[T, float, bool], problem: str | None) -> Known[T]:
-        return Known(last[0], max(0.0, self._clock() - last[1]), problem)
+    async def _read_again(self) -> None:
+        began, me = self._clock(), asyncio.current_task()
+        tried_at = began
+        try:
+            value = await self._executor.read(self._read)
+        except Refusal as refusal:
+            self._failed, tried_at = refusal, self._clock()
+        else:
+            if (
+                self._value is None or self._value[1] <= began
+            ):  # one that began after a change may have been faster
+                self._value, self._failed = (value, began), None
+        finally:
+            if self._reading is me:
+                self._reading, self._tried_at = None, tried_at

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from rabbitkeeper.agent.api.refusal import Refusal
+from rabbitkeeper.agent.api.requests import whole_number
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.agent.notify.events import Event
 
@@ -114,10 +115,11 @@ class Stream:
         return EventResponse(listener, self._listeners.discard)
 
     def _missed(self, last_event_id: str) -> list[bytes]:
-        instance, _, number = last_event_id.rpartition("-")
-        if instance != self._instance or not number.isdigit():
+        instance, _, digits = last_event_id.rpartition("-")
+        number = whole_number(digits)
+        if instance != self._instance or number is None:
             return []
-        missed = [text for kept, text in self._kept if kept > int(number)]
+        missed = [text for kept, text in self._kept if kept > number]
         return missed[-(BACKLOG - 1) :]
 
     def _spread(self, events: tuple[Event, ...]) -> None:

@@ -34,7 +34,6 @@ class EffectiveConfig:
         own: what the agent's file says.
 
     Attributes:
-        effective: what holds now; another object whenever something has changed.
         taken: for the member's record.
     """
 
@@ -43,8 +42,22 @@ class EffectiveConfig:
         self._seen: tuple[ConfigView | None, str | None] | None = None
         self._accepted: ConfigView | None = None
         self._fixed: dict[str, object] | None = None  # what needs a restart, as this run has it
-        self.effective = own
+        self._effective = own
+        self._renewed: AgentConfig | None = None  # put here by another thread
         self.taken = TakenConfig(version=None, own=own_values(own))
+
+    @property
+    def effective(self) -> AgentConfig:
+        """What holds now; another object whenever something has changed."""
+        renewed, self._renewed = self._renewed, None
+        if renewed is not None:
+            self._own = self._own.with_secrets_of(renewed)
+            self._effective = self._effective.with_secrets_of(renewed)
+        return self._effective
+
+    def renew_secrets(self, own: AgentConfig) -> None:
+        """The agent's file has other passwords or certificates. From any thread; returns at once."""
+        self._renewed = own
 
     @property
     def mode(self) -> str:
@@ -116,7 +129,7 @@ class EffectiveConfig:
             LOG.info("the group configuration, version %d, is valid again", found.version)
         self._accepted = found
         if changed:
-            self.effective = effective
+            self._effective = effective
         self.taken = TakenConfig(version=found.version, restart_pending=pending, own=self.taken.own)
 
     def _refuse(self, why: str) -> None:

@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
@@ -107,11 +108,18 @@ class Membership:
             self._begin_session()
         if not self._backend.connected:
             return math.inf
+        if now >= self._read_due:
+            self._adopt_permissions()
         if self._wakeup.take_group_changed() or now >= self._read_due:
             # Nothing should be missed by the watches; what is missed nevertheless is found like this.
             self._read_due = now + REREAD * (0.8 + 0.4 * self._draw())
             self._read(now)
         return self._read_due
+
+    def _adopt_permissions(self) -> None:
+        """Who may do what with the group's nodes can be changed while we run: what we create is like them."""
+        with suppress(CoordinationError):  # the read that follows says it
+            self._backend.adopt_acl(self._store.paths.root)
 
     def announce(self, now: float, record: MemberRecord) -> None:
         """Register, or write what is new about the member.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from rabbitkeeper.agent.config.hooks import HooksConfig
 from rabbitkeeper.agent.notify.events import Event, EventKind
 from rabbitkeeper.agent.notify.webhook import Webhook
+from rabbitkeeper.agent.runtime.child import be_an_ordinary_process, fitting
 
 LOG = logging.getLogger("rabbitkeeper.agent.hooks")
 
@@ -140,8 +141,7 @@ def environment(event: Event) -> dict[str, str]:
     }
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return inherited | {
-        f"RABBITKEEPER_{name}": "" if value is None else str(value).replace("\0", "")
-        for name, value in told.items()
+        f"RABBITKEEPER_{name}": "" if value is None else fitting(str(value)) for name, value in told.items()
     }
 
 
@@ -164,6 +164,7 @@ def run(command: list[str], environment: Mapping[str, str], timeout: float) -> s
     except OSError as error:
         LOG.warning("the hook %s cannot be started: %s", name, error.strerror or error)
         return "failed"
+    be_an_ordinary_process(process.pid)
     try:
         code = process.wait(timeout)
     except subprocess.TimeoutExpired:

@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.agent.notify.events import Event
+from rabbitkeeper.coordinator.model.text import printable
 
 STOP_TIME = 120.0  # seconds that an orderly stop may take, which the loop does not see to its end
 _SECONDS = re.compile(r"\d+\.\d+ s")
@@ -71,7 +72,7 @@ class SystemdNotify:
         said = _SECONDS.sub("… s", state.sentence)
         if said != self._status:
             self._status = said
-            self._send(f"STATUS={' '.join(state.sentence.splitlines())}")
+            self._send(f"STATUS={printable(state.sentence)}")
 
     def stopping(self) -> None:
         """``STOPPING=1``; the watchdog's time is that of an orderly stop from here on."""

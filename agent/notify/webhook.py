@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from rabbitkeeper.agent.notify.events import Event
+from rabbitkeeper.coordinator.tls import client_context
 
 LOG = logging.getLogger("rabbitkeeper.agent.hooks")
 
@@ -36,6 +37,8 @@ class Webhook:
 
         self._httpx = httpx
         self._url = url
+        # Only to this URL: no redirect, and no proxy that the environment names.
+        self._client = httpx.Client(verify=client_context(where="hooks.webhook"), trust_env=False)
         self._timeout = timeout
         self._clock = clock
         self._sleep = sleep
@@ -64,7 +67,9 @@ class Webhook:
 
     def _post(self, body: dict[str, object], timeout: float) -> tuple[int | None, str]:
         try:
-            with self._httpx.stream("POST", self._url, json=body, timeout=timeout) as answer:
+            with self._client.stream(
+                "POST", self._url, json=body, timeout=timeout, follow_redirects=False
+            ) as answer:
                 return answer.status_code, f"it answered {answer.status_code}"
         except self._httpx.HTTPError as error:
             return None, type(error).__name__

@@ -16,6 +16,7 @@ from rabbitkeeper.agent.broker.drivers.base import (
 from rabbitkeeper.agent.config import BrokerConfig, HookConfig
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, LocalRunner
+from rabbitkeeper.agent.runtime.child import fitting
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
@@ -87,7 +88,7 @@ class ExternalDriver:
 
     def _run(self, name: str, hook: HookConfig, reason: str, error: type[RabbitKeeperError]) -> None:
         what = f"broker.external.{name} ({hook.command[0]}) for {self._node}"
-        runner = LocalRunner({**os.environ, **self._told, "RABBITKEEPER_REASON": reason})
+        runner = LocalRunner({**os.environ, **self._told, "RABBITKEEPER_REASON": fitting(reason)})
         try:
             done = runner.run(hook.command, timeout=hook.timeout)
         except CommandTimedOut:

@@ -23,6 +23,8 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 
 _OURS = "%% Written by RabbitKeeper at each start; take this line away to keep your own.\n"
 
+_PRIVATE = 0o700
+
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.$-]+)\s*=", re.MULTILINE)
 
 
@@ -147,8 +149,13 @@ def write(settings: NodeSettings) -> None:
     text = rabbitmq_conf(settings)
     etc = settings.config_file.parent
     try:
+        settings.directory.mkdir(_PRIVATE, parents=True, exist_ok=True)
+        etc.mkdir(exist_ok=True)
+        etc.chmod(_PRIVATE)
         for folder in (settings.home, etc / "conf.d", settings.data, settings.logs, settings.pid_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
+            # Data and logs hold messages and names, home the cookie, run what could have us signal anybody.
+            folder.chmod(_PRIVATE)
         write_private(settings.config_file, text, 0o600)
         (etc / "rabbitmq-env.conf").write_text("")
         _write_advanced(etc / "advanced.config", advanced_config(settings.version))

@@ -30,6 +30,7 @@ def trim(file: Path) -> bool:
     with file.open("rb") as source:
         source.seek(size - KEPT)
         new = file.with_name(file.name + ".new")
+        new.touch(0o600)
         new.write_bytes(source.read(KEPT))
     new.replace(file.with_name(file.name + ".1"))
     os.truncate(file, 0)

@@ -170,7 +170,7 @@ class ProcessDriver:
     def _spawn(self, lock: int) -> subprocess.Popen[bytes]:
         self._older = {log: log.stat().st_size for log in _logs(self._settings) if log.exists()}
         try:
-            with self._settings.output.open("ab") as file:
+            with open(self._settings.output, "ab", opener=_privately) as file:
                 return subprocess.Popen(
                     ["/bin/sh", "-c", RECORDING_SHELL, "sh", self._settings.pid_file, self._server],
                     env=node_files.environment(self._settings),
@@ -179,6 +179,7 @@ class ProcessDriver:
                     stdout=file,
                     stderr=file,
                     start_new_session=True,
+                    umask=0o077,  # its logs are not for everybody
                 )
         except OSError as error:
             raise BrokerStartFailed(f"{self._server} cannot be started: {error.strerror}") from None
@@ -201,6 +202,10 @@ class ProcessDriver:
         with self._state:
             self._look()
         return True
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def settings_of(config: BrokerConfig, process: ProcessConfig) -> NodeSettings:

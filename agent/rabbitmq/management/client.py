@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.tls import client_context
 
 _CHECK_FAILED = 503
 _OK = 200
@@ -23,7 +24,7 @@ class ManagementSettings:
         url: without ``/api``.
         user: name and password.
         timeout: seconds for one answer.
-        ca_file: a file of certificates to trust besides the usual; None: the usual.
+        ca_file: a file of certificates to trust; None: the system's.
     """
 
     url: str
@@ -44,7 +45,8 @@ class ManagementClient:
             base_url=f"{settings.url.rstrip('/')}/api/",
             auth=settings.user,
             timeout=settings.timeout,
-            verify=settings.ca_file if settings.ca_file is not None else True,
+            verify=client_context(settings.ca_file, where="broker.management.ca_file"),
+            follow_redirects=False,
             trust_env=False,  # a proxy for the web is none for the broker beside us
         )
 

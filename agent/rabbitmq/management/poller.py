@@ -63,13 +63,22 @@ class Poller:
     def start(self) -> None:
         self._thread.start()
 
+    def adapt(self, settings: ManagementSettings) -> None:
+        """Ask from the next poll on as ``settings`` say. From any thread; returns at once."""
+        self._settings = settings
+
     def stop(self) -> None:
         """Poll no more; does not wait for an answer that is due. Idempotent."""
         self._stopping.set()
 
     def _run(self) -> None:
-        client = ManagementClient(self._settings)
+        settings = self._settings
+        client = ManagementClient(settings)
         while not self._stopping.wait(self._interval * (0.8 + 0.4 * random.random())):
+            if self._settings is not settings:
+                settings = self._settings
+                client.close()
+                client = ManagementClient(settings)
             try:
                 facts = self.poll(client)
             except Exception:  # the top of this thread

@@ -9,6 +9,7 @@ from support import agent_states as hand_made
 from support.agent_states import NAME, NOW
 
 from rabbitkeeper.agent import api
+from rabbitkeeper.agent.api.refusal import WriteAccess
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus, PauseRecord
@@ -31,7 +32,7 @@ class Agent:
             board=self.board,
             store=self._no_zookeeper,
             member=NAME,
-            token=None,
+            access=lambda: WriteAccess(None),
             version="0.1.0",
             metrics=api.Metrics(
                 self.board, "0.1.0", hooks={}, listeners=lambda: stream.listeners, clock=lambda: self.now
@@ -183,6 +184,21 @@ def test_the_index_names_what_there_is(agent: Agent) -> None:
     paths = agent.http.get("/").json()["paths"]
     assert paths["GET /leader"] == "200 while this member leads and its broker serves clients"
     assert "POST /switchover" in paths
+
+
+@pytest.mark.parametrize("leads", [True, False])
+@pytest.mark.parametrize("path", ["/leader", "/replica", "/live", "/ready", "/health"])
+def test_nothing_but_the_path_itself_passes_for_health(agent: Agent, path: str, *, leads: bool) -> None:
+    """A load balancer takes 2xx and 3xx for healthy, a kubelet 200 to 399."""
+    agent.shows(
+        hand_made.state(view=LEADS if leads else FOLLOWS, action=Action.LEAD if leads else Action.FOLLOW)
+    )
+    for odd in (f"{path}/", f"{path}//", f"{path}/x", f"{path}%2F", f"{path};x", f"{path}%20", path.upper()):
+        for method in ("GET", "HEAD", "OPTIONS", "POST"):
+            answer = agent.http.request(method, odd, follow_redirects=False)
+            assert answer.status_code in (404, 405), (method, odd)
+    for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "FOO"):
+        assert agent.http.request(method, path, follow_redirects=False).status_code == 405, method
 
 
 def test_what_there_is_not_is_said(agent: Agent) -> None:

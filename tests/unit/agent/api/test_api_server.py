@@ -8,44 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.agent.api_server import server
 
 from rabbitkeeper.agent.api import ApiServer
-from rabbitkeeper.agent.config import AgentConfig, HttpConfig
-from rabbitkeeper.agent.group.announcement import Announcer
-from rabbitkeeper.agent.model.state import Board
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.store.store import Store
+from rabbitkeeper.agent.config import HttpConfig
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 PATIENCE = 20.0  # seconds; not waited for when things work
-
-
-def announcer() -> Announcer:
-    config = AgentConfig.model_validate(
-        {
-            "group": "orders",
-            "name": "node1",
-            "zookeeper": {"hosts": "nowhere:2181"},
-            "broker": {
-                "driver": "process",
-                "node": "rabbit@node1",
-                "amqp": {"username": "rk", "password": "x"},
-                "process": {"directory": "/nowhere"},
-            },
-        },
-        context={"directory": Path("/nowhere")},
-    )
-    return Announcer(config, instance="run1")
-
-
-def no_zookeeper() -> Store:
-    raise ZooKeeperUnreachable("ZooKeeper is away")
-
-
-def server(**http: object) -> ApiServer:
-    settings = {key: str(value) for key, value in http.items()}
-    config = HttpConfig.model_validate(settings, context={"directory": Path()})
-    board = Board(lambda: 0.0)
-    return ApiServer(config, board, store=no_zookeeper, announcer=announcer(), hooks={})
 
 
 @pytest.fixture
@@ -152,3 +121,84 @@ def test_files_that_are_no_certificate_are_said(port: int, pem: Path, tmp_path: 
             server(listen=f"127.0.0.1:{port}", **files).listen()
     with socket.create_server(("127.0.0.1", port)):
         pass  # it was not kept
+
+
+def test_with_verify_writes_only_who_changes_something_needs_a_certificate(
+    start: Callable[..., None], port: int, pem: Path
+) -> None:
+    start(
+        listen=f"127.0.0.1:{port}",
+        certificate=pem / "cert.pem",
+        key=pem / "key.pem",
+        client_ca=pem / "cert.pem",
+        verify="writes",
+        token="t" * 20,
+    )
+    url, bearer = f"https://127.0.0.1:{port}", {"Authorization": "Bearer " + "t" * 20}
+    stranger = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    known = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    known.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    assert httpx.get(f"{url}/live", verify=stranger, timeout=PATIENCE).status_code == 200
+    answer = httpx.post(f"{url}/pause", headers=bearer, verify=stranger, timeout=PATIENCE)
+    assert (answer.status_code, answer.json()["reason"]) == (
+        403,
+        "operations need a client certificate of the authority in http.client_ca",
+    )
+    answer = httpx.post(f"{url}/pause", headers=bearer, verify=known, timeout=PATIENCE)
+    assert answer.json() == {"reason": "ZooKeeper is away"}  # it was let through
+
+
+def test_a_certificate_and_a_token_are_taken_anew_while_it_serves(
+    port: int, pem: Path, tmp_path: Path
+) -> None:
+    def config(token: str, certificate: Path) -> HttpConfig:
+        return HttpConfig.model_validate(
+            {
+                "listen": f"127.0.0.1:{port}",
+                "certificate": str(certificate),
+                "key": str(pem / "key.pem"),
+                "token": token,
+            },
+            context={"directory": Path()},
+        )
+
+    make = "openssl req -x509 -key key.pem -days 2 -subj /CN=two -addext subjectAltName=IP:127.0.0.1"
+    make += " -out two.pem"
+    subprocess.run(make.split(), cwd=pem, check=True, capture_output=True)
+    one = server(
+        listen=f"127.0.0.1:{port}", certificate=pem / "cert.pem", key=pem / "key.pem", token="a" * 20
+    )
+    one.listen()
+    one.start()
+    url = f"https://127.0.0.1:{port}/pause"
+
+    def status(token: str, trusted: str) -> int | None:
+        context = ssl.create_default_context(cafile=str(pem / trusted))
+        try:
+            return httpx.post(
+                url, headers={"Authorization": f"Bearer {token}"}, verify=context, timeout=PATIENCE
+            ).status_code
+        except httpx.TransportError:
+            return None
+
+    try:
+        assert status("a" * 20, "cert.pem") == 503
+        with pytest.raises(ConfigurationError):
+            one.adopt(config("b" * 20, tmp_path / "missing.pem"))
+        assert status("a" * 20, "cert.pem") == 503  # nothing of it was taken
+        one.adopt(config("b" * 20, pem / "two.pem"))
+        assert status("b" * 20, "two.pem") == 503
+        assert status("a" * 20, "two.pem") == 401
+        assert status("b" * 20, "cert.pem") is None
+    finally:
+        one.stop()
+
+
+def test_old_ciphers_and_versions_are_not_spoken(start: Callable[..., None], port: int, pem: Path) -> None:
+    start(listen=f"127.0.0.1:{port}", certificate=pem / "cert.pem", key=pem / "key.pem")
+    for ciphers in ("AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA"):  # no forward secrecy; no AEAD
+        old = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        old.set_ciphers(ciphers)
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as plain, pytest.raises(OSError):
+            old.wrap_socket(plain, server_hostname="127.0.0.1")

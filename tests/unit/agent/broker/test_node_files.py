@@ -136,3 +136,12 @@ def test_a_directory_that_cannot_be_written_names_its_key(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r"broker\.process\.directory"):
         node_files.write(settings(tmp_path / "file"))
+
+
+def test_a_nodes_folders_and_logs_are_nobody_elses(tmp_path: Path) -> None:
+    node = settings(tmp_path / "new" / "node1")
+    (node.directory / "log").mkdir(parents=True, mode=0o755)  # of an earlier version
+    node_files.write(node)
+    folders = [path for path in node.directory.rglob("*") if path.is_dir() and path.parent == node.directory]
+    assert {path.name for path in folders} == {"home", "etc", "data", "log", "run"}
+    assert {oct(path.stat().st_mode & 0o777) for path in folders} == {"0o700"}

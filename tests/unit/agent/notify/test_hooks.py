@@ -270,3 +270,38 @@ def test_the_webhooks_url_is_never_shown(tmp_path: Path) -> None:
     file.write_text(GOOD.replace("{HOOKS}", '{webhook: "https://host/s3cr3t"}'))
     config = load(file)
     assert "s3cr3t" not in repr(config)
+
+
+def test_a_long_reason_suppresses_no_hook(tmp_path: Path, hooked: Callable[..., Hooks]) -> None:
+    code = f"import os; open({str(tmp_path / 'told')!r}, 'w').write(os.environ['RABBITKEEPER_REASON'][:9])"
+    hooks = hooked(HooksConfig(leader_elected=python(code)))
+    hooks.receive(None, (replace(ELECTED, reason="too long " * 10**5),))
+    until(lambda: hooks.outcomes["leader_elected", "command", "done"] == 1)
+    assert (tmp_path / "told").read_text() == "too long "
+
+
+def test_the_webhook_follows_no_redirect_and_no_proxy(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere: list[str] = []
+
+    class Redirecting(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            elsewhere.append(self.path)
+            self.send_response(307)
+            self.send_header("Location", receiver.url)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, receiver.url)
+        webhook = Webhook(f"http://127.0.0.1:{server.server_port}/x", PATIENCE, sleep=lambda _: None)
+        assert webhook.call(event()) == "failed"
+        server.shutdown()
+    assert elsewhere == ["/x"]
+    assert receiver.got == []

@@ -1,0 +1,39 @@
+"""An agent's HTTP API without the agent: on a real socket, with a board that nothing is put up on."""
+
+from pathlib import Path
+
+from rabbitkeeper.agent.api import ApiServer
+from rabbitkeeper.agent.config import AgentConfig, HttpConfig
+from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.store.store import Store
+
+
+def _announcer() -> Announcer:
+    config = AgentConfig.model_validate(
+        {
+            "group": "orders",
+            "name": "node1",
+            "zookeeper": {"hosts": "nowhere:2181"},
+            "broker": {
+                "driver": "process",
+                "node": "rabbit@node1",
+                "amqp": {"username": "rk", "password": "x"},
+                "process": {"directory": "/nowhere"},
+            },
+        },
+        context={"directory": Path("/nowhere")},
+    )
+    return Announcer(config, instance="run1")
+
+
+def _no_zookeeper() -> Store:
+    raise ZooKeeperUnreachable("ZooKeeper is away")
+
+
+def server(**http: object) -> ApiServer:
+    settings = {key: str(value) for key, value in http.items()}
+    config = HttpConfig.model_validate(settings, context={"directory": Path()})
+    board = Board(lambda: 0.0)
+    return ApiServer(config, board, store=_no_zookeeper, announcer=_announcer(), hooks={})

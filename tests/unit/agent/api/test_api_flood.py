@@ -1,0 +1,128 @@
+"""The API's server on real loopback sockets while strangers hold connections to it."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.agent.api_server import server
+from support.agent.flood import HALF, Checks, Flood
+from support.waiting import wait_for
+
+from rabbitkeeper.agent.api import admission, connections
+from rabbitkeeper.agent.api import server as api_server
+
+PATIENCE = 20.0  # seconds; not waited for when things work
+ENOUGH = 20  # checks
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[int], None]]:
+    started = []
+
+    def begin(port: int) -> None:
+        one = server(listen=f"127.0.0.1:{port}")
+        one.listen()
+        one.start()
+        started.append(one)
+
+    yield begin
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def address(port: int, serving: Callable[[int], None]) -> tuple[str, int]:
+    serving(port)
+    return "127.0.0.1", port
+
+
+def read_to(connection: socket.socket, end: bytes, times: int = 1) -> bytes:
+    """What comes until ``end`` has come so often: an answer is more than one packet."""
+    received = b""
+    while received.count(end) < times:
+        part = connection.recv(65536)
+        assert part, received
+        received += part
+    return received
+
+
+@pytest.mark.parametrize("hosts", [0, 30], ids=["its own address", "many addresses"])
+def test_checks_are_answered_whoever_holds_connections(address: tuple[str, int], hosts: int) -> None:
+    most = admission.CONNECTIONS if hosts else admission.CONNECTIONS // 4
+    with Flood(address, silent=most, half=most, hosts=hosts) as flood:
+        wait_for(lambda: flood.opened >= 2 * most, "all strangers have come")
+        with Checks(address, "/live", interval=0.0, timeout=PATIENCE) as checks:
+            wait_for(lambda: sum(checks.answers.values()) >= ENOUGH, "some checks")
+    assert set(checks.answers) == {"200"}
+
+
+def test_half_a_request_ends_at_its_deadline_and_a_trickle_does_not_help(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(connections, "_LOOK_EVERY", 0.05)
+    with socket.create_connection(address) as half:
+        half.settimeout(0.02)
+        half.sendall(HALF)
+        answer = b""
+
+        def answered() -> bool:
+            nonlocal answer
+            try:
+                half.sendall(b"x")
+                answer += half.recv(4096)
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+            return bool(answer)
+
+        wait_for(answered, "an end of the half request")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_who_says_nothing_is_closed_too(
+    port: int, serving: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(api_server, "_DEFER", 0)
+    serving(port)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_a_kept_connection_serves_on_and_is_no_way_around_the_deadline(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_connection(address, PATIENCE) as kept:
+        for _ in range(3):
+            kept.sendall(b"GET /live HTTP/1.1\r\nHost: check\r\n\r\n")
+            assert read_to(kept, b"}").startswith(b"HTTP/1.1 200 ")
+        monkeypatch.setattr(admission, "HEAD_TIMEOUT", 0.1)
+        kept.sendall(HALF)
+        assert kept.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_requests_in_one_packet_are_all_answered(address: tuple[str, int]) -> None:
+    with socket.create_connection(address, PATIENCE) as kept:
+        kept.sendall(b"GET /live HTTP/1.1\r\nHost: check\r\n\r\n" * 5)
+        assert read_to(kept, b"}", 5).count(b"HTTP/1.1 200 ") == 5
+
+
+def test_what_strangers_do_is_logged_and_does_not_fill_the_log(
+    address: tuple[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with Flood(address, silent=0, half=400) as flood:
+        wait_for(lambda: flood.opened >= 400, "all strangers have come")
+        wait_for(lambda: caplog.records, "a line")
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == 1
+    assert lines[0].startswith("a connection of 127.0.0.1 gives its place to a newer one of 127.0.0.1: ")
