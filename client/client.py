@@ -68,6 +68,7 @@ class Client(Declaring):
         site: the client's own, as in the members' tags; for ``spread="site"``.
         shared: have one thread for I/O and one for events with all clients of the process that say so, for
             programs with many: a callback that takes long holds up all of them.
+        allowed_brokers: the only hosts that get its password: names, ``*.domain``, networks; None: any.
 
     Raises:
         ZooKeeperUnreachable: no ZooKeeper server answered.
@@ -99,6 +100,7 @@ class Client(Declaring):
         spread: Spread = "leader",
         site: str | None = None,
         shared: bool = False,
+        allowed_brokers: Iterable[str] | None = None,
     ) -> None:
         check_name("group", group)
         username, password = arguments.check_credentials(credentials)
@@ -135,6 +137,7 @@ class Client(Declaring):
             emit=self._events.emit,
             secure=context is not None,
             name=name,
+            allowed_brokers=allowed_brokers,
         )
         deadline = time.monotonic() + timeout
         self._group_watch.start(timeout)
@@ -146,7 +149,6 @@ class Client(Declaring):
                 self._engine.failure,
                 f"of group {group!r} took the client within {timeout:g} s",
                 mismatch=self._group_watch.mismatch,
-                secure=context is not None,
             )
         except BaseException:
             self.close(0)

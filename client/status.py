@@ -78,15 +78,14 @@ def leader_of(snapshot: Snapshot, group: str, access: Access) -> Leader:
 
 
 def check_reached(
-    snapshot: Snapshot, failure: RabbitKeeperError | None, what: str, *, mismatch: bool, secure: bool
+    snapshot: Snapshot, failure: RabbitKeeperError | None, what: str, *, mismatch: str | None
 ) -> None:
     """Say why a client has not reached a broker, if it has not.
 
     Args:
         failure: why the client has ended already, if it has.
         what: no broker has done.
-        mismatch: members were there, and none announces an address that this client can use.
-        secure: the client uses TLS.
+        mismatch: why no member that is there can be used; None if one can, or none is there.
 
     Raises:
         NoLeader: it has not.
@@ -97,10 +96,4 @@ def check_reached(
     if snapshot.phase is not Phase.CONNECTING:
         return
     seen = "it has no leader" if snapshot.leader is None else f"its leader is {snapshot.leader.member}"
-    if mismatch:
-        seen = (
-            "its brokers announce no address with TLS (amqps): set broker.advertise.amqps"
-            if secure
-            else "its brokers announce no address without TLS (amqp): give tls"
-        )
-    raise NoLeader(f"no broker {what}: {seen}; last error: {snapshot.error or 'none'}")
+    raise NoLeader(f"no broker {what}: {mismatch or seen}; last error: {snapshot.error or 'none'}")

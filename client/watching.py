@@ -6,11 +6,12 @@ The watch begins with the first of them and ends with the last. A forked child h
 import os
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
 from rabbitkeeper.client.model.events import Event
+from rabbitkeeper.client.routing.allowed_brokers import AllowedBrokers
 from rabbitkeeper.client.routing.group_watch import GroupWatch
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.client.routing.placement import Targets
@@ -91,8 +92,12 @@ class Watching:
         group: to watch.
         publish, emit, secure: see :class:`Listener`.
         name: of the thread, if the watch begins here.
+        allowed_brokers: see :class:`AllowedBrokers`.
         make: makes the watch; tests have others.
         watches: those that there are.
+
+    Raises:
+        InvalidArgument: ``allowed_brokers`` are no hosts.
     """
 
     def __init__(
@@ -103,10 +108,11 @@ class Watching:
         emit: Callable[[Event], None],
         secure: bool,
         name: str,
+        allowed_brokers: Iterable[str] | None = None,
         make: Callable[[], GroupWatch] | None = None,
         watches: Watches = _watches,
     ) -> None:
-        self._listener = Listener(publish, emit, secure)
+        self._listener = Listener(publish, emit, secure, AllowedBrokers(allowed_brokers))
         self._shared = watches.of(group, make or (lambda: group.watch(name)))
         self._watch: GroupWatch | None = None
         self._group = group
@@ -118,8 +124,8 @@ class Watching:
         return watch is not None and watch.connected
 
     @property
-    def mismatch(self) -> bool:
-        """Whether there are members, and none speaks what this client does."""
+    def mismatch(self) -> str | None:
+        """Why no member that is there can be used; None if one can, or none is there."""
         return self._listener.mismatch
 
     def start(self, timeout: float) -> None:

@@ -6,6 +6,17 @@ from pathlib import Path
 
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"
+"""TLS 1.2's suites with forward secrecy and authenticated encryption (RFC 9325, section 4.2); those of TLS
+1.3 all have both, and are the library's to choose."""
+
+
+def restrict(context: ssl.SSLContext) -> None:
+    """Speak TLS from 1.2 on, with :data:`CIPHERS`, and no renegotiation."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+
 
 def client_context(
     ca: Path | str | None = None,
@@ -26,11 +37,10 @@ def client_context(
         ConfigurationError: a file cannot be read or is not what it should be.
     """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca is not None:
-        authorities = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the system's
-        authorities.minimum_version = ssl.TLSVersion.TLSv1_2
-        context = authorities
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without the system's authorities
+    restrict(context)
+    if ca is not None:
         _load(lambda: context.load_verify_locations(ca), f"{where}.ca", ca, "certificates of authorities")
     if key is not None and certificate is None:
         raise ConfigurationError(f"{where}.key is given without {where}.certificate; give both or neither")

@@ -335,8 +335,11 @@ def encode_envelope(exchange: str | bytes, routing_key: str | bytes) -> bytes:
 
 
 def decode_envelope(encoded: bytes) -> tuple[str, str]:
-    """Exchange and routing key: two short strings."""
-    at = encoded[0] + 1
-    return encoded[1:at].decode(errors="surrogateescape"), encoded[at + 1 : at + 1 + encoded[at]].decode(
-        errors="surrogateescape"
-    )
+    """Exchange and routing key: two short strings; cut where a broker has cut them."""
+    name, rest = _short(encoded)
+    return name.decode(errors="surrogateescape"), _short(rest)[0].decode(errors="surrogateescape")
+
+
+def _short(encoded: bytes) -> tuple[bytes, bytes]:
+    at = encoded[0] + 1 if encoded else 0
+    return encoded[1:at], encoded[at:]

@@ -11,11 +11,20 @@ from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.tls import client_context
 
+_LONGEST_LINE = 65536  # bytes
+
 
 def connects(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options; the password comes from a file or the environment, as command lines are no secret."""
     for option in (
         click.option("--ca", metavar="FILE", help="Connect with TLS and trust these authorities (PEM)."),
+        click.option(
+            "--allow",
+            "allowed",
+            multiple=True,
+            metavar="HOST",
+            help="Connect to this broker or network only; can be repeated.",
+        ),
         click.option("--vhost", default="/", show_default=True, help="The virtual host."),
         click.option(
             "--password-file",
@@ -39,7 +48,13 @@ def connects(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def connect(
-    chosen: ChosenGroup, *, user: str, password_file: str | None, vhost: str, ca: str | None
+    chosen: ChosenGroup,
+    *,
+    user: str,
+    password_file: str | None,
+    vhost: str,
+    ca: str | None,
+    allowed: tuple[str, ...] = (),
 ) -> Client:
     """A client of the group that is meant.
 
@@ -60,17 +75,23 @@ def connect(
         zookeeper_auth=chosen.access.identity,
         zookeeper_tls=chosen.access.tls,
         tls=None if ca is None else client_context(ca, None, where="--ca"),
+        allowed_brokers=allowed or None,
     )
 
 
 def _password(file: str | None) -> str:
     if file is not None:
         try:
-            return Path(file).read_text(encoding="utf-8").splitlines()[0]
-        except (OSError, UnicodeDecodeError, IndexError) as error:
+            with Path(file).open("rb") as opened:
+                first = opened.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or "it is not UTF-8"
             raise ConfigurationError(
-                f"--password-file {file}: no password can be read: {error}; its first line is the password"
+                f"--password-file {file}: no password can be read: {reason}; its first line is the password"
             ) from None
+        if not first:
+            raise ConfigurationError(f"--password-file {file}: its first line is empty, and is the password")
+        return first
     password = os.environ.get("RABBITKEEPER_PASSWORD")
     if password is None:
         raise click.UsageError("Which password? Give --password-file FILE or set RABBITKEEPER_PASSWORD.")

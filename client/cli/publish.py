@@ -1,5 +1,6 @@
 """``rabbitkeeper publish``: messages from the command line or standard input, each confirmed."""
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +36,7 @@ def command(
     """
     if not exchange and not key:
         raise click.UsageError("Where to? Give --key QUEUE, or --exchange NAME.")
-    bodies: Iterable[bytes] = [text.encode() for text in messages]
+    bodies: Iterable[bytes] = [os.fsencode(text) for text in messages]
     if not messages:
         bodies = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
     confirmed = 0

@@ -28,8 +28,10 @@ Operations may be called from any thread. Times are seconds, monotonic.
 from collections.abc import Sequence
 from typing import Protocol
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.backend.node import Node, TransactionStep
+from rabbitkeeper.coordinator.model.permissions import Permissions
 
 TIMEOUT = 2.0  # seconds for an operation, unless its caller says otherwise
 
@@ -196,6 +198,26 @@ class Backend(Session, Nodes, Protocol):
         """End the session, so that its ephemerals go at once; returns within seconds, whatever happens.
 
         When the service cannot be told, the ephemerals go when the session times out. Can be called again.
+        """
+
+    def adapt(self, access: BackendAccess) -> None:
+        """From now on be somebody else, or use another TLS. From any thread; returns at once.
+
+        The session goes on and keeps what it was allowed before; another TLS is for the next connection.
+        """
+
+    def permissions(self, path: str, *, timeout: float = TIMEOUT) -> Permissions | None:
+        """Who may do what with a node; None if there is none."""
+
+    def permit(
+        self, path: str, writers: Sequence[str], readers: Sequence[str], *, timeout: float = TIMEOUT
+    ) -> None:
+        """Let one's own identity and ``writers`` do everything with a node, ``readers`` read it.
+
+        Raises:
+            NoNode: it is not there.
+            AccessDenied: one may not say so.
+            ConfigurationError: one has no identity.
         """
 
     def adopt_acl(self, path: str, *, timeout: float = TIMEOUT) -> None:

@@ -9,17 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
-from rich.table import Table
 
 from rabbitkeeper.coordinator.backend.interface import Backend
-from rabbitkeeper.coordinator.cli.output import clock, show, table
+from rabbitkeeper.coordinator.cli.output import PlainTable, clock, say, show, table
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
+from rabbitkeeper.coordinator.model.text import has_lone_surrogate
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
 
 Command = Callable[..., None]
 
+BY, REASON = 200, 1000  # characters of what goes into records
 _LOOK_AGAIN = 1.0  # seconds, should a watch be missed
 
 
@@ -43,9 +44,14 @@ def asks(wait: float) -> Callable[[Command], Command]:
     def decorate(function: Command) -> Command:
         @functools.wraps(function)  # with the options that it has already
         def called(
-            *args: object, by: str, reason: str | None, dry_run: bool, wait: float = 0.0, **options: object
+            *args: object,
+            by: str | None,
+            reason: str | None,
+            dry_run: bool,
+            wait: float = 0.0,
+            **options: object,
         ) -> None:
-            function(*args, asking=Asking(by, reason, dry_run, wait), **options)
+            function(*args, asking=Asking(_by(by), reason, dry_run, wait), **options)
 
         decorated: Command = called
         if wait:
@@ -61,9 +67,9 @@ def asks(wait: float) -> Callable[[Command], Command]:
             "--dry-run", is_flag=True, help="Check it, say what would be done, do nothing."
         )(decorated)
         decorated = click.option(
-            "--by", default=_whoami, help="Who asks, for the record.  [default: USER@HOST]"
+            "--by", type=_RecordText(BY), help="Who asks, for the record, beside USER@HOST."
         )(decorated)
-        return click.option("--reason", help="Why, for the record.")(decorated)
+        return click.option("--reason", type=_RecordText(REASON), help="Why, for the record.")(decorated)
 
     return decorate
 
@@ -81,19 +87,19 @@ def ask(chosen: ChosenGroup, asking: Asking, request: Callable[[OperationService
         submitted = request(operator)
         entry = submitted.entry
         for warning in submitted.warnings:
-            click.echo(f"rabbitkeeper: note: {warning}", err=True)
+            say(f"rabbitkeeper: note: {warning}", err=True)
         if asking.dry_run:
             show_outcome(chosen.output, entry, f"would be done: {submitted.sentence}", dry_run=True)
             return
         appointed = entry.at is not None
         if asking.wait and not entry.state.final and not appointed:
             if chosen.output == "table":
-                click.echo(f"{entry.kind} {entry.id}: {submitted.sentence}")
+                say(f"{entry.kind} {entry.id}: {submitted.sentence}")
             entry = _await_outcome(backend, operator, entry, asking.wait)
         show_outcome(chosen.output, entry, submitted.sentence)
     waited_in_vain = bool(asking.wait) and not appointed and not entry.state.final
     if waited_in_vain:
-        click.echo(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)
+        say(f"rabbitkeeper: {entry.id} has not ended within {asking.wait:g} s; it goes on", err=True)
     if waited_in_vain or entry.state is OperationState.FAILED:
         sys.exit(1)
 
@@ -104,25 +110,25 @@ def show_outcome(output: str, entry: OperationEntry, sentence: str, *, dry_run: 
     if dry_run:
         content["id"] = content["state"] = None
     if output != "table":
-        show(output, content, Table())
+        show(output, content, PlainTable())
         return
     if dry_run:
-        click.echo(f"{entry.kind}, {sentence}")
+        say(f"{entry.kind}, {sentence}")
     elif entry.state.final:
-        click.echo(f"{entry.kind} {entry.id} {entry.state}: {entry.outcome or sentence}")
+        say(f"{entry.kind} {entry.id} {entry.state}: {entry.outcome or sentence}")
     else:
-        click.echo(
+        say(
             f"{entry.kind} {entry.id} is {entry.state}: {entry.outcome or sentence} "
             f"(rabbitkeeper operations show {entry.id} tells how it ends)"
         )
 
 
-def operations_table(group: str, entries: list[OperationEntry]) -> Table:
+def operations_table(group: str, entries: list[OperationEntry]) -> PlainTable:
     """Operations as a table, oldest first."""
     made = table(f"group {group}", "id", "kind", "target", "state", "by", "requested", "outcome")
     for entry in entries:
         at = f" at {clock(entry.at)}" if entry.at is not None else ""
-        made.add_row(
+        made.add_texts(
             entry.id,
             entry.kind + at,
             entry.target or "",
@@ -146,6 +152,31 @@ def _await_outcome(
         if not entry.state.final:
             backend.await_event(seen, min(_LOOK_AGAIN, max(0.0, deadline - time.monotonic())))
     return entry
+
+
+class _RecordText(click.ParamType[str]):
+    """A text that can be written into a record.
+
+    Args:
+        longest: characters.
+    """
+
+    name = "text"
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if has_lone_surrogate(value):
+            self.fail("it is not UTF-8; give it as UTF-8, or set the locale to what it is", param, ctx)
+        if not 1 <= len(value) <= self._longest:
+            self.fail(f"it has {len(value)} characters; give it 1 to {self._longest}", param, ctx)
+        return value
+
+
+def _by(said: str | None) -> str:
+    """Who asks: as they say, and always as which user of which host."""
+    return _whoami() if said is None else f"{said}, {_whoami()}"
 
 
 def _whoami() -> str:

@@ -3,29 +3,38 @@
 A subcommand that reads a group takes the :class:`ChosenGroup` with ``click.pass_obj``.
 """
 
+import contextlib
+import io
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points, version
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.backend.interface import Backend
+from rabbitkeeper.coordinator.cli.output import say
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import (
+    AccessDenied,
     ConfigurationError,
     RabbitKeeperError,
     UnknownGroup,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
+from rabbitkeeper.coordinator.policy.exposure import standing
 from rabbitkeeper.coordinator.tls import client_context
 
 ENTRY_POINTS = "rabbitkeeper.commands"
 CONNECT_TIMEOUT = 5.0  # seconds
+_LONGEST_LINE = 65536  # bytes
 FORMATS = ("table", "json", "yaml")
 
 
@@ -59,6 +68,21 @@ class ChosenGroup:
             backend.close()
 
 
+def exposures(backend: Backend, group: str, identity: tuple[str, str] | None) -> list[str]:
+    """Who may do more with the group's nodes than its agents and operators, a sentence each."""
+    try:
+        permissions = backend.permissions(GroupPaths(group).root)
+        parent = backend.permissions(ROOT)
+    except AccessDenied:
+        return []  # only those who may write can see it
+    if permissions is not None and permissions.open:
+        return ["everybody who reaches ZooKeeper can change this group, and send its clients anywhere"]
+    if permissions is None or identity is None:
+        return []
+    found = standing(permissions, parent, identity[0])
+    return [*([found.refusal] if found.refusal else []), *found.warnings]
+
+
 class Commands(click.Group):
     """Finds subcommands among the entry points, and turns our errors into one line and an exit code."""
 
@@ -69,11 +93,27 @@ class Commands(click.Group):
         found = _entry_points().get(cmd_name)
         return None if found is None else _load(found)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """A pipe that is broken ends it quietly (that is click's), a full disk with a line; neither in a
+        traceback, nor in one when the interpreter flushes what is left."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a locale that lacks a character
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                click.echo(f"rabbitkeeper: it cannot be written: {error.strerror or error}", err=True)
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except RabbitKeeperError as error:
-            click.echo(f"rabbitkeeper: {error}", err=True)
+            say(f"rabbitkeeper: {error}", err=True)
             bad_input = isinstance(error, ConfigurationError | UnknownGroup | ZooKeeperUnreachable)
             ctx.exit(2 if bad_input else 1)
 
@@ -132,17 +172,23 @@ def root(
 def _access(auth: str | None, ca: str | None, certificate: str | None) -> BackendAccess:
     secure = ca is not None or certificate is not None
     return BackendAccess(
-        identity=None if auth is None else _identity(Path(auth)),
+        identity=None if auth is None else read_identity(Path(auth)),
         tls=client_context(ca, certificate, where="--zookeeper") if secure else None,
     )
 
 
-def _identity(file: Path) -> tuple[str, str]:
+def read_identity(file: Path, option: str = "--zookeeper-auth") -> tuple[str, str]:
+    """The identity in a file's first line, USER:PASSWORD.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
     try:
-        first = file.read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"--zookeeper-auth {file} cannot be read: {reason}") from None
+        with file.open("rb") as opened:
+            first = opened.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "it is not UTF-8"
+        raise ConfigurationError(f"{option} {file} cannot be read: {reason}") from None
     user, _, password = first.partition(":")
     return check_identity(user, password)
 

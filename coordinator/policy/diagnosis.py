@@ -54,6 +54,7 @@ class ApiFacts:
     problem: str | None = None  # why it does not answer
     clock_ahead: float = 0.0  # seconds by which the agent's clock is ahead of ours
     session_timeout: float | None = None  # seconds, as ZooKeeper granted it to the agent
+    token_in_clear: bool = False  # it takes operations over a network without TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Evidence:
         asked, granted: seconds, the timeout of our own session.
         unreadable: other znodes that could not be read, a sentence each.
         wall: seconds since 1970.
+        exposed: who may do more in ZooKeeper than they should, a sentence each.
     """
 
     view: GroupView
@@ -76,6 +78,7 @@ class Evidence:
     granted: float = 6.0
     unreadable: Sequence[str] = ()
     wall: float = 0.0
+    exposed: Sequence[str] = ()
 
 
 def diagnose(evidence: Evidence) -> list[Finding]:
@@ -88,6 +91,7 @@ def diagnose(evidence: Evidence) -> list[Finding]:
         *_members(evidence),
         *_versions(evidence.view),
         *_pending(evidence),
+        *_exposed(evidence),
     ]
     return sorted(found, key=lambda finding: finding.severity is not Severity.PROBLEM)
 
@@ -98,6 +102,22 @@ def _problem(about: str, sentence: str, remedy: str) -> Finding:
 
 def _warning(about: str, sentence: str, remedy: str) -> Finding:
     return Finding(Severity.WARNING, about, sentence, remedy)
+
+
+def _exposed(evidence: Evidence) -> list[Finding]:
+    found = [
+        _warning("zookeeper", sentence, "docs/operations.md, Access to ZooKeeper, tells how to close a group")
+        for sentence in evidence.exposed
+    ]
+    return found + [
+        _warning(
+            name,
+            "its HTTP API takes operations without TLS, so that the token can be read on the network",
+            "set http.certificate, or have http.listen be 127.0.0.1",
+        )
+        for name, api in sorted(evidence.apis.items())
+        if api.token_in_clear
+    ]
 
 
 def _zookeeper(evidence: Evidence) -> list[Finding]:
@@ -302,5 +322,5 @@ def _stuck(kind: str, operation: str, since: str) -> Finding:
 def _age(moment: str, wall: float) -> float | None:
     try:
         return wall - datetime.fromisoformat(moment).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

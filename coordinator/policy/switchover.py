@@ -134,5 +134,8 @@ def _moved(record: SwitchoverRecord, leader: LeaderView, *, due: bool) -> tuple[
 def _moment(at: str) -> float:
     try:
         return datetime.fromisoformat(at).timestamp()
-    except ValueError:  # nobody of ours writes that; due at once, and then reported like any other
+    except (
+        ValueError,
+        OverflowError,
+    ):  # nobody of ours writes that; due at once, and then reported like any other
         return 0.0

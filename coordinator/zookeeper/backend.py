@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from rabbitkeeper.coordinator.backend.interface import TIMEOUT
 from rabbitkeeper.coordinator.backend.node import Node, TransactionStep
 from rabbitkeeper.coordinator.model.errors import NodeExists, NoNode
+from rabbitkeeper.coordinator.model.permissions import Permissions
 from rabbitkeeper.coordinator.zookeeper import requests
+from rabbitkeeper.coordinator.zookeeper.acl import acl_of, permissions_in
+from rabbitkeeper.coordinator.zookeeper.chroot import make_chroot
 from rabbitkeeper.coordinator.zookeeper.requests import Request
 from rabbitkeeper.coordinator.zookeeper.session import ZooKeeperSession, value
 
@@ -73,12 +76,27 @@ class ZooKeeperBackend(ZooKeeperSession):
     def ensure_path(self, path: str, *, timeout: float = TIMEOUT) -> None:
         parts = path.strip("/").split("/")
         paths = ["/" + "/".join(parts[: length + 1]) for length in range(len(parts))]
-        for answer in self._ask([requests.create(one, b"") for one in paths], timeout):
+        wanted = [requests.create(one, b"") for one in paths]
+        answers = self._ask(wanted, timeout)
+        if isinstance(answers[0], NoNode):  # "/" is not there: the chroot has never been made
+            make_chroot(self.hosts, timeout, self._access)
+            answers = self._ask(wanted, timeout)
+        for answer in answers:
             if not isinstance(answer, NodeExists):
                 value(answer)
 
     def sync(self, path: str = "/", *, timeout: float = TIMEOUT) -> None:
         (answer,) = self._ask([requests.sync(path)], timeout)
+        value(answer)
+
+    def permissions(self, path: str, *, timeout: float = TIMEOUT) -> Permissions | None:
+        (answer,) = self._ask([requests.acl(path)], timeout)
+        return None if isinstance(answer, NoNode) else permissions_in(value(answer), self._access)
+
+    def permit(
+        self, path: str, writers: Sequence[str], readers: Sequence[str], *, timeout: float = TIMEOUT
+    ) -> None:
+        (answer,) = self._ask([requests.set_acl(path, acl_of(self._access, writers, readers))], timeout)
         value(answer)
 
     def adopt_acl(self, path: str, *, timeout: float = TIMEOUT) -> None:

@@ -24,7 +24,6 @@ This module holds no state of a session.
 import contextlib
 import logging
 import os
-import re
 import socket
 import ssl
 import threading
@@ -52,12 +51,10 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import SequentialThreadingHandler
 from kazoo.protocol.serialization import Connect
-from kazoo.security import ACL, make_acl
 
 from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.model.errors import (
     AccessDenied,
-    ConfigurationError,
     Conflict,
     CoordinationError,
     NodeExists,
@@ -65,13 +62,10 @@ from rabbitkeeper.coordinator.model.errors import (
     SessionLost,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.zookeeper.access import ANYONE, digest_id
+from rabbitkeeper.coordinator.zookeeper.acl import acl_of
+from rabbitkeeper.coordinator.zookeeper.hosts import certified_name
 
 RECONNECT_DELAY = 0.5  # seconds at most between attempts to connect, give or take 40 %
-
-_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)"
-_SERVER = re.compile(_HOST + r"(?::(?P<port>[0-9]{1,5}))?")
-_CHROOT = re.compile(r"(?:/[^/,\s]+)+")
 
 _log = logging.getLogger(__name__)
 
@@ -84,26 +78,6 @@ _UNREACHABLE = (
     ThrottledOpError,
 )
 _DENIED = (NoAuthError, AuthFailedError, InvalidACLError, SessionClosedRequireSaslError)
-
-
-def check_hosts(hosts: object) -> str:
-    """Return ``hosts`` without blanks if it is ``host[:port][,host[:port]...][/chroot]``.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    text = hosts.replace(" ", "") if isinstance(hosts, str) else ""
-    servers, slash, rest = text.partition("/")
-    good = all(
-        (match := _SERVER.fullmatch(server)) and 0 < int(match["port"] or 2181) < 65536
-        for server in servers.split(",")
-    )
-    if good and (not slash or _CHROOT.fullmatch(slash + rest)):
-        return text
-    raise ConfigurationError(
-        f"ZooKeeper hosts {hosts!r} are not valid: use host:port[,host:port...][/chroot], "
-        "as in zk1:2181,zk2:2181,zk3:2181"
-    )
 
 
 def translate(error: BaseException, path: str) -> CoordinationError:
@@ -164,7 +138,7 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         if self._tls is not None:
             made.settimeout(max(0.05, deadline - time.monotonic()))
             try:
-                made = self._tls.wrap_socket(made, server_hostname=options["hostname"])
+                made = self._tls.wrap_socket(made, server_hostname=certified_name(options["hostname"]))
             except OSError as error:
                 self.problem = (
                     f"TLS with {options['hostname']} failed: {getattr(error, 'verify_message', '') or error}"
@@ -191,6 +165,10 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         if not any(ready):  # kazoo gives this connection up
             self._patience = min(2 * self._patience, self._timeout)
         return ready
+
+    def adapt(self, tls: ssl.SSLContext | None) -> None:
+        """Another TLS, from the next connection on."""
+        self._tls = tls
 
     def granted(self, timeout: float) -> None:
         """The server has answered the first message, and grants ``timeout`` seconds."""
@@ -252,7 +230,7 @@ def build(hosts: str, timeout: float, access: BackendAccess) -> tuple[KazooClien
     """A client that has not been started, and its handler.
 
     Args:
-        hosts: as :func:`check_hosts` returns it.
+        hosts: as ``hosts.check_hosts`` returns it.
         timeout: the session timeout to ask for, seconds.
         access: who it is, and who may do what with what it creates.
     """
@@ -263,22 +241,10 @@ def build(hosts: str, timeout: float, access: BackendAccess) -> tuple[KazooClien
         timeout=timeout,
         handler=handler,
         auth_data=[] if access.identity is None else [("digest", ":".join(access.identity))],
-        default_acl=_acl(access),
+        default_acl=None if access.identity is None else acl_of(access),
         randomize_hosts=True,
         connection_retry=retry,
         command_retry={"max_tries": 1},  # not used: what to do again is the caller's decision
         logger=Log(handler.granted),
     )
     return client, handler
-
-
-def _acl(access: BackendAccess) -> list[ACL] | None:
-    """What is put on each znode that is created; None: open to everybody, kazoo's default."""
-    if access.identity is None:
-        return None
-    named = (ANYONE,) if access.readers is None else access.readers
-    readers = [reader.split(":", 1) for reader in named]
-    return [
-        make_acl("digest", digest_id(access.identity), all=True),
-        *(make_acl(scheme, who, read=True) for scheme, who in readers),
-    ]

@@ -63,6 +63,11 @@ def acl(path: str) -> Request[KazooAnswer]:
     return Request(path, lambda client: client.get_acls_async(path), lambda answer: answer[0])
 
 
+def set_acl(path: str, acl: KazooAnswer) -> Request[None]:
+    """Whatever it is now: who may say so says the whole."""
+    return Request(path, lambda client: client.set_acls_async(path, acl), _nothing)
+
+
 def sync(path: str) -> Request[None]:
     return Request(path, lambda client: client.sync_async(path), _nothing)
 

@@ -28,7 +28,8 @@ from rabbitkeeper.coordinator.model.errors import (
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.zookeeper import requests
-from rabbitkeeper.coordinator.zookeeper.client import Handler, build, check_hosts, translate
+from rabbitkeeper.coordinator.zookeeper.client import Handler, build, translate
+from rabbitkeeper.coordinator.zookeeper.hosts import check_hosts
 from rabbitkeeper.coordinator.zookeeper.requests import KazooAnswer, Request
 from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState
 
@@ -234,6 +235,15 @@ class ZooKeeperSession:
         self._client = client
         client.start_async()
 
+    def adapt(self, access: BackendAccess) -> None:
+        with self._lock:
+            before, self._access = self._access, access
+            if self._client is None or self._handler is None:
+                return
+            self._handler.adapt(access.tls)
+            if access.identity is not None and access.identity != before.identity:
+                self._client.add_auth_async("digest", ":".join(access.identity))  # kept for later connections
+
     def _create_with(self, acl: KazooAnswer) -> None:
         """Create znodes with this ACL from now on."""
         with self._lock:
@@ -367,7 +377,7 @@ class ZooKeeperSession:
 def _end(client: KazooClient) -> None:
     try:
         client.stop()
-    except (KazooException, OSError) as error:
+    except (KazooException, OSError, AttributeError) as error:  # the last: it had not begun to connect
         _log.debug("kazoo did not stop in time: %s", error)
     else:
         client.close()

@@ -10,15 +10,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.backend.node import Create, Delete, Node, Set, TransactionStep
 from rabbitkeeper.coordinator.model.errors import (
     AccessDenied,
+    ConfigurationError,
     CoordinationError,
     NodeExists,
     SessionLost,
     ZooKeeperUnreachable,
 )
+from rabbitkeeper.coordinator.model.permissions import EVERYBODY, Permissions
 from simulation.world import Crashed
 from simulation.zookeeper import SimulatedZooKeeper, Tree
 
@@ -98,6 +101,18 @@ class SimulatedBackend:
         while self.events == seen and self.world.now < deadline:
             self._pass(min(deadline, self.world.now + STEP))
         return self.events != seen
+
+    def adapt(self, access: BackendAccess) -> None:
+        """Nobody is anybody in particular here."""
+
+    def permissions(self, path: str, *, timeout: float = 2.0) -> Permissions | None:
+        there = self.stat(path, timeout=timeout) is not None
+        return Permissions((EVERYBODY,), (EVERYBODY,), own=False) if there else None
+
+    def permit(
+        self, path: str, writers: Sequence[str], readers: Sequence[str], *, timeout: float = 2.0
+    ) -> None:
+        raise ConfigurationError("nobody can be kept out here")
 
     def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
         """Everybody may read everything here."""

@@ -7,6 +7,7 @@ import ssl
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ import click
 from rich.text import Text
 
 from rabbitkeeper.coordinator.cli.output import show, table
-from rabbitkeeper.coordinator.cli.root import ChosenGroup
+from rabbitkeeper.coordinator.cli.root import ChosenGroup, exposures
+from rabbitkeeper.coordinator.model.addresses import is_loopback
 from rabbitkeeper.coordinator.model.errors import RecordError
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.operations.log import read_operations
@@ -55,6 +57,7 @@ def command(chosen: ChosenGroup, api_ca: str | None) -> None:
     with chosen.backend() as (backend, group):
         view = GroupReader(backend, group).read(watch=False)
         granted, unreadable = backend.timeout, _unreadable(Store(backend, group))
+        exposed = exposures(backend, group, chosen.access.identity)
     evidence = Evidence(
         view=view,
         servers=servers,
@@ -63,6 +66,7 @@ def command(chosen: ChosenGroup, api_ca: str | None) -> None:
         granted=granted,
         unreadable=unreadable,
         wall=time.time(),
+        exposed=exposed,
     )
     findings = diagnose(evidence)
     _show(chosen.output, group, findings, evidence)
@@ -74,7 +78,7 @@ def _show(output: str, group: str, findings: list[Finding], evidence: Evidence) 
     made = table(f"group {group}", "", "about", "finding", "what would help")
     for finding in findings:
         style = "bold red" if finding.severity is Severity.PROBLEM else "yellow"
-        made.add_row(Text(finding.severity, style=style), finding.about, finding.sentence, finding.remedy)
+        made.add_texts(Text(finding.severity, style=style), finding.about, finding.sentence, finding.remedy)
     asked = (
         f"Asked: {len(evidence.servers)} ZooKeeper servers, {len(evidence.view.members)} members, "
         f"{len(evidence.apis)} agents' APIs."
@@ -144,12 +148,19 @@ def _apis(view: GroupView, tls: ssl.SSLContext | None) -> dict[str, ApiFacts]:
     return dict(zip(urls, _at_once(lambda url: _api(url, tls), urls.values()), strict=True))
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """What answers with a redirect is no agent; and nobody is to send the operator's host elsewhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 def _api(url: str, tls: ssl.SSLContext | None) -> ApiFacts:
-    if not url.startswith(("http://", "https://")):
+    if not _is_plain(url):
         return ApiFacts(problem="its URL is not one of HTTP")
-    # Agents are asked directly, whatever proxy the environment names.
+    # Agents are asked directly, whatever proxy the environment names, and nobody whom they name.
     opener = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls), _NoRedirect
     )
     try:
         try:
@@ -167,12 +178,29 @@ def _api(url: str, tls: ssl.SSLContext | None) -> ApiFacts:
     return ApiFacts(
         clock_ahead=_ahead(told.get("at"), here),
         session_timeout=float(timeout) if isinstance(timeout, int | float) else None,
+        token_in_clear=told.get("operations") is True and not _is_private(url),
     )
+
+
+def _is_plain(url: str) -> bool:
+    """Whether it is what an agent announces: whoever can write to ZooKeeper could announce anything."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return good and url.isprintable() and " " not in url and not ("@" in parts.netloc or parts.query)
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on a network can read what is sent there."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _ahead(at: object, here: float) -> float:
     """By how many seconds the agent's clock is ahead; 0 where it does not say the time."""
     try:
         return datetime.fromisoformat(str(at)).timestamp() - here
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

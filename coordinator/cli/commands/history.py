@@ -24,7 +24,7 @@ def command(chosen: ChosenGroup, last: int) -> None:
     for entry in entries:
         timings = ", ".join(f"{phase} {seconds:.2f} s" for phase, seconds in entry.timings.items())
         reason = f": {entry.reason}" if entry.reason else ""
-        made.add_row(
+        made.add_texts(
             str(entry.epoch),
             clock(entry.at),
             entry.previous or "",

@@ -3,9 +3,8 @@
 import sys
 
 import click
-from rich.table import Table
 
-from rabbitkeeper.coordinator.cli.output import age, clock, show
+from rabbitkeeper.coordinator.cli.output import PlainTable, age, clock, say, show
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.render import render_record
 from rabbitkeeper.coordinator.store.reader import GroupReader
@@ -19,10 +18,10 @@ def command(chosen: ChosenGroup) -> None:
         view = GroupReader(backend, group, with_history=False).read(watch=False)
     if view.leader is None:
         why = view.leader_unreadable or "it may be electing; rabbitkeeper list shows its members"
-        click.echo(f"rabbitkeeper: group {group!r} has no leader: {why}", err=True)
+        say(f"rabbitkeeper: group {group!r} has no leader: {why}", err=True)
         sys.exit(1)
     record, epoch = view.leader.record, view.leader.epoch
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = PlainTable(show_header=False, box=None, pad_edge=False)
     for key, value in (
         ("leader", record.name),
         ("clients connect to", record.amqp or record.amqps or ""),
@@ -31,5 +30,5 @@ def command(chosen: ChosenGroup) -> None:
         ("since", f"{clock(record.since)} ({age(record.since)})"),
         ("cause", record.cause),
     ):
-        table.add_row(key, value)
+        table.add_texts(key, value)
     show(chosen.output, {**render_record(record), "epoch": epoch}, table)

@@ -1,11 +1,10 @@
 """``rabbitkeeper list``: the members of a group, how they are and who leads."""
 
 import click
-from rich.table import Table
 from rich.text import Text
 
-from rabbitkeeper.coordinator.cli.output import age, clock, show, table
-from rabbitkeeper.coordinator.cli.root import ChosenGroup
+from rabbitkeeper.coordinator.cli.output import PlainTable, age, clock, say, show, table
+from rabbitkeeper.coordinator.cli.root import ChosenGroup, exposures
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.render import render_members, render_record
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -26,9 +25,11 @@ def command(chosen: ChosenGroup) -> None:
     """Show the members, their states and who leads."""
     with chosen.backend() as (backend, group):
         view = GroupReader(backend, group, with_history=False).read(watch=False)
-    show(chosen.output, content(group, view), members_table(group, view), notes(view))
+        exposed = exposures(backend, group, chosen.access.identity)
+    below = [*notes(view), *(f"Warning: {sentence}." for sentence in exposed)]
+    show(chosen.output, {**content(group, view), "exposed": exposed}, members_table(group, view), below)
     for problem in view.problems:
-        click.echo(f"rabbitkeeper: {problem}", err=True)
+        say(f"rabbitkeeper: {problem}", err=True)
 
 
 def content(group: str, view: GroupView) -> dict[str, object]:
@@ -45,7 +46,7 @@ def content(group: str, view: GroupView) -> dict[str, object]:
     }
 
 
-def members_table(group: str, view: GroupView) -> Table:
+def members_table(group: str, view: GroupView) -> PlainTable:
     leader = view.leader
     epoch = "no leader" if leader is None else f"epoch {leader.epoch}"
     made = table(
@@ -56,7 +57,7 @@ def members_table(group: str, view: GroupView) -> Table:
         record = member.record
         leads = view.leads(member.owner)
         role = Text("leader", style="bold") if leads else "no failover" if record.tags.no_failover else ""
-        made.add_row(
+        made.add_texts(
             name,
             role,
             Text(record.state.value, style=STYLES.get(record.state, "bold red")),

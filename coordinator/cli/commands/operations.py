@@ -5,7 +5,7 @@ import sys
 import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, asks, operations_table, show_outcome
-from rabbitkeeper.coordinator.cli.output import show
+from rabbitkeeper.coordinator.cli.output import say, show
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.operations.service import OperationService
 from rabbitkeeper.coordinator.store.reader import unknown_group
@@ -40,7 +40,7 @@ def show_one(chosen: ChosenGroup, operation: str) -> None:
     with chosen.backend() as (backend, group):
         entry = OperationService(Store(backend, group)).outcome(operation)
     if entry is None:
-        click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
+        say(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
     show_outcome(chosen.output, entry, entry.outcome or "")
     if entry.state == "failed":
@@ -60,6 +60,6 @@ def cancel(chosen: ChosenGroup, operation: str, asking: Asking) -> None:
         else:
             entry = operator.cancel(operation, by=asking.by, reason=asking.reason)
     if entry is None:
-        click.echo(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
+        say(f"rabbitkeeper: no operation {operation!r} is in the log of group {group!r}", err=True)
         sys.exit(1)
     show_outcome(chosen.output, entry, "it would be cancelled", dry_run=asking.dry_run)

@@ -1,17 +1,15 @@
 """``rabbitkeeper watch``: the list, kept up to date; where nobody looks, a line for each change."""
 
-import json
 import time
 from collections.abc import Callable
 
 import click
-import yaml
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.text import Text
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.commands.list import content, members_table, notes
+from rabbitkeeper.coordinator.cli.output import as_json, as_yaml, console, plain, say
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import utcnow
@@ -35,7 +33,7 @@ def command(chosen: ChosenGroup, seconds: float | None) -> None:
         first = reader.read()
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            if chosen.output == "table" and Console().is_terminal:
+            if chosen.output == "table" and console().is_terminal:
                 _live(backend, reader, group, first, deadline)
             else:
                 _follow(backend, reader, first, deadline, _printer(chosen.output, group))
@@ -96,12 +94,12 @@ def _live(
     last = first
 
     def picture(problem: str | None) -> Group:
-        below = [Text(note) for note in notes(last)]
+        below = [plain(note) for note in notes(last)]
         if problem is not None:
-            below.append(Text(f"As it was last: {problem}", style="bold red"))
-        return Group(members_table(group, last), *below, *(Text(said, style="red") for said in last.problems))
+            below.append(plain(f"As it was last: {problem}", "bold red"))
+        return Group(members_table(group, last), *below, *(plain(said, "red") for said in last.problems))
 
-    with Live(picture(None), auto_refresh=False) as live:
+    with Live(picture(None), console=console(), auto_refresh=False) as live:
 
         def show(view: GroupView | None, problem: str | None) -> None:
             nonlocal last
@@ -120,7 +118,7 @@ def _printer(output: str, group: str) -> Show:
         nonlocal last, away
         if view is None:
             if not away:
-                click.echo(f"rabbitkeeper: ZooKeeper does not answer: {problem}", err=True)
+                say(f"rabbitkeeper: ZooKeeper does not answer: {problem}", err=True)
             away = True
             return
         away = False
@@ -135,9 +133,9 @@ def _printer(output: str, group: str) -> Show:
 def _print(output: str, said: list[str], picture: dict[str, object]) -> None:
     match output:
         case "json":
-            click.echo(json.dumps(picture, ensure_ascii=False))
+            click.echo(as_json(picture))
         case "yaml":
-            click.echo("---\n" + yaml.safe_dump(picture, sort_keys=False, allow_unicode=True).rstrip())
+            click.echo("---\n" + as_yaml(picture))
         case _:
             for line in said:
-                click.echo(f"{picture['at']} {line}")
+                say(f"{picture['at']} {line}")
