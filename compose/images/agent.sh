@@ -2,7 +2,7 @@
 # Writes the agent's configuration from the environment and the files in /run/secrets, and becomes the agent.
 # BROKER_DRIVER decides how it gets at its broker: see docs/deployment.md.
 set -eu
-config=$HOME/agent.yml
+config=/tmp/agent.yml
 
 cat >"$config" <<EOF
 group: $GROUP
