@@ -5,7 +5,7 @@ from support.announcer import Announcer
 from support.waiting import wait_for
 
 from rabbitkeeper.client import Binding, Client, Exchange, ExchangeBinding, Queue, TopologyError
-from rabbitkeeper.client.model.events import Connected, DeclarationFailed, Event, Switched
+from rabbitkeeper.client.model.events import DeclarationFailed, Event, Switched
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
@@ -45,7 +45,8 @@ def test_an_unknown_exchange_type_is_one_error_and_costs_one_connection(announce
             client.declare(Exchange("odd", "no-such-type"))
         client.declare(Queue("after"))
         client.publish("", "after", b"it goes on")
-        assert len([one for one in events if isinstance(one, Switched | Connected)]) <= 1
+        lost = [one for one in events if isinstance(one, Switched) and not one.planned]
+        assert len(lost) <= 1, "and it may have moved back to the leader since"
 
 
 def test_many_queues_are_declared_again_in_batches_one_of_them_in_vain(announcer: Announcer) -> None:
