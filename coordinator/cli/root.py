@@ -29,6 +29,7 @@ from rabbitkeeper.coordinator.model.errors import (
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
+from rabbitkeeper.coordinator.model.text import printable
 from rabbitkeeper.coordinator.policy.exposure import standing
 from rabbitkeeper.coordinator.tls import client_context
 
@@ -112,6 +113,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = printable(error.message)  # click shows what it was given
+            raise
         except RabbitKeeperError as error:
             say(f"rabbitkeeper: {error}", err=True)
             bad_input = isinstance(error, ConfigurationError | UnknownGroup | ZooKeeperUnreachable)

@@ -17,6 +17,7 @@ from rabbitkeeper.coordinator.cli import output
 from rabbitkeeper.coordinator.cli.commands import list as listing
 from rabbitkeeper.coordinator.cli.commands import watch
 from rabbitkeeper.coordinator.cli.options import Asking, asks, operations_table
+from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.model.records import (
     MemberStatus,
     OperationEntry,
@@ -93,6 +94,12 @@ def test_what_cannot_be_recorded_is_refused(option: str, value: str) -> None:
 def test_a_time_that_cannot_be_is_shown_as_it_is(moment: str) -> None:
     assert output.clock(moment) == moment
     assert isinstance(output.age(moment), str)
+
+
+def test_a_name_that_is_no_command_is_shown_and_not_obeyed() -> None:
+    said = CliRunner().invoke(root, ["-g", "x", "operations", "no\x1b[2Jthing"]).output
+    assert "\x1b" not in said
+    assert "no\\x1b[2Jthing" in said
 
 
 def test_a_full_disk_is_a_line(tmp_path: Path) -> None:
