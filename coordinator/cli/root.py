@@ -114,7 +114,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = printable(error.message)  # click shows what it was given
+            error.message = printable(error.message)  # type: ignore[misc]  # click shows what it was given
             raise
         except RabbitKeeperError as error:
             say(f"rabbitkeeper: {error}", err=True)
