@@ -117,13 +117,14 @@ class SwitchExecutor:
     def view(self, targets: Targets) -> None:
         """The group has changed."""
         known = self._switch.targets
-        if targets.epoch < known.epoch:
+        orders = self._switch.view(targets, self._loop.now())
+        if self._switch.targets is not targets:
             return  # out of date
         if _leader_of(targets) != _leader_of(known) and known.members:
             self._emit(LeaderChanged(_leader_of(targets), targets.epoch))
         if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):
             self._publisher.trouble()
-        self._obey(self._switch.view(targets, self._loop.now()))
+        self._obey(orders)
         self.consuming.view(targets)
 
     def tick(self) -> None:
