@@ -65,9 +65,9 @@ def test_a_queue_that_goes_with_its_last_consumer_survives_a_move_and_a_broken_c
 def test_four_planned_moves_cost_no_message_of_a_queue_with_a_delivery_limit(
     client: Client, announcer: Announcer
 ) -> None:
-    client.declare(Queue("limited", arguments={"x-delivery-limit": 2}))
-    publish(client, "limited", 50)
-    consumer = client.consume("limited", prefetch=50)
+    client.declare(Queue("moved", arguments={"x-delivery-limit": 2}))
+    publish(client, "moved", 50)
+    consumer = client.consume("moved", prefetch=50)
     wait_for(lambda: client.status().in_hand == 50, "all are here, and none is taken")
     seen: list[bytes] = []
     try:

@@ -76,6 +76,8 @@ class Flood:
         made = socket.socket()
         made.setblocking(False)
         if self._hosts:
+            # Without this a server that listens on all addresses cannot have the port that this one is given.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((f"127.1.{self.opened % self._hosts // 250}.{self.opened % self._hosts % 250 + 1}", 0))
         made.connect_ex(self._address)
         self.opened += 1

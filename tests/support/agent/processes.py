@@ -61,9 +61,14 @@ def running_agent(path: Path, config: dict[str, Any]) -> Iterator[None]:
         agent.wait(60)
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line in which an agent says why it does not run; its log lines begin with a date."""
-    assert done.returncode == 2, done.stderr
+def refusal(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    """The one line in which an agent says why it does not run; its log lines begin with a date.
+
+    Args:
+        done: the agent's run.
+        code: the exit code that it must have ended with. 2: it cannot run as configured.
+    """
+    assert done.returncode == code, done.stderr
     said = [line for line in done.stderr.splitlines() if not line[:2].isdigit()]
     assert len(said) == 1, done.stderr
     assert "Traceback" not in done.stderr
