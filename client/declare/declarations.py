@@ -47,6 +47,12 @@ class Declarations:
         """See :meth:`Declarer.declare_again`."""
         (self.exclusive if queue in self._names else self.shared).declare_again(queue)
 
+    def declare_exchange_again(self, exchange: str) -> bool:
+        """See :meth:`Declarer.declare_exchange_again`."""
+        goes_by_itself = self.shared.declare_exchange_again(exchange)
+        self.exclusive.declare_exchange_again(exchange)
+        return goes_by_itself
+
     def is_pending(self, queue: str) -> bool:
         """Whether ``queue`` is yet to be declared (again)."""
         return self.shared.is_pending(queue) or self.exclusive.is_pending(queue)

@@ -20,36 +20,22 @@ minute.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
+from rabbitkeeper.client.declare import refusals
 from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
+from rabbitkeeper.client.declare.refusals import NOT_FOUND, PASSING, RESTORE_ATTEMPTS, patience
 from rabbitkeeper.client.declare.restoring import Restoring
-from rabbitkeeper.client.model.errors import NoLeader, NotAuthorized, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
 from rabbitkeeper.client.model.requests import DeleteEntity, Request, Unbind, describe_request
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Entity, Queue, Topology, key_of
 
 log = logging.getLogger(__name__)
-
-RESTORE_ATTEMPTS = (
-    8  # of one entity on one connection, in about three seconds; then it is reported and goes on
-)
-ANSWER_PATIENCE = 1.0  # seconds for the answer to a declaration; doubled for each entity that has had none …
-MOST_ANSWER_PATIENCE = 16.0  # … up to this
-SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
-
-ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED = 403, 404, 405
-PASSING = frozenset({NOT_FOUND, RESOURCE_LOCKED, 506, 541})
-"""Reply codes that can pass by themselves; 506 and 541 are resource and internal errors."""
-
-
-ENDS_CONNECTION = frozenset({502, 503, 504, 505, 506, 540, 541})
-"""Reply codes of connections that a declaration can be the cause of."""
-_PASSES = ("is down or inaccessible", "process is stopped by supervisor")  # of a queue whose node restarts
 
 
 class Declarer:
@@ -105,7 +91,7 @@ class Declarer:
 
     def ended(self, connection: Connection, lost: ConnectionLost) -> None:
         """``connection`` was lost, or is not ours; perhaps over what was being declared."""
-        if connection is not self._connection or lost.code not in ENDS_CONNECTION:
+        if connection is not self._connection or lost.code not in refusals.ENDS_CONNECTION:
             return
         for job in self._active:
             self._ended[job.key] = self._ended.get(job.key, 0) + 1
@@ -150,10 +136,24 @@ class Declarer:
         if self._connection is None or self.is_pending(queue):
             return
         self._topology.forget_name(queue)
-        for entity in self._topology.that_went_with(queue):
-            if key_of(entity) not in self._left_out:  # nobody waits for it as for a restore
-                self._jobs.add(Job(entity, Retry(self._random), is_counted=True))
+        self._add_again(self._topology.that_went_with(queue))
         self._next()
+
+    def declare_exchange_again(self, exchange: str) -> bool:
+        """``exchange`` is not there: if it goes by itself, with its last binding, declare it again, and its
+        bindings. Whether it does."""
+        gone = self._topology.that_went_with_exchange(exchange)
+        if self._connection is not None:
+            pending = {job.key for jobs in (self._active, self._jobs) for job in jobs}
+            self._add_again(one for one in gone if self._selects(one) and key_of(one) not in pending)
+            self._next()
+        return bool(gone)
+
+    def _add_again(self, entities: Iterable[Entity]) -> None:
+        """Nobody waits for them as for a restore."""
+        for entity in entities:
+            if key_of(entity) not in self._left_out:
+                self._jobs.add(Job(entity, Retry(self._random), is_counted=True))
 
     def hurry(self) -> None:
         """A connection has ended: what it has locked is free now, or in a moment."""
@@ -182,9 +182,9 @@ class Declarer:
         now = self._now()
         for job in self._asked:
             if job.deadline <= now and not job.is_over:
-                waiting = "no answer from the broker" if job in self._active else job.error
-                kind = TopologyError if self._connection is not None else NoLeader
-                job.fail(kind(f"{describe_request(job.entity)} was not declared in time: {waiting}"))
+                if job in self._active:
+                    job.error = "no answer from the broker"
+                job.fail_late(is_connected=self._connection is not None)
         if any(job.is_over for job in self._asked):
             self._asked = [job for job in self._asked if not job.is_over]
             self._jobs.keep(lambda job: not job.is_over)
@@ -249,19 +249,18 @@ class Declarer:
                 return
             self._channel = None
             channel.close()
-            self._wait_for_channel(f"the broker opens no channel in {patience:g} s")
+            self._wait_for_channel(f"the broker opens no channel in {seconds:g} s")
             self._restoring.let_go([*self._active, *self._jobs])
 
-        patience = min(MOST_ANSWER_PATIENCE, ANSWER_PATIENCE * 2 ** min(self._channel_retry.failures, 4))
-        self._call_later(patience, late)
+        seconds = patience(self._channel_retry.failures)
+        self._call_later(seconds, late)
 
     def _await_answer(self, batch: list[Job], channel: Channel) -> None:
         def late() -> None:
             if channel is self._channel and batch is self._active:
                 self._unanswered(batch, channel)
 
-        patience = ANSWER_PATIENCE * 2 ** max(batch[-1].silences, len(batch) > 1)
-        self._call_later(min(MOST_ANSWER_PATIENCE, patience), late)
+        self._call_later(patience(max(batch[-1].silences, len(batch) > 1)), late)
 
     def _unanswered(self, batch: list[Job], channel: Channel) -> None:
         job = batch[-1]
@@ -280,7 +279,7 @@ class Declarer:
         if len(batch) > 1:
             self._one_by_one(batch)
         else:
-            self._again(job, 0.0 if job.silences == 1 else ANSWER_PATIENCE)
+            self._again(job, 0.0 if job.silences == 1 else refusals.ANSWER_PATIENCE)
         self._next()
 
     def _one_by_one(self, batch: list[Job]) -> None:
@@ -369,11 +368,10 @@ class Declarer:
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why
         if job.future is not None:
-            # a user who names something wrongly should hear of it at once
-            if lost.code in PASSING and (lost.code != NOT_FOUND or any(text in lost.why for text in _PASSES)):
+            if refusals.passes_for_user(lost.code, lost.why):
                 self._again(job, job.retry.failed())
             else:
-                kind = NotAuthorized if lost.code == ACCESS_REFUSED else TopologyError
+                kind = NotAuthorized if lost.code == refusals.ACCESS_REFUSED else TopologyError
                 job.fail(kind(f"{describe_request(job.entity)} was refused: {lost.why}"))
             return
         if lost.code == NOT_FOUND and self._known_name(job) is not None:
@@ -381,14 +379,18 @@ class Declarer:
             self._topology.forget_name(job.entity.name)
             self._again(job, 0.0)
             return
+        if lost.code == NOT_FOUND:
+            pending = {known.key for known in self._jobs}
+            gone = self._topology.that_is_missing(job.entity)
+            self._add_again(one for one in gone if key_of(one) not in pending)
         passing = lost.code in PASSING
         delay = job.retry.failed()
         if not passing or job.retry.failures == RESTORE_ATTEMPTS:
             log.error("%s could not be declared again: %s", describe_request(job.entity), lost.why)
             self._emit(DeclarationFailed(describe_request(job.entity), lost.why, not passing))
         if passing and job.retry.failures >= RESTORE_ATTEMPTS:
-            delay = SLOW_RETRY * self._random.uniform(0.5, 1.0)
-        if not passing or lost.code == RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
+            delay = refusals.SLOW_RETRY * self._random.uniform(0.5, 1.0)
+        if not passing or lost.code == refusals.RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
             self._restoring.count(job)
         if passing:
             self._again(job, delay)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from itertools import count
 
-from rabbitkeeper.client.model.errors import RabbitKeeperError
-from rabbitkeeper.client.model.requests import Request
+from rabbitkeeper.client.model.errors import NoLeader, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.model.requests import Request, describe_request
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Entity, Queue, key_of
 
@@ -40,6 +40,11 @@ class Job:
         """Tell the user, if there is one who waits."""
         if self.future is not None and not self.future.done():
             self.future.set_exception(error)
+
+    def fail_late(self, *, is_connected: bool) -> None:
+        """Tell the user that the deadline has passed."""
+        kind = TopologyError if is_connected else NoLeader
+        self.fail(kind(f"{describe_request(self.entity)} was not declared in time: {self.error}"))
 
     @property
     def is_over(self) -> bool:

@@ -82,6 +82,7 @@ class Engine:
             loop.call_later,
             lambda: self._executor.renew_publishing(),
             lambda: self._executor.doubt(),
+            lambda exchange: self._declarations.declare_exchange_again(exchange),
         )
         self._subscriptions = Subscriptions(loop.now, loop.call_later)
         self._declarations = Declarations(
@@ -313,9 +314,8 @@ class Engine:
         if self._ended:
             return
         self.snapshot = self._snapshot()
-        now = self._loop.now()
         due = min(
-            self._switch.wake_at(now),
+            self._switch.wake_at(self._loop.now()),
             self._publisher.ledger.earliest_deadline,
             self._declarations.earliest_deadline,
             self._subscriptions.check_at,
@@ -327,7 +327,7 @@ class Engine:
             self._timer = None
         if due < float("inf"):
             self._timer_at = due
-            self._timer = self._loop.call_later(due - now, self._tick)
+            self._timer = self._loop.call_later(due - self._loop.now(), self._tick)
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")

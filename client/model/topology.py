@@ -212,6 +212,32 @@ class Topology:
         declared = self.queue(queue)
         return [*exchanges, *([] if declared is None else [declared]), *bindings]
 
+    def that_went_with_exchange(self, exchange: str) -> list[Entity]:
+        """What has to be declared again when ``exchange`` is not there, if it goes with its last binding: it,
+        and what was bound to it, or it to."""
+        declared = self._entities.get(("exchange", exchange))
+        if not isinstance(declared, Exchange) or not declared.auto_delete:
+            return []
+        bindings = [
+            one
+            for one in self
+            if (isinstance(one, Binding) and one.exchange == exchange)
+            or (isinstance(one, ExchangeBinding) and exchange in (one.source, one.destination))
+        ]
+        return [declared, *bindings]
+
+    def that_is_missing(self, asked: object) -> list[Entity]:
+        """What of a binding that was refused may have gone by itself: exchanges and a queue."""
+        match asked:
+            case Binding(exchange=source, queue=name):
+                ends = [("exchange", source), ("queue", name)]
+            case ExchangeBinding(source=source, destination=name):
+                ends = [("exchange", source), ("exchange", name)]
+            case _:
+                return []
+        known = [self._entities.get(end) for end in ends]
+        return [one for one in known if isinstance(one, Exchange | Queue) and one.auto_delete]
+
     def name(self, queue: str, given: str) -> str | None:
         """The broker has named ``queue``; the name that it had before, if any."""
         previous = self._names.get(queue)

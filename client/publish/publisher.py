@@ -47,6 +47,8 @@ class Publisher(Generic[E]):
         call_later: the loop's timer.
         renew: asks for another publish channel on the current connection; :meth:`opened` brings it.
         doubt: called when channel after channel does not answer.
+        revive: given an exchange that is not there, has it declared again if it is one that goes by itself;
+            whether it is.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class Publisher(Generic[E]):
         call_later: CallLater,
         renew: Callable[[], None],
         doubt: Callable[[], None] = lambda: None,
+        revive: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        self._revive = revive
         self.ledger: Ledger[E] = Ledger()
         self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
         self._now = now
@@ -288,7 +292,9 @@ class Publisher(Generic[E]):
         in_flight = list(lane)
         missing = _missing_exchange(why, in_flight) if final else None
         if missing is not None and not self._restoring:
-            self.sink.settle(self.ledger.refuse_exchange(missing, lane, why))
+            revived = self._revive(missing) and self._trials.wait_for_exchange(missing, lane)
+            if not revived:
+                self.sink.settle(self.ledger.refuse_exchange(missing, lane, why))
         elif final and len(in_flight) == 1 and not lane.has_gaps and not self._restoring:
             (culprit,) = in_flight
             lane.take_out(culprit)

@@ -220,6 +220,23 @@ class Trials(Generic[E]):
                 self._ledger.release(entry.place)
         self.hurry()
 
+    def wait_for_exchange(self, exchange: str, lane: Lane[E]) -> bool:
+        """It went by itself, and is declared again: what is on ``lane`` for it waits for a moment. Not if it
+        has been missing for longer than a refusal is doubted."""
+        now = self._now()
+        missed = [entry for entry in lane if entry.exchange == exchange]
+        refusals = {entry.place: self.refusals.refused(entry.place, now) for entry in missed}
+        if any(refusal.is_believed() for refusal in refusals.values()):
+            return False
+        for entry in missed:
+            self._ledger.answered(lane, entry)
+            lane.take_out(entry)
+            held = self._ledger.hold(entry.place, lane)
+            self._ledger.wait_again(entry, held)
+            held.retry_at = now + refusals[entry.place].pause()
+        self.hurry()
+        return True
+
     def miss_exchange(self, exchange: str, lane: Lane[E], why: str) -> None:
         """It is not there yet: what is on ``lane`` for it waits until the topology is."""
         for entry in [entry for entry in lane if entry.exchange == exchange]:

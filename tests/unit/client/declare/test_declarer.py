@@ -5,7 +5,8 @@ from random import Random
 from typing import Any, cast
 
 from rabbitkeeper.client.amqp.transport import ChannelLost, Connection
-from rabbitkeeper.client.declare.declarer import SLOW_RETRY, Declarer
+from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.declare.refusals import SLOW_RETRY
 from rabbitkeeper.client.model.events import DeclarationFailed, Event
 from rabbitkeeper.client.model.topology import Entity, Exchange, Queue, Topology
 

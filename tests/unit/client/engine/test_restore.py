@@ -4,7 +4,7 @@ import pytest
 from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
-from rabbitkeeper.client.declare.declarer import SLOW_RETRY
+from rabbitkeeper.client.declare.refusals import SLOW_RETRY
 from rabbitkeeper.client.model.errors import (
     NoLeader,
     NotAuthorized,
