@@ -8,10 +8,8 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import yaml
-
 from rabbitkeeper.agent.config.group import GROUP_WIDE, check_key, flat, overlay, split, stand_in
-from rabbitkeeper.agent.config.strict_yaml import parse
+from rabbitkeeper.agent.config.strict_yaml import parse, written
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -114,7 +112,7 @@ def template(view: GroupView) -> str:
     ]
     if view.config_unreadable is not None:
         lines.append(f"# What is there is replaced: {view.config_unreadable}")
-    body = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True) if settings else ""
+    body = written(settings) if settings else ""
     return "\n".join(lines) + "\n\n" + body
 
 

@@ -41,6 +41,18 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _QUOTED = re.compile(r"'(?!<)[^'\s]{2,}'|\"[^\"]{2,}\"")  # what an error of PyYAML shows of the text
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes out what is there twice: an alias could not be read again."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def written(content: object) -> str:
+    """``content`` as :func:`parse` reads it."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 class _Loader(yaml.SafeLoader):
     """Only the kinds of values above; of two equal keys the second is an error, and does not silently win."""
 

@@ -11,11 +11,10 @@ from secrets import token_urlsafe
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from rabbitkeeper.agent.broker.drivers import node_files
 from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.broker.drivers.process_id import ProcessId
+from rabbitkeeper.agent.config.strict_yaml import written
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
 from rabbitkeeper.compose.local.errors import LocalError
@@ -191,7 +190,7 @@ class AgentMember:
             }
         file = self.settings.directory / "agent.yml"
         config = _merged(_merged(config, self._group.extra), self._extra)
-        file.write_text(yaml.safe_dump(config, sort_keys=False))
+        file.write_text(written(config))
         return file
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from rabbitkeeper.agent.config.strict_yaml import written
 from rabbitkeeper.compose.local import Local
 
 
@@ -33,7 +34,7 @@ def _merged(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def run_agent(path: Path, config: dict[str, Any], timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
     """Run an agent that is expected to end by itself."""
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(written(config))
     return subprocess.run(
         [sys.executable, "-m", "rabbitkeeper.agent", str(path)],
         capture_output=True,
@@ -47,7 +48,7 @@ def run_agent(path: Path, config: dict[str, Any], timeout: float = 60.0) -> subp
 @contextmanager
 def running_agent(path: Path, config: dict[str, Any]) -> Iterator[None]:
     """Run an agent, and tell it to stop at the end."""
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(written(config))
     agent = subprocess.Popen(
         [sys.executable, "-m", "rabbitkeeper.agent", str(path)],
         stdout=subprocess.DEVNULL,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rabbitkeeper.agent.config import load
-from rabbitkeeper.agent.config.strict_yaml import parse
+from rabbitkeeper.agent.config.strict_yaml import parse, written
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 SECRET = "geheim"
@@ -166,3 +166,9 @@ def test_a_secret_is_the_first_line_whoever_wrote_the_file(tmp_path: Path) -> No
         (tmp_path / "p").write_bytes(content)
         config = load(tmp_path / "agent.yml")
         assert config.broker.amqp.password.get_secret_value() == "s\x85ecret"
+
+
+def test_what_is_written_can_be_read_whatever_is_in_it_twice() -> None:
+    twice = ["localhost:2181", "\u00e4 & * !"]
+    content = {"zookeeper": {"hosts": twice}, "http": {"hosts": twice}, "port": 1, "off": False, "none": None}
+    assert parse(written(content), "FILE") == content
