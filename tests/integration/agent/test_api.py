@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 from support.agent.api import Events, problems, read_log, until
 from support.agent.processes import agent_config, refusal, run_agent
+from support.agent.znodes import is_other, znodes_of
 from support.group_watch import PATIENCE, Watch, epoch, states
 
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -204,20 +204,6 @@ def test_a_port_that_is_taken_is_said_before_anything_is_written(
     assert "elsewhere" not in watch.groups()
 
 
-def znodes() -> list[str]:
-    paths = GroupPaths(GROUP)
-    return [
-        paths.leader,
-        paths.member(NODE),
-        paths.member("stranger"),
-        paths.cluster,
-        paths.config,
-        paths.pause,
-        paths.switchover,
-        paths.maintenance,
-    ]
-
-
 @pytest.mark.parametrize("content", [b'{"hello": "world"}', b"\xff\x00 no JSON"], ids=["foreign", "corrupt"])
 def test_znodes_that_cannot_be_read_are_named_and_passed_over(
     local: Local, http: httpx.Client, watch: Watch, content: bytes
@@ -227,7 +213,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
     session = backend_at(local.zookeeper_hosts, name="vandal")
     session.start(10)
     try:
-        for path in znodes():
+        for path in znodes_of(paths, NODE):
             if content.startswith(b"{") and path.endswith("/config"):
                 continue  # any JSON object is a configuration, of keys that nobody knows
             there = session.read([path])[path]
@@ -236,7 +222,7 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
             else:
                 session.set(path, content, there.version)
             if path in (paths.leader, paths.member(NODE), paths.cluster):  # their owner works
-                until(lambda: _is_other(session, path, content), f"{path} is written again")  # noqa: B023 - as above
+                until(lambda: is_other(session, path, content), f"{path} is written again")  # noqa: B023 - as above
                 continue
             until(lambda: path in problems(http), f"{path} is named")  # noqa: B023 - called before the next
             assert http.get("/live").status_code == 200
@@ -254,11 +240,6 @@ def test_znodes_that_cannot_be_read_are_named_and_passed_over(
     assert after.leader is not None
     assert before.leader is not None
     assert after.leader.epoch == before.leader.epoch
-
-
-def _is_other(session: Backend, path: str, content: bytes) -> bool:
-    there = session.read([path])[path]
-    return there is not None and there.data != content
 
 
 def test_logs_that_cannot_be_read_stop_no_agent_and_are_left_as_they_are(

@@ -74,7 +74,8 @@ def test_what_is_ones_own_and_was_changed_is_found_and_mended(lab: Lab) -> None:
     one = lab.store()
     record = member("node1")
     one.register(record)
-    epoch = one.take_lead(leader("node1"))
+    lead = leader("node1")
+    epoch = one.take_lead(lead)
     assert not one.mend_member(one.snapshot(), "node1")
     assert not one.mend_lead(one.snapshot())
     for path in (one.paths.member("node1"), one.paths.leader):
@@ -85,7 +86,7 @@ def test_what_is_ones_own_and_was_changed_is_found_and_mended(lab: Lab) -> None:
     one.update(record)
     view = one.snapshot()
     assert view.leader is not None
-    assert (view.leader.record, view.leader.epoch) == (leader("node1"), epoch)
+    assert (view.leader.record, view.leader.epoch) == (lead, epoch)
     assert view.members["node1"].record == record
     assert not view.problems
     assert not one.mend_member(view, "node1")
