@@ -28,11 +28,6 @@ class DeliveryTracker:
         """Deliveries without an answer."""
         return self.delivered - self._floor - len(self._beyond)
 
-    @property
-    def has_untold(self) -> bool:
-        """Whether :meth:`flush` has anything to send."""
-        return bool(self._last or self._untold)
-
     def ack(self, tags: Sequence[int]) -> None:
         """The user is done with these; tags that are not open are passed over."""
         run = range(self._floor + 1, min(self._floor + len(tags), self.delivered) + 1)

@@ -61,11 +61,6 @@ class Acknowledger:
         self._pid = process.pid
 
     @property
-    def is_alive(self) -> bool:
-        """Whether an answer still reaches the broker."""
-        return self.channel.is_open
-
-    @property
     def open(self) -> int:
         """Deliveries that were neither acked nor nacked. On the I/O thread."""
         return self._tracker.open if self.channel.is_open else 0

@@ -44,7 +44,7 @@ class BrokerConsumer:
     @property
     def is_needed(self) -> bool:
         """Of one that was left: whether there is still something to deliver or to answer."""
-        return self.acknowledger.is_alive and (not self.is_stopped or self.acknowledger.open > 0)
+        return self.channel.is_open and (not self.is_stopped or self.acknowledger.open > 0)
 
 
 @dataclass(slots=True)
