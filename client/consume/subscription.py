@@ -108,6 +108,7 @@ class Subscription:
     def detach(self) -> None:
         """The connection is gone."""
         self._leave()
+        self.connection = None
         self.look()
 
     def hurry(self) -> None:
@@ -274,9 +275,7 @@ class Subscription:
         log.warning("no delivery of %r for %.0f s, %d ready", self.queue_name, why.seconds, why.ready)
         self._context.emit(why)
         self._why = "the broker did not deliver what it had"
-        connection = self.connection
         self._leave()
-        self.connection = connection
         self.feed.keep_until_next(consumer)
         self._missing_since = self._context.now()
         self._start()
@@ -327,7 +326,6 @@ class Subscription:
         """The present consumer is none any more; while its connection lives, see :mod:`feed`."""
         consumer, channel = self._consumer, self._channel
         self._forget()
-        self.connection = None
         if consumer is not None:
             self.feed.leave(consumer)
         elif channel is not None:
@@ -362,9 +360,9 @@ class Subscription:
         consumer.is_stopped = True
         if consumer is self._consumer:
             self.feed.give_back(consumer)
-            connection, was_active = self.connection, self.active
+            was_active = self.active
             self._leave()
-            self.connection, self.active = connection, was_active
+            self.active = was_active
             consumer.acknowledger.flush()
             self._lost(self._generation, ChannelLost(0, "the broker ended the consumer"))
         self.look()
