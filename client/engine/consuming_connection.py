@@ -193,7 +193,7 @@ class ConsumingConnection:
         before, self._current, self._next = self._current, opened, None
         opened.since = self._loop.now()
         self._silent = 0
-        self._declarer.attach(opened.connection, self._restored)
+        self._declarer.attach(opened.connection, self._on_restored)
         self._subscriptions.attach(opened.connection, opened.target.member, self._since)
         if before is not None:
             self._retire(before)
@@ -232,10 +232,6 @@ class ConsumingConnection:
             if self._silent >= SILENCES:
                 self._on_silent()
         self._wait(self._retry.failed())
-
-    def _restored(self) -> None:
-        self._on_restored()
-        self._subscriptions.hurry()
 
     def _detach(self) -> None:
         self._declarer.detach()
