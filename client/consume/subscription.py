@@ -20,10 +20,10 @@ from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
-from rabbitkeeper.client.consume.reader import Reader
 from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience, warn_of_limit
 from rabbitkeeper.client.consume.starvation import Starvation
 from rabbitkeeper.client.consume.stream import Offset, StreamReading
+from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.retry import Retry
@@ -42,11 +42,11 @@ class Subscription:
     Args:
         queue_name: what to consume from.
         prefetch: how many unanswered messages the broker may have out.
-        dedupe: see :class:`Reader`.
+        dedupe: see :class:`Taker`.
         offset: where to begin in a stream; None for a queue, or for what comes next.
 
     Attributes:
-        get: takes the next message, on a user's thread; see :meth:`Reader.get`.
+        get: takes the next message, on a user's thread; see :meth:`Taker.get`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Subscription:
         self.queue_name = queue_name
         self.prefetch = prefetch
         self.inbox = Inbox()
-        self.get = Reader(self.inbox, queue_name, dedupe).get
+        self.get = Taker(self.inbox, queue_name, dedupe).get
         self.active = False  # the broker has a consumer of ours
         self.connection: Connection | None = None
         self._context = context

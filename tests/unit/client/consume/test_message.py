@@ -9,7 +9,7 @@ from simulation.client import Simulation
 from rabbitkeeper.client.amqp.decoding import encode_envelope
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.consume.reader import Deduplicator
+from rabbitkeeper.client.consume.taker import Deduplicator
 
 
 def message(properties: object, envelope: bytes = encode_envelope("e", "k")) -> Message:

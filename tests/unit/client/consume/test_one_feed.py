@@ -9,7 +9,7 @@ from simulation.client import Simulation
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.feed import STOP_PATIENCE
-from rabbitkeeper.client.consume.reader import Reader
+from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.model.events import ConsumerStarted
 
 
@@ -128,12 +128,12 @@ def test_get_waits_no_longer_than_asked_however_many_are_acked_unseen_meanwhile(
     arrivals = Arrivals(
         Acknowledger(channel, 10, post=engine.post, call_later=simulation.client.loop.call_later)
     )
-    reader = Reader(arrivals, "orders", dedupe=10, now=lambda: arrivals.now)
-    first = reader.get(5.0)
+    taker = Taker(arrivals, "orders", dedupe=10, now=lambda: arrivals.now)
+    first = taker.get(5.0)
     assert first is not None
     first.ack()
     began = arrivals.now
     with pytest.raises(queue.Empty):
-        reader.get(5.5)
+        taker.get(5.5)
     assert arrivals.now == began + 5.5
     simulation.come_to_rest()

@@ -1,4 +1,4 @@
-"""The reader: takes deliveries out of an inbox, on users' threads, and makes messages of them.
+"""The taker: takes deliveries out of an inbox, on users' threads, and makes messages of them.
 
 It can leave out what was acked before: a bounded memory of ids drops the second copy of a message. A message
 is remembered when it is acked, not when it is delivered: one whose first copy was never finished must be
@@ -55,7 +55,7 @@ class Source(Protocol):
     def put_first(self, item: tuple[Acknowledger, Delivery]) -> None: ...
 
 
-class Reader:
+class Taker:
     """For any number of threads.
 
     Args:
