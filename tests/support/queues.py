@@ -3,6 +3,7 @@
 from itertools import islice
 
 from rabbitkeeper.client import Client
+from rabbitkeeper.client.consume.consumer import Consumer
 from support.announcer import Announcer
 from support.waiting import wait_for
 
@@ -32,3 +33,14 @@ def bodies(client: Client, queue: str, count: int) -> list[bytes]:
         got.append(message.body)
         message.ack()
     return got
+
+
+def take(consumer: Consumer, count: int) -> list[bytes]:
+    """Take and ack as many messages, each of which comes within 20 seconds; what they hold."""
+    bodies: list[bytes] = []
+    for _ in range(count):
+        message = consumer.get(20)
+        assert message is not None
+        bodies.append(message.body)
+        message.ack()
+    return bodies

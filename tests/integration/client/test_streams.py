@@ -2,22 +2,12 @@
 
 import pytest
 from support.announcer import Announcer
+from support.queues import take
 from support.waiting import wait_for
 
 from rabbitkeeper.client import Client, Queue
-from rabbitkeeper.client.consume.consumer import Consumer
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
-
-
-def take(consumer: Consumer, count: int) -> list[bytes]:
-    bodies: list[bytes] = []
-    for _ in range(count):
-        message = consumer.get(20)
-        assert message is not None
-        bodies.append(message.body)
-        message.ack()
-    return bodies
 
 
 def numbers(first: int, last: int) -> list[bytes]:

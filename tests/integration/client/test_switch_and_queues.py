@@ -6,24 +6,13 @@ from contextlib import suppress
 
 import pytest
 from support.announcer import Announcer
-from support.queues import publish
+from support.queues import publish, take
 from support.waiting import wait_for
 
 from rabbitkeeper.client import Binding, Client, Exchange, Queue
-from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.model.events import ConsumerLost, Event, QueueRenamed
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
-
-
-def take(consumer: Consumer, count: int) -> list[bytes]:
-    bodies: list[bytes] = []
-    for _ in range(count):
-        message = consumer.get(20)
-        assert message is not None
-        bodies.append(message.body)
-        message.ack()
-    return bodies
 
 
 @pytest.mark.parametrize("name", ["passing", ""], ids=["named", "server-named"])
