@@ -12,6 +12,7 @@ from simulation.backend import SimulatedBackend
 from simulation.group_faults import FAULTS as KINDS
 from simulation.group_history import History
 from support.effort import examples
+from support.planting import Plant, instead, nothing
 
 from rabbitkeeper.agent.broker import supervisor
 from rabbitkeeper.agent.broker.last_question import LastQuestion
@@ -30,22 +31,7 @@ from rabbitkeeper.coordinator.policy import election
 from rabbitkeeper.coordinator.policy.election import Action, Decision
 from rabbitkeeper.coordinator.store.store import Store
 
-Plant = Callable[[pytest.MonkeyPatch], None]
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
-
-
-def instead(owner: object, name: str, wrong: Callable[..., Any]) -> Plant:
-    """Have ``wrong`` called with the right one first, then with the arguments."""
-    right = getattr(owner, name)
-
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
-
-    return plant
-
-
-def nothing(_right: object, *_given: object, **_named: object) -> None:
-    """Forget it."""
 
 
 def no(_right: object, *_given: object, **_named: object) -> bool:

@@ -8,7 +8,7 @@ import pika
 import pytest
 from pika import frame
 from pika.spec import Basic, BasicProperties, Confirm, Connection
-from support.scripted_broker import ScriptedBroker
+from support.client.scripted_broker import ScriptedBroker
 
 from rabbitkeeper.client.amqp import reader
 from rabbitkeeper.client.amqp.decoding import Answer, Delivery

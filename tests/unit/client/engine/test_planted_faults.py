@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from simulation.history import by_chance, play
+from support.planting import Plant, instead, nothing
 
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
@@ -25,18 +26,7 @@ from rabbitkeeper.client.publish.silence import Silence
 from rabbitkeeper.client.publish.trials import Trials
 from rabbitkeeper.client.routing.switch import Order, Switch
 
-Plant = Callable[[pytest.MonkeyPatch], None]
 ENOUGH = 800  # histories in which each fault is found, most of them in the first few
-
-
-def instead(owner: type, name: str, wrong: Callable[..., Any]) -> Plant:
-    """Have ``wrong`` called with the right one first, then with the arguments."""
-    right = getattr(owner, name)
-
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
-
-    return plant
 
 
 def both(*plants: Plant) -> Plant:
@@ -47,10 +37,6 @@ def both(*plants: Plant) -> Plant:
             one(patch)
 
     return plant
-
-
-def nothing(_right: object, *_given: object, **_named: object) -> None:
-    """Forget it."""
 
 
 def ignore_a_loss_while_moving(

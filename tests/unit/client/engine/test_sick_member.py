@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from support.client.sick_member import play_sick
 from support.effort import examples
+from support.planting import Plant, instead, nothing
 
 from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.declare.declarer import Declarer
@@ -14,27 +15,12 @@ from rabbitkeeper.client.engine.consuming_connection import ConsumingConnection
 from rabbitkeeper.client.routing.failures import Failures
 from rabbitkeeper.client.routing.switch import Switch
 
-Plant = Callable[[pytest.MonkeyPatch], None]
 ENOUGH = 80  # histories in which each fault is found, most of them in the first few
 
 
 @pytest.mark.parametrize("seed", range(examples(60)))
 def test_a_client_does_without_a_sick_member(seed: int) -> None:
     play_sick(seed)
-
-
-def instead(owner: type, name: str, wrong: Callable[..., Any]) -> Plant:
-    """Have ``wrong`` called with the right one first, then with the arguments."""
-    right = getattr(owner, name)
-
-    def plant(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr(owner, name, lambda *given, **named: wrong(right, *given, **named))
-
-    return plant
-
-
-def nothing(_right: object, *_given: object, **_named: object) -> None:
-    """Forget it."""
 
 
 def follow_once(right: Callable[..., None], consuming: ConsumingConnection, *given: Any) -> None:
