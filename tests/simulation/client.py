@@ -7,6 +7,7 @@ import queue
 from collections.abc import Callable
 from datetime import datetime
 from random import Random
+from typing import TypeVar
 
 from rabbitkeeper.client.amqp.transport import Access
 from rabbitkeeper.client.assembly import assemble
@@ -25,6 +26,7 @@ from simulation.broker.transport import PASSWORD, SimulatedTransport
 from simulation.group import SimulatedGroup
 from simulation.loop import VirtualLoop, VirtualTime
 
+E = TypeVar("E", bound=Event)
 SETTLES_IN = 30.0  # seconds in which a client that was closed, and its brokers, come to rest
 
 
@@ -157,7 +159,7 @@ class SimulatedClient:
         """The same, of those that consumers have."""
         return [connection.node for connection in self.transport.open if connection.consumes]
 
-    def seen(self, kind: type[Event]) -> list[Event]:
+    def seen(self, kind: type[E]) -> list[E]:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
 

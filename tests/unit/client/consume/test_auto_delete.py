@@ -35,7 +35,7 @@ def is_fed(simulation: Simulation, subscription: Subscription) -> bool:
 
 
 def no_end(simulation: Simulation) -> bool:
-    return not any(event.final for event in simulation.client.events if isinstance(event, ConsumerLost))
+    return not any(event.final for event in simulation.client.seen(ConsumerLost))
 
 
 @pytest.mark.parametrize("queue", [NAMED, Queue("", auto_delete=True)], ids=["named", "server-named"])

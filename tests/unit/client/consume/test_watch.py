@@ -14,7 +14,7 @@ NOTICED = FIRST + 3 * CHECK + 0.1  # seconds: the checks are each five seconds, 
 
 
 def stalled(simulation: Simulation) -> list[ConsumerStalled]:
-    return [event for event in simulation.client.events if isinstance(event, ConsumerStalled)]
+    return simulation.client.seen(ConsumerStalled)
 
 
 def starts(simulation: Simulation) -> int:

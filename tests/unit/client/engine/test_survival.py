@@ -139,7 +139,7 @@ def test_a_client_that_fails_ends_all_that_waits_even_if_its_clean_up_fails(
     assert simulation.client.phase is Phase.CLOSED
     assert "a fault of ours" in str(engine.snapshot.error)
     assert (engine.consumers.active, engine.consumers.wanted) == (0, 0)
-    assert [event.why for event in simulation.client.seen(ClientClosed)] == [str(engine.failure)]  # type: ignore[attr-defined]
+    assert [event.why for event in simulation.client.seen(ClientClosed)] == [str(engine.failure)]
     assert declared.done() or (owner, name) == (Declarer, "close")  # then its caller waits until its deadline
     for one in consumers:
         with pytest.raises(RabbitKeeperError, match="a fault of ours"):
