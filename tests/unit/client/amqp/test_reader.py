@@ -163,14 +163,16 @@ class Talk:
         )
 
 
-def when_consuming(script: Callable[[str], bytes], *, ends: bool = False) -> ScriptedBroker:
+def when_consuming(
+    script: Callable[[str], bytes], *, ends: bool = False, frame_max: int = 131_072
+) -> ScriptedBroker:
     """A broker that says ``script`` of the consumer's tag behind its answer to ``basic.consume``, and hangs
     up then if it ``ends``."""
 
     def say(method: object, _channel: int) -> bytes:
         return script(method.consumer_tag) if isinstance(method, Basic.Consume) else b""
 
-    return ScriptedBroker(say, until=Basic.Consume if ends else None)
+    return ScriptedBroker(say, until=Basic.Consume if ends else None, frame_max=frame_max)
 
 
 def bodies(talk: Talk) -> list[bytes]:
@@ -242,14 +244,11 @@ def test_the_end_of_the_stream_is_the_end_of_the_connection() -> None:
 
 @pytest.mark.parametrize(("announced", "agreed"), [(0, 131_072), (4096, 4096), (2**31, 131_072)])
 def test_whatever_frame_max_a_broker_announces_it_is_agreed_upon(announced: int, agreed: int) -> None:
-    def script(method: object, _channel: int) -> bytes:
-        return delivery(1, b"abc", method.consumer_tag) if isinstance(method, Basic.Consume) else b""
-
     def opened(talk: Talk, channel: Channel) -> None:
         talk.consume(channel)
         talk.until = lambda: bool(talk.delivered)
 
-    with ScriptedBroker(script, frame_max=announced) as broker:
+    with when_consuming(lambda tag: delivery(1, b"abc", tag), frame_max=announced) as broker:
         talk = Talk(broker, opened)
     assert talk.connection.frame_max == agreed
     assert bodies(talk) == [b"abc"]
