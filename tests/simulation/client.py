@@ -22,7 +22,7 @@ from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
 from simulation.broker.cluster import SimulatedCluster
-from simulation.broker.transport import PASSWORD, SimulatedTransport
+from simulation.broker.transport import PASSWORD, SimulatedConnection, SimulatedTransport
 from simulation.group import SimulatedGroup
 from simulation.loop import VirtualLoop, VirtualTime
 
@@ -159,6 +159,11 @@ class SimulatedClient:
         """The same, of those that consumers have."""
         return [connection.node for connection in self.transport.open if connection.consumes]
 
+    def connection(self, *, consuming: bool) -> SimulatedConnection:
+        """Its only one for consumers, or the only one that publishes."""
+        (one,) = [one for one in self.transport.open if one.consumes == consuming]
+        return one
+
     def seen(self, kind: type[E]) -> list[E]:
         """The events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
@@ -225,6 +230,12 @@ class Simulation:
     def fanout(self, exchange: str, *queues: str) -> None:
         """Declare an exchange and bind ``queues`` to it."""
         self.client.declare(Exchange(exchange, "fanout"), *(Binding(exchange, queue) for queue in queues))
+
+    def close_connection(self, code: int = 320, text: str = "CONNECTION_FORCED", *, consuming: bool) -> None:
+        """The broker ends the client's connection for consumers, or the one that publishes; no other."""
+        end = self.client.connection(consuming=consuming).end
+        assert end is not None
+        end.close_by_broker(code, text)
 
     def published(self, count: int, queue: str = "orders") -> list[str]:
         """Publish ``count`` messages and have them confirmed; their ids."""

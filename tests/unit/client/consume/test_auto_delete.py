@@ -76,8 +76,7 @@ def test_a_broken_connection_costs_the_queue_and_it_is_declared_again(queue: Que
 @pytest.mark.parametrize("queue", [NAMED, Queue("", auto_delete=True)], ids=["named", "server-named"])
 def test_when_the_consumers_connection_alone_breaks_it_is_declared_again(queue: Queue) -> None:
     simulation, subscription = consuming(queue)
-    (end,) = [one for one in simulation.cluster.connections if any(c.consumes for c in one.channels)]
-    end.close_by_broker(320, "CONNECTION_FORCED - closed by an operator")
+    simulation.close_connection(consuming=True)
     simulation.run(3.0)
     assert is_fed(simulation, subscription)
     assert no_end(simulation)
@@ -95,7 +94,7 @@ def test_a_queue_that_somebody_deletes_is_declared_again_if_it_goes_by_itself_an
 
 def test_the_queue_that_a_broker_notices_late_to_be_without_consumers_comes_back() -> None:
     simulation, subscription = consuming(NAMED)
-    old = next(one for one in simulation.client.transport.open if one.consumes)
+    old = simulation.client.connection(consuming=True)
     old.wire.up.pause()  # the broker does not see that the client has gone
     simulation.cluster.hang("a")
     simulation.group.lead("b")

@@ -32,8 +32,7 @@ def test_acks_in_hand_go_out_before_a_consumer_that_the_broker_ends_is_replaced(
     assert [(message.message_id, message.redelivered) for message in rest] == [
         (name, False) for name in ids[5:]
     ]
-    (connection,) = [one for one in simulation.client.transport.open if one.consumes]
-    channels = [channel for channel in connection.channels if not channel.is_over]
+    channels = [one for one in simulation.client.connection(consuming=True).channels if not one.is_over]
     assert len(channels) == 1, "the channel of the consumer before is closed with the last answer"
     simulation.come_to_rest()
 

@@ -76,8 +76,7 @@ def test_the_next_consumer_goes_on_behind_what_was_taken(how: str, prefetch: int
         case "cancel":
             simulation.cluster.queues["log"].consumers[0].cancel_by_broker()
         case _:
-            (end,) = [one for one in simulation.cluster.connections if any(c.consumes for c in one.channels)]
-            end.close_by_broker(320, "CONNECTION_FORCED")
+            simulation.close_connection(consuming=True)
     simulation.run(3.0)
     got = [str(message.message_id) for message in first if message is not None]
     for message in first:
@@ -146,8 +145,7 @@ def test_what_comes_while_a_consumer_that_has_got_nothing_is_away_is_not_missed(
     simulation, _ = with_log()
     subscription = simulation.client.subscribe("log", offset="next")
     simulation.run(0.1)
-    (end,) = [one for one in simulation.cluster.connections if any(c.consumes for c in one.channels)]
-    end.close_by_broker(320, "CONNECTION_FORCED")
+    simulation.close_connection(consuming=True)
     ids = simulation.published(5, "log")
     simulation.run(3.0)
     assert taken(simulation, subscription) == ids

@@ -142,7 +142,7 @@ def test_an_old_broker_that_does_not_end_the_consumer_is_not_waited_for_long() -
     simulation = Simulation().started()
     simulation.client.subscribe()
     simulation.run(0.1)
-    (old,) = [one for one in simulation.client.transport.open if one.consumes]
+    old = simulation.client.connection(consuming=True)
     old.wire.up.pause()  # what is said to the old one does not arrive
     simulation.group.lead("b")
     simulation.client.become_live("b")

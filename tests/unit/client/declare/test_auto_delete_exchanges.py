@@ -19,10 +19,8 @@ def started() -> Simulation:
 
 def test_what_goes_while_it_is_declared_again_is_declared_once_more() -> None:
     simulation = started()
-    publishing = next(one for one in simulation.client.transport.open if not one.consumes)
     simulation.cluster.refusals["orders"] = ChannelLost(405, "RESOURCE_LOCKED")  # so they go one by one
-    assert publishing.end is not None
-    publishing.end.close_by_broker(541, "INTERNAL_ERROR")
+    simulation.close_connection(541, "INTERNAL_ERROR", consuming=False)
     simulation.run(0.0065)  # the exchange has been declared, the queue not yet
     for consumer in list(simulation.cluster.queues["t"].consumers):
         consumer.cancel_by_broker()

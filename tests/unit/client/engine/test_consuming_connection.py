@@ -12,13 +12,6 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 MINE = Queue("mine", exclusive=True)
 
 
-def lose_the_consumers_connection(simulation: Simulation) -> None:
-    """The broker closes it, and no other."""
-    (one,) = [one for one in simulation.client.transport.open if one.consumes]
-    assert one.end is not None
-    one.end.close_by_broker(320, "CONNECTION_FORCED")
-
-
 def test_it_is_opened_when_it_is_first_needed_and_kept() -> None:
     simulation = Simulation().started()
     simulation.published(3)
@@ -59,7 +52,7 @@ def test_when_it_alone_is_lost_publishing_does_not_notice_and_consumers_come_bac
     subscription = simulation.client.subscribe()
     simulation.published(3)
     simulation.run(0.1)
-    lose_the_consumers_connection(simulation)
+    simulation.close_connection(consuming=True)
     future = simulation.client.publish()
     assert simulation.until(future.done) < 0.01
     simulation.until(lambda: subscription.active, limit=0.1)
@@ -73,9 +66,7 @@ def test_when_the_other_alone_is_lost_consumers_go_on() -> None:
     simulation = Simulation().started()
     simulation.client.subscribe()
     simulation.run(0.1)
-    (one,) = [one for one in simulation.client.transport.open if not one.consumes]
-    assert one.end is not None
-    one.end.close_by_broker(541, "INTERNAL_ERROR")
+    simulation.close_connection(541, "INTERNAL_ERROR", consuming=False)
     simulation.until(lambda: simulation.client.seen(Switched))
     simulation.client.become_live("a", limit=2.0)
     simulation.run(1.0)
@@ -185,7 +176,7 @@ def test_an_exclusive_queue_is_there_again_afterwards(how: str) -> None:
         case "moved":
             simulation.group.lead("b")
         case _:
-            lose_the_consumers_connection(simulation)
+            simulation.close_connection(consuming=True)
     simulation.run(3.0)
     assert subscription.active
     assert other.active
@@ -235,9 +226,7 @@ def test_what_comes_back_does_not_wait_for_an_exclusive_queue_that_stays_where_i
         simulation.client.take(subscription)
     assert (simulation.client.places, simulation.client.consuming_places[-1]) == (["b"], "a")
     simulation.client.declare(Exchange("news", "fanout"), MINE, Binding("news", "mine"))
-    (one,) = [one for one in simulation.client.transport.open if not one.consumes]
-    assert one.end is not None
-    one.end.close_by_broker(541, "INTERNAL_ERROR")
+    simulation.close_connection(541, "INTERNAL_ERROR", consuming=False)
     simulation.until(lambda: simulation.client.seen(Disconnected))
     simulation.client.become_live()
     future = simulation.client.publish(routing_key="nowhere")
