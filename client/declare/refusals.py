@@ -1,5 +1,7 @@
 """Refusals of declarations: which may pass, and for how long that is waited for. Pure."""
 
+from rabbitkeeper.client.model.retry import doubled
+
 RESTORE_ATTEMPTS = 8  # of one entity on one connection, in about three seconds; then it is reported
 SLOW_RETRY = 5.0  # seconds between the later attempts, half of it jitter
 ANSWER_PATIENCE = 1.0  # seconds for the answer to a declaration; doubled for each entity that has had none …
@@ -23,4 +25,4 @@ def passes_for_user(code: int, why: str) -> bool:
 
 def patience(doublings: int) -> float:
     """Seconds to wait for an answer, after so many that did not come."""
-    return min(MOST_ANSWER_PATIENCE, ANSWER_PATIENCE * 2.0 ** min(doublings, 4))
+    return doubled(ANSWER_PATIENCE, doublings, MOST_ANSWER_PATIENCE)

@@ -17,6 +17,7 @@ from rabbitkeeper.client.amqp.transport import (
     Timer,
     Transport,
 )
+from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target
@@ -120,7 +121,7 @@ class Connections:
         def failed(_why: str) -> None:
             loop.cancel(timer)
             if renewal == self._renewal:
-                pause = min(MOST_RENEW_RETRY, RENEW_RETRY * 2 ** min(self._renewals_failed, 10))
+                pause = doubled(RENEW_RETRY, self._renewals_failed, MOST_RENEW_RETRY)
                 self._renewals_failed += 1
                 loop.call_later(pause, lambda: self._renew_again(number, renewal))
                 self._publisher.make_room()

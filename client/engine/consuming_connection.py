@@ -20,7 +20,8 @@ from random import Random
 from rabbitkeeper.client.amqp.transport import Access, Connection, ConnectionLost, Timer, Transport
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
-from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.model.retry import Retry, doubled
+from rabbitkeeper.client.routing.failures import MOST_PATIENCE
 from rabbitkeeper.client.routing.placement import Target, Targets
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 DRAIN_PATIENCE = 600.0  # seconds for which what a connection has delivered can be answered when it is left …
 RETIRE_PATIENCE = 5.0  # … and when exclusive queues wait for its end
 SETTLED = 1.0  # seconds after which the loss of a connection counts as the first failure again
-MOST_PATIENCE = 16  # times the first: how long an attempt may take after some that had no answer
 SILENCES = 2  # attempts in a row without an answer, after which the member is doubted
 MOST_RETIRED = 3  # connections that were left and wait for answers; the next move waits for one of them
 
@@ -187,7 +187,7 @@ class ConsumingConnection:
     @property
     def _patience(self) -> float:
         """Seconds for the next attempt."""
-        return self._timeout * float(min(MOST_PATIENCE, 2**self._silent))
+        return self._timeout * doubled(1.0, self._silent, MOST_PATIENCE)
 
     def _opened(self, opened: _Opened) -> None:
         before, self._current, self._next = self._current, opened, None

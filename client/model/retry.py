@@ -3,6 +3,9 @@
 The first retry is at once, each later one after a random time between nothing and a ceiling that doubles
 (full jitter: Brooker, "Exponential Backoff And Jitter", 2015), so that clients that lost something together
 do not come back together.
+
+What is not retried but waited for, or must not come too often, grows the same way without the chance
+(:func:`doubled`).
 """
 
 from dataclasses import dataclass
@@ -10,6 +13,11 @@ from random import Random
 
 BASE = 0.05  # seconds: half the ceiling of the second retry
 MAXIMUM = 1.0  # seconds: no ceiling is higher
+
+
+def doubled(first: float, times: int, most: float) -> float:
+    """``first``, doubled so many times, but no more than ``most``, which is below 2**16 times the first."""
+    return min(most, first * 2.0 ** min(times, 16))  # the power must not grow for ever: it would overflow
 
 
 @dataclass(slots=True)
@@ -32,8 +40,7 @@ class Retry:
         self.failures += 1
         if self.failures == 1:
             return 0.0
-        # past 2**16 every ceiling is at its maximum, and the power must not grow for ever
-        return self.random.uniform(0, min(self.maximum, self.base * 2 ** min(self.failures - 1, 16)))
+        return self.random.uniform(0, doubled(self.base, self.failures - 1, self.maximum))
 
     def worked(self) -> None:
         """It worked: the next failure is the first again."""

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Generic
 
 from rabbitkeeper.client.amqp.transport import CallLater
+from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.publish.entry import E, Place
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import HeldPlace, Ledger
@@ -84,7 +85,7 @@ class Silence(Generic[E]):
             return
         now, next_at, are_silent = self._now(), float("inf"), False
         for place, held, trial in trials:
-            due_at = held.tried_at + min(LONGEST_SILENCE, SILENCE * 2**held.silences)
+            due_at = held.tried_at + doubled(SILENCE, held.silences, LONGEST_SILENCE)
             if now < due_at - EARLY:
                 next_at = min(next_at, due_at)
             else:
@@ -168,8 +169,7 @@ class Silence(Generic[E]):
     def left(self, lane: Lane[E] | None) -> None:
         """``lane`` is not the main one any more. What is in flight there is waited for while it answers."""
         if lane is not None:
-            patience = min(LONGEST_LEFT_SILENCE, LEFT_SILENCE * 2**self._given_up)
-            self._watch_left(lane, patience)
+            self._watch_left(lane, doubled(LEFT_SILENCE, self._given_up, LONGEST_LEFT_SILENCE))
 
     def _watch_left(self, lane: Lane[E], patience: float) -> None:
         lane.is_heard = False

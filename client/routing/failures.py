@@ -6,7 +6,7 @@ Pure. Members are known by their addresses; times are seconds, monotonic.
 from dataclasses import dataclass
 from random import Random
 
-from rabbitkeeper.client.model.retry import MAXIMUM, Retry
+from rabbitkeeper.client.model.retry import MAXIMUM, Retry, doubled
 
 MOST_PAUSE = 10.0  # seconds between attempts at a broker that ends each connection
 MOST_PATIENCE = 16  # times the first: how long an attempt to connect may take, after some without an answer
@@ -49,8 +49,7 @@ class Failures:
         Args:
             silent: the attempt had no answer in its time.
             ended: the broker is well, and ends this client's connections or does not let it in: the pauses
-            grow
-                beyond those for one that will be back in a moment.
+                grow beyond those for one that will be back in a moment.
         """
         failed = self._failed.setdefault(address, _Failed(Retry(self._random)))
         failed.retry.maximum = MOST_PAUSE if ended else MAXIMUM
@@ -75,7 +74,7 @@ class Failures:
         """How long the next attempt may take, as a multiple of the first: brokers that are slow under many
         clients are not asked again and again for nothing."""
         failed = self._failed.get(address)
-        return 1.0 if failed is None else float(min(MOST_PATIENCE, 2**failed.silent))
+        return 1.0 if failed is None else doubled(1.0, failed.silent, MOST_PATIENCE)
 
     def doubt(self, address: str, now: float) -> bool:
         """Its connection works and does not answer.

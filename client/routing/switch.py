@@ -38,6 +38,7 @@ from enum import StrEnum
 from random import Random
 from typing import NamedTuple
 
+from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.routing.failures import MOST_PATIENCE, Failures
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -205,7 +206,7 @@ class Switch:
             self._failures.failed(address, now, silent=silent, ended=ended)
             if self.current is not None:
                 self._placement.refused()
-                most = min(MOST_MOVE_RETRY, MOVE_RETRY * 2 ** min(self._moves_failed, 16))
+                most = doubled(MOVE_RETRY, self._moves_failed, MOST_MOVE_RETRY)
                 self._moves_failed += not self._gone(self.current.target)
                 self._retry_at = now + self._random.uniform(0, most)
             return self.tick(now)

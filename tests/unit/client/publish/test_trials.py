@@ -195,6 +195,15 @@ def test_a_trial_without_an_answer_is_made_again_on_another_channel_with_growing
     assert LONGEST_SILENCE > 4 * SILENCE
 
 
+def test_a_place_that_is_silent_for_hours_is_tried_on_and_on(scene: Scene) -> None:
+    scene.add("a", key="sick", deadline=1e6)
+    scene.add("b", key="well")
+    scene.ack(2)
+    scene.wait(1100 * LONGEST_SILENCE)
+    assert scene.renewals >= 1100
+    assert "a" not in scene.outcomes
+
+
 def test_a_channel_on_which_nothing_is_answered_is_given_up_and_each_place_is_tried_alone(
     scene: Scene,
 ) -> None:
