@@ -344,7 +344,6 @@ class Engine:
             target=None if current is None else current.target,
             epoch=self._switch.targets.epoch,
             leader=self._switch.targets.leader,
-            unconfirmed=len(self._publisher.ledger),
             blocked=self._publisher.blocked,
             last_switch=self._executor.last_switch,
             error=self._executor.last_error or None,
@@ -373,7 +372,7 @@ class Engine:
         was_ended, self._ended = self._ended, True
         ending = self.ending()
         self.snapshot = replace(
-            self.snapshot, phase=Phase.CLOSED, target=None, unconfirmed=0, blocked=None, error=str(ending)
+            self.snapshot, phase=Phase.CLOSED, target=None, blocked=None, error=str(ending)
         )
         unsettled = [*self._publisher.ledger, *self._handed_over]
         parts: list[Callable[[], object]] = [

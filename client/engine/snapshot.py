@@ -16,7 +16,6 @@ class Snapshot:
     target: Target | None
     epoch: int
     leader: Target | None
-    unconfirmed: int
     blocked: str | None
     last_switch: LastSwitch | None
     error: str | None
