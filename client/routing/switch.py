@@ -246,12 +246,12 @@ class Switch:
             return float("inf")
         if self.current is not None:
             if self._is_bad(self.current.target, now):
-                return max(now, self._retry_at, self._retry_elsewhere_at())
+                other_at = min(map(self._may_open_at, self._elsewhere()), default=float("inf"))
+                return max(now, self._retry_at, other_at)
             wish = self._placement.wish(self.targets, self.current.target, now)
             if wish is None:
                 return self._placement.compare_at
-            doubted_until = self._failures.doubted_until(wish.address)
-            return max(self._retry_at, doubted_until, self._retry_at_of(wish))
+            return max(self._retry_at, self._may_open_at(wish))
         due = [
             self._failures.retry_at(target.address)
             for target in self._placement.candidates(self.targets)
@@ -287,7 +287,7 @@ class Switch:
             other, why = self._other(now), f"{self.current.target.member} is gone, or does not answer"
             return [] if other is None else [self._open(other, why, now)]
         wish = self._placement.wish(self.targets, self.current.target, now)
-        if wish is None or self._is_doubted(wish.address, now) or self._retry_at_of(wish) > now:
+        if wish is None or now < self._may_open_at(wish):
             return []
         leads = self.targets.leader is not None and wish.member == self.targets.leader.member
         return [self._open(wish, f"{wish.member} {'leads now' if leads else 'is the better place'}", now)]
@@ -305,21 +305,17 @@ class Switch:
 
     def _other(self, now: float) -> Target | None:
         """The best but the current one, of those that have not failed just now, or better not at all."""
-        due = [target for target in self._elsewhere(now) if self._retry_at_of(target) <= now]
+        due = [target for target in self._elsewhere() if self._may_open_at(target) <= now]
         return min(due, key=lambda target: target.address in self._failures, default=None)
 
-    def _elsewhere(self, now: float) -> list[Target]:
-        """The candidates but the current one and those that are doubted, the best first."""
+    def _elsewhere(self) -> list[Target]:
+        """The candidates but the current one, the best first."""
         here = None if self.current is None else self.current.target.address
-        candidates = self._placement.candidates(self.targets)
-        return [one for one in candidates if one.address != here and not self._is_doubted(one.address, now)]
+        return [one for one in self._placement.candidates(self.targets) if one.address != here]
 
-    def _retry_elsewhere_at(self) -> float:
-        """When another may be tried, or is not doubted any more; infinity when there is none."""
-        here = None if self.current is None else self.current.target.address
-        others = [one for one in self._placement.candidates(self.targets) if one.address != here]
-        due = [max(self._retry_at_of(one), self._failures.doubted_until(one.address)) for one in others]
-        return min(due, default=float("inf"))
+    def _may_open_at(self, target: Target) -> float:
+        """When what works may be left for it: its pause is over, and it is not doubted any more."""
+        return max(self._retry_at_of(target), self._failures.doubted_until(target.address))
 
     def _retry_at_of(self, target: Target) -> float:
         return self._failures.retry_at(target.address)
