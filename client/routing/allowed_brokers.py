@@ -44,8 +44,8 @@ class AllowedBrokers:
         except ValueError:
             name = _name(host)
             return name in self._names or any(name.endswith(domain) for domain in self._domains)
-        mapped = getattr(number, "ipv4_mapped", None)
-        return any(one in network for one in (mapped or number,) for network in self._networks)
+        number = getattr(number, "ipv4_mapped", None) or number
+        return any(number in network for network in self._networks)
 
     def _add(self, host: object) -> None:
         if not isinstance(host, str) or not host.strip() or host != host.strip():
