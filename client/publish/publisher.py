@@ -182,7 +182,7 @@ class Publisher(Generic[E]):
             self._tell()
         ledger = self.ledger
         lane = ledger.main
-        if lane is None or self._frozen or self.blocked is not None or not lane.channel.is_open:
+        if lane is None or not self._may_send or not lane.channel.is_open:
             return
         pending, limit = ledger.pending, BURST
         if self._careful_until and self._is_careful():

@@ -203,9 +203,7 @@ class Trials(Generic[E]):
                     refusal.tried_at = now
                     self._ledger.release(place)
                 continue
-            held = self._ledger.hold(place, lane)
-            self._ledger.wait_again(entry, held)
-            held.retry_at = now if refusal.is_believed() else now + refusal.pause()
+            self._hold(entry, lane, now if refusal.is_believed() else now + refusal.pause())
         self.hurry()
         self._ledger.close_idle()
         self._settle(settled)
@@ -215,7 +213,8 @@ class Trials(Generic[E]):
         for entry in entries:
             was_trial = self._ledger.answered(lane, entry)
             if not is_final:
-                self._hold_returned(entry, lane)
+                entry.tag, entry.returned, entry.bounced = 0, None, entry.returned
+                self._hold(entry, lane, TOPOLOGY_IS_THERE)
             elif was_trial:
                 self._ledger.release(entry.place)
         self.hurry()
@@ -229,27 +228,26 @@ class Trials(Generic[E]):
         if any(refusal.is_believed() for refusal in refusals.values()):
             return False
         for entry in missed:
-            self._ledger.answered(lane, entry)
-            lane.take_out(entry)
-            held = self._ledger.hold(entry.place, lane)
-            self._ledger.wait_again(entry, held)
-            held.retry_at = now + refusals[entry.place].pause()
-        self.hurry()
+            self._take_back(entry, lane, now + refusals[entry.place].pause())
         return True
 
     def miss_exchange(self, exchange: str, lane: Lane[E], why: str) -> None:
         """It is not there yet: what is on ``lane`` for it waits until the topology is."""
         for entry in [entry for entry in lane if entry.exchange == exchange]:
-            self._ledger.answered(lane, entry)
-            lane.take_out(entry)
-            entry.returned = why
-            self._hold_returned(entry, lane)
+            self._take_back(entry, lane, TOPOLOGY_IS_THERE)
+            entry.bounced = why
 
-    def _hold_returned(self, entry: E, lane: Lane[E]) -> None:
-        entry.tag, entry.returned, entry.bounced = 0, None, entry.returned
+    def _take_back(self, entry: E, lane: Lane[E], retry_at: float) -> None:
+        """Have ``entry`` wait, which is in flight on ``lane``."""
+        self._ledger.answered(lane, entry)
+        lane.take_out(entry)
+        self._hold(entry, lane, retry_at)
+
+    def _hold(self, entry: E, lane: Lane[E], retry_at: float) -> None:
+        """Have ``entry`` wait, which was in flight on ``lane``; its place is tried at ``retry_at``."""
         held = self._ledger.hold(entry.place, lane)
         self._ledger.wait_again(entry, held)
-        held.retry_at = TOPOLOGY_IS_THERE
+        held.retry_at = retry_at
 
     def release_returned(self) -> None:
         """The topology is there: what came back before is sent again."""
