@@ -111,7 +111,7 @@ class Declarer:
     def detach(self) -> None:
         """The connection is gone; what users asked for waits for the next one."""
         self._jobs.add_first(self._active)
-        self._jobs.keep(lambda job: job.future is not None and not job.future.done())
+        self._jobs.keep(lambda job: job.future is not None and not job.is_over)
         self._jobs.hurry()
         channel, self._connection, self._channel, self._active = self._channel, None, None, []
         self._ready, self._no_channel_before = False, 0.0
@@ -305,8 +305,7 @@ class Declarer:
                 self._forget(entity)
             case Unbind(binding):
                 self._forget(binding)
-        if job.future is not None and not job.future.done():
-            job.future.set_result(count)
+        job.succeed(count)
         self._next()
 
     def _forget(self, entity: Entity) -> None:
@@ -334,8 +333,7 @@ class Declarer:
             if job.future is not None:
                 assert not isinstance(job.entity, Request)  # noqa: S101
                 self._topology.record(job.entity)
-                if not job.future.done():
-                    job.future.set_result(0)
+                job.succeed()
             else:
                 self._restoring.count(job)
                 if isinstance(job.entity, Queue):

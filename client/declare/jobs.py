@@ -36,6 +36,11 @@ class Job:
     def key(self) -> tuple[object, ...]:
         return key_of_asked(self.entity)
 
+    def succeed(self, messages: int = 0) -> None:
+        """Tell the user, if there is one who waits; ``messages``: of a queue that the request was about."""
+        if self.future is not None and not self.future.done():
+            self.future.set_result(messages)
+
     def fail(self, error: RabbitKeeperError) -> None:
         """Tell the user, if there is one who waits."""
         if self.future is not None and not self.future.done():
