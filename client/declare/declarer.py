@@ -144,8 +144,7 @@ class Declarer:
         bindings. Whether it does."""
         gone = self._topology.that_went_with_exchange(exchange)
         if self._connection is not None:
-            pending = {job.key for jobs in (self._active, self._jobs) for job in jobs}
-            self._add_again(one for one in gone if self._selects(one) and key_of(one) not in pending)
+            self._add_again(filter(self._selects, self._not_pending(gone)))
             self._next()
         return bool(gone)
 
@@ -162,11 +161,15 @@ class Declarer:
 
     def is_pending(self, queue: str) -> bool:
         """Whether ``queue`` is yet to be declared (again)."""
-        return any(
-            isinstance(job.entity, Queue) and job.entity.name == queue
-            for jobs in (self._active, self._jobs)
-            for job in jobs
-        )
+        return any(isinstance(job.entity, Queue) and job.entity.name == queue for job in self._pending)
+
+    @property
+    def _pending(self) -> list[Job]:
+        return [*self._active, *self._jobs]
+
+    def _not_pending(self, entities: Iterable[Entity]) -> list[Entity]:
+        pending = {job.key for job in self._pending}
+        return [entity for entity in entities if key_of(entity) not in pending]
 
     @property
     def has_entities(self) -> bool:
@@ -250,7 +253,7 @@ class Declarer:
             self._channel = None
             channel.close()
             self._wait_for_channel(f"the broker opens no channel in {seconds:g} s")
-            self._restoring.let_go([*self._active, *self._jobs])
+            self._restoring.let_go(self._pending)
 
         seconds = patience(self._channel_retry.failures)
         self._call_later(seconds, late)
@@ -269,7 +272,7 @@ class Declarer:
         job.silences += 1
         if job.future is None:
             log.warning("%s is not declared again yet: %s", describe_request(job.entity), job.error)
-            self._restoring.let_go([*self._active, *self._jobs])
+            self._restoring.let_go(self._pending)
         if batch is not self._active:
             return  # who waited for that has put everything on another connection
         if isinstance(job.entity, Queue) and job.entity.is_server_named:
@@ -361,7 +364,7 @@ class Declarer:
         self._no_channel_before = self._now() + delay
         self._call_later(delay, self._next)
         if self._channel_retry.failures >= RESTORE_ATTEMPTS:
-            self._restoring.let_go([*self._active, *self._jobs])
+            self._restoring.let_go(self._pending)
 
     def _refused(self, job: Job, lost: ChannelLost) -> None:
         job.error = lost.why
@@ -378,9 +381,7 @@ class Declarer:
             self._again(job, 0.0)
             return
         if lost.code == NOT_FOUND:
-            pending = {known.key for known in self._jobs}
-            gone = self._topology.that_is_missing(job.entity)
-            self._add_again(one for one in gone if key_of(one) not in pending)
+            self._add_again(self._not_pending(self._topology.that_is_missing(job.entity)))
         passing = lost.code in PASSING
         delay = job.retry.failed()
         if not passing or job.retry.failures == RESTORE_ATTEMPTS:

@@ -33,7 +33,7 @@ class Restoring:
 
     def let_go(self, jobs: Iterable[Job]) -> None:
         """None of ``jobs`` is waited for any more."""
-        for job in list(jobs):
+        for job in jobs:
             if job.future is None:
                 self.count(job)
 

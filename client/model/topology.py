@@ -218,13 +218,7 @@ class Topology:
         declared = self._entities.get(("exchange", exchange))
         if not isinstance(declared, Exchange) or not declared.auto_delete:
             return []
-        bindings = [
-            one
-            for one in self
-            if (isinstance(one, Binding) and one.exchange == exchange)
-            or (isinstance(one, ExchangeBinding) and exchange in (one.source, one.destination))
-        ]
-        return [declared, *bindings]
+        return [declared, *(one for one in self if _hangs_on(one, declared))]
 
     def that_is_missing(self, asked: object) -> list[Entity]:
         """What of a binding that was refused may have gone by itself: exchanges and a queue."""
