@@ -168,10 +168,7 @@ class Connections:
     def abandon(self) -> None:
         """Give all of them up after the loop has failed, which may have left them in any state."""
         for known in self._known.values():
-            try:
-                known.connection.abort()
-            except Exception as error:  # noqa: BLE001 - the others are to be given up too
-                log.warning("the connection to %s could not be dropped: %r", known.target.member, error)
+            abandon(known.connection, known.target)
         self._known.clear()
 
     def _renew_again(self, number: int, renewal: int) -> None:
@@ -239,3 +236,11 @@ class Connections:
         known = self._known.pop(number, None)
         if known is not None:
             self._on_lost(number, known, lost)
+
+
+def abandon(connection: Connection, target: Target) -> None:
+    """Give a connection up after the loop has failed, which may have left it in any state."""
+    try:
+        connection.abort()
+    except Exception as error:  # noqa: BLE001 - others are to be given up too
+        log.warning("the connection to %s could not be dropped: %r", target.member, error)

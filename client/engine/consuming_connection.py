@@ -19,6 +19,7 @@ from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access, Connection, ConnectionLost, Timer, Transport
 from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.engine.connections import abandon
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.model.retry import Retry, doubled
 from rabbitkeeper.client.routing.failures import MOST_PATIENCE
@@ -144,10 +145,7 @@ class ConsumingConnection:
     def abandon(self) -> None:
         """Give all of them up after the loop has failed, which may have left them in any state."""
         for one in self._take_all():
-            try:
-                one.connection.abort()
-            except Exception as error:  # noqa: BLE001 - the others are to be given up too
-                log.warning("the connection to %s could not be dropped: %r", one.target.member, error)
+            abandon(one.connection, one.target)
 
     def _take_all(self) -> list[_Opened]:
         self._is_over = True
