@@ -22,7 +22,7 @@ from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.declaring import Declaring
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
-from rabbitkeeper.client.guard import Guard, let_others_in
+from rabbitkeeper.client.guard import GRACE, Guard, let_others_in
 from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import InvalidArgument, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
@@ -36,8 +36,6 @@ from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
 from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
 from rabbitkeeper.client.watching import WatchedGroup, Watching
 from rabbitkeeper.coordinator.model.paths import check_name
-
-GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
 class Client(Declaring):

@@ -13,13 +13,11 @@ from rabbitkeeper.client.consume.stream import Offset, check_offset
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.engine.engine import Engine
-from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.guard import GRACE, Guard
 from rabbitkeeper.client.model.checks import check_short
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
-
-GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
 class Consuming:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 
 from rabbitkeeper.client.engine.engine import Engine
-from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.guard import GRACE, Guard
 from rabbitkeeper.client.model.checks import check_short, check_timeout
 from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader
 from rabbitkeeper.client.model.requests import (
@@ -17,8 +17,6 @@ from rabbitkeeper.client.model.requests import (
     describe_request,
 )
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, ExchangeBinding, Queue
-
-GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
 class Declaring:

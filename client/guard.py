@@ -9,6 +9,8 @@ from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.model.errors import Closed, WrongThread, of_another_process
 from rabbitkeeper.client.process import this as process
 
+GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
+
 
 @contextmanager
 def let_others_in(*locks: Any) -> Iterator[None]:

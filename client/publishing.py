@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
 from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.guard import GRACE
 from rabbitkeeper.client.model.checks import TIMEOUT_MAX, check_timeout
 from rabbitkeeper.client.model.errors import (
     Blocked,
@@ -31,7 +32,6 @@ from rabbitkeeper.client.publish.window import Window
 
 BURST = 256  # messages that publish_many takes at once from what is there already
 _NUMBERS = frozenset({int, float})
-GRACE = 1.0  # seconds beyond its own deadline for which a caller waits for the I/O thread's word
 
 
 class Publishing:
