@@ -15,8 +15,7 @@ from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.amqp.writer import Writer, writer_for
 from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, ExchangeBinding, Queue
-
-RESOURCE_ERROR = 506  # AMQP's code for what is used up; it may pass
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 
 class PikaChannel:
@@ -42,7 +41,7 @@ class PikaChannel:
         except NoFreeChannels:
             most = connection.params.channel_max
             why = f"no channel is free: the connection has {most} of them (channel_max)"
-            loop.call_later(0.0, lambda: self._lost(ChannelLost(RESOURCE_ERROR, why)))
+            loop.call_later(0.0, lambda: self._lost(ChannelLost(ReplyCode.RESOURCE_ERROR, why)))
             return
         self._channel.add_on_close_callback(self._closed)
 

@@ -5,18 +5,17 @@ import logging
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.topology import Queue
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 log = logging.getLogger(__name__)
 
 MISSING_GRACE = 5.0  # seconds after a switch or a lost consumer in which its queue may still be declared
 
-ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
-
 
 def queue_is_gone(lost: ChannelLost) -> bool:
     """Whether the queue does not exist; a classic queue on a node that is down is not found either, and comes
     back with its node."""
-    return lost.code == NOT_FOUND and "no queue" in lost.why
+    return lost.code == ReplyCode.NOT_FOUND and "no queue" in lost.why
 
 
 def warn_of_limit(queue: Queue | None, warned: set[str]) -> None:
@@ -68,11 +67,11 @@ class QueuePatience:
             was_active: the broker had taken the consumer on.
             is_pending: the queue is yet to be declared (again).
         """
-        if was_active or lost.code != NOT_FOUND:  # it was there a moment ago
+        if was_active or lost.code != ReplyCode.NOT_FOUND:  # it was there a moment ago
             self._until = now + MISSING_GRACE
-        if lost.code == ACCESS_REFUSED and "exclusive use" not in lost.why:
+        if lost.code == ReplyCode.ACCESS_REFUSED and "exclusive use" not in lost.why:
             return NotAuthorized(f"consuming from {self._queue_name!r} was refused: {lost.why}")
-        never_taken_on = lost.code == PRECONDITION_FAILED and not was_active
+        never_taken_on = lost.code == ReplyCode.PRECONDITION_FAILED and not was_active
         is_patient = now <= self._until or is_pending
         if never_taken_on or (queue_is_gone(lost) and not is_patient):
             return TopologyError(f"cannot consume from {self._queue_name!r}: {lost.why}")

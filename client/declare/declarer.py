@@ -27,13 +27,14 @@ from random import Random
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
 from rabbitkeeper.client.declare import refusals
 from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
-from rabbitkeeper.client.declare.refusals import NOT_FOUND, PASSING, RESTORE_ATTEMPTS, patience
+from rabbitkeeper.client.declare.refusals import PASSING, RESTORE_ATTEMPTS, patience
 from rabbitkeeper.client.declare.restoring import Restoring
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
 from rabbitkeeper.client.model.events import DeclarationFailed, Event, QueueRenamed
 from rabbitkeeper.client.model.requests import DeleteEntity, Request, Unbind, describe_request
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Entity, Queue, Topology, key_of
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 log = logging.getLogger(__name__)
 
@@ -372,15 +373,15 @@ class Declarer:
             if refusals.passes_for_user(lost.code, lost.why):
                 self._again(job, job.retry.failed())
             else:
-                kind = NotAuthorized if lost.code == refusals.ACCESS_REFUSED else TopologyError
+                kind = NotAuthorized if lost.code == ReplyCode.ACCESS_REFUSED else TopologyError
                 job.fail(kind(f"{describe_request(job.entity)} was refused: {lost.why}"))
             return
-        if lost.code == NOT_FOUND and self._known_name(job) is not None:
+        if lost.code == ReplyCode.NOT_FOUND and self._known_name(job) is not None:
             assert isinstance(job.entity, Queue)  # noqa: S101
             self._topology.forget_name(job.entity.name)
             self._again(job, 0.0)
             return
-        if lost.code == NOT_FOUND:
+        if lost.code == ReplyCode.NOT_FOUND:
             self._add_again(self._not_pending(self._topology.that_is_missing(job.entity)))
         passing = lost.code in PASSING
         delay = job.retry.failed()
@@ -389,7 +390,7 @@ class Declarer:
             self._emit(DeclarationFailed(describe_request(job.entity), lost.why, not passing))
         if passing and job.retry.failures >= RESTORE_ATTEMPTS:
             delay = refusals.SLOW_RETRY * self._random.uniform(0.5, 1.0)
-        if not passing or lost.code == refusals.RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
+        if not passing or lost.code == ReplyCode.RESOURCE_LOCKED or job.retry.failures >= RESTORE_ATTEMPTS:
             self._restoring.count(job)
         if passing:
             self._again(job, delay)

@@ -21,6 +21,7 @@ from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,18 @@ RENEW_PATIENCE = 1.0  # seconds for another publish channel on a connection; the
 GIVE_UP = 4.0  # … and after so many seconds the connection is dropped
 RENEW_RETRY = 0.02  # seconds from a publish channel that was closed at once to the next; doubled each time …
 MOST_RENEW_RETRY = 1.0  # … up to this
-FINAL_CODES = frozenset({403, 404, 406, 501, 502, 503, 530, 540})
+FINAL_CODES = frozenset(
+    {
+        ReplyCode.ACCESS_REFUSED,
+        ReplyCode.NOT_FOUND,
+        ReplyCode.PRECONDITION_FAILED,
+        ReplyCode.FRAME_ERROR,
+        ReplyCode.SYNTAX_ERROR,
+        ReplyCode.COMMAND_INVALID,
+        ReplyCode.NOT_ALLOWED,
+        ReplyCode.NOT_IMPLEMENTED,
+    }
+)
 """Reply codes after which publishing the same message again would not help."""
 
 

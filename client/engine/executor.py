@@ -32,10 +32,9 @@ from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.client.routing.switch import Abort, Migrate, Open, Order, Phase, Promote, Switch
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 log = logging.getLogger(__name__)
-
-CONNECTION_FORCED = 320  # AMQP's code for a broker that stops, or an operator who ends a connection
 
 
 class _Part(Enum):
@@ -265,7 +264,7 @@ class SwitchExecutor:
         else:
             log.debug("connection not usable: %s", self.last_error)
             self._give_migration_up(number)
-        ended = why.refused or why.code not in (0, CONNECTION_FORCED)
+        ended = why.refused or why.code not in (0, ReplyCode.CONNECTION_FORCED)
         self._obey(self._switch.failed(number, self._loop.now(), ended=ended))
 
     def _silent(self, number: int) -> None:

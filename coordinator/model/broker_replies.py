@@ -4,15 +4,16 @@ pika wraps errors in one another, and hands some refusals over as text only: the
 that it had. Whoever connects with pika reads both here, so that the texts are known in one place; pika itself
 is not imported.
 
-RabbitMQ's replies are AMQP 0-9-1's (section 1.5 of the specification, "reply codes"), with the name of the
-code first: ``403 ACCESS_REFUSED - Login was refused …``.
+RabbitMQ's replies are AMQP 0-9-1's, with the name of the code first: ``403 ACCESS_REFUSED - Login was
+refused …``.
 """
 
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-ACCESS_REFUSED, NOT_FOUND, NOT_ALLOWED = 403, 404, 530
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
+
 # pika's words for what has happened to a whole connection; what they carry along is not the reason.
 _FINAL = frozenset({"StreamLostError", "IncompatibleProtocolError"})
 _DEPTH = 8  # errors inside one another at the most
@@ -36,9 +37,11 @@ class Reply:
     @property
     def refusal(self) -> RefusalReason | None:
         """What it refuses; None for other reasons to close a connection."""
-        if self.code == ACCESS_REFUSED:
+        if self.code == ReplyCode.ACCESS_REFUSED:
             return RefusalReason.CREDENTIALS
-        return RefusalReason.VIRTUAL_HOST if self.code in (NOT_ALLOWED, NOT_FOUND) else None
+        return (
+            RefusalReason.VIRTUAL_HOST if self.code in (ReplyCode.NOT_ALLOWED, ReplyCode.NOT_FOUND) else None
+        )
 
     @property
     def may_pass(self) -> bool:
