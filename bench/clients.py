@@ -19,6 +19,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from common import wait
+
 from rabbitkeeper.client import Client, Queue
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
@@ -26,6 +28,8 @@ from rabbitkeeper.compose.local import Local
 PROCESSES = 4
 STEADY = 4.0  # seconds of publishing before the kill
 AFTER = 25.0  # seconds after it
+PATIENCE = 120.0  # seconds for any one wait
+SETTLE = 3.0  # seconds between rounds
 KINDS = ("shared", "own", "pika")
 WORKER = Path(__file__).parent / "peers" / "many_clients.py"
 QUEUE = "many-clients"
@@ -33,8 +37,7 @@ QUEUE = "many-clients"
 
 def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str, Any]:
     """One kill with ``size`` clients."""
-    while (leader := observer.leader) is None:
-        time.sleep(0.05)
+    leader = wait(lambda: observer.leader, "somebody leads", PATIENCE)
     others = [name for name in local.members if name != leader]
     task = {
         "kind": kind,
@@ -117,15 +120,6 @@ def _gap(moments: list[float], struck: float, end: float) -> float:
     return max(later - earlier for earlier, later in pairwise(times))
 
 
-def _await_whole(observer: Observer) -> None:
-    deadline = time.monotonic() + 120
-    while not observer.is_whole():
-        if time.monotonic() > deadline:
-            raise SystemExit("the broker did not come back")
-        time.sleep(0.1)
-    time.sleep(3.0)
-
-
 def show(results: list[dict[str, Any]]) -> None:
     """A row for each."""
     heads = ("clients", "kind", "gap", "90 %", "worst", "connect s", "CPU ms", "threads", "fds", "MB")
@@ -160,7 +154,8 @@ def main() -> None:
             for kind in options.kinds.split(","):
                 results.append(measure(local, observer, kind, size))
                 show(results[-1:])
-                _await_whole(observer)
+                wait(observer.is_whole, "the broker is back", PATIENCE)
+                time.sleep(SETTLE)
         observer.stop()
     print()
     show(results)

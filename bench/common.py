@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.records import OperationState
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.store import Store
+
+Found = TypeVar("Found")
 
 PREFETCH = 2000  # unacked messages
 ACK_EVERY = 500  # messages
@@ -144,6 +146,24 @@ def operate(local: Local, ask: Callable[[OperationService], Submitted], patience
     finally:
         session.close()
     raise SystemExit(f"{asked.kind} {asked.id} has not ended; see {local.folder}")
+
+
+class NotInTime(SystemExit):
+    """What was waited for did not come; that ends a benchmark which does not expect it."""
+
+
+def wait(condition: Callable[[], Found | None], what: str, patience: float) -> Found:
+    """Look again and again until ``condition`` gives something that is true; that is returned.
+
+    Raises:
+        NotInTime: it took more than ``patience`` seconds; says ``what`` was waited for.
+    """
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise NotInTime(f"not in {patience:g} s: {what}")
+        time.sleep(0.02)
+    return found
 
 
 def median(results: list[Result], what: str) -> float:

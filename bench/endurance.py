@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import operate
+from common import operate, wait
 
 from rabbitkeeper.client import Client, Queue, RabbitKeeperError
 from rabbitkeeper.compose.demo.observer import Observer
@@ -125,14 +125,6 @@ class Sample:
         return cls(threading.active_count(), files, pages * os.sysconf("SC_PAGE_SIZE") // 1024)
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not in {PATIENCE:g} s: {what}")
-        time.sleep(0.02)
-
-
 class Endurance:
     """The group, and what is done to it."""
 
@@ -148,8 +140,7 @@ class Endurance:
 
     def strike(self, number: int) -> None:
         """One failover."""
-        wait(lambda: self._observer.leader is not None, "somebody leads")
-        leader = self._observer.leader or self._local.members[0]
+        leader = wait(lambda: self._observer.leader, "somebody leads", PATIENCE)
         local, pid, instance = self._local, self._local.broker_pid(leader), self._instance(leader)
 
         def kill_and_start() -> None:
@@ -168,19 +159,27 @@ class Endurance:
         wait(
             lambda: all(stream.log.confirmed_at > struck for stream in self.streams),
             "every publisher has had a confirm since",
+            PATIENCE,
         )
         # a stopped broker's last confirms may come after the signal was sent: its process must be another
-        wait(lambda: local.broker_pid(leader) not in (pid, None), f"{leader} has another broker process")
+        wait(
+            lambda: local.broker_pid(leader) not in (pid, None),
+            f"{leader} has another broker process",
+            PATIENCE,
+        )
         if name == "agent and broker killed":
             # What the dead agent said last stands there until its session ends, and its lead does too.
             wait(
-                lambda: self._instance(leader) not in (instance, None), f"the new agent of {leader} is there"
+                lambda: self._instance(leader) not in (instance, None),
+                f"the new agent of {leader} is there",
+                PATIENCE,
             )
-        wait(self._observer.is_whole, "the group is whole again")
+        wait(self._observer.is_whole, "the group is whole again", PATIENCE)
         whole = time.monotonic() - struck
         wait(
             lambda: all(stream.consumer.status().consumers == 1 for stream in self.streams),
             "every consumer is there",
+            PATIENCE,
         )
         switches = [stream.producer.status().last_switch for stream in self.streams]
         gap = max((switch.gap for switch in switches if switch is not None), default=0.0)

@@ -17,11 +17,11 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pika
+from common import wait
 from peers.rivals import RIVALS
 from pika.exceptions import AMQPError
 
@@ -32,6 +32,7 @@ from rabbitkeeper.compose.local import Local
 
 BARE_QUEUE = "bare-loop"
 FAULTS = {"broker": Local.kill_broker, "hung": Local.stop_broker, "node": Local.kill_node}
+PATIENCE = 120.0  # seconds for any one wait
 WINDOW = {"broker": 4.0, "hung": 8.0, "node": 8.0}  # seconds in which the gap is looked for
 
 
@@ -115,7 +116,7 @@ def measure(local: Local, runs: int, fault: str) -> list[dict[str, float | str]]
             end = time.monotonic()
             if fault == "node":
                 local.start_agent(leader)
-                wait_until(lambda: not observer.is_whole(), f"{leader} is missed")
+                wait(lambda: not observer.is_whole(), f"{leader} is missed", PATIENCE)
             seen = observer.elected_since(struck)
             result: dict[str, float | str] = {
                 "leader": leader,
@@ -129,7 +130,7 @@ def measure(local: Local, runs: int, fault: str) -> list[dict[str, float | str]]
                 f"new leader after {result['elected']:.3f} s",
                 flush=True,
             )
-            wait_until(observer.is_whole, f"{leader} is back (its logs are in {local.logs(leader)})")
+            wait(observer.is_whole, f"{leader} is back (its logs are in {local.logs(leader)})", PATIENCE)
             result["whole"] = time.monotonic() - struck
             for rival in rivals:
                 result[rival.name] = rival.longest_pause(struck, time.monotonic())
@@ -149,18 +150,8 @@ def measure(local: Local, runs: int, fault: str) -> list[dict[str, float | str]]
     return results
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"not in two minutes: {what}")
-        time.sleep(0.1)
-
-
 def _leader(observer: Observer) -> str:
-    while (leader := observer.leader) is None:
-        time.sleep(0.05)
-    return leader
+    return wait(lambda: observer.leader, "somebody leads", PATIENCE)
 
 
 def main() -> None:

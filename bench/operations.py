@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from common import operate
+from common import operate, wait
 
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
@@ -55,7 +55,7 @@ class Bench:
         Args:
             ask: asks for it.
         """
-        self._wait_whole()
+        wait(self._observer.is_whole, f"the group is whole (see {self._local.folder})", PATIENCE)
         time.sleep(SETTLE + WINDOW)
         before = time.monotonic()
         quiet = self._load.slowest_publish(before - WINDOW, before)
@@ -77,13 +77,6 @@ class Bench:
             flush=True,
         )
         return result
-
-    def _wait_whole(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._observer.is_whole():
-            if time.monotonic() > deadline:
-                raise SystemExit(f"the group is not whole; see {self._local.folder}")
-            time.sleep(0.1)
 
 
 def measure(local: Local, switchovers: int, restarts: int) -> tuple[list[Round], int]:

@@ -23,9 +23,9 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pika
+from common import NotInTime, wait
 from pika.exceptions import AMQPError
 
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
@@ -38,7 +38,6 @@ PROBES = 1.0  # seconds between attempts that may hang
 WHOLE = 180.0  # seconds for the group to be whole after the cut has been healed
 
 Publish = Callable[[], None]
-Found = TypeVar("Found")
 
 
 def connect(local: Local, member: str) -> pika.BlockingConnection:
@@ -139,23 +138,14 @@ def run(local: Local, observer: Observer, load: LocalTraffic, seconds: float) ->
     result["elected"] = float("nan") if seen is None else seen.at - struck
     time.sleep(10)  # so long, what is to come back has been seen to be away
     try:
-        wait(lambda: observer.is_whole() or None, "whole", WHOLE)
+        wait(observer.is_whole, "whole", WHOLE)
         result["whole"] = time.monotonic() - healed
-    except TimeoutError:
+    except NotInTime:
         result["whole"] = float("nan")
     result["partitions"] = str(
         {name: sorted(local.ctl(name).cluster_status().partitions) for name in local.members}
     )
     return result
-
-
-def wait(condition: Callable[[], Found | None], what: str, timeout: float) -> Found:
-    deadline = time.monotonic() + timeout
-    while (found := condition()) is None:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not in {timeout:g} s: {what}")
-        time.sleep(0.02)
-    return found
 
 
 def main() -> None:
