@@ -46,7 +46,7 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
         "group": local.group,
         "credentials": list(local.credentials),
         "hosts": [list(local.amqp(name)) for name in (leader, *others)],
-        "first": 0,
+        "queue": QUEUE,
     }
     workers = [
         subprocess.Popen(

@@ -19,7 +19,6 @@ from rabbitkeeper.client import Client
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 
 PERIOD = 0.5  # seconds between two publishes of a client
-QUEUE = "many-clients"
 BODY = b"x" * 256
 AT_ONCE = 8  # clients that are made at the same time; each waits for its first connection
 PATIENCE = 120.0  # seconds to connect all
@@ -88,7 +87,7 @@ class OurClients:
                 due = begin + PERIOD * (turn + number / count)
                 if self._stopping.wait(max(0.0, due - time.monotonic())):
                     return
-                future = client.publish_nowait("", QUEUE, BODY, timeout=60.0)
+                future = client.publish_nowait("", self._task["queue"], BODY, timeout=60.0)
                 future.add_done_callback(self._confirmed(self.confirmed[number]))
             turn += 1
 
@@ -130,7 +129,7 @@ class PikaLoops:
             thread.join(5.0)
 
     def _run(self, number: int) -> None:
-        hosts, at, is_first = self._task["hosts"], self._task["first"], True
+        hosts, at, is_first = self._task["hosts"], 0, True
         while not self._stopping.is_set():
             host, port = hosts[at % len(hosts)]
             at += 1
@@ -157,7 +156,7 @@ class PikaLoops:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
-                channel.basic_publish("", QUEUE, BODY, pika.BasicProperties(delivery_mode=2))
+                channel.basic_publish("", self._task["queue"], BODY, pika.BasicProperties(delivery_mode=2))
             except pika.exceptions.NackError:
                 channel.close()
                 channel = connection.channel()
