@@ -15,13 +15,13 @@ import statistics
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from common import wait
 
 from rabbitkeeper.client import Client, Queue
+from rabbitkeeper.compose.demo.message_log import longest_pause
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
@@ -71,7 +71,7 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
                 worker.wait(60)
             except subprocess.TimeoutExpired:
                 worker.kill()
-    gaps = sorted(_gap(moments, struck, one["end"]) for one in seen for moments in one["confirmed"])
+    gaps = sorted(longest_pause(moments, struck, one["end"]) for one in seen for moments in one["confirmed"])
     clients: int = max(1, sum(one["connected"] for one in connected))
 
     def each(key: str) -> float:
@@ -111,13 +111,6 @@ def _hear(worker: "subprocess.Popen[str]") -> dict[str, Any]:
         raise SystemExit("a process of clients has ended; what it said is above")
     told: dict[str, Any] = json.loads(line)
     return told
-
-
-def _gap(moments: list[float], struck: float, end: float) -> float:
-    """The longest pause between two confirms that does not end before the kill."""
-    before = [moment for moment in moments if moment <= struck][-1:]
-    times = [*(before or [struck]), *(moment for moment in moments if moment > struck), end]
-    return max(later - earlier for earlier, later in pairwise(times))
 
 
 def show(results: list[dict[str, Any]]) -> None:

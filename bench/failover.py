@@ -17,7 +17,6 @@ import json
 import statistics
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pika
@@ -27,6 +26,7 @@ from pika.exceptions import AMQPError
 
 from rabbitkeeper.client import Queue
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
+from rabbitkeeper.compose.demo.message_log import longest_pause
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
@@ -56,9 +56,7 @@ class BareLoop:
         self._thread.join(10)
 
     def longest_pause(self, start: float, end: float) -> float:
-        times = [moment for moment in self._confirmed if moment <= end]
-        before = [moment for moment in times if moment <= start][-1:]
-        return max(b - a for a, b in pairwise([*before, *(m for m in times if m > start), end]))
+        return longest_pause(self._confirmed[:], start, end)
 
     def move(self, target: str) -> None:
         """Be connected to ``target`` before the next run."""

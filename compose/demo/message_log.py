@@ -1,7 +1,7 @@
 """What became of every message of the demo, whoever writes it down. Pure: the times are given."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -56,10 +56,7 @@ class MessageLog:
 
     def longest_pause(self, start: float, end: float) -> float:
         """The longest time without a confirm between the last one before ``start`` and ``end``, seconds."""
-        times = self.confirmed_at[:]
-        before = [moment for moment in times if moment <= start][-1:] or [start]
-        within = [moment for moment in times if start < moment <= end]
-        return max(later - earlier for earlier, later in pairwise([*before, *within, end]))
+        return longest_pause(self.confirmed_at[:], start, end)
 
     def slowest_publish(self, start: float, end: float) -> float:
         """The longest time from a publish to its confirm among those under way in between, seconds."""
@@ -69,3 +66,14 @@ class MessageLog:
             if confirmed > start and asked < end
         ]
         return max(took, default=0.0)
+
+
+def longest_pause(moments: Sequence[float], start: float, end: float) -> float:
+    """The longest time without one of ``moments`` between the last before ``start`` and ``end``, seconds.
+
+    Args:
+        moments: ascending.
+    """
+    before = [moment for moment in moments if moment <= start][-1:] or [start]
+    within = [moment for moment in moments if start < moment <= end]
+    return max(later - earlier for earlier, later in pairwise([*before, *within, end]))
