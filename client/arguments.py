@@ -5,6 +5,7 @@ import ssl
 
 from rabbitkeeper.client.model.checks import check_short, check_text, check_timeout, shown
 from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.topology import Queue
 
 
 def check_credentials(credentials: object) -> tuple[str, str]:
@@ -36,6 +37,13 @@ def check_texts(*, zookeeper: object, virtual_host: object, name: object) -> Non
     check_text("zookeeper", zookeeper)
     check_short("virtual_host", virtual_host)
     check_text("name", name)
+
+
+def queue_name(queue: Queue | str) -> str:
+    """The name of a queue that is given by it, or as what was declared."""
+    name = queue.name if isinstance(queue, Queue) else queue
+    check_short("queue", name, empty=False)
+    return name
 
 
 def check_timeouts(**timeouts: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from weakref import WeakSet
 
-from rabbitkeeper.client.arguments import check_number
+from rabbitkeeper.client.arguments import check_number, queue_name
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.handlers import handled_here
 from rabbitkeeper.client.consume.message import Message
@@ -14,7 +14,6 @@ from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import GRACE, Guard
-from rabbitkeeper.client.model.checks import check_short
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
@@ -48,8 +47,7 @@ class Consuming:
         self, queue: str | Queue, prefetch: int, dedupe: int, offset: Offset | None = None
     ) -> Consumer:
         """See ``Client.consume``."""
-        name = queue.name if isinstance(queue, Queue) else queue
-        check_short("queue", name, empty=False)
+        name = queue_name(queue)
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
         check_offset(offset)

@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 
+from rabbitkeeper.client.arguments import queue_name
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import GRACE, Guard
-from rabbitkeeper.client.model.checks import check_short, check_timeout
+from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader
 from rabbitkeeper.client.model.requests import (
     DeleteEntity,
@@ -81,9 +82,7 @@ class Declaring:
         Returns:
             How many there were.
         """
-        name = queue.name if isinstance(queue, Queue) else queue
-        check_short("queue", name, empty=False)
-        return sum(self._ask([Purge(name)], timeout))
+        return sum(self._ask([Purge(queue_name(queue))], timeout))
 
     def check(self, *entities: Exchange | Queue, timeout: float = 30.0) -> int:
         """Look whether exchanges and queues of these names are there, whatever their settings (AMQP's passive
