@@ -14,13 +14,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from rabbitkeeper.agent.config.strict_yaml import parse
+from rabbitkeeper.coordinator.first_line import first_line
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # Keys below which a value may be a secret, so that it is never shown.
 _SECRET_KEYS = frozenset({"password", "token", "webhook", "management", "config", "environment", "readers"})
-_LONGEST_SECRET = 65536  # bytes of a first line
 _LONGEST_VALUE = 60  # characters of a wrong value that are shown
 
 _SENTENCES = {
@@ -134,12 +134,9 @@ def _secret_at(key: str, where: str, context: Mapping[str, object]) -> str:
         return value
     path = Path(str(context.get("directory", ""))) / _expanded(key, where)
     try:
-        with path.open("rb") as file:
-            line = file.readline(_LONGEST_SECRET).decode("utf-8-sig").rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else None
-        reason = reason or getattr(error, "strerror", None) or "there can be no such file"
-        raise _problem(key, f"is {str(path)!r}, which cannot be read: {reason}") from None
+        line = first_line(path)
+    except ValueError as error:
+        raise _problem(key, f"is {str(path)!r}, which cannot be read: {error}") from None
     if not line:
         what = key.removesuffix("_file")
         raise _problem(key, f"is {str(path)!r}, whose first line is empty; write the {what} there")

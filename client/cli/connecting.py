@@ -8,10 +8,9 @@ import click
 
 from rabbitkeeper.client.client import Client
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
+from rabbitkeeper.coordinator.first_line import first_line
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.tls import client_context
-
-_LONGEST_LINE = 65536  # bytes
 
 
 def connects(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,12 +81,10 @@ def connect(
 def _password(file: str | None) -> str:
     if file is not None:
         try:
-            with Path(file).open("rb") as opened:
-                first = opened.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n")
-        except (OSError, ValueError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or "it is not UTF-8"
+            first = first_line(Path(file))
+        except ValueError as error:
             raise ConfigurationError(
-                f"--password-file {file}: no password can be read: {reason}; its first line is the password"
+                f"--password-file {file}: no password can be read: {error}; its first line is the password"
             ) from None
         if not first:
             raise ConfigurationError(f"--password-file {file}: its first line is empty, and is the password")

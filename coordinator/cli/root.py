@@ -21,6 +21,7 @@ from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identit
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.cli.output import say
 from rabbitkeeper.coordinator.connect import backend_at
+from rabbitkeeper.coordinator.first_line import first_line
 from rabbitkeeper.coordinator.model.errors import (
     AccessDenied,
     ConfigurationError,
@@ -35,7 +36,6 @@ from rabbitkeeper.coordinator.tls import client_context
 
 ENTRY_POINTS = "rabbitkeeper.commands"
 CONNECT_TIMEOUT = 5.0  # seconds
-_LONGEST_LINE = 65536  # bytes
 FORMATS = ("table", "json", "yaml")
 
 
@@ -188,12 +188,9 @@ def read_identity(file: Path, option: str = "--zookeeper-auth") -> tuple[str, st
         ConfigurationError: there is none.
     """
     try:
-        with file.open("rb") as opened:
-            first = opened.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or "it is not UTF-8"
-        raise ConfigurationError(f"{option} {file} cannot be read: {reason}") from None
-    user, _, password = first.partition(":")
+        user, _, password = first_line(file).partition(":")
+    except ValueError as error:
+        raise ConfigurationError(f"{option} {file} cannot be read: {error}") from None
     return check_identity(user, password)
 
 
