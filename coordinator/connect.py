@@ -9,15 +9,10 @@ from collections.abc import Callable
 
 from rabbitkeeper.coordinator.backend.access import ANYBODY, BackendAccess
 from rabbitkeeper.coordinator.backend.interface import Backend
-from rabbitkeeper.coordinator.zookeeper.access import check_reader, digest_id
+from rabbitkeeper.coordinator.zookeeper.access import check_reader, writer_name
 from rabbitkeeper.coordinator.zookeeper.backend import ZooKeeperBackend
 
 __all__ = ["backend_at", "check_reader", "writer_name"]
-
-
-def writer_name(identity: tuple[str, str]) -> str:
-    """An identity as the backend's permissions name it."""
-    return f"digest:{digest_id(identity)}"
 
 
 def _nothing() -> None:

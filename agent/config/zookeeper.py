@@ -9,7 +9,8 @@ from rabbitkeeper.agent.config.file import resolve_secret
 from rabbitkeeper.agent.config.tls import TlsConfig
 from rabbitkeeper.coordinator.backend.access import BackendAccess, check_identity
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
-from rabbitkeeper.coordinator.zookeeper.access import ANYONE, check_reader
+from rabbitkeeper.coordinator.model.permissions import EVERYBODY
+from rabbitkeeper.coordinator.zookeeper.access import check_reader
 from rabbitkeeper.coordinator.zookeeper.hosts import check_hosts
 
 
@@ -60,12 +61,12 @@ class ZooKeeperConfig(Section):
     session_timeout: Annotated[float, Field(ge=3, le=120, allow_inf_nan=False)] = 6.0
     connect_timeout: Annotated[float, Field(ge=0.5, le=600, allow_inf_nan=False)] = 10.0  # at the start
     auth: ZooKeeperAuthConfig | None = None
-    readers: list[Annotated[str, AfterValidator(_reader)]] = Field(default_factory=lambda: [ANYONE])
+    readers: list[Annotated[str, AfterValidator(_reader)]] = Field(default_factory=lambda: [EVERYBODY])
     tls: TlsConfig | None = None  # for ZooKeeper's secure client port
 
     @model_validator(mode="after")
     def _readers_belong_to_an_identity(self) -> Self:
-        if self.auth is None and self.readers != [ANYONE]:
+        if self.auth is None and self.readers != [EVERYBODY]:
             raise problem(
                 "readers", "are given without zookeeper.auth, so that anybody could write; add zookeeper.auth"
             )

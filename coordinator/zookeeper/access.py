@@ -6,8 +6,6 @@ import re
 
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
-ANYONE = "world:anyone"  # everybody
-
 _READER = re.compile(r"(world:anyone|digest:[^:\s]+:[A-Za-z0-9+/]{27}=|(?:x509|sasl|ip):\S+)")
 
 
@@ -20,6 +18,11 @@ def digest_id(identity: tuple[str, str]) -> str:
     # The scheme leaves no choice of the hash; it keeps a password out of the ACL, not more.
     hashed = hashlib.sha1(f"{user}:{password}".encode(), usedforsecurity=False).digest()
     return f"{user}:{base64.b64encode(hashed).decode()}"
+
+
+def writer_name(identity: tuple[str, str]) -> str:
+    """An identity as the backend's permissions name it."""
+    return f"digest:{digest_id(identity)}"
 
 
 def check_reader(reader: str) -> str:

@@ -9,7 +9,7 @@ from kazoo.security import Permissions as Kazoo
 from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 from rabbitkeeper.coordinator.model.permissions import EVERYBODY, Permissions
-from rabbitkeeper.coordinator.zookeeper.access import digest_id
+from rabbitkeeper.coordinator.zookeeper.access import writer_name
 
 KazooAcl: TypeAlias = Any
 
@@ -29,7 +29,7 @@ def acl_of(
     """
     if access.identity is None:
         raise ConfigurationError("without an identity nobody can be kept out; give --zookeeper-auth FILE")
-    own = f"digest:{digest_id(access.identity)}"
+    own = writer_name(access.identity)
     if readers is None:
         readers = (EVERYBODY,) if access.readers is None else access.readers
     everything = dict.fromkeys([own, *writers])
@@ -51,7 +51,7 @@ def permissions_in(acl: KazooAcl, access: BackendAccess) -> Permissions:
         access: whose own rights are looked for.
     """
     entries = [(f"{entry.id.scheme}:{entry.id.id}", entry.perms) for entry in acl]
-    own = None if access.identity is None else f"digest:{digest_id(access.identity)}"
+    own = None if access.identity is None else writer_name(access.identity)
     return Permissions(
         writers=tuple(name for name, rights in entries if rights & ~Kazoo.READ),
         readers=tuple(name for name, rights in entries if rights & Kazoo.READ),
