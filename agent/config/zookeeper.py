@@ -1,5 +1,6 @@
 """``zookeeper``: where the group is coordinated, and how to get in."""
 
+from collections.abc import Callable
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, model_validator
@@ -14,18 +15,14 @@ from rabbitkeeper.coordinator.zookeeper.access import check_reader
 from rabbitkeeper.coordinator.zookeeper.hosts import check_hosts
 
 
-def _reader(value: str) -> str:
-    try:
-        return check_reader(value)
-    except ConfigurationError as error:
-        raise problem("", f"is not valid: {str(error).split(': ', 1)[-1]}") from None
+def _checked(check: Callable[[str], str]) -> AfterValidator:
+    def validate(value: str) -> str:
+        try:
+            return check(value)
+        except ConfigurationError as error:
+            raise problem("", f"is not valid: {str(error).split(': ', 1)[-1]}") from None
 
-
-def _hosts(value: str) -> str:
-    try:
-        return check_hosts(value)
-    except ConfigurationError as error:
-        raise problem("", f"is not valid: {str(error).split(': ', 1)[-1]}") from None
+    return AfterValidator(validate)
 
 
 class ZooKeeperAuthConfig(Section):
@@ -57,11 +54,11 @@ class ZooKeeperAuthConfig(Section):
 class ZooKeeperConfig(Section):
     """``zookeeper``."""
 
-    hosts: Annotated[Text, AfterValidator(_hosts)]  # host:port, comma separated
+    hosts: Annotated[Text, _checked(check_hosts)]  # host:port, comma separated
     session_timeout: Annotated[float, Field(ge=3, le=120, allow_inf_nan=False)] = 6.0
     connect_timeout: Annotated[float, Field(ge=0.5, le=600, allow_inf_nan=False)] = 10.0  # at the start
     auth: ZooKeeperAuthConfig | None = None
-    readers: list[Annotated[str, AfterValidator(_reader)]] = Field(default_factory=lambda: [EVERYBODY])
+    readers: list[Annotated[str, _checked(check_reader)]] = Field(default_factory=lambda: [EVERYBODY])
     tls: TlsConfig | None = None  # for ZooKeeper's secure client port
 
     @model_validator(mode="after")
