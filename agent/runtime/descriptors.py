@@ -7,18 +7,13 @@ import resource
 WANTED = 65536
 
 
-def raise_limit() -> int:
-    """Raise the soft limit towards the hard one.
-
-    Returns:
-        The limit that holds now.
-    """
+def raise_limit() -> None:
+    """Raise the soft limit towards the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it: what holds goes on holding
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return limit()
 
 
 def limit() -> int:

@@ -366,9 +366,6 @@ class OperationLog(BoundedLog):
             entries = (*self.entries, entry)
         return self.model_copy(update={"entries": _bounded(entries[-OPERATIONS_LIMIT:])})
 
-    def find(self, operation: str) -> OperationEntry | None:
-        return next((entry for entry in self.entries if entry.id == operation), None)
-
 
 class HistoryEntry(Record):
     """One change of the lead."""

@@ -1,7 +1,8 @@
 """A group of whole agents, their brokers and a ZooKeeper, in virtual time, and what must hold of it.
 
 What must hold at every moment is checked at the moment that it could break: one leader, epochs that grow, a
-broker that is taken down only when it may be. ``checks.py`` has what is asked of longer stretches of time.
+broker that is taken down only when it may be. ``group_history.py`` has what is asked of longer stretches of
+time.
 """
 
 from collections.abc import Callable

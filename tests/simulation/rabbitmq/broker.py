@@ -232,9 +232,6 @@ class SimulatedBroker:
                 pid = self.pid
                 self.world.after(HUNG_AFTER, lambda: self._silent(pid))
 
-    def answers_now(self) -> bool:
-        return self.facts.silent == 0.0
-
     def confirm_majority(self, timeout: float) -> MajorityRequest:
         request = MajorityRequest(lambda request: None)
         started = self.world.now
@@ -278,10 +275,9 @@ class SimulatedBroker:
             return self.refuses
         if self.up:
             return NodeState.SERVING
-        if self._apart and any(self.group.rabbits.reaches(self.node, one) for one in self.disk.members):
-            others = self.disk.members - {self.node}
-            if any(self.group.rabbits.reaches(self.node, one) for one in others):
-                return NodeState.APART
+        others = self.disk.members - {self.node}
+        if self._apart and any(self.group.rabbits.reaches(self.node, one) for one in others):
+            return NodeState.APART
         return NodeState.BOOTING
 
     def _paused(self, pid: int | None) -> None:
