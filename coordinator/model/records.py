@@ -77,8 +77,11 @@ class StoredRecord(Record):
 
     def to_bytes(self) -> bytes:
         """The node's content: compact JSON, UTF-8."""
-        fields = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return json.dumps(self.fields_to_store(), separators=(",", ":"), ensure_ascii=False).encode()
+
+    def fields_to_store(self) -> dict[str, Any]:
+        """What of it is written, by key."""
+        return self.model_dump(mode="json", by_alias=True)
 
     @classmethod
     def from_bytes(cls, path: str, data: bytes) -> Self:
@@ -151,14 +154,14 @@ class MemberRecord(StoredRecord):
             return {**content, "state": MemberStatus.SPLIT}
         return content
 
-    def to_bytes(self) -> bytes:
+    def fields_to_store(self) -> dict[str, Any]:
         """As versions understand it that do not know every state: a split node is no good to anybody."""
-        fields = self.model_dump(mode="json", by_alias=True)
+        fields = super().fields_to_store()
         if self.state is MemberStatus.SPLIT:
             fields |= {"state": MemberStatus.UNREACHABLE.value, "condition": MemberStatus.SPLIT.value}
         else:
             del fields["condition"]
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return fields
 
 
 class LeaderRecord(StoredRecord):
@@ -205,10 +208,9 @@ class GroupConfig(StoredRecord):
         fields = self.model_dump(mode="json", exclude={"v", "mode"}, exclude_none=True)
         return {key: value for key, value in fields.items() if value != {}}
 
-    def to_bytes(self) -> bytes:
+    def fields_to_store(self) -> dict[str, Any]:
         """Only what is set."""
-        fields = {"v": self.v, "mode": self.mode, **self.settings}
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return {"v": self.v, "mode": self.mode, **self.settings}
 
 
 class PauseRecord(StoredRecord):
@@ -304,10 +306,10 @@ class BoundedLog(StoredRecord):
         unread = tuple(entry for entry in entries if isinstance(entry, dict) and not _reads(kind, entry))
         return {**content, "entries": [entry for entry in entries if entry not in unread], "unread": unread}
 
-    def to_bytes(self) -> bytes:
-        fields = self.model_dump(mode="json", by_alias=True)
+    def fields_to_store(self) -> dict[str, Any]:
+        fields = super().fields_to_store()
         fields["entries"] = [*self.unread, *fields["entries"]]
-        return json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+        return fields
 
 
 def _reads(kind: type[Record], entry: dict[str, Any]) -> bool:
