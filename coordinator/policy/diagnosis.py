@@ -5,11 +5,11 @@ A *problem* is something that does not work, or will not when it is needed. A *w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 
 from rabbitkeeper.coordinator.model.records import MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.policy.schedule import seconds_of
 
 LONG_PAUSE = 3600.0  # seconds
 LONG_MOVE = 60.0  # seconds; a switchover takes a fraction of one, and gives up after 30
@@ -320,7 +320,5 @@ def _stuck(kind: str, operation: str, since: str) -> Finding:
 
 
 def _age(moment: str, wall: float) -> float | None:
-    try:
-        return wall - datetime.fromisoformat(moment).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    then = seconds_of(moment)
+    return None if then is None else wall - then

@@ -1,4 +1,4 @@
-"""The time that an operator appoints: as a person writes it, to UTC. Pure."""
+"""Times of day: what an operator appoints, as a person writes it, to UTC; a record's, in seconds. Pure."""
 
 import re
 from datetime import UTC, datetime
@@ -29,6 +29,14 @@ def moment(text: str, wall: float) -> str:
     if at > wall + _FARTHEST:
         raise ConfigurationError(f"the time {text!r} is more than a year off; it is {_iso(wall)} now")
     return _iso(at)
+
+
+def seconds_of(moment: str) -> float | None:
+    """A record's time in seconds since 1970; None if it cannot be read: others may have written it."""
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _absolute(text: str) -> float:

@@ -10,7 +10,6 @@ carried out, it is void: what was decided about one leader is not applied to ano
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from rabbitkeeper.coordinator.model.records import (
     OperationKind,
@@ -19,6 +18,7 @@ from rabbitkeeper.coordinator.model.records import (
 )
 from rabbitkeeper.coordinator.model.view import GroupView, LeaderView
 from rabbitkeeper.coordinator.policy.ranking import rank
+from rabbitkeeper.coordinator.policy.schedule import seconds_of
 
 PATIENCE = 3.0  # seconds that a vacant lead is left to the candidate; its canary takes 0.02 to 0.6
 EXPIRES = 30.0  # seconds after which a move into a vacant lead is given up, and reported
@@ -58,7 +58,8 @@ def plan_switchover(view: GroupView, wall: float, waited: float = 0.0) -> Switch
     if view.switchover is None:
         return None
     record = view.switchover.record
-    due = record.at is None or wall >= _moment(record.at)
+    # Nobody of ours writes a time that cannot be read: due at once, and then reported like any other.
+    due = record.at is None or wall >= (seconds_of(record.at) or 0.0)
     if view.leader is not None and view.leader.epoch != record.epoch:
         return SwitchoverPlan(record, ended=_moved(record, view.leader, due=due))
     if not due:
@@ -129,13 +130,3 @@ def _moved(record: SwitchoverRecord, leader: LeaderView, *, due: bool) -> tuple[
         OperationState.FAILED,
         f"the lead moved from {was} to {name} (epoch {epoch}) before the appointed time; ask again",
     )
-
-
-def _moment(at: str) -> float:
-    try:
-        return datetime.fromisoformat(at).timestamp()
-    except (
-        ValueError,
-        OverflowError,
-    ):  # nobody of ours writes that; due at once, and then reported like any other
-        return 0.0

@@ -11,7 +11,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import TypeVar
 
 import click
@@ -31,6 +30,7 @@ from rabbitkeeper.coordinator.policy.diagnosis import (
     Severity,
     diagnose,
 )
+from rabbitkeeper.coordinator.policy.schedule import seconds_of
 from rabbitkeeper.coordinator.store.reader import GroupReader
 from rabbitkeeper.coordinator.store.store import Store
 from rabbitkeeper.coordinator.tls import client_context
@@ -200,7 +200,5 @@ def _is_private(url: str) -> bool:
 
 def _ahead(at: object, here: float) -> float:
     """By how many seconds the agent's clock is ahead; 0 where it does not say the time."""
-    try:
-        return datetime.fromisoformat(str(at)).timestamp() - here
-    except (ValueError, OverflowError):
-        return 0.0
+    then = seconds_of(str(at))
+    return 0.0 if then is None else then - here
