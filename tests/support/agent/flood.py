@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,29 @@ HALF = b"GET /leader HTTP/1.1\r\nHost: somebody\r\nX-Half: "
 _BATCH = 200  # connections opened between two looks at those that there are
 
 
-class Flood:
+class _InThread(ABC):
+    """Runs in a thread of its own while it is entered."""
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Until ``_ending`` is set."""
+
+
+class Flood(_InThread):
     """Keeps connections open while it is entered; what the server closes is opened again, after a moment.
 
     Args:
@@ -33,23 +56,12 @@ class Flood:
     def __init__(
         self, address: tuple[str, int], *, silent: int, half: int, again: float = 1.0, hosts: int = 0
     ) -> None:
+        super().__init__()
         self.opened = 0
         self._hosts = hosts
         self._address = address
         self._kinds = [False] * silent + [True] * half
         self._again = again
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
 
     def _run(self) -> None:
         due = deque((0.0, half) for half in self._kinds)  # in the order of time: each waits equally long
@@ -122,7 +134,7 @@ def check(address: tuple[str, int], path: str, timeout: float) -> tuple[str, flo
     return answer.decode().split(" ")[1] if b" " in answer else "closed", time.monotonic() - began
 
 
-class Checks:
+class Checks(_InThread):
     """Counts the answers to checks that are made while it is entered.
 
     Args:
@@ -135,24 +147,13 @@ class Checks:
     def __init__(
         self, address: tuple[str, int], *paths: str, interval: float = 0.05, timeout: float = 1.0
     ) -> None:
+        super().__init__()
         self.answers: Counter[str] = Counter()
         self.took: list[float] = []
         self._address = address
         self._paths = paths
         self._interval = interval
         self._timeout = timeout
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
 
     def _run(self) -> None:
         number = 0
