@@ -2,10 +2,9 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from support.agent.api_server import server
 from support.agent.flood import HALF, Checks, Flood
 from support.waiting import wait_for
 
@@ -17,29 +16,8 @@ ENOUGH = 20  # checks
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture
-def serving() -> Iterator[Callable[[int], None]]:
-    started = []
-
-    def begin(port: int) -> None:
-        one = server(listen=f"127.0.0.1:{port}")
-        one.listen()
-        one.start()
-        started.append(one)
-
-    yield begin
-    for one in started:
-        one.stop()
-
-
-@pytest.fixture
-def address(port: int, serving: Callable[[int], None]) -> tuple[str, int]:
-    serving(port)
+def address(port: int, start: Callable[..., None]) -> tuple[str, int]:
+    start(listen=f"127.0.0.1:{port}")
     return "127.0.0.1", port
 
 
@@ -89,11 +67,11 @@ def test_half_a_request_ends_at_its_deadline_and_a_trickle_does_not_help(
 
 
 def test_who_says_nothing_is_closed_too(
-    port: int, serving: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+    port: int, start: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admission, "HEAD_TIMEOUT", 0.2)
     monkeypatch.setattr(api_server, "_DEFER", 0)
-    serving(port)
+    start(listen=f"127.0.0.1:{port}")
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as silent:
         assert silent.recv(1) == b""
 

@@ -3,39 +3,17 @@
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from support.agent.api_server import server
 
-from rabbitkeeper.agent.api import ApiServer
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 PATIENCE = 20.0  # seconds; not waited for when things work
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., None]]:
-    started: list[ApiServer] = []
-
-    def begin(**http: object) -> None:
-        one = server(**http)
-        one.listen()
-        one.start()
-        started.append(one)
-
-    yield begin
-    for one in started:
-        one.stop()
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +27,19 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
     return folder
+
+
+def mutual(pem: Path) -> dict[str, Path]:
+    """Settings by which the server asks for a certificate of its own authority."""
+    return {"certificate": pem / "cert.pem", "key": pem / "key.pem", "client_ca": pem / "cert.pem"}
+
+
+def client(pem: Path, *, known: bool) -> ssl.SSLContext:
+    """Who trusts the server, and is ``known`` by a certificate."""
+    context = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    if known:
+        context.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    return context
 
 
 def test_it_serves_until_it_is_stopped(port: int) -> None:
@@ -93,18 +84,11 @@ def test_with_a_certificate_it_speaks_tls(start: Callable[..., None], port: int,
 def test_with_an_authority_only_its_clients_are_answered(
     start: Callable[..., None], port: int, pem: Path
 ) -> None:
-    start(
-        listen=f"127.0.0.1:{port}",
-        certificate=pem / "cert.pem",
-        key=pem / "key.pem",
-        client_ca=pem / "cert.pem",
-    )
+    start(listen=f"127.0.0.1:{port}", **mutual(pem))
     url = f"https://127.0.0.1:{port}/live"
-    stranger = ssl.create_default_context(cafile=str(pem / "cert.pem"))
+    stranger, known = client(pem, known=False), client(pem, known=True)
     with pytest.raises(httpx.TransportError):
         httpx.get(url, verify=stranger, timeout=PATIENCE)
-    known = ssl.create_default_context(cafile=str(pem / "cert.pem"))
-    known.load_cert_chain(pem / "cert.pem", pem / "key.pem")
     assert httpx.get(url, verify=known, timeout=PATIENCE).status_code == 200
 
 
@@ -126,18 +110,9 @@ def test_files_that_are_no_certificate_are_said(port: int, pem: Path, tmp_path: 
 def test_with_verify_writes_only_who_changes_something_needs_a_certificate(
     start: Callable[..., None], port: int, pem: Path
 ) -> None:
-    start(
-        listen=f"127.0.0.1:{port}",
-        certificate=pem / "cert.pem",
-        key=pem / "key.pem",
-        client_ca=pem / "cert.pem",
-        verify="writes",
-        token="t" * 20,
-    )
+    start(listen=f"127.0.0.1:{port}", **mutual(pem), verify="writes", token="t" * 20)
     url, bearer = f"https://127.0.0.1:{port}", {"Authorization": "Bearer " + "t" * 20}
-    stranger = ssl.create_default_context(cafile=str(pem / "cert.pem"))
-    known = ssl.create_default_context(cafile=str(pem / "cert.pem"))
-    known.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+    stranger, known = client(pem, known=False), client(pem, known=True)
     assert httpx.get(f"{url}/live", verify=stranger, timeout=PATIENCE).status_code == 200
     answer = httpx.post(f"{url}/pause", headers=bearer, verify=stranger, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["reason"]) == (
