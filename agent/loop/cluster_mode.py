@@ -114,8 +114,8 @@ class ClusterMode:
         self._housekeeping.agreement.turn(now, verdict, seen, formed=formed, stood_still=stood_still)
         well = verdict.status is MemberStatus.RUNNING
         self._housekeeping.replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
-        self._housekeeping.canary_repair.turn(now, verdict, view if current else None)
-        self._housekeeping.record_keeper.turn(now, view if current else None, formed=formed)
+        self._housekeeping.canary_repair.turn(now, verdict, seen)
+        self._housekeeping.record_keeper.turn(now, seen, formed=formed)
 
     def watch_peers(self, now: float, sighting: PeerSighting) -> float | None:
         self._cluster = sighting.cluster or self._cluster
