@@ -149,7 +149,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         wakeup=wakeup,
         watchdog=watchdog,
         sinks=Sinks(board, hooks, systemd, server),
-        reload=None if path is None else Reload(path, config, [renew]),
+        reload=None if path is None else Reload(path, config, renew),
     )
 
 

@@ -8,7 +8,7 @@ now and then: Python has no inotify, and a mounted secret is changed by a rename
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rabbitkeeper.agent.config import AgentConfig, load
@@ -29,17 +29,15 @@ class Reload:
     Args:
         path: the agent's file.
         own: what it said when the agent began.
-        adopt: given the agent's configuration with what is new; each may refuse with ``ConfigurationError``
+        adopt: given the agent's configuration with what is new; may refuse with ``ConfigurationError``
             before it has taken anything. From the thread of this.
         interval: seconds between looks at the files.
     """
 
-    def __init__(
-        self, path: Path, own: AgentConfig, adopt: Sequence[Adopt], *, interval: float = INTERVAL
-    ) -> None:
+    def __init__(self, path: Path, own: AgentConfig, adopt: Adopt, *, interval: float = INTERVAL) -> None:
         self._path = path
         self._own = own
-        self._adopt = tuple(adopt)
+        self._adopt = adopt
         self._interval = interval
         # A SimpleQueue, since a signal handler puts into it.
         self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -79,8 +77,7 @@ class Reload:
         try:
             found = load(self._path)
             taken = self._own.with_secrets_of(found)
-            for adopt in self._adopt:
-                adopt(taken)
+            self._adopt(taken)
         except ConfigurationError as error:
             LOG.warning("nothing is reloaded (%s): %s", why, "; ".join(str(error).splitlines()))
             return

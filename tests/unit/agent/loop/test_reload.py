@@ -35,7 +35,7 @@ class Taken:
     def __init__(self, folder: Path) -> None:
         self.configs: list[AgentConfig] = []
         self.refuses = False
-        self.reload = Reload(folder / "agent.yml", load(folder / "agent.yml"), [self._adopt])
+        self.reload = Reload(folder / "agent.yml", load(folder / "agent.yml"), self._adopt)
 
     def _adopt(self, config: AgentConfig) -> None:
         if self.refuses:
