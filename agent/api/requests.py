@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rabbitkeeper.agent.api.refusal import Refusal
 from rabbitkeeper.agent.config.file import sentence
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
+from rabbitkeeper.coordinator.operations.submission import LONGEST_BY, LONGEST_REASON
 
 _DIGITS = 18  # of a number: below 2^63
 
@@ -23,8 +24,8 @@ class OperationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    by: str | None = Field(default=None, min_length=1, max_length=200)  # who asks, for the record
-    reason: str | None = Field(default=None, max_length=1000)  # why, for the record
+    by: str | None = Field(default=None, min_length=1, max_length=LONGEST_BY)  # who asks, for the record
+    reason: str | None = Field(default=None, max_length=LONGEST_REASON)  # why, for the record
     dry_run: bool = False  # check it and change nothing
 
 

@@ -16,11 +16,11 @@ from rabbitkeeper.coordinator.cli.root import ChosenGroup
 from rabbitkeeper.coordinator.model.records import OperationEntry, OperationState
 from rabbitkeeper.coordinator.model.text import has_lone_surrogate
 from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
+from rabbitkeeper.coordinator.operations.submission import LONGEST_BY, LONGEST_REASON
 from rabbitkeeper.coordinator.store.store import Store
 
 Command = Callable[..., None]
 
-BY, REASON = 200, 1000  # characters of what goes into records
 _LOOK_AGAIN = 1.0  # seconds, should a watch be missed
 
 
@@ -67,9 +67,11 @@ def asks(wait: float) -> Callable[[Command], Command]:
             "--dry-run", is_flag=True, help="Check it, say what would be done, do nothing."
         )(decorated)
         decorated = click.option(
-            "--by", type=_RecordText(BY), help="Who asks, for the record, beside USER@HOST."
+            "--by", type=_RecordText(LONGEST_BY), help="Who asks, for the record, beside USER@HOST."
         )(decorated)
-        return click.option("--reason", type=_RecordText(REASON), help="Why, for the record.")(decorated)
+        return click.option("--reason", type=_RecordText(LONGEST_REASON), help="Why, for the record.")(
+            decorated
+        )
 
     return decorate
 

@@ -15,6 +15,8 @@ from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.operations.log import commit
 from rabbitkeeper.coordinator.store.store import Store
 
+LONGEST_BY, LONGEST_REASON = 200, 1000  # characters, whichever way a request comes
+
 
 class OperationRefused(RabbitKeeperError):
     """The group is not as the request needs it. Says what is in the way and what would do."""
