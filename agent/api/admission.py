@@ -122,15 +122,11 @@ class Admission:
         """
         address = counted_as(host)
         victim: Place | None = None
-        if len(self._places.get(address, ())) >= self._limits.per_address:
-            victim = self._dispensable(address, now)
+        crowded = len(self._places.get(address, ())) >= self._limits.per_address
+        if crowded or self._count >= self._limits.connections:
+            victim = self._dispensable(address, now) if crowded else self.yielding(now)
             if victim is None:
                 return None, None
-        elif self._count >= self._limits.connections:
-            victim = self.yielding(now)
-            if victim is None:
-                return None, None
-        if victim is not None:
             self.leave(victim)
         place = Place(address, stage, now)
         self._places.setdefault(address, {})[place] = None
