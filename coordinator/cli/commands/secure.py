@@ -74,12 +74,11 @@ def command(
             while (left := deadline - time.monotonic()) > 0:
                 backend.renew()
                 backend.await_event(backend.events, min(1.0, left))
-            changed += secure(backend, paths, writers, wanted)
-    content = {"group": group, "changed": list(dict.fromkeys(changed)), "dry_run": dry_run}
+            changed = list(dict.fromkeys([*changed, *secure(backend, paths, writers, wanted)]))
     if chosen.output != "table":
-        show(chosen.output, content, PlainTable())
+        show(chosen.output, {"group": group, "changed": changed, "dry_run": dry_run}, PlainTable())
         return
-    for path in dict.fromkeys(changed):
+    for path in changed:
         say(f"{'would be changed' if dry_run else 'changed'}: {path}")
     if not changed:
         say("nothing is to be changed")
