@@ -7,6 +7,7 @@ credentials have been tried; and nothing is done to the broker before the member
 import logging
 
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.group.await_zookeeper import await_zookeeper
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
@@ -16,7 +17,7 @@ from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.paths import ROOT
 from rabbitkeeper.coordinator.model.records import GroupConfig
 from rabbitkeeper.coordinator.policy.exposure import standing
@@ -97,7 +98,10 @@ class Agent:
                 LOG.warning("%s", exposure)
             if self._reload is not None:
                 self._reload.start()
-            self._connect(zookeeper.connect_timeout)
+            await_zookeeper(
+                lambda: self._backend.start(timeout=zookeeper.connect_timeout),
+                stopped=lambda: self._stopping is not None,
+            )
             if self._stopping is not None:
                 return
             self._probe.start()
@@ -129,19 +133,6 @@ class Agent:
             self._backend.close()
 
     # -- inside
-
-    def _connect(self, timeout: float) -> None:
-        """Begin the session; wait for ZooKeeper for as long as it is not there."""
-        told = False
-        while self._stopping is None:
-            try:
-                self._backend.start(timeout=timeout)
-            except ZooKeeperUnreachable as error:
-                if not told:
-                    LOG.warning("waiting for ZooKeeper: %s", error)
-                told = True
-            else:
-                return
 
     def _try_credentials(self) -> None:
         """Let the probe's first attempt end: wrong credentials must not leave a trace in ZooKeeper."""

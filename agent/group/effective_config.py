@@ -18,8 +18,9 @@ from rabbitkeeper.agent.config.group import (
     own_values,
     split,
 )
+from rabbitkeeper.agent.group.await_zookeeper import await_zookeeper
 from rabbitkeeper.coordinator.connect import backend_at
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup, ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup
 from rabbitkeeper.coordinator.model.records import GroupConfig, TakenConfig
 from rabbitkeeper.coordinator.model.view import ConfigView, GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
@@ -142,30 +143,23 @@ class EffectiveConfig:
 def read_group_config(own: AgentConfig) -> EffectiveConfig:
     """The settings to start with: some must be known before the agent's own session begins.
 
-    Waits for as long as ZooKeeper is not there: after a power cut that is a matter of who boots first.
+    Waits for as long as ZooKeeper is not there.
 
     Args:
         own: what the agent's file says.
     """
     settings = EffectiveConfig(own)
-    told = False
-    while True:
-        try:
-            return _read_once(own, settings)
-        except ZooKeeperUnreachable as error:
-            if not told:
-                LOG.warning("waiting for ZooKeeper: %s", error)
-            told = True
+    await_zookeeper(lambda: _read_once(own, settings))
+    return settings
 
 
-def _read_once(own: AgentConfig, settings: EffectiveConfig) -> EffectiveConfig:
+def _read_once(own: AgentConfig, settings: EffectiveConfig) -> None:
     backend = backend_at(own.zookeeper.hosts, name=own.name, access=own.zookeeper.access)
     try:
         backend.start(own.zookeeper.connect_timeout)
         view = GroupReader(backend, own.group, with_history=False).read(watch=False)
     except UnknownGroup:
-        return settings  # it begins with this agent
+        return  # it begins with this agent
     finally:
         backend.close()
     settings.see(view)
-    return settings
