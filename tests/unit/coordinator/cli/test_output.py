@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -102,15 +103,19 @@ def test_a_name_that_is_no_command_is_shown_and_not_obeyed() -> None:
     assert "no\\x1b[2Jthing" in said
 
 
-def test_a_full_disk_is_a_line(tmp_path: Path) -> None:
+def help_into(file: IO[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", "from rabbitkeeper.coordinator.cli.main import main; main()", "--help"],
+        stdout=file,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_full_disk_is_a_line() -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-c", "from rabbitkeeper.coordinator.cli.main import main; main()", "--help"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = help_into(full)
     assert ended.stderr == "rabbitkeeper: it cannot be written: No space left on device\n"
     assert ended.returncode == 1
 
@@ -119,11 +124,5 @@ def test_a_broken_pipe_is_quiet() -> None:
     source, sink = os.pipe()
     os.close(source)
     with os.fdopen(sink, "w") as broken:
-        ended = subprocess.run(
-            [sys.executable, "-c", "from rabbitkeeper.coordinator.cli.main import main; main()", "--help"],
-            stdout=broken,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = help_into(broken)
     assert (ended.returncode, ended.stderr) == (1, "")
