@@ -50,14 +50,8 @@ class Patience:
             started: when it was started, or found; monotonic seconds.
             boot_timeout: seconds that a boot takes as a rule.
         """
-        if status is not MemberStatus.HUNG:
-            self.hung_since = None
-        elif self.hung_since is None:
-            self.hung_since = now
-        if status is not MemberStatus.SPLIT:
-            self.split_since = None
-        elif self.split_since is None:
-            self.split_since = now
+        self.hung_since = _since(self.hung_since, now, so=status is MemberStatus.HUNG)
+        self.split_since = _since(self.split_since, now, so=status is MemberStatus.SPLIT)
         if node is None or node.state is not NodeState.BOOTING:
             return
         self.boots_until = now + BOOT_SILENCE
@@ -81,3 +75,9 @@ class Patience:
             LOG.warning("the broker is not killed now: %s", failure)
         self._postponed = str(failure)
         return True
+
+
+def _since(before: float | None, now: float, *, so: bool) -> float | None:
+    if not so:
+        return None
+    return now if before is None else before
