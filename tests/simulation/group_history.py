@@ -27,8 +27,7 @@ class History:
         self.group = Group(seed)
         self.kinds = kinds
         self.faults: list[Fault] = []
-        self._disagree_since: float | None = None
-        self._dead_since: float | None = None  # since when a broker leads that does not work
+        self._since: dict[str, float] = {}  # what is not as it should be, and since when
 
     def play(self) -> None:
         """Play it.
@@ -73,28 +72,29 @@ class History:
         assert len(leading) <= 1, self._told(f"more than one leads: {leading}")
         self._look_at_the_leader()
         said = {name: group.member(name) for name in group.names}
-        if not (
-            group.rabbits.disagreement() and all(one and one.state == "running" for one in said.values())
-        ):
-            self._disagree_since = None
-        elif self._disagree_since is None:
-            self._disagree_since = group.world.now
-        else:
-            lasts = group.world.now - self._disagree_since
-            assert lasts <= DISAGREE, self._told("the group calls itself well, and its nodes disagree")
+        unseen = bool(group.rabbits.disagreement()) and all(
+            one and one.state == "running" for one in said.values()
+        )
+        assert self._lasts("unseen", unseen) <= DISAGREE, self._told(
+            "the group calls itself well, and its nodes disagree"
+        )
 
     def _look_at_the_leader(self) -> None:
         """A broker that does not work does not lead for long while another could."""
         group, leader = self.group, self.group.leader
         others = [group.member(name) for name in group.names if name != leader]
         another = any(other is not None and other.state.may_lead for other in others)
-        if leader is None or group.agents[leader].broker.well or not another or not group.zookeeper.up:
-            self._dead_since = None
-        elif self._dead_since is None:
-            self._dead_since = group.world.now
-        else:
-            lasts = group.world.now - self._dead_since
-            assert lasts <= DEAD, self._told(f"{leader} leads, and its broker does not work")
+        dead = leader is not None and not group.agents[leader].broker.well
+        lasts = self._lasts("dead", dead and another and group.zookeeper.up)
+        assert lasts <= DEAD, self._told(f"{leader} leads, and its broker does not work")
+
+    def _lasts(self, what: str, so: bool) -> float:
+        """For how many seconds it has been so."""
+        if not so:
+            self._since.pop(what, None)
+            return 0.0
+        now = self.group.world.now
+        return now - self._since.setdefault(what, now)
 
     def _told(self, what: str) -> str:
         """What went wrong, and all that has led to it."""
