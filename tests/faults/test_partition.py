@@ -1,6 +1,7 @@
 """A node that is cut off: three members, each in a network of its own, a producer and a consumer."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from support.demo.group import nothing_is_lost, the_history_agrees, whole
@@ -10,6 +11,11 @@ from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local import Local, network
+
+# From 3.12 on RabbitMQ first tries to reach each node that is gone, 7 s each, and pauses then. One that is
+# connected again before that does not pause at all, and is left split.
+CUT_UNTIL_IT_PAUSES = replace(CUT_NODE, absence=30.0)
+DID_NOT_PAUSE = "inconsistent_database"  # Mnesia's word, in the broker's log
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(400)]
 
@@ -24,7 +30,11 @@ def local() -> Iterator[Local]:
         yield local
 
 
-@pytest.mark.parametrize("fault", [CUT_NODE, CUT_FROM_ZOOKEEPER], ids=lambda fault: fault.name)
+def did_not_pause(local: Local, member: str) -> bool:
+    return any(DID_NOT_PAUSE in log.read_text() for log in local.logs(member).glob("rabbit*@*.log"))
+
+
+@pytest.mark.parametrize("fault", [CUT_UNTIL_IT_PAUSES, CUT_FROM_ZOOKEEPER], ids=lambda fault: fault.name)
 def test_the_leader_is_cut_off_and_its_clients_go_on(local: Local, fault: Fault[LocalStage]) -> None:
     observer = Observer(local.zookeeper_hosts, local.group, local.members)
     observer.start()
@@ -41,14 +51,17 @@ def test_the_leader_is_cut_off_and_its_clients_go_on(local: Local, fault: Fault[
         new = [seen for seen in observer.leaders if seen.epoch > led.epoch]
         assert new
         assert led.member not in {seen.member for seen in new}
-        assert {name: local.broker_pid(name) for name in local.members} == brokers, "no process was ended"
+        ended = {name for name, pid in brokers.items() if local.broker_pid(name) != pid}
+        if did_not_pause(local, led.member):
+            ended.discard(led.member)  # was to be started again
+        assert not ended, "no process was ended that had paused, or was not cut off"
         for name in local.members:
             status = local.ctl(name).cluster_status()
             assert status.partitions == frozenset()
             assert len(status.running) == 3
         dropped = "and the broker has dropped it"
         logs = {name: (local.logs(name) / "agent.log").read_text() for name in local.members}
-        if fault is CUT_NODE:
+        if fault is CUT_UNTIL_IT_PAUSES:
             assert all(dropped in log for log in logs.values())
         else:
             assert "still answers the broker, and is left alone" in logs[led.member]
