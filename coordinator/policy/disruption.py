@@ -19,8 +19,7 @@ def why_not(view: GroupView, name: str) -> str | None:
     pending = None if view.maintenance is None else view.maintenance.record
     if pending is not None and pending.step is not None and pending.members[:1] not in ((), (name,)):
         return f"{pending.members[0]} is being restarted ({pending.kind} {pending.id})"
-    recorded = {} if view.cluster is None else view.cluster.record.nodes
-    others = {node.member for node in recorded.values()} - {name}
+    others = _members(view) - {name}
     well = {other for other in others if other in view.members and view.members[other].record.state.serves}
     if not others or 2 * len(well) > len(others):
         return None
@@ -31,3 +30,10 @@ def why_not(view: GroupView, name: str) -> str | None:
         for other in others - well
     )
     return f"no majority of the other brokers is well: {', '.join(ill)}"
+
+
+def _members(view: GroupView) -> set[str]:
+    """Whose brokers are the cluster; while its record is lost or spoilt, those that are registered."""
+    if view.cluster is None:
+        return set(view.members)
+    return {node.member for node in view.cluster.record.nodes.values()}

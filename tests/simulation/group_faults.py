@@ -7,6 +7,7 @@ from rabbitkeeper.agent.model.observation import NodeState
 from simulation.agents import SimulatedAgent
 from simulation.managed_group import Group
 from simulation.world import World
+from simulation.zookeeper import TICK
 
 ALARM = "low on memory"
 
@@ -142,7 +143,17 @@ def _stop_zookeeper(group: Group, agent: SimulatedAgent, lasts: float) -> None:
 
 
 def _expire(group: Group, agent: SimulatedAgent, lasts: float) -> None:
-    group.zookeeper.end(agent.session.session_id)
+    """Cut from ZooKeeper for just as long as its session lives: no server ends one before its time."""
+    session, number = agent.session, agent.session.session_id
+    session.link = False
+
+    def look() -> None:
+        if number in group.zookeeper.sessions and not session.link:
+            _later(group, TICK, look)
+        else:
+            session.link = True
+
+    look()
 
 
 def _app_stopped(group: Group, agent: SimulatedAgent, lasts: float) -> None:

@@ -7,6 +7,8 @@ from simulation.group_faults import ALARM
 from simulation.managed_group import Group
 from support.effort import seeds
 
+ROOT = "/rabbitkeeper/orders"
+
 
 @pytest.fixture(params=seeds(4))
 def group(request: pytest.FixtureRequest) -> Group:
@@ -45,6 +47,22 @@ def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
         group.agents[name].broker.go_on()
     assert group.run_until(lambda: group.whole, 30) is not None
     assert pids(group) == before
+
+
+@pytest.mark.parametrize("damage", [None, b"{]"])
+def test_brokers_that_stall_while_nobody_knows_the_cluster_are_not_killed_either(
+    group: Group, damage: bytes | None
+) -> None:
+    """Nobody can write the record again, since no node answers; and without it no majority was wanted."""
+    before = pids(group)
+    everybody(group, lambda name: group.agents[name].broker.hang())
+    group.zookeeper.by_hand(f"{ROOT}/cluster", damage)
+    group.run(8.0)
+    everybody(group, lambda name: group.agents[name].broker.go_on())
+    assert group.run_until(lambda: group.whole, 30) is not None
+    group.run(30)
+    assert pids(group) == before
+    assert len(group.recorded) == 3
 
 
 def test_brokers_that_hang_for_good_are_ended_one_after_the_other_though_nobody_is_well(group: Group) -> None:
@@ -122,9 +140,6 @@ def test_an_alarmed_member_takes_the_lead_when_nobody_runs(group: Group) -> None
     group.agents[led].start()
     assert group.run_until(lambda: group.whole, 60) is not None
     assert (group.leader, group.epochs) == (now_leads, epochs), "it stays where it is afterwards"
-
-
-ROOT = "/rabbitkeeper/orders"
 
 
 @pytest.mark.parametrize("damage", [None, b"{]", b"", b'{"v":1,"name":"node9"}'])

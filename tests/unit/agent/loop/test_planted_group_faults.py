@@ -168,3 +168,8 @@ def test_a_group_is_whole_again_whatever_has_happened(part: int) -> None:
     """``RABBITKEEPER_TESTS=quick`` plays a quarter of them; more: ``tests/simulation/group_history.py``."""
     for seed in range(part * 1000, part * 1000 + examples(40)):
         History(seed).play()
+
+
+@pytest.mark.parametrize("seed", [1029, 2025])
+def test_a_history_that_went_wrong_once(seed: int) -> None:
+    History(seed).play()

@@ -1,5 +1,7 @@
 """When a broker may be taken down, and when another is about to be."""
 
+from dataclasses import replace
+
 import pytest
 from support.agent_states import member, view
 
@@ -42,6 +44,14 @@ def group(*states: MemberStatus | None, maintenance: MaintenanceView | None = No
 )
 def test_a_majority_of_the_others_must_be_well(states: tuple[MemberStatus | None, ...], may: bool) -> None:
     assert (why_not(group(*states), "node1") is None) is may
+
+
+@pytest.mark.parametrize(("states", "may"), [((HUNG, HUNG, HUNG), False), ((HUNG, RUNNING, RUNNING), True)])
+def test_without_a_record_of_the_cluster_who_is_registered_counts(
+    states: tuple[MemberStatus, ...], may: bool
+) -> None:
+    """Who deleted the record took the majority's protection with it: three that stalled were all killed."""
+    assert (why_not(replace(group(*states), cluster=None), "node1") is None) is may
 
 
 def test_why_not_says_who_is_ill() -> None:
