@@ -39,7 +39,7 @@ from rabbitkeeper.agent.notify.hooks import Hooks
 from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
-from rabbitkeeper.agent.runtime.log import set_level
+from rabbitkeeper.agent.runtime.log import CONTEXT, set_level
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.connect import backend_at
@@ -62,6 +62,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
     """
     config = settings.run()
     wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
+    CONTEXT.epoch = lambda: None if board.state is None else board.state.epoch
     systemd = SystemdNotify()
 
     def beat() -> None:
@@ -148,7 +149,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         loop,
         wakeup=wakeup,
         watchdog=watchdog,
-        sinks=Sinks(board, hooks, systemd, server),
+        sinks=Sinks(board, hooks, systemd, server, log_events=CONTEXT.for_machines),
         reload=None if path is None else Reload(path, config, renew),
     )
 

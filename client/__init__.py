@@ -7,6 +7,7 @@ from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.workers import Workers
+from rabbitkeeper.client.event_log import EventLog
 from rabbitkeeper.client.model.errors import (
     Blocked,
     Closed,
@@ -26,6 +27,7 @@ from rabbitkeeper.client.model.status import LastSwitch, Unconfirmed
 from rabbitkeeper.client.model.topology import Binding, Exchange, ExchangeBinding, Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.status import Leader, Status
+from rabbitkeeper.coordinator.json_lines import JsonLines
 from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.tls import client_context
 
@@ -35,9 +37,11 @@ __all__ = [
     "Client",
     "Closed",
     "Consumer",
+    "EventLog",
     "Exchange",
     "ExchangeBinding",
     "InvalidArgument",
+    "JsonLines",
     "LastSwitch",
     "Leader",
     "Message",

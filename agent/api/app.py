@@ -261,7 +261,8 @@ def _accepted(submitted: Submitted, *, dry_run: bool) -> Response:
     }
     if dry_run:
         return JSONResponse({**content, "id": None, "state": None}, 200)
-    LOG.info("%s %s asked for by %s: %s", entry.kind, entry.id, entry.by, submitted.sentence)
+    about = {"operation_id": entry.id}
+    LOG.info("%s %s asked for by %s: %s", entry.kind, entry.id, entry.by, submitted.sentence, extra=about)
     return JSONResponse(content, 202, {"Location": f"/operations/{entry.id}"})
 
 

@@ -23,7 +23,7 @@ from rabbitkeeper.agent.config.sample import SAMPLE_CONFIG
 from rabbitkeeper.agent.group.effective_config import read_group_config
 from rabbitkeeper.agent.runtime import descriptors
 from rabbitkeeper.agent.runtime.init import under_init
-from rabbitkeeper.agent.runtime.log import configure, set_level
+from rabbitkeeper.agent.runtime.log import CONTEXT, configure, set_level
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.text import printable
 
@@ -58,7 +58,7 @@ def _run(path: Path) -> None:
     _dump_stacks_on_quit()
     with _Asked() as asked:
         own = load(path)
-        configure(own.log.level, own.name)
+        configure(own.log.level, own.log.format, own.group, own.name)
         preflight.check_privileges(path, own)
         descriptors.raise_limit()
         settings = read_group_config(own)
@@ -73,11 +73,20 @@ def _refused_or_failed(work: Callable[[], None]) -> None:
     try:
         work()
     except RabbitKeeperError as error:
-        click.echo(printable(str(error), keep="\n"), err=True)
+        for line in str(error).splitlines():
+            _say(line)
         sys.exit(REFUSED if isinstance(error, ConfigurationError) else FAILED)
     except Exception:
         logging.getLogger("rabbitkeeper.agent").exception("the agent has failed")
         sys.exit(FAILED)
+
+
+def _say(line: str) -> None:
+    """Why there is no agent: before its log has begun, and for people, a plain line."""
+    if CONTEXT.for_machines:
+        logging.getLogger("rabbitkeeper.agent").critical("%s", line)
+    else:
+        click.echo(printable(line), err=True)
 
 
 class _Asked:

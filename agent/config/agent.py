@@ -51,6 +51,7 @@ class WatchdogConfig(Section):
 
 class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 class AgentConfig(Section):

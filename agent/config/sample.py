@@ -110,4 +110,5 @@ broker:
 
 # log:
 #   level: info              # debug, info, warning, error
+#   format: text             # text, or json: an object a line
 """

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.coordinator.model.event_ids import lead_taken
 from rabbitkeeper.coordinator.model.records import (
     HistoryEntry,
     LeaderRecord,
@@ -100,6 +101,7 @@ class Announcer:
         return HistoryEntry.model_validate(
             {
                 "epoch": epoch,
+                "event_id": lead_taken(epoch),
                 "from": previous,
                 "to": self.config.name,
                 "node": self.config.broker.node,

@@ -17,7 +17,13 @@ from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.model.errors import DisruptionRefused
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import Conflict, NoNode, RabbitKeeperError
-from rabbitkeeper.coordinator.model.records import MaintenanceStep, MemberStatus, OperationState
+from rabbitkeeper.coordinator.model.records import (
+    MaintenanceRecord,
+    MaintenanceStep,
+    MemberStatus,
+    OperationState,
+    SwitchoverRecord,
+)
 from rabbitkeeper.coordinator.model.view import GroupView, MaintenanceView, SwitchoverView
 from rabbitkeeper.coordinator.operations.log import advance_maintenance, end_maintenance, end_switchover
 from rabbitkeeper.coordinator.operations.service import OperationService
@@ -160,7 +166,7 @@ class OperationRunner:
     def _ended(self, pending: SwitchoverView, state: OperationState, outcome: str) -> None:
         record = pending.record
         end_switchover(self._store(), pending, state, outcome)
-        LOG.info("%s %s by %s is %s: %s", record.kind, record.id, record.by, state, outcome)
+        _log_end(record, state, outcome)
 
     def _ask_back(self, now: float, view: GroupView, me: MemberState, after: float) -> None:
         """Ask for the lead, if this member should have it."""
@@ -172,7 +178,7 @@ class OperationRunner:
 
     def _asked_back(self, reason: str) -> None:
         asked = OperationService(self._store()).failback(self._name, reason=reason)
-        LOG.info("failback %s: %s: %s", asked.id, asked.sentence, reason)
+        LOG.info("failback %s: %s: %s", asked.id, asked.sentence, reason, extra={"operation_id": asked.id})
 
     # -- maintenance
 
@@ -199,7 +205,7 @@ class OperationRunner:
                 self._drain(now, pending, leads=leads, there=status is not MemberStatus.STOPPED)
             case Do.RESTART:
                 if self._broker.restart(STOP_TIMEOUT):
-                    LOG.info("the broker is %s", todo.reason)
+                    LOG.info("the broker is %s", todo.reason, extra={"operation_id": record.id})
                     self._restarted, self._closed = record.id, False
             case Do.FINISH:
                 self.draining = None
@@ -270,15 +276,7 @@ class OperationRunner:
     def _end(self, pending: MaintenanceView, state: OperationState, outcome: str) -> None:
         record = pending.record
         end_maintenance(self._store(), pending, state, outcome)
-        LOG.log(
-            logging.INFO if state is OperationState.DONE else logging.WARNING,
-            "%s %s by %s is %s: %s",
-            record.kind,
-            record.id,
-            record.by,
-            state,
-            outcome,
-        )
+        _log_end(record, state, outcome)
 
     def _advance(self, pending: MaintenanceView, changes: dict[str, object], outcome: str) -> None:
         record = pending.record.model_copy(update=changes)
@@ -316,3 +314,16 @@ class OperationRunner:
         LOG.warning("%s: %s", name, failure)
         if name == "drain" and not isinstance(failure, DisruptionRefused):
             self._refused = str(failure)
+
+
+def _log_end(record: SwitchoverRecord | MaintenanceRecord, state: OperationState, outcome: str) -> None:
+    LOG.log(
+        logging.INFO if state is OperationState.DONE else logging.WARNING,
+        "%s %s by %s is %s: %s",
+        record.kind,
+        record.id,
+        record.by,
+        state,
+        outcome,
+        extra={"operation_id": record.id, "state": state.value},
+    )

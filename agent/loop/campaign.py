@@ -7,6 +7,8 @@ from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.loop.mode import LeadCheck
+from rabbitkeeper.agent.notify.events import EventKind
+from rabbitkeeper.coordinator.model.event_ids import lead_taken
 from rabbitkeeper.coordinator.model.records import HistoryEntry, MaintenanceRecord, MemberStatus, utcnow
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Decision
@@ -89,6 +91,13 @@ class Campaign:
             vacant,
             result.took,
             result.attempts,
+            extra={
+                "epoch": epoch,
+                "event": EventKind.LEADER_ELECTED.value,
+                "event_id": lead_taken(epoch),
+                "operation_id": None if operation is None else operation.id,
+                "cause": cause,
+            },
         )
         self.lead = self._announcer.change(
             epoch,

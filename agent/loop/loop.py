@@ -26,11 +26,14 @@ from rabbitkeeper.agent.loop.mode import Mode
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.loop.turn import Assessment, Facts, Intent, decide, judge, strained
 from rabbitkeeper.agent.model.state import AgentState, Board
+from rabbitkeeper.agent.notify.events import EventKind, own_id
 from rabbitkeeper.agent.notify.status_log import StatusLog
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.lag import Lag
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
+from rabbitkeeper.coordinator.model.event_ids import lead_lost
 from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -141,7 +144,8 @@ class Loop:
             self._config = facts.config
             self._adopt(facts.config)
         problems = view.problems if view is not None else ()
-        sentence = self._status_log.tell(verdict, intent.decision, problems)
+        event_id = own_id(self._group.announcer.instance, self._turns + 1, EventKind.STATE)
+        sentence = self._status_log.tell(verdict, intent.decision, problems, event_id=event_id)
         self._mode.tend(
             facts.now,
             verdict,
@@ -174,7 +178,7 @@ class Loop:
             # One transaction says why and gives up the lead. What is then done to the broker comes after it.
             if not membership.resign(intent.record):
                 return now + TROUBLED_PAUSE
-            LOG.info("resigned")
+            LOG.info("resigned", extra=_lost(facts.group.view))
             return now
         if self._group.backend.connected and self._group.backend.session_id:
             membership.announce(now, intent.record)
@@ -245,3 +249,11 @@ class Loop:
 
 def _earliest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _lost(view: GroupView | None) -> dict[str, object]:
+    """What the line about the end of our lead is about."""
+    if view is None or view.leader is None:
+        return {}
+    epoch = view.leader.epoch
+    return {"epoch": epoch, "event": EventKind.LEADER_LOST.value, "event_id": lead_lost(epoch)}

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from rabbitkeeper.agent.model.state import AgentState
+from rabbitkeeper.coordinator.model.event_ids import lead_lost, lead_taken
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Action, Decision
 
@@ -38,6 +39,8 @@ class Event:
         at: when it was seen, UTC.
         group, agent: where it was seen.
         member: whom it is about.
+        event_id: names it wherever it is told. A change of the lead has the same one at all agents and in
+            the history; of what else happens each agent has its own.
         leader, epoch: who leads now, as far as is known.
         state: of the member, of the operation or of the connection.
         reason: a sentence.
@@ -51,6 +54,7 @@ class Event:
     group: str
     agent: str
     member: str
+    event_id: str = ""
     leader: str | None = None
     epoch: int | None = None
     state: str | None = None
@@ -82,6 +86,17 @@ class EventCursor:
     lead: int | None = None
     resigned: Decision | None = None
     standing: Mapping[str, bool] | None = None
+
+
+def own_id(instance: str, turn: int, kind: EventKind, about: str | None = None) -> str:
+    """The id of what one turn of one agent has found.
+
+    Args:
+        instance: of the agent's run.
+        turn: its number.
+        about: which member or operation, where a turn may find several of a kind.
+    """
+    return "-".join((instance, str(turn), kind.value, *([about] if about else [])))
 
 
 def follow(cursor: EventCursor, state: AgentState, at: str) -> tuple[EventCursor, tuple[Event, ...]]:
@@ -133,10 +148,13 @@ class _About:
         cause: str | None = None,
         operation: str | None = None,
         timings: Mapping[str, float] | None = None,
+        event_id: str | None = None,
     ) -> Event:
         leader = None if self.view is None else self.view.leader
+        about = member if operation is None else operation
         return Event(
             kind=kind,
+            event_id=event_id or own_id(self.state.instance, self.state.turn, kind, about),
             at=self.at,
             group=self.state.group,
             agent=self.state.name,
@@ -180,9 +198,13 @@ def _leader(before: GroupView, after: GroupView, about: _About) -> list[Event]:
     if after.leader is None:
         whose = before.leader.record.name if before.leader is not None else None
         state = "vacant" if after.leader_unreadable is None else "unreadable"
-        return [about.event(EventKind.LEADER, whose, state=state, reason=after.leader_unreadable)]
+        gone = None if was is None else lead_lost(was)
+        return [
+            about.event(EventKind.LEADER, whose, state=state, reason=after.leader_unreadable, event_id=gone)
+        ]
     record = after.leader.record
-    return [about.event(EventKind.LEADER, record.name, state="leads", cause=record.cause)]
+    taken = lead_taken(after.leader.epoch)
+    return [about.event(EventKind.LEADER, record.name, state="leads", cause=record.cause, event_id=taken)]
 
 
 def _members(before: GroupView, after: GroupView, about: _About) -> list[Event]:
@@ -232,7 +254,8 @@ def _own_lead(cursor: EventCursor, lead: int | None, state: AgentState, about: _
     events = []
     if cursor.lead is not None:
         cause, reason = _why_lost(cursor, state)
-        events.append(about.event(EventKind.LEADER_LOST, cause=cause, reason=reason))
+        lost = lead_lost(cursor.lead)
+        events.append(about.event(EventKind.LEADER_LOST, cause=cause, reason=reason, event_id=lost))
     if lead is not None and state.view is not None and state.view.leader is not None:
         taken = state.lead
         timings = taken.timings if taken is not None and taken.epoch == lead else {}
@@ -244,6 +267,7 @@ def _own_lead(cursor: EventCursor, lead: int | None, state: AgentState, about: _
                 cause=cause,
                 reason=state.decision.reason,
                 timings=timings,
+                event_id=lead_taken(lead),
             )
         )
     return events

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from rabbitkeeper.agent.config.hooks import HooksConfig
+from rabbitkeeper.agent.notify.event_log import fields
 from rabbitkeeper.agent.notify.events import Event, EventKind
 from rabbitkeeper.agent.notify.webhook import Webhook
 from rabbitkeeper.agent.runtime.child import be_an_ordinary_process, fitting
@@ -79,7 +80,7 @@ class Hooks:
 
     def _run_command(self, event: Event) -> str | None:
         command = self._config.command(event.kind)
-        return None if command is None else run(command, environment(event), self._config.timeout)
+        return None if command is None else run(command, event, self._config.timeout)
 
 
 class _DeliveryQueue:
@@ -109,7 +110,12 @@ class _DeliveryQueue:
         except queue.Full:
             self._outcomes[event.kind, self._name, "dropped"] += 1
             LOG.warning(
-                "%s for %s of %s left out: %d wait already", self._name, event.kind, event.member, BACKLOG
+                "%s for %s of %s left out: %d wait already",
+                self._name,
+                event.kind,
+                event.member,
+                BACKLOG,
+                extra=fields(event),
             )
 
     def _run(self) -> None:
@@ -117,7 +123,7 @@ class _DeliveryQueue:
             try:
                 outcome = self._deliver(event)
             except Exception:  # the top of this thread: the next event is to be told
-                LOG.exception("the %s for %s has failed", self._name, event.kind)
+                LOG.exception("the %s for %s has failed", self._name, event.kind, extra=fields(event))
                 outcome = "failed"
             if outcome is not None:
                 self._outcomes[event.kind, self._name, outcome] += 1
@@ -129,12 +135,14 @@ def environment(event: Event) -> dict[str, str]:
     """What a command is told, as ``docs/operations.md`` lists it. Empty where there is nothing to say."""
     told: Mapping[str, object] = {
         "EVENT": event.kind,
+        "EVENT_ID": event.event_id,
         "GROUP": event.group,
         "AGENT": event.agent,
         "MEMBER": event.member,
         "LEADER": event.leader,
         "EPOCH": event.epoch,
         "CAUSE": event.cause,
+        "OPERATION_ID": event.operation,
         "STATE": event.state,
         "REASON": event.reason,
         "AT": event.at,
@@ -145,24 +153,24 @@ def environment(event: Event) -> dict[str, str]:
     }
 
 
-def run(command: list[str], environment: Mapping[str, str], timeout: float) -> str:
+def run(command: list[str], event: Event, timeout: float) -> str:
     """Run a command to its end, or to its deadline; what it writes goes to the agent's log.
 
     Returns:
         ``done``, ``failed`` or ``killed``.
     """
-    name = command[0]
+    name, about = command[0], fields(event)
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=_STDERR,
             stderr=_STDERR,
-            env=dict(environment),
+            env=environment(event),
             start_new_session=True,  # so that its children can be killed with it
         )
     except OSError as error:
-        LOG.warning("the hook %s cannot be started: %s", name, error.strerror or error)
+        LOG.warning("the hook %s cannot be started: %s", name, error.strerror or error, extra=about)
         return "failed"
     be_an_ordinary_process(process.pid)
     try:
@@ -172,9 +180,9 @@ def run(command: list[str], environment: Mapping[str, str], timeout: float) -> s
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_KILL_TIMEOUT)
-        LOG.warning("the hook %s was killed: it had not ended after %g s", name, timeout)
+        LOG.warning("the hook %s was killed: it had not ended after %g s", name, timeout, extra=about)
         return "killed"
     if code != 0:
-        LOG.warning("the hook %s has failed: exit status %d", name, code)
+        LOG.warning("the hook %s has failed: exit status %d", name, code, extra=about)
         return "failed"
     return "done"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.notify import event_log
 from rabbitkeeper.agent.notify.dispatcher import Dispatcher, Sink
 from rabbitkeeper.agent.notify.hooks import Hooks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
@@ -35,13 +36,24 @@ class Sinks:
         hooks: an operator's commands.
         systemd: where to tell how it goes.
         server: the HTTP API; None: there is none.
+        log_events: whether events are lines of the log.
     """
 
-    def __init__(self, board: Board, hooks: Hooks, systemd: SystemdNotify, server: Server | None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        hooks: Hooks,
+        systemd: SystemdNotify,
+        server: Server | None,
+        *,
+        log_events: bool = False,
+    ) -> None:
         self._hooks = hooks
         self._systemd = systemd
         self._server = server
         sinks: list[Sink] = []
+        if log_events:
+            sinks.append(event_log.receive)
         if systemd.listens:
             sinks.append(systemd.receive)
         if hooks.wanted:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from rabbitkeeper.agent.model.verdict import Verdict
+from rabbitkeeper.agent.notify.events import EventKind
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.policy.election import Action, Decision
 
@@ -27,15 +28,23 @@ class StatusLog:
     _problems: tuple[str, ...] = ()
     _warnings: tuple[str, ...] = ()
 
-    def tell(self, verdict: Verdict, decision: Decision, problems: tuple[str, ...] = ()) -> str:
+    def tell(
+        self,
+        verdict: Verdict,
+        decision: Decision,
+        problems: tuple[str, ...] = (),
+        *,
+        event_id: str | None = None,
+    ) -> str:
         """The sentence of this turn; logged as far as it is new.
 
         Args:
             verdict: how the broker is.
             decision: what is done, and why.
             problems: of the group's znodes.
+            event_id: under which events tell of a new state in this turn.
         """
-        self._tell_status(verdict)
+        self._tell_status(verdict, event_id)
         for warning in verdict.warnings:
             if warning not in self._warnings:
                 LOG.warning("%s", warning)
@@ -58,7 +67,7 @@ class StatusLog:
             return logging.DEBUG  # still waiting, for something else: as a rule, what the broker's state says
         return logging.INFO
 
-    def _tell_status(self, verdict: Verdict) -> None:
+    def _tell_status(self, verdict: Verdict, event_id: str | None) -> None:
         status = (verdict.status, verdict.reasons)
         if status == self._status:
             return
@@ -66,5 +75,6 @@ class StatusLog:
         why = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
         bad = verdict.status.down or verdict.status is MemberStatus.MINORITY
         level = logging.WARNING if bad else logging.INFO
-        LOG.log(level, "the broker is %s%s%s", verdict.status, was, why)
+        about = {"event": EventKind.STATE.value, "event_id": event_id, "state": verdict.status.value}
+        LOG.log(level, "the broker is %s%s%s", verdict.status, was, why, extra=about)
         self._status = status

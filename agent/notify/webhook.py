@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from rabbitkeeper.agent.notify.event_log import fields
 from rabbitkeeper.agent.notify.events import Event
 from rabbitkeeper.coordinator.tls import client_context
 
@@ -62,7 +63,9 @@ class Webhook:
                 return "done"
             if status is not None and status < 500 and status != _TOO_MANY:
                 break  # it would not be taken another time either
-        LOG.warning("the webhook for %s of %s has failed: %s", event.kind, event.member, problem)
+        LOG.warning(
+            "the webhook for %s of %s has failed: %s", event.kind, event.member, problem, extra=fields(event)
+        )
         return "failed"
 
     def _post(self, body: dict[str, object], timeout: float) -> tuple[int | None, str]:

@@ -383,6 +383,7 @@ class HistoryEntry(Record):
     operation: str | None = None  # the id of the operator's request that it follows from
     reason: str | None = None  # the operator's
     timings: dict[str, float] = Field(default_factory=dict)  # seconds, by phase
+    event_id: str | None = None  # under which agents tell of it
 
 
 class History(BoundedLog):

@@ -28,6 +28,7 @@ ELECTED = Event(
     group="orders",
     agent="node1",
     member="node1",
+    event_id="lead-7",
     leader="node1",
     epoch=7,
     state="running",
@@ -77,12 +78,14 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hooked: Callable[..
     told = json.loads((tmp_path / "told").read_text())
     assert {key: value for key, value in told.items() if key.startswith("RABBITKEEPER_")} == {
         "RABBITKEEPER_EVENT": "leader_elected",
+        "RABBITKEEPER_EVENT_ID": "lead-7",
         "RABBITKEEPER_GROUP": "orders",
         "RABBITKEEPER_AGENT": "node1",
         "RABBITKEEPER_MEMBER": "node1",
         "RABBITKEEPER_LEADER": "node1",
         "RABBITKEEPER_EPOCH": "7",
         "RABBITKEEPER_CAUSE": "broker hung",
+        "RABBITKEEPER_OPERATION_ID": "",
         "RABBITKEEPER_STATE": "running",
         "RABBITKEEPER_REASON": "takes the lead",
         "RABBITKEEPER_AT": "2026-01-31T12:00:00.000Z",
@@ -116,7 +119,7 @@ def test_a_command_is_killed_at_its_deadline_with_its_children(tmp_path: Path) -
     outcomes: list[str] = []
 
     def do() -> None:
-        outcomes.append(run(command, {"PATH": os.environ["PATH"]}, 1.0))
+        outcomes.append(run(command, ELECTED, 1.0))
         ended.set()
 
     threading.Thread(target=do, daemon=True).start()
@@ -133,8 +136,8 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_command_that_fails_or_is_not_there_is_a_failure() -> None:
-    assert run(python("raise SystemExit(3)"), {}, PATIENCE) == "failed"
-    assert run(["/nowhere/at/all"], {}, PATIENCE) == "failed"
+    assert run(python("raise SystemExit(3)"), ELECTED, PATIENCE) == "failed"
+    assert run(["/nowhere/at/all"], ELECTED, PATIENCE) == "failed"
 
 
 def test_what_does_not_fit_into_the_queue_is_left_out_and_counted(
