@@ -40,6 +40,7 @@ from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
 from rabbitkeeper.agent.runtime.log import CONTEXT, set_level
+from rabbitkeeper.agent.runtime.pressure import starved
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.connect import backend_at
@@ -125,7 +126,17 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         watchdog.adapt(changed.watchdog_timeout)
         set_level(changed.log.level)
 
-    loop = Loop(settings, broker, group, mode, wakeup=wakeup, board=board, beat=beat, adopt=adopt)
+    loop = Loop(
+        settings,
+        broker,
+        group,
+        mode,
+        wakeup=wakeup,
+        board=board,
+        beat=beat,
+        adopt=adopt,
+        starved=starved,
+    )
     hooks, server = Hooks(config.hooks), None
     if config.http.listen is not None:
         from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
@@ -223,7 +234,7 @@ def _supervisor(
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=joined,
-        permit=LastQuestion(driver.ctl.answers, lambda: probe.facts.silent > 0.0, disruption),
+        permit=LastQuestion(driver.ctl.says, lambda: probe.facts.silent > 0.0, disruption),
     )
 
 

@@ -1,8 +1,10 @@
 """Asked just before a broker is taken down: whether that is still necessary, and whether it may be now.
 
 What looks hung may be overloaded, or stand still for some seconds with its host. A node whose Erlang machine
-answers its tools is not hung; one that has answered its probe meanwhile is well again; and no broker goes
-down while the others are not well (``group/disruption.py``). Takes seconds: called in a job beside the loop.
+answers its tools is not hung for a while, and one that says that it pauses or boots is not at all: RabbitMQ
+answers nobody while it stops for a pause, which took 33 s on a busy host. One that has answered its probe
+meanwhile is well again; and no broker goes down while the others are not well (``group/disruption.py``).
+Takes seconds: called in a job beside the loop.
 """
 
 from collections.abc import Callable
@@ -10,8 +12,14 @@ from typing import Protocol
 
 from rabbitkeeper.agent.broker.policy import Plan
 from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.model.observation import NodeState
 
 ANSWER = 5.0  # seconds for the node's tools
+_PASSES = {
+    NodeState.PAUSED: "it answers no client because RabbitMQ pauses it: it goes on when it sees a majority",
+    NodeState.BOOTING: "it answers no client because it boots",
+}
+"""States of a node that answers nobody and comes back by itself, and why it is left alone."""
 
 
 class Leave(Protocol):
@@ -25,13 +33,15 @@ class LastQuestion:
     """One broker's.
 
     Args:
-        alive: whether its Erlang machine answers within some seconds.
+        says: how the broker inside its Erlang machine is, asked within some seconds; None if it does not say.
         hangs: whether its probe still waits for an answer.
         leave: of the group.
     """
 
-    def __init__(self, alive: Callable[[float], bool], hangs: Callable[[], bool], leave: Leave) -> None:
-        self._alive = alive
+    def __init__(
+        self, says: Callable[[float], NodeState | None], hangs: Callable[[], bool], leave: Leave
+    ) -> None:
+        self._says = says
         self._hangs = hangs
         self._leave = leave
 
@@ -44,10 +54,14 @@ class LastQuestion:
         Raises:
             DisruptionRefused: it may not, or need not; says why.
         """
-        if planned.asks and self._alive(ANSWER):
-            raise DisruptionRefused(
-                "it answers no client, but its Erlang machine answers: it may be overloaded"
-            )
+        if planned.hangs:
+            state = self._says(ANSWER)
+            if state in _PASSES:
+                raise DisruptionRefused(_PASSES[state])
+            if state is not None and planned.asks:
+                raise DisruptionRefused(
+                    "it answers no client, but its Erlang machine answers: it may be overloaded"
+                )
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
         if planned.hangs and not self._hangs():
             raise DisruptionRefused("it has answered meanwhile")

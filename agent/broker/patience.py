@@ -5,7 +5,7 @@ Bookkeeping for ``policy.py``, which decides.
 
 import logging
 
-from rabbitkeeper.agent.broker.policy import BOOT_SILENCE
+from rabbitkeeper.agent.broker.policy import BOOT_SILENCE, REJOIN_GRACE
 from rabbitkeeper.agent.model.errors import DisruptionRefused
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
@@ -14,6 +14,7 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 POSTPONED = 2.0  # seconds until a kill is tried again that was not to be now
+NOTICED = 15.0  # seconds until a node that was cut off knows it: RabbitMQ tries to reach each other for 7 s
 KILLS_COUNT = 600.0  # seconds for which a kill counts against the next
 
 
@@ -24,12 +25,15 @@ class Patience:
         hung_since: since when the verdict says that it hangs, monotonic seconds; None while it does not.
         split_since: the same of a node that is split from the others.
         boots_until: until when a node is believed that has said that it boots, monotonic seconds.
+        rejoins_until: until when one that was cut off may hang for that, monotonic seconds.
     """
 
     def __init__(self) -> None:
         self.hung_since: float | None = None
         self.split_since: float | None = None
         self.boots_until = 0.0
+        self.rejoins_until = 0.0
+        self._cut_off_until = 0.0
         self._kills: list[float] = []
         self._postponed: str | None = None  # why the last kill was
         self._slow: float | None = None  # of which boot it has been said that it takes long
@@ -61,6 +65,22 @@ class Patience:
                 "the broker has been booting for %g s and says that it still does: it is given time",
                 boot_timeout,
             )
+
+    def cut_off(self, now: float, status: MemberStatus, *, so: bool) -> None:
+        """Take note of whether the broker is cut off from most of the others.
+
+        Args:
+            now: seconds, monotonic.
+            status: the verdict's. It is still ``running`` for a while after a short cut, until RabbitMQ has
+                noticed that the others have dropped it.
+            so: whether it is.
+        """
+        if so:
+            self._cut_off_until = now
+            self.rejoins_until = now + REJOIN_GRACE
+        elif status is MemberStatus.RUNNING and now >= self._cut_off_until + NOTICED:
+            # Not merely well: what has no majority, or is blocked, may be about to pause.
+            self.rejoins_until = 0.0
 
     def killed(self, now: float) -> None:
         """It has been killed."""

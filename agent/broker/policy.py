@@ -27,7 +27,7 @@ HUNG_GRACE = 2.0  # seconds from the verdict to the kill: others that stall as w
 HANDSHAKE_GRACE = 20.0  # the same if it is new connections alone that are not answered, as in a storm of them
 STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself stands still again and again
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
-ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its Erlang machine does
+ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
@@ -149,6 +149,7 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         grace = HANDSHAKE_GRACE
     grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
     due = max(since + grace, broker.kill_due, broker.rejoins_until)
+    alive = ALIVE_GRACE * (2.0 if broker.strained else 1.0)
     step = Step.KILL
     if not broker.can_kill:
         step, due = Step.START, max(due, broker.start_due)
@@ -157,7 +158,7 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         "the broker hangs",
         takes_down=True,
         hangs=True,
-        asks=now < since + max(grace, ALIVE_GRACE),
+        asks=now < max(since, broker.rejoins_until) + max(grace, alive),
         needs_majority=now < since + STUCK,
     )
     return _when(now, due, end)

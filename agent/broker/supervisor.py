@@ -14,7 +14,7 @@ from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
 from rabbitkeeper.agent.broker.patience import POSTPONED, Patience
-from rabbitkeeper.agent.broker.policy import REJOIN_GRACE, Plan, Step, Supervised, plan
+from rabbitkeeper.agent.broker.policy import Plan, Step, Supervised, plan
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import (
     BOOTING,
@@ -95,7 +95,6 @@ class BrokerSupervisor:
         self._form_due = 0.0
         self._kill_due = 0.0
         self._patience = Patience()
-        self._rejoins_until = 0.0
         self._restarts = RestartBackoff()
         self._ends = 0
         self._was_paused = False
@@ -180,11 +179,7 @@ class BrokerSupervisor:
         if self._was_paused and not paused:
             self._restarts = RestartBackoff()  # an operator was here
         self._was_paused = paused
-        if cut_off:
-            self._rejoins_until = now + REJOIN_GRACE
-        elif status is MemberStatus.RUNNING:
-            # Not merely well: what has no majority, or is blocked, may be about to pause.
-            self._rejoins_until = 0.0
+        self._patience.cut_off(now, status, so=cut_off)
         self._patience.seen(now, status, node, self.watched_since, self._boot_timeout)
         running = None if self._process is None else self._process.running
         if running is None and status in _AWAY:
@@ -212,7 +207,7 @@ class BrokerSupervisor:
                 strained=strained,
                 recent_kills=self._patience.recent_kills(now),
                 boots_until=self._patience.boots_until,
-                rejoins_until=self._rejoins_until,
+                rejoins_until=self._patience.rejoins_until,
                 form_due=self._form_due,
             ),
             now,

@@ -55,6 +55,7 @@ class Loop:
         adopt: called with the configuration whenever the group's has changed it, for the parts that go by it
             and are not the loop's.
         clocks: monotonic and wall.
+        starved: whether this host is, asked while the broker hangs.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Loop:
         beat: Callable[[], None],
         adopt: Callable[[AgentConfig], None] = lambda config: None,
         clocks: Clocks | None = None,
+        starved: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config = settings.effective  # as it has been adopted
         self._broker = broker
@@ -78,6 +80,7 @@ class Loop:
         self._board = board
         self._beat = beat
         self._adopt = adopt
+        self._starved = starved
         self._clocks = clocks or Clocks()
         self._collector = Collector(settings, broker, group, mode, self._clocks)
         self._campaign = Campaign(
@@ -202,7 +205,11 @@ class Loop:
             cut_off=self._mode.cut_off,
             can_form=self._group.backend.connected,
             node=facts.broker.observation.node,
-            strained=strained(facts, late=self._lag.late(facts.now)),
+            strained=strained(
+                facts,
+                late=self._lag.late(facts.now),
+                starved=verdict.status is MemberStatus.HUNG and self._starved(),
+            ),
         )
 
     def _sighting(self, facts: Facts, assessment: Assessment) -> PeerSighting:

@@ -171,17 +171,18 @@ def decide(facts: Facts, assessment: Assessment, announcer: Announcer, before: I
     )
 
 
-def strained(facts: Facts, *, late: bool) -> bool:
+def strained(facts: Facts, *, late: bool, starved: bool) -> bool:
     """Whether something speaks for a broker that is slow rather than hung.
 
     Args:
         facts: of this turn.
         late: the loop has come round late of late.
+        starved: the kernel says that this host is.
     """
     view = facts.group.view
     members = () if view is None else view.members.values()
     alarmed = any(member.record.state is MemberStatus.ALARMED for member in members)
-    return late or alarmed or facts.broker.connection.blocked is not None
+    return late or starved or alarmed or facts.broker.connection.blocked is not None
 
 
 def policy_of(config: AgentConfig) -> HealthPolicy:

@@ -276,23 +276,25 @@ class RabbitmqCtl:
         dropped, answering = (frozenset(NODE_NAME.findall(each)) for each in found.groups())
         return DroppedNodes(dropped, answering)
 
-    def answers(self, timeout: float) -> bool:
-        """Whether the node's Erlang machine answers its tools, be the broker in it well or not.
+    def says(self, timeout: float) -> NodeState | None:
+        """How the broker inside the node is, if the node's Erlang machine answers its tools.
 
         Args:
             timeout: seconds, the start of the tools included.
 
         Returns:
-            False also when the tools cannot be run: that is no sign of life.
+            None also when the tools cannot be run: that is no sign of life.
         """
         try:
-            self._run("eval", "node().", timeout=timeout)
+            return self.node_state(timeout)
         except RabbitmqCtlError:
-            return False
-        return True
+            return None
 
-    def node_state(self) -> NodeState:
+    def node_state(self, timeout: float | None = None) -> NodeState:
         """How the broker inside the node is; also of one that is not running.
+
+        Args:
+            timeout: seconds; None: as for every command.
 
         Raises:
             NodeNotRunning: not even its Erlang machine answers.
@@ -309,6 +311,7 @@ class RabbitmqCtl:
             "lists:member(yes, element(1, rpc:multicall("
             "mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes), "
             "mnesia, system_info, [is_running], 5000)))}.",
+            timeout=timeout,
         )
         flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
         if len(flags) != _NODE_FLAGS:

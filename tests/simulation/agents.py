@@ -63,6 +63,7 @@ class SimulatedAgent:
         self.broker = SimulatedBroker(self.world, group, config.name, config.broker.node)
         self.tools = SimulatedTools(self.broker)
         self.runs = 0
+        self.starved = False  # its host is, by the kernel's word
         self.refused: RabbitKeeperError | None = None
         self.start()
 
@@ -130,7 +131,7 @@ class SimulatedAgent:
             clock=clock,
             draw=draw,
             launch=self._step,
-            permit=LastQuestion(self.tools.answers, lambda: self.broker.facts.silent > 0.0, disruption),
+            permit=LastQuestion(self.tools.says, lambda: self.broker.facts.silent > 0.0, disruption),
         )
         operations = OperationRunner(
             self.name,
@@ -157,6 +158,7 @@ class SimulatedAgent:
             board=self.board,
             beat=lambda: None,
             clocks=Clocks(clock, clock),
+            starved=lambda: self.starved,
         )
         self._created = False
         self._store = store

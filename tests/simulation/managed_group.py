@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import RecordError
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -66,6 +67,8 @@ class Group:
         }
         assert not self.taken, f"{member} is taken down ({how}) while {', '.join(self.taken)} is: {self.log}"
         self.taken[member] = now
+        pauses = broker.refuses is NodeState.PAUSED and not broker.hung
+        assert not pauses, f"{member} has paused itself, and is taken down ({how}): {self.log}"
         if not broker.up or broker.refuses is not None:
             return
         if how == "kill":

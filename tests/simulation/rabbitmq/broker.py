@@ -52,6 +52,7 @@ class SimulatedBroker:
         peers: the nodes that it counts as running.
         partitions: those that it believes itself split from.
         split: what will become of it, between its finding out that it was dropped and its doing something.
+        retries: it tries to reach nodes that are gone before it pauses, and answers nobody meanwhile.
     """
 
     name = "process"
@@ -78,6 +79,7 @@ class SimulatedBroker:
         self.peers: set[str] = set()
         self.partitions: set[str] = set()
         self.split: bool | None = None
+        self.retries = False
         self.facts = REFUSED
         self.exited: str | None = None
         self.wake: Callable[[], None] = lambda: None
@@ -88,7 +90,7 @@ class SimulatedBroker:
 
     @property
     def well(self) -> bool:
-        return self.up and not self.hung and self.refuses is None
+        return self.up and not self.hung and self.refuses is None and not self.retries
 
     @property
     def cut_off(self) -> bool:
@@ -142,13 +144,28 @@ class SimulatedBroker:
         elif pid is not None:
             self.world.after(0.3, lambda: self._connected(pid))
 
-    def pause(self) -> None:
-        """As RabbitMQ does it: it answers nobody for some seconds, then its listeners are closed."""
+    def pause(self) -> float:
+        """As RabbitMQ does it: it answers nobody for some seconds, then its listeners are closed.
+
+        Returns:
+            The seconds until then.
+        """
         pid, self.refuses = self.pid, NodeState.PAUSED
-        self.ill_since = self.world.now
+        self.ill_since, self.retries = self.world.now, False
         self.group.note(self.member, "pauses")
-        self.world.after(self.world.chance.uniform(0.1, 4.0), lambda: self._paused(pid))
+        stop = self.world.chance.uniform(*self.group.rabbits.stop)
+        self.world.after(stop, lambda: self._paused(pid))
         self.world.after(HUNG_AFTER, lambda: self._silent(pid))
+        return stop
+
+    def retry(self, retries: bool) -> None:
+        """It begins or ends to try to reach nodes that are gone."""
+        self.retries, pid = retries, self.pid
+        if retries:
+            self.ill_since = self.world.now
+            self.world.after(HUNG_AFTER, lambda: self._silent(pid))
+        else:
+            self.world.after(0.05, lambda: self._answered(pid))
 
     def go_on_serving(self, pid: int | None) -> None:
         """A paused broker sees a majority again: its application has been started."""
@@ -162,7 +179,7 @@ class SimulatedBroker:
             self.ill_since = self.world.now
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
-            self.hung_since = None
+            self.hung_since, self.retries = None, False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))
@@ -286,11 +303,11 @@ class SimulatedBroker:
 
     def _silent(self, pid: int | None) -> None:
         pausing = self.refuses is NodeState.PAUSED and self.facts.up_since is not None
-        if self.pid == pid and (self.hung or pausing or self.busy):
+        if self.pid == pid and (self.hung or pausing or self.busy or self.retries):
             self._see(replace(self.facts, silent=HUNG_AFTER))
 
     def _answered(self, pid: int | None) -> None:
-        if self.pid == pid and not self.hung and self.up and self.refuses is None:
+        if self.pid == pid and self.well:
             if self.facts.up_since is None:
                 self._connected(pid)
             elif self.facts.silent and not self.busy:

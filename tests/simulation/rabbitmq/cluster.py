@@ -50,6 +50,9 @@ class SimulatedCluster:
     Attributes:
         splits: of the nodes that were dropped and go on: those that stay split, from 0 to 1.
         pauses: a node without a majority pauses, as with Mnesia; with Khepri it goes on.
+        retries: seconds for which a node tries to reach each one that is gone before it pauses, and answers
+            nobody: 7 from RabbitMQ 3.12 on.
+        stop: seconds that a pause takes until the listeners are closed, at least and at most.
     """
 
     def __init__(self, world: World) -> None:
@@ -59,6 +62,8 @@ class SimulatedCluster:
         self.splits = SPLIT
         self._dropped: set[tuple[str, str]] = set()  # who has dropped whom, who lived on
         self.pauses = True
+        self.retries = 0.0
+        self.stop = (0.1, 4.0)
 
     # -- the network
 
@@ -209,9 +214,25 @@ class SimulatedCluster:
         if not self.pauses or not self.serves(node) or broker.hung or len(members) <= 2:
             return
         if always or 2 * (1 + len(broker.peers)) <= len(members):
-            broker.pause()
-            pid = broker.pid
-            self.world.after(LOOK, lambda: self._look(node, pid))
+            if broker.retries:
+                return
+            pid, tries = broker.pid, self.retries * len(members - {node} - broker.peers)
+            if tries:
+                broker.retry(True)
+            self.world.after(tries, lambda: self._pause(node, pid))
+
+    def _pause(self, node: str, pid: int | None) -> None:
+        """It has tried in vain to reach others, or found them again and is split from them."""
+        broker = self.nodes[node]
+        if broker.pid != pid or not self.serves(node):
+            return
+        if broker.hung:
+            self.world.after(LOOK, lambda: self._pause(node, pid))
+        elif broker.partitions or 2 * (1 + len(broker.peers)) > len(broker.disk.members):
+            broker.retry(False)
+        else:
+            stop = broker.pause()
+            self.world.after(max(LOOK, stop), lambda: self._look(node, pid))
 
     def _look(self, node: str, pid: int | None) -> None:
         broker = self.nodes[node]

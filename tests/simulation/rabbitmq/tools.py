@@ -41,8 +41,8 @@ class SimulatedTools:
 
     # what it says
 
-    def answers(self, timeout: float) -> bool:
-        return self.rabbits.answers(self.node)
+    def says(self, timeout: float) -> NodeState | None:
+        return self.broker.state if self.rabbits.answers(self.node) else None
 
     def node_state(self) -> NodeState:
         return self._reached().state

@@ -65,6 +65,19 @@ def test_one_whose_erlang_machine_answers_is_killed_later_nevertheless() -> None
     assert not plan(HANGS, 100.0 + ALIVE_GRACE, boot_timeout=BOOT).asks
 
 
+def test_one_that_was_cut_off_is_asked_after_for_as_long_once_it_should_be_back() -> None:
+    """It was killed without a question when it had hung through the while that it was given."""
+    back = replace(HANGS, rejoins_until=230.0)
+    assert plan(back, 230.0 + ALIVE_GRACE - 0.1, boot_timeout=BOOT).asks
+    assert not plan(back, 230.0 + ALIVE_GRACE, boot_timeout=BOOT).asks
+
+
+def test_one_whose_machine_is_starved_is_asked_after_for_twice_as_long() -> None:
+    strained = replace(HANGS, strained=True)
+    assert plan(strained, 100.0 + 2 * ALIVE_GRACE - 0.1, boot_timeout=BOOT).asks
+    assert not plan(strained, 100.0 + 2 * ALIVE_GRACE, boot_timeout=BOOT).asks
+
+
 def test_one_that_has_hung_for_long_serves_nobody_so_that_no_majority_is_needed() -> None:
     assert plan(HANGS, 100.0 + STUCK - 0.1, boot_timeout=BOOT).needs_majority
     stuck = plan(HANGS, 100.0 + STUCK, boot_timeout=BOOT)

@@ -7,13 +7,14 @@ import pytest
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.model.observation import NodeState
 
 HANGS = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=True, needs_majority=True)
 
 
 @dataclass
 class Case:
-    alive: bool = False
+    says: NodeState | None = None
     hangs: bool = True
     refused: str | None = None
     begun: list[tuple[str, bool]] = field(default_factory=list)
@@ -24,7 +25,7 @@ class Case:
             raise DisruptionRefused(self.refused)
 
     def ask(self, planned: Plan) -> None:
-        LastQuestion(lambda timeout: self.alive, lambda: self.hangs, self)(planned)
+        LastQuestion(lambda timeout: self.says, lambda: self.hangs, self)(planned)
 
 
 def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
@@ -34,16 +35,27 @@ def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
 
 
 def test_one_whose_erlang_machine_answers_is_left_and_nobody_else_is_asked() -> None:
-    case = Case(alive=True)
+    case = Case(says=NodeState.SERVING)
     with pytest.raises(DisruptionRefused, match="may be overloaded"):
         case.ask(HANGS)
     assert not case.begun
 
 
 def test_after_a_while_that_does_not_help_it_any_more() -> None:
-    case = Case(alive=True)
+    case = Case(says=NodeState.SERVING)
     case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True))
     assert case.begun == [("the broker hangs", False)]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("says", [NodeState.PAUSED, NodeState.BOOTING])
+def test_one_that_pauses_or_boots_comes_back_by_itself_however_long_it_takes(
+    says: NodeState, asks: bool
+) -> None:
+    case = Case(says=says)
+    with pytest.raises(DisruptionRefused, match="it answers no client because"):
+        case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=asks))
+    assert not case.begun
 
 
 @pytest.mark.parametrize("asks", [True, False])
@@ -59,6 +71,6 @@ def test_the_groups_refusal_is_passed_on() -> None:
 
 
 def test_one_that_is_stopped_or_split_is_not_asked_whether_it_hangs() -> None:
-    case = Case(alive=True, hangs=False)
+    case = Case(says=NodeState.SERVING, hangs=False)
     case.ask(Plan(Step.KILL, "its node is split", takes_down=True, needs_majority=True))
     assert case.begun == [("its node is split", True)]

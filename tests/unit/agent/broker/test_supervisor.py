@@ -5,6 +5,7 @@ from support.jobs import Done
 
 from rabbitkeeper.agent.broker.backoff import LONG_PAUSE
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, BrokerStartFailed, BrokerStopFailed
+from rabbitkeeper.agent.broker.patience import NOTICED
 from rabbitkeeper.agent.broker.policy import HUNG_GRACE, REJOIN_GRACE
 from rabbitkeeper.agent.broker.supervisor import FAILED_PAUSE, REFUSED_PAUSE, BrokerSupervisor
 from rabbitkeeper.agent.model.errors import FormationRefused
@@ -309,11 +310,26 @@ def test_a_broker_that_has_been_well_since_it_was_cut_off_is_killed_when_it_hang
     driver.process = BrokerProcess(running=True, pid=7)
     case = Case(driver)
     case.turn(case.up(), MemberStatus.HUNG, cut_off=True)
+    case.now += NOTICED
     case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now)
     case.turn(case.up(), MemberStatus.HUNG)
     case.now += HUNG_GRACE
     case.turn(case.up(), MemberStatus.HUNG)
     assert not driver.process.running
+
+
+def test_a_broker_that_still_runs_just_after_it_was_cut_off_may_pause_later() -> None:
+    """RabbitMQ has yet to notice, after a cut of 7 to 11 s, that the others have dropped it."""
+    driver = Driver()
+    driver.process = BrokerProcess(running=True, pid=7)
+    case = Case(driver)
+    case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now, cut_off=True)
+    case.now += NOTICED - 0.1
+    case.turn(case.up(), MemberStatus.RUNNING, well_since=case.now)
+    case.turn(case.up(), MemberStatus.HUNG)
+    case.now += HUNG_GRACE
+    case.turn(case.up(), MemberStatus.HUNG)
+    assert driver.process.running
 
 
 @pytest.mark.parametrize("status", [MemberStatus.MINORITY, MemberStatus.ALARMED])

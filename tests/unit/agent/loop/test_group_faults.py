@@ -38,6 +38,16 @@ def test_brokers_that_stall_together_are_not_killed(group: Group, lasts: float) 
     assert pids(group) == before
 
 
+def test_one_that_stalls_with_a_host_that_is_starved_is_given_time(group: Group) -> None:
+    before, agent = pids(group), group.agents["node2"]
+    agent.starved = True
+    agent.broker.hang()
+    group.run(15.0)
+    agent.broker.go_on()
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert pids(group) == before
+
+
 def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
     before = pids(group)
     for name in ("node1", "node3"):
@@ -109,6 +119,25 @@ def test_a_node_that_pauses_because_it_is_cut_off_from_the_others_alone_is_not_k
     broker.cut_off = False
     assert group.run_until(lambda: group.whole, 60) is not None
     assert pids(group) == before
+
+
+@pytest.mark.parametrize("from_zookeeper", [True, False])
+@pytest.mark.parametrize("cut", [8.0, 12.0, 30.0])
+def test_a_node_that_takes_long_to_pause_after_a_cut_is_not_killed(
+    group: Group, cut: float, from_zookeeper: bool
+) -> None:
+    """RabbitMQ 4.0.5 on a busy machine answered no canary for 33 s: killed just before it was well."""
+    before, began = pids(group), group.world.now
+    agent = group.agents["node2"]
+    group.rabbits.retries, group.rabbits.stop, group.rabbits.splits = 7.0, (45.0, 45.0), 0.0
+    agent.broker.cut_off = True
+    agent.session.link = not from_zookeeper
+    group.run(cut if from_zookeeper else 60.0 + cut)
+    agent.broker.cut_off = False
+    agent.session.link = True
+    assert group.run_until(lambda: group.whole, 120) is not None, group.log
+    assert pids(group) == before
+    assert not group.noted("node2", "kill", began)
 
 
 def test_two_restarts_at_a_time_are_one_after_the_other(group: Group) -> None:

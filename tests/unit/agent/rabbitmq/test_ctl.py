@@ -204,10 +204,9 @@ def test_an_answer_that_is_not_understood_is_an_error(make: Make) -> None:
         make("echo '{badrpc,nodedown}'").drop_silent_nodes({"rabbit@b"}, timeout=1)
 
 
-def test_whether_a_node_answers_its_tools(make: Make) -> None:
-    assert make("echo rabbit@a").answers(5.0)
-    assert not make('echo "Error: unable to perform an operation on node rabbit@a." >&2; exit 69').answers(
-        5.0
-    )
-    assert not make("exec sleep 60").answers(0.2)
-    assert not make("exit 127").answers(5.0), "tools that cannot be run are no sign of life"
+def test_whether_a_node_says_how_it_is_in_time(make: Make) -> None:
+    assert make("echo '{false,false,true,false,false,false}'").says(5.0) is NodeState.PAUSED
+    away = make('echo "Error: unable to perform an operation on node rabbit@a." >&2; exit 69')
+    assert away.says(5.0) is None
+    assert make("exec sleep 60").says(0.2) is None
+    assert make("exit 127").says(5.0) is None, "tools that cannot be run are no sign of life"
