@@ -2,7 +2,6 @@
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +38,7 @@ from rabbitkeeper.agent.notify.hooks import Hooks
 from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.notify.systemd_notify import SystemdNotify
 from rabbitkeeper.agent.rabbitmq.configuration_check import ConfigurationCheck
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.log import CONTEXT, set_level
 from rabbitkeeper.agent.runtime.pressure import starved
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
@@ -62,7 +62,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         ConfigurationError: the driver or the session cannot be made the way they are configured.
     """
     config = settings.run()
-    wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(time.monotonic)
+    wakeup, watchdog, board = Wakeup(), Watchdog(config.watchdog_timeout), Board(monotonic)
     CONTEXT.epoch = lambda: None if board.state is None else board.state.epoch
     systemd = SystemdNotify()
 
@@ -78,11 +78,12 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         wake=wakeup.ring_group,
         name=config.name,
         access=config.zookeeper.access,
+        clock=monotonic,
     )
 
     def store() -> Store:
         # Each job has one of its own: it runs beside the loop, and a store belongs to one thread.
-        return Store(backend, config.group)
+        return Store(backend, config.group, clock=monotonic)
 
     probe = Probe(_probe_settings(config), wake=wakeup.ring)
     mode = _MODES[settings.mode](config, store, driver, probe, wakeup)
@@ -105,7 +106,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         beat()
         backend.renew()
 
-    own_store = Store(backend, config.group, answered=answered)
+    own_store = Store(backend, config.group, clock=monotonic, answered=answered)
     group = GroupSide(
         backend,
         own_store,

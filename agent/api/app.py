@@ -22,6 +22,7 @@ from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, Reques
 from rabbitkeeper.agent.api.store_executor import MISSED, Cache, Known, StoreExecutor
 from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.limited_log import LimitedLog
 from rabbitkeeper.coordinator.model.records import OperationEntry
 from rabbitkeeper.coordinator.operations.log import read_operations
@@ -61,7 +62,7 @@ class Sources:
     version: str
     metrics: Metrics
     stream: Stream
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = monotonic
     wall: Callable[[], float] = time.time
 
 

@@ -5,7 +5,6 @@ dispatcher tells it. Names follow Prometheus' own conventions (base units, ``_to
 name, which is the scraper's ``instance``, and ``rabbitkeeper_info`` connects the two.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
@@ -14,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.agent.notify.events import Event, EventKind
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -54,7 +54,7 @@ class Metrics:
         *,
         hooks: Mapping[tuple[str, str, str], int],
         listeners: Callable[[], int],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Now(board, version, hooks, listeners, clock))

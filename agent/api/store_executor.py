@@ -8,12 +8,12 @@ that no number of readers keeps an operator out; and of all who want to read the
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rabbitkeeper.agent.api.refusal import Refusal
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.operations.service import OperationRefused
 from rabbitkeeper.coordinator.store.store import Store
@@ -126,7 +126,7 @@ class Cache(Generic[T]):
     """
 
     def __init__(
-        self, executor: StoreExecutor, read: Callable[[Store], T], clock: Callable[[], float] = time.monotonic
+        self, executor: StoreExecutor, read: Callable[[Store], T], clock: Callable[[], float] = monotonic
     ) -> None:
         self._executor = executor
         self._read = read

@@ -6,7 +6,6 @@ time. What it brings about is seen by looking again, not taken from the job's wo
 
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from rabbitkeeper.agent.model.observation import (
     ProcessFacts,
 )
 from rabbitkeeper.agent.model.state import BrokerFacts
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -69,7 +69,7 @@ class BrokerSupervisor:
         restart_limit: int,
         wake: Callable[[], None],
         formed: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         draw: Callable[[], float] = random.random,
         launch: Launch = ThreadJob,
         permit: Callable[[Plan], None] = lambda planned: None,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlTimeout
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -41,7 +42,7 @@ def drain(
     *,
     force: bool,
     timeout: float = CHECK_TIMEOUT,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Check that the broker can be spared, then put it into maintenance mode.

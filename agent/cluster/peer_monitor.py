@@ -5,12 +5,12 @@ beside the loop.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.suspects import SETTLE, PeerSighting, Suspects
 from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -39,7 +39,7 @@ class PeerMonitor:
         tools: Tools,
         *,
         wake: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         launch: Launch = ThreadJob,
     ) -> None:
         self._tools = tools

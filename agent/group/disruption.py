@@ -6,10 +6,10 @@ broker calls :meth:`Disruption.begin` first.
 """
 
 import logging
-import time
 from collections.abc import Callable
 
 from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import CoordinationError, DisruptionBusy
 from rabbitkeeper.coordinator.policy.disruption import why_not
@@ -37,7 +37,7 @@ class Disruption:
         store: Callable[[], Store],
         *,
         wake: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         launch: Launch = ThreadJob,
     ) -> None:
         self._name = name

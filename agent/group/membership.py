@@ -7,11 +7,11 @@ answered is unknown: :attr:`Membership.view` is dropped then, and the next turn 
 import logging
 import math
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Launch, ThreadJob
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.backend.interface import Backend
@@ -61,7 +61,7 @@ class Membership:
         wakeup: Wakeup,
         beat: Callable[[], None],
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         draw: Callable[[], float] = random.random,
         launch: Launch = ThreadJob,
         see: Callable[[GroupView], GroupView] = lambda view: view,
@@ -194,7 +194,7 @@ class Membership:
 
     def record_change(self, entry: HistoryEntry) -> None:
         """Write a change of the lead to the history, beside the loop, as soon as ZooKeeper takes it."""
-        store = Store(self._backend, self._store.paths.group)
+        store = Store(self._backend, self._store.paths.group, clock=self._clock)
         self._launch("history", lambda: self._append(store, entry), self._wakeup.ring)
 
     def leave(self) -> None:

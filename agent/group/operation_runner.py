@@ -6,7 +6,6 @@ agent that dies in between begins again where the record stands.
 """
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
 from rabbitkeeper.agent.cluster.removal import remove
 from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.errors import Conflict, NoNode, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import (
@@ -87,7 +87,7 @@ class OperationRunner:
         broker: Restartable,
         disruption: Disruption,
         wake: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         launch: Launch = ThreadJob,
     ) -> None:
         self._name = name

@@ -9,7 +9,6 @@ that can change the verdict; it never waits for this thread.
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +21,7 @@ from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCan
 from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.agent.health.response_timer import STEP, ResponseTimer
 from rabbitkeeper.agent.model.observation import ANSWERED, ConnectFailure, ConnectionFacts
+from rabbitkeeper.agent.runtime.clocks import monotonic
 
 LOG = logging.getLogger("rabbitkeeper.agent.probe")
 
@@ -45,7 +45,7 @@ class Probe:
         settings: ProbeSettings,
         *,
         wake: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
         self._wake = wake

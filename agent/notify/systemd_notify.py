@@ -8,11 +8,11 @@ itself.
 import os
 import re
 import socket
-import time
 from collections.abc import Callable, MutableMapping
 
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.agent.notify.events import Event
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.text import printable
 
 STOP_TIME = 120.0  # seconds that an orderly stop may take, which the loop does not see to its end
@@ -33,7 +33,7 @@ class SystemdNotify:
         self,
         environ: MutableMapping[str, str] | None = None,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         pid: int | None = None,
     ) -> None:
         environ = os.environ if environ is None else environ

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rabbitkeeper.agent.notify.event_log import fields
 from rabbitkeeper.agent.notify.events import Event
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.tls import client_context
 
 LOG = logging.getLogger("rabbitkeeper.agent.hooks")
@@ -31,7 +32,7 @@ class Webhook:
         url: str,
         timeout: float,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         import httpx  # only with a webhook: it costs memory

@@ -1,8 +1,9 @@
 """A log that a stranger cannot fill: of one kind of line, one in a while, with how many were left out."""
 
 import logging
-import time
 from collections.abc import Callable
+
+from rabbitkeeper.agent.runtime.clocks import monotonic
 
 INTERVAL = 10.0  # seconds
 
@@ -21,7 +22,7 @@ class LimitedLog:
         log: logging.Logger,
         *,
         interval: float = INTERVAL,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._log = log
         self._interval = interval

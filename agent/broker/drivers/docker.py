@@ -22,6 +22,7 @@ from rabbitkeeper.agent.broker.drivers.ending import TAIL, how_it_ended
 from rabbitkeeper.agent.broker.drivers.watcher import Watcher
 from rabbitkeeper.agent.config import BrokerConfig
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 _LOOK_EVERY = 1.0  # seconds: what ends is noticed by the broken connection before that
@@ -130,4 +131,4 @@ def _monotonic(moment: str) -> float | None:
         then = datetime.datetime.fromisoformat(moment.partition(".")[0].rstrip("Z") + "+00:00")
     except ValueError:
         return None
-    return time.monotonic() - (time.time() - then.timestamp())
+    return monotonic() - (time.time() - then.timestamp())

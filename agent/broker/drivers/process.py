@@ -26,6 +26,7 @@ from rabbitkeeper.agent.config import BrokerConfig, ProcessConfig
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.rabbitmq.recommended import version_at
 from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -72,7 +73,7 @@ class ProcessDriver:
             self._trim()
             if self._process is None:
                 return BrokerProcess(running=False, exited=self._exited, log_tail=self._tail)
-            since = time.monotonic() - self._process.age
+            since = monotonic() - self._process.age
             process = self._process
             return BrokerProcess(running=True, pid=process.pid, since=since, identity=process.identity)
 

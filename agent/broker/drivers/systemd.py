@@ -20,6 +20,7 @@ from rabbitkeeper.agent.broker.drivers.watcher import Watcher
 from rabbitkeeper.agent.config import BrokerConfig, SystemdConfig
 from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtl
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, Finished, LocalRunner
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -177,7 +178,8 @@ class SystemdDriver:
         if pid is None:
             return BrokerProcess(False, exited=_ended(self._unit, shown), log_tail=self._tail())
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return BrokerProcess(True, pid, started / 1e6, identity=f"{pid}-{started}-{boot[:8]}")
+        since = monotonic() - (time.monotonic() - started / 1e6)
+        return BrokerProcess(True, pid, since, identity=f"{pid}-{started}-{boot[:8]}")
 
     def _tail(self) -> tuple[str, ...]:
         """The unit's last lines in the journal, as far as this user may read it."""
