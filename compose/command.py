@@ -44,7 +44,7 @@ from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 )
 @click.option("--watch", is_flag=True, help="With --docker: leave it running after the report, until Ctrl-C.")
 @click.option("--down", is_flag=True, help="With --docker: remove what is running or was left behind.")
-@click.option("--env-only", is_flag=True, help="With --docker: only write compose/.env, for use by hand.")
+@click.option("--env-only", is_flag=True, help="With --docker: only write compose/.env and secrets.")
 def command(
     *,
     plain: bool,

@@ -31,8 +31,8 @@ def chosen(names: Iterable[str]) -> tuple[Fault[ContainerStage], ...]:
 
 
 def write_settings() -> str:
-    """Make ``compose/.env`` if it is not there; says where it is."""
-    return f"settings are in {Settings.load(SETTINGS).file}"
+    """Make ``compose/.env`` and the secrets beside it if they are not there; says where."""
+    return f"settings are in {Settings.load(SETTINGS).file}, passwords in secrets/ beside it"
 
 
 def take_down() -> str:

@@ -154,7 +154,7 @@ class Project:
         tail: deque[str] = deque(maxlen=_TAIL)
         with subprocess.Popen(
             command,
-            env={**os.environ, **settings.values},
+            env={**os.environ, **settings.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,11 +1,11 @@
-"""The file ``.env`` that compose.yaml is filled in from: made once, with new passwords."""
+"""The file ``.env`` that compose.yaml is filled in from, and the passwords beside it: made once."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rabbitkeeper.compose.containers import secret_files
 from rabbitkeeper.compose.containers.errors import DemoError
 
 AGENTS = ("separate", "inside")
@@ -21,7 +21,6 @@ _DEFAULTS = {
     "RABBITKEEPER_MANAGEMENT_PORT": "15672",
     "RABBITKEEPER_API_PORT": "8080",
 }
-_SECRETS = ("RABBITKEEPER_AGENT_PASSWORD", "RABBITKEEPER_APP_PASSWORD", "RABBITKEEPER_ERLANG_COOKIE")
 _PORTS = ("RABBITKEEPER_AMQP_PORT", "RABBITKEEPER_MANAGEMENT_PORT", "RABBITKEEPER_API_PORT")
 
 
@@ -31,18 +30,20 @@ class Settings:
 
     Args:
         file: where it is kept.
-        values: by name. Passwords are among them: not for a log.
+        values: by name.
+        secrets: by name, as ``secret_files`` has them. Not for a log.
     """
 
     file: Path
     values: Mapping[str, str]
+    secrets: Mapping[str, str]
 
     @classmethod
     def load(cls, file: Path, given: Mapping[str, str] | None = None) -> "Settings":
-        """Read the file; make it, or what it lacks, first.
+        """Read the file and the secrets in the folder ``secrets`` beside it; make what is missing first.
 
         Args:
-            file: it is readable by its owner only from its first moment on.
+            file: where it is or will be.
             given: stronger than the file, as the environment is for Compose. None: the environment.
 
         Raises:
@@ -52,16 +53,16 @@ class Settings:
         try:
             known = _read(file)
             made = {name: value for name, value in _DEFAULTS.items() if name not in known}
-            made.update({name: secrets.token_hex(16).upper() for name in _SECRETS if name not in known})
             if made:
                 _write(file, known, made)
+            secrets = secret_files.load(_secrets_folder(file))
         except OSError as error:
             raise DemoError(
                 f"{file} cannot be written: {error.strerror}; run the demo in a clone of your own"
             ) from None
         values = {**made, **known}
-        values.update({name: given[name] for name in values if name not in _SECRETS and given.get(name)})
-        settings = cls(file, values)
+        values.update({name: given[name] for name in values if given.get(name)})
+        settings = cls(file, values, secrets)
         settings._check()
         return settings
 
@@ -87,7 +88,12 @@ class Settings:
     @property
     def application(self) -> tuple[str, str]:
         """The application's user and password."""
-        return "app", self.values["RABBITKEEPER_APP_PASSWORD"]
+        return "app", self.secrets[secret_files.APPLICATION]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Compose is given: nothing of it is secret."""
+        return {**self.values, "RABBITKEEPER_SECRETS": str(_secrets_folder(self.file))}
 
     def url(self, port: str) -> str:
         """The address of one of the published pages: ``API`` or ``MANAGEMENT``."""
@@ -107,6 +113,10 @@ class Settings:
                 raise DemoError(f"{name} is {value!r} in {self.file} or in the environment; give a port")
 
 
+def _secrets_folder(file: Path) -> Path:
+    return file.absolute().with_name("secrets")
+
+
 def _read(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
@@ -117,10 +127,6 @@ def _read(file: Path) -> dict[str, str]:
 
 def _write(file: Path, known: Mapping[str, str], made: Mapping[str, str]) -> None:
     new = file.with_name(file.name + ".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as output:
-        output.write("# Made by `rabbitkeeper demo --docker`. Holds passwords: keep it to yourself.\n")
-        for name, value in {**made, **known}.items():
-            output.write(f"{name}={value}\n")
+    lines = ["# Made by `rabbitkeeper demo --docker`.", *(f"{n}={v}" for n, v in {**made, **known}.items())]
+    new.write_text("\n".join(lines) + "\n")
     new.replace(file)

@@ -99,7 +99,7 @@ class ContainerStage:
         self._disconnect([self._agent(member)])
 
     def cut_node(self, member: str) -> None:
-        """Off both networks, broker and agent."""
+        """Off their networks, broker and agent."""
         self._disconnect(self._services(member))
 
     # -- a ZooKeeper server
@@ -211,7 +211,7 @@ BROKER_PAUSED = Fault("broker hung", "the broker of {target} is frozen", Stage.p
 BROKER_STOPPED = Fault("broker stopped", "the broker of {target} is stopped gracefully", Stage.stop_broker)
 BROKER_CUT = Fault(
     "broker cut off",
-    "the broker of {target} is cut off from both networks",
+    "the broker of {target} is cut off from its networks",
     Stage.cut_broker,
     Stage.repair,
     repaired="{target} is connected again",
@@ -229,14 +229,14 @@ AGENT_STOPPED = Fault(
 )
 AGENT_CUT = Fault(
     "agent cut off",
-    "the agent of {target} is cut off from both networks",
+    "the agent of {target} is cut off from its networks",
     Stage.cut_agent,
     Stage.repair,
     repaired="{target} is connected again",
 )
 NODE_CUT = Fault(
     "node cut off",
-    "broker and agent of {target} are cut off from both networks",
+    "broker and agent of {target} are cut off from their networks",
     Stage.cut_node,
     Stage.repair,
     repaired="{target} is connected again",
@@ -261,7 +261,7 @@ ZOOKEEPER_STOPPED = Fault(
 )
 ZOOKEEPER_CUT = Fault(
     "ZooKeeper cut off",
-    "{target}, which leads the ensemble, is cut off from both networks",
+    "{target}, which leads the ensemble, is cut off from its networks",
     Stage.cut,
     Stage.repair,
     target=_zookeeper_leader,

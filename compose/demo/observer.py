@@ -4,6 +4,7 @@ import threading
 import time
 
 from rabbitkeeper.compose.demo.timeline import GroupState, GroupTimeline
+from rabbitkeeper.coordinator.backend.access import ANYBODY, BackendAccess
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -15,12 +16,14 @@ REREAD = 0.5  # seconds at the most between two reads
 class Observer(GroupTimeline):
     """Watches a group on a thread of its own."""
 
-    def __init__(self, zookeeper: str, group: str, members: tuple[str, ...]) -> None:
+    def __init__(
+        self, zookeeper: str, group: str, members: tuple[str, ...], access: BackendAccess = ANYBODY
+    ) -> None:
         super().__init__(members)
         self.view: GroupView | None = None
         self._wake = threading.Event()
         self._stopping = False
-        self._session = backend_at(zookeeper, wake=self._wake.set, name="demo-observer")
+        self._session = backend_at(zookeeper, wake=self._wake.set, access=access, name="demo-observer")
         self._reader = GroupReader(self._session, group, with_history=False)
         self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
 

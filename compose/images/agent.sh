@@ -3,12 +3,17 @@
 # BROKER_DRIVER decides how it gets at its broker: see docs/deployment.md.
 set -eu
 config=/tmp/agent.yml
+identity=$(cat /run/secrets/zookeeper_agents) # USER:PASSWORD
+umask 077
+printf '%s' "${identity#*:}" >/tmp/zookeeper-password
 
 cat >"$config" <<EOF
 group: $GROUP
 name: $MEMBER
 zookeeper:
   hosts: "$ZOOKEEPER"
+  auth: {username: "${identity%%:*}", password_file: /tmp/zookeeper-password}
+  readers: ["$(cat /run/secrets/zookeeper_readers)"]
 http:
   listen: "0.0.0.0:8008"
   advertise: "http://$AGENT_HOST:8008"

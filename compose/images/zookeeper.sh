@@ -2,7 +2,7 @@
 # One ZooKeeper server: number ZOOKEEPER_ID of ZOOKEEPER_PEERS, which is "1=HOST 2=HOST 3=HOST".
 # Writes its configuration and becomes the server.
 set -eu
-config=/run/zookeeper/zoo.cfg
+config=/tmp/zoo.cfg
 data=/var/lib/zookeeper
 
 cat >"$config" <<EOF

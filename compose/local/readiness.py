@@ -11,6 +11,7 @@ from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlTimeout
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions
 from rabbitkeeper.compose.local.errors import LocalError
+from rabbitkeeper.coordinator.backend.access import ANYBODY, BackendAccess
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import CoordinationError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -29,6 +30,7 @@ def await_group(
     condition: Condition,
     check: Callable[[], None],
     timeout: float,
+    access: BackendAccess = ANYBODY,
 ) -> GroupView:
     """Read the group at each of its changes until it is as wanted.
 
@@ -38,12 +40,13 @@ def await_group(
         condition: says what is still missing, or None.
         check: raises when waiting has become senseless.
         timeout: seconds.
+        access: who asks.
 
     Raises:
         LocalError: not in time; says what was missing.
     """
     deadline = time.monotonic() + timeout
-    session = backend_at(hosts, name="local")
+    session = backend_at(hosts, access=access, name="local")
     missing: str | None = "ZooKeeper does not answer"
     try:
         with suppress(ZooKeeperUnreachable):

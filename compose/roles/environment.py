@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 from rabbitkeeper.client import Client, NoLeader, NotAuthorized
+from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.cli.root import read_identity
 from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreachable
 
 SECRETS = Path("/run/secrets")
@@ -21,6 +23,11 @@ def group() -> str:
 def zookeeper() -> str:
     """The connection string."""
     return os.environ["ZOOKEEPER"]
+
+
+def access() -> BackendAccess:
+    """Who this container is to ZooKeeper."""
+    return BackendAccess(read_identity(Path(os.environ["RABBITKEEPER_ZOOKEEPER_AUTH_FILE"])))
 
 
 def members() -> tuple[str, ...]:
@@ -46,7 +53,7 @@ def connect(name: str) -> Client:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            return Client(zookeeper(), group(), application(), name=name)
+            return Client(zookeeper(), group(), application(), zookeeper_auth=access().identity, name=name)
         except (NoLeader, NotAuthorized, UnknownGroup, ZooKeeperUnreachable) as error:
             if time.monotonic() > deadline:
                 raise

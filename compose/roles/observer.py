@@ -9,14 +9,15 @@ from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.demo.timeline import GroupState
 from rabbitkeeper.compose.roles import environment
 from rabbitkeeper.compose.roles.output import OutputWriter
+from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 
 
 class ReportingObserver(Observer):
     """Keeps each state that differs from the one before until it has been told."""
 
-    def __init__(self, zookeeper: str, group: str, members: tuple[str, ...]) -> None:
-        super().__init__(zookeeper, group, members)
+    def __init__(self, zookeeper: str, group: str, members: tuple[str, ...], access: BackendAccess) -> None:
+        super().__init__(zookeeper, group, members, access)
         self._untold: list[dict[str, Any]] = []
 
     def record(self, state: GroupState, at: float) -> None:
@@ -42,7 +43,9 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    observer = ReportingObserver(environment.zookeeper(), environment.group(), environment.members())
+    observer = ReportingObserver(
+        environment.zookeeper(), environment.group(), environment.members(), environment.access()
+    )
     writer = OutputWriter(observer.news)
     while not stopping.is_set():
         try:

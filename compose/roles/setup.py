@@ -18,7 +18,12 @@ TIMEOUT = 300.0  # seconds for the group to be whole
 def main() -> None:
     condition = readiness.ready(environment.members())
     view = readiness.await_group(
-        environment.zookeeper(), environment.group(), condition, lambda: None, TIMEOUT
+        environment.zookeeper(),
+        environment.group(),
+        condition,
+        lambda: None,
+        TIMEOUT,
+        environment.access(),
     )
     if view.leader is None or view.leader.record.amqp is None:
         raise LocalError("the leader does not say where its broker is")

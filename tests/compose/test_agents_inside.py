@@ -24,6 +24,11 @@ def test_each_fault_ends_with_the_group_whole_and_nothing_lost(demo: Running) ->
     assert demo.traffic.failures == ()
 
 
+def test_no_container_can_write_to_its_own_files(demo: Running) -> None:
+    for container in demo.project.containers().values():
+        assert container.attrs["HostConfig"]["ReadonlyRootfs"], container.name
+
+
 def test_an_agents_container_has_no_part_of_the_engines_socket(demo: Running) -> None:
     for container in demo.project.containers().values():
         assert not [mount for mount in container.attrs["Mounts"] if "docker" in mount["Destination"]]

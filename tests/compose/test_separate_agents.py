@@ -83,13 +83,14 @@ def test_a_second_demo_of_the_same_name_is_refused_in_a_sentence(demo: Running) 
 
 
 def test_no_container_has_more_than_it_needs_or_shows_a_secret(demo: Running) -> None:
-    secrets = [value for name, value in demo.settings.values.items() if name.endswith(("PASSWORD", "COOKIE"))]
+    secrets = [secret.rpartition(":")[2] for secret in demo.settings.secrets.values()]
     published: set[str] = set()
     for container in demo.project.containers().values():
         seen = container.attrs
         assert not seen["HostConfig"]["Privileged"], container.name
         assert seen["HostConfig"]["CapDrop"] == ["ALL"], container.name
         assert not seen["HostConfig"]["CapAdd"], container.name
+        assert seen["HostConfig"]["ReadonlyRootfs"], container.name
         assert seen["HostConfig"]["Memory"], container.name
         published |= {port for port, where in seen["NetworkSettings"]["Ports"].items() if where}
         shown = json.dumps(seen) + container.logs().decode(errors="replace")
@@ -97,6 +98,34 @@ def test_no_container_has_more_than_it_needs_or_shows_a_secret(demo: Running) ->
             shown += json.dumps(container.top())
         assert not [secret for secret in secrets if secret in shown], container.name
     assert published == {"5672/tcp", "15672/tcp", "8080/tcp"}
+
+
+def test_who_has_no_identity_at_zookeeper_does_not_reach_it(demo: Running) -> None:
+    reached = {
+        service: container.exec_run(["bash", "-c", ": </dev/tcp/zookeeper1/2181"]).exit_code == 0
+        for service, container in demo.project.containers().items()
+        if container.status == "running" and not service.startswith(("socket", "zookeeper"))
+    }
+    assert {service for service, reaches in reached.items() if reaches} == {
+        *(f"agent{number}" for number in (1, 2, 3)),
+        *("producer", "consumer", "observer"),
+    }
+
+
+def test_the_group_in_zookeeper_is_for_its_agents_and_clients_alone(demo: Running) -> None:
+    command = ["rabbitkeeper", "-z", "zookeeper1,zookeeper2,zookeeper3", "-g", "demo"]
+
+    def status(service: str, *arguments: str, identity: str | None = None) -> int:
+        environment = {} if identity is None else {"RABBITKEEPER_ZOOKEEPER_AUTH_FILE": identity}
+        container = demo.project.container(service)
+        code: int = container.exec_run([*command, *arguments], environment=environment).exit_code
+        return code
+
+    assert status("producer", "leader") == 0
+    assert status("producer", "leader", identity="") == 1
+    assert status("producer", "pause") == 1
+    assert status("agent1", "pause") == 0
+    assert status("agent1", "resume") == 0
 
 
 def test_an_agent_is_let_through_to_its_own_broker_and_nothing_else(demo: Running) -> None:
@@ -118,7 +147,8 @@ def test_each_fault_ends_with_the_group_whole_and_a_plain_client_follows_the_lea
     plain.publish(2, timeout=30)
     assert _where_plain_is(demo) == demo.leader != result.target
     results = demo.strike(BROKER_PAUSED, NODE_CUT, AGENT_KILLED, BROKER_CUT, ZOOKEEPER_KILLED)
-    assert [each.new_leader is not None for each in results] == [True] * 4 + [False]
+    # The last need not cost anybody the lead, but may on a host that is too busy to keep a session.
+    assert all(each.new_leader is not None for each in results[:-1])
     plain.publish(3, timeout=30)
     assert set(plain.confirmed) <= set(plain.delivered())
 
