@@ -15,7 +15,7 @@ import pytest
 from support.source_tree import ROOT
 from support.waiting import wait_for
 
-HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy")
+HAPROXY = os.environ.get("HAPROXY") or shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
 CONTAINER = "demo-broker1-1"
 EXEC_ID = "0123456789abcdef" * 4
 
