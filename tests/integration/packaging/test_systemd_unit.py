@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 UNIT = Path(__file__).parents[3] / "examples" / "systemd" / "rabbitkeeper-agent.service"
+RULE = UNIT.with_name("50-rabbitkeeper.rules")
 EXPOSURE = 2.5  # of 10; systemd calls up to 3 "OK"
 
 pytestmark = pytest.mark.skipif(
@@ -54,3 +55,17 @@ def test_the_stop_leaves_time_for_the_agents_own() -> None:
     given = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)
     assert given is not None
     assert float(given[1]) > needed
+
+
+def test_the_polkit_rule_is_for_the_units_user_and_the_brokers_unit_alone() -> None:
+    rule = RULE.read_text()
+    assert re.findall(r"subject\.(\w+) == \"([^\"]+)\"", rule) == [("user", unit_says("User"))]
+    assert re.findall(r"lookup\(\"unit\"\) == \"([^\"]+)\"", rule) == ["rabbitmq-server.service"]
+    assert re.findall(r"\[(.+)\]\.indexOf", rule) == ['"start", "stop", "kill", "reset-failed"']
+    assert rule.count("&&") == 3  # all of it is asked, and nothing instead
+    assert "||" not in rule
+
+
+def unit_says(key: str) -> str:
+    (value,) = re.findall(rf"^{key}=(.+)$", UNIT.read_text(), re.MULTILINE)
+    return str(value)

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pika
+import pika.exceptions
 import pytest
+from support.waiting import wait_for
 
 from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
 from rabbitkeeper.agent.rabbitmq import definitions
@@ -52,6 +55,8 @@ class Secured:
     certificates: Path
     agent: AgentMember
     broker: str  # host:port of the port that speaks TLS
+    trusted: Path  # the agent's file of authorities
+    password: Path  # of the agent's identity at ZooKeeper
 
     @property
     def hosts(self) -> str:
@@ -64,6 +69,10 @@ class Secured:
         session = backend_at(self.hosts, access=BackendAccess(identity, tls=self.trust()))
         session.start(10)
         return session
+
+    def client(self) -> Client:
+        trust = self.trust()
+        return Client(self.hosts, GROUP, APPLICATION, tls=trust, zookeeper_auth=CLIENTS, zookeeper_tls=trust)
 
     def command(self, *arguments: str, identity: Path) -> subprocess.CompletedProcess[str]:
         environment = {
@@ -117,10 +126,13 @@ disk_free_limit.absolute = 50MB
 """,
             environment=host.environment(),
         )
-        trust = {"ca": str(certificates / "ca.pem")}
+        trusted, password_file = guardian.folder / "trusted.pem", guardian.folder / "zookeeper-password"
+        trusted.write_bytes((certificates / "ca.pem").read_bytes())
+        password_file.write_text(AGENTS[1])
+        trust = {"ca": str(trusted)}
         extra = {
             "zookeeper": {
-                "auth": {"username": AGENTS[0], "password": AGENTS[1]},
+                "auth": {"username": AGENTS[0], "password_file": str(password_file)},
                 "readers": [f"digest:{digest_id(CLIENTS)}"],
                 "tls": trust,
             },
@@ -129,7 +141,7 @@ disk_free_limit.absolute = 50MB
         group = GroupSettings(GROUP, zookeeper.secure_address(0), 6.0, server, extra)
         agent = AgentMember(guardian, group, "node1", settings)
         agent.spawn()
-        secured = Secured(zookeeper, certificates, agent, f"{LOOPBACK}:{port}")
+        secured = Secured(zookeeper, certificates, agent, f"{LOOPBACK}:{port}", trusted, password_file)
         _await_leader(secured)
         user, password = APPLICATION
         agent.ctl.import_definitions(
@@ -142,6 +154,34 @@ disk_free_limit.absolute = 50MB
     finally:
         guardian.close()
         ports.close()
+
+
+def _replace(file: Path, content: str) -> None:
+    """As careful programs do: a new file in the place of the old one."""
+    new = file.with_suffix(".new")
+    new.write_text(content)
+    new.replace(file)
+
+
+def _renew(secured: Secured, file: Path, content: str) -> None:
+    """Change a file of the agent's, and wait until it is taken."""
+    log = secured.agent.log
+    said = len(log.read_text())
+    _replace(file, content)
+    wait_for(lambda: f"reloaded ({file} changed)" in log.read_text()[said:], f"{file} to be taken", PATIENCE)
+
+
+def _await_new_connection(secured: Secured) -> None:
+    """End the agent's connection to its broker, and wait until it has another."""
+    ctl = secured.agent.ctl
+
+    def connections() -> set[str]:
+        return set(ctl._run("list_connections", "pid", "--no-table-headers").split())
+
+    before = connections()
+    assert before
+    ctl._run("close_all_connections", "--global", "a test")
+    wait_for(lambda: connections() - before, "a new connection to the broker", PATIENCE)
 
 
 def _await_leader(secured: Secured) -> None:
@@ -163,14 +203,7 @@ def _await_leader(secured: Secured) -> None:
 
 
 def test_a_client_with_an_identity_publishes_over_tls(secured: Secured) -> None:
-    with Client(
-        secured.hosts,
-        GROUP,
-        APPLICATION,
-        tls=secured.trust(),
-        zookeeper_auth=CLIENTS,
-        zookeeper_tls=secured.trust(),
-    ) as client:
+    with secured.client() as client:
         client.declare(Queue("secured"))
         client.publish("", "secured", b"over TLS")
         message = next(iter(client.consume("secured")))
@@ -250,6 +283,28 @@ def test_a_server_with_another_name_is_said(secured: Secured) -> None:
         backend_at(hosts, access=BackendAccess(CLIENTS, tls=secured.trust())).start(2.0)
 
 
+def test_the_agents_user_opens_no_virtual_host_of_applications(secured: Secured) -> None:
+    ctl, (user, password) = secured.agent.ctl, secured.agent.settings.user
+    ctl.import_definitions({"vhosts": [{"name": "orders"}]})
+    host, port = secured.broker.split(":")
+
+    def connect(vhost: str, *, known: bool) -> None:
+        given = pika.PlainCredentials(user, password if known else "guessed")
+        tls = pika.SSLOptions(secured.trust(), host)
+        pika.BlockingConnection(
+            pika.ConnectionParameters(host, int(port), vhost, given, ssl_options=tls)
+        ).close()
+
+    try:
+        connect("rabbitkeeper", known=True)
+        with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+            connect("rabbitkeeper", known=False)
+        with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match="orders"):
+            connect("orders", known=True)
+    finally:
+        ctl._run("delete_vhost", "orders")
+
+
 def test_many_answers_in_one_tls_record_all_arrive(secured: Secured) -> None:
     session = secured.session(AGENTS)
     try:
@@ -275,3 +330,63 @@ def test_the_secrets_are_in_no_znode_no_log_and_no_process_list(secured: Secured
         assert secret not in log
         assert secret not in listed
         assert secret.encode() not in found
+
+
+def test_what_is_renewed_is_taken_while_agent_and_broker_run(secured: Secured, tmp_path: Path) -> None:
+    """Authority, certificates and passwords, all of them; the last test, since none of the old is left."""
+    agent, kept = secured.agent, secured.certificates
+    pids = agent.agent_pid, agent.broker_pid
+    renewed = tmp_path / "renewed"
+    subprocess.run([SCRIPT, renewed, "server,localhost", "broker,127.0.0.1"], check=True, timeout=60)
+    authority = (renewed / "ca.pem").read_text()
+    _renew(secured, secured.trusted, secured.trusted.read_text() + authority)
+
+    user = definitions.user(
+        agent.settings.user[0], "renewed, too", salt=secrets.token_bytes(4), tags=["administrator"]
+    )
+    agent.ctl.import_definitions({"users": [user]})
+    _renew(secured, agent.settings.directory / "secrets" / "password", "renewed, too")
+    for name in ("broker.key", "broker.crt", "server.pem", "ca.pem"):
+        _replace(kept / name, (renewed / name).read_text())
+    agent.ctl._run("eval", "ssl:clear_pem_cache().")
+    _await_new_connection(secured)
+
+    secured.zookeeper.stop(0)
+    secured.zookeeper.start()
+    _renew(secured, secured.trusted, authority)
+    _await_new_connection(secured)
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text(":".join(AGENTS))
+    new.write_text(f"{AGENTS[0]}:renewed as well")
+    done = secured.command("secure", "--also", str(new), "--wait", "0", identity=old)
+    assert done.returncode == 0, done.stderr
+    _renew(secured, secured.password, "renewed as well")
+    done = secured.command("secure", "--wait", "0", identity=new)
+    assert done.returncode == 0, done.stderr
+    _await_member_again(secured, (AGENTS[0], "renewed as well"))
+
+    _await_leader(secured)
+    with secured.client() as client:
+        client.declare(Queue("secured"))
+        client.publish("", "secured", b"after all that", timeout=PATIENCE)
+    assert (agent.agent_pid, agent.broker_pid) == pids
+    assert "renewed, too" not in agent.log.read_text()
+    assert "renewed as well" not in agent.log.read_text()
+
+
+def _await_member_again(secured: Secured, identity: tuple[str, str]) -> None:
+    """Delete the member's znode: only who has the identity can make it again."""
+    session, path = secured.session(identity), GroupPaths(GROUP).member("node1")
+    try:
+        before = session.read([path])[path]
+        assert before is not None
+        session.delete(path, before.version)
+
+        def after() -> bool:
+            found = session.read([path])[path]
+            return found is not None and found.created != before.created
+
+        wait_for(after, "the member's znode", PATIENCE)
+    finally:
+        session.close()

@@ -1,6 +1,7 @@
 """What is asked for over HTTP: who is let through, what is too large, what comes of a late answer."""
 
 import asyncio
+import base64
 import threading
 from collections.abc import Callable, Iterator
 from typing import cast
@@ -86,6 +87,19 @@ def test_every_operation_needs_the_token(http: TestClient, coordination: Coordin
         assert http.post(path, headers=header).status_code == 401
     assert coordination.asked == 0
     assert 'rabbitkeeper_http_refused_total{status="401"} 3.0' in http.get("/metrics").text
+
+
+@pytest.mark.parametrize("identity", ["", "clients:what clients know", "app:secret"])
+def test_a_client_and_a_load_balancer_read_everything_and_change_nothing(
+    http: TestClient, coordination: Coordination, identity: str
+) -> None:
+    """What they have elsewhere, at ZooKeeper and at the brokers, is worth nothing here."""
+    given = [f"Basic {base64.b64encode(identity.encode()).decode()}", f"Bearer {identity}"]
+    for header in [{"Authorization": value} for value in given] if identity else [{}]:
+        assert {http.post(path, headers=header).status_code for path in OPERATIONS} == {401}
+        assert coordination.asked == 0
+        for path in ("/leader", "/replica", "/live", "/ready", "/health", "/group", "/metrics", "/"):
+            assert http.get(path, headers=header).status_code not in (401, 403), path
 
 
 @pytest.mark.parametrize("http", [None], indirect=True)
