@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from rabbitkeeper.client.amqp.transport import CallLater
+from rabbitkeeper.client.amqp.transport import CallLater, Connection
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
 
@@ -23,6 +23,7 @@ class SubscriptionContext:
         declared: a queue as this client has declared it, if it has.
         declare_again: has a queue declared again that was deleted by itself, with its bindings.
         on_left: called when a consumer that was left has nothing more to say on its connection.
+        on_silent: called with a connection on which a consumer has no answer, on channel after channel.
     """
 
     post: Callable[[Callable[[], None]], None]
@@ -34,5 +35,6 @@ class SubscriptionContext:
     declared: Callable[[str], Queue | None]
     declare_again: Callable[[str], None]
     on_left: Callable[[], None]
+    on_silent: Callable[[Connection], None]
     random: Random
     warned: set[str] = field(default_factory=set)  # queues of which something was said once

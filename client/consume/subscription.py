@@ -22,18 +22,21 @@ from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
 from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience, warn_of_limit
 from rabbitkeeper.client.consume.starvation import Starvation
+from rabbitkeeper.client.consume.stop_wait import StopWait
 from rabbitkeeper.client.consume.stream import Offset, StreamReading
 from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
-from rabbitkeeper.client.model.retry import Retry
+from rabbitkeeper.client.model.retry import Retry, doubled
 from rabbitkeeper.client.model.topology import Queue
 
 log = logging.getLogger(__name__)
 
 END_PATIENCE = 0.25  # seconds for the broker's word that nothing more comes; the channel's end says the same
 SETTLED = 1.0  # seconds after which the end of a consumer counts as the first failure again
-START_PATIENCE = 10.0  # seconds for the broker's answer; a queue that elects a leader answers late
+ANSWER_PATIENCE = 1.0  # seconds for the broker's answer, which an election delays; doubled each time …
+MOST_ANSWER_PATIENCE = 16.0  # … up to so many
+SILENCES = 2  # attempts in a row without an answer, after which the member may be what does not answer
 
 
 class Subscription:
@@ -74,14 +77,12 @@ class Subscription:
         self._generation = 0
         self._waits_until: float | None = None  # for a retry
         self._tried_at = 0.0
+        self._silences = 0  # attempts in a row that had no answer, also before a planned move
         self._patience = QueuePatience(queue_name)
         self._missing_since: float | None = None
         self._why = "it was never started"
         self._wanted = True
-        self._is_stopped = False  # it was to stop, and nothing will be delivered any more
-        self._on_stopped: Callable[[], None] | None = None
-        self._excused = 0  # messages in hand of who waits for the stop
-        self._awaits_excused = False
+        self.stop_wait = StopWait(lambda: self.in_hand)
 
     # -- on the I/O thread: following the client
 
@@ -108,7 +109,7 @@ class Subscription:
     def detach(self) -> None:
         """The connection is gone."""
         self._leave()
-        self.connection = None
+        self.connection, self._silences = None, 0
         self.look()
 
     def hurry(self) -> None:
@@ -122,23 +123,18 @@ class Subscription:
             self._context.on_left()
         if self._wanted:
             return
-        if not self._is_stopped and (self._channel is None or not self._channel.is_open):
+        if not self.stop_wait.is_stopped and (self._channel is None or not self._channel.is_open):
             self._stopped()
-        elif self._is_stopped and self._on_stopped is not None and self.waited_for == 0:
-            on_stopped, self._on_stopped = self._on_stopped, None
-            on_stopped()
+        else:
+            self.stop_wait.look()
 
     # -- on the I/O thread: the end
 
     def stop(self, on_stopped: Callable[[], None]) -> None:
-        """Have the broker deliver no more, and give back what the user has not taken.
-
-        Args:
-            on_stopped: called once when nothing is in hand any more but what is excused, or the end has come
-                in another way.
-        """
+        """Have the broker deliver no more, and give back what the user has not taken; ``on_stopped``: see
+        :meth:`StopWait.begin`."""
         self._wanted = False
-        self._on_stopped = on_stopped
+        self.stop_wait.begin(on_stopped)
         self.flush()
         self.inbox.give_back()
         self.feed.close()
@@ -152,30 +148,13 @@ class Subscription:
             self._stopped()
 
     def excuse(self, messages: int) -> None:
-        """Do not wait for so many messages more (or fewer): who has them in hand waits for the stop itself.
-        From any thread."""
-
-        def excuse() -> None:
-            self._excused += messages
-            self.look()
-
-        self._context.post(excuse)
-
-    @property
-    def waited_for(self) -> int:
-        """Messages in hand, without those that are excused."""
-        return max(0, self.in_hand - (0 if self._awaits_excused else self._excused))
-
-    def await_excused(self, on_answered: Callable[[], None]) -> None:
-        """After a stop: have ``on_answered`` called once when nothing at all is in hand any more."""
-        self._awaits_excused = True
-        self._on_stopped = on_answered
-        self.look()
+        """See :meth:`StopWait.excuse`. From any thread."""
+        self._context.post(lambda: self.stop_wait.excuse(messages))
 
     def cancel(self) -> None:
         """The user wants no more: what is unanswered goes back to the queue."""
         self._wanted = False
-        self._on_stopped = None
+        self.stop_wait.begin(None)
         self.flush()
         channel = self._channel
         self._forget()
@@ -191,13 +170,11 @@ class Subscription:
         self._wanted = False
         self.active = False
         self.inbox.end(error)
-        if self._on_stopped is not None:
-            on_stopped, self._on_stopped = self._on_stopped, None
-            on_stopped()
+        self.stop_wait.end()
 
     def _stopped(self) -> None:
         """Nothing more will be delivered to a subscription that was to stop."""
-        self._is_stopped = True
+        self.stop_wait.is_stopped = True
         self.inbox.give_back()
         self.inbox.end(None)
         self.look()
@@ -237,13 +214,8 @@ class Subscription:
             log.warning("no consumer of %r for %.0f s: %s", self.queue_name, missing, self._why)
             self._context.emit(ConsumerMissing(self.queue_name, missing, self._why))
         waits = self._waits_until is not None and now < self._waits_until + 1.0
-        if not waits and now - self._tried_at > START_PATIENCE:
-            channel = self._channel
-            self._why = f"no answer from the broker in {START_PATIENCE:g} s" if channel else self._why
-            self._forget()
-            if channel is not None:
-                channel.close()
-            self._start()
+        if not waits and now - self._tried_at > MOST_ANSWER_PATIENCE:
+            self._start_again()
 
     @property
     def broker_name(self) -> str:
@@ -311,6 +283,32 @@ class Subscription:
             )
 
         self._channel = connection.channel(opened, lambda _channel, lost: self._lost(generation, lost))
+        self._await_answer(generation)
+
+    def _await_answer(self, generation: int) -> None:
+        """The consumer that was asked for is to be there soon; else it is asked for on another channel."""
+
+        def late() -> None:
+            if generation != self._generation or self.active or not self._wanted:
+                return
+            self._silences += 1
+            self._why = f"no answer from the broker in {seconds:g} s"
+            log.info("no consumer of %r yet: %s", self.queue_name, self._why)
+            connection = self.connection
+            self._start_again()
+            if connection is not None and self._silences >= SILENCES:
+                self._context.on_silent(connection)
+
+        seconds = doubled(ANSWER_PATIENCE, self._silences, MOST_ANSWER_PATIENCE)
+        self._context.call_later(seconds, late)
+
+    def _start_again(self) -> None:
+        """What was asked for is given up."""
+        channel = self._channel
+        self._forget()
+        if channel is not None:
+            channel.close()
+        self._start()
 
     def _starter(self) -> Callable[[], None]:
         """What starts a consumer, unless something else has happened before it is called."""
@@ -325,12 +323,14 @@ class Subscription:
     def _leave(self) -> BrokerConsumer | None:
         """The present consumer is none any more; while its connection lives, see :mod:`feed`."""
         consumer, channel = self._consumer, self._channel
+        is_silent = self._silences > 0 and not self.active
         self._forget()
-        if consumer is not None:
+        if consumer is not None and not is_silent:
             self.feed.leave(consumer)
-        elif channel is not None:
-            channel.close()  # nobody consumes on it yet
-        return consumer
+            return consumer
+        if channel is not None:
+            channel.close()  # nobody consumes on it yet, or nobody knows
+        return None
 
     def _forget(self) -> None:
         """The present consumer is none any more."""
@@ -347,6 +347,7 @@ class Subscription:
         if generation != self._generation:
             return
         self.active = True
+        self._silences = 0
         self._patience.was_taken_on()
         warn_of_limit(self.declared, self._context.warned)
         self._stream.was_taken_on()

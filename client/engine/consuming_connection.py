@@ -129,6 +129,15 @@ class ConsumingConnection:
         """The group has changed: nothing is waited for of a broker that is declared dead."""
         self._drop(lambda one: targets.declares_dead(one.target))
 
+    def unanswered(self, connection: Connection) -> None:
+        """A consumer has no answer on ``connection``, on channel after channel. If there is no other consumer
+        on it, it may be the member that does not answer; else it is the queue."""
+        current, target = self._current, self._target
+        if current is None or current.connection is not connection or target is None:
+            return
+        if self._is_at(target) and not self._subscriptions.any_active:
+            self._on_silent()
+
     def look(self) -> None:
         """Somebody has nothing more to say on a connection that was left: close what was waiting for that."""
         for one in list(self._retired):

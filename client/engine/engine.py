@@ -120,6 +120,7 @@ class Engine:
             declared=self._topology.queue,
             declare_again=self._declarations.declare_again,
             on_left=self._executor.consuming.look,
+            on_silent=self._executor.consuming.unanswered,
             random=random,
         )
         self._timer: Timer | None = None

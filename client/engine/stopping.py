@@ -44,7 +44,7 @@ class Stopping:
     def _answered(self) -> None:
         if self._subscription.in_hand and not self._is_over:
             self._tell(0)
-            self._subscription.await_excused(self._end)
+            self._subscription.stop_wait.await_excused(self._end)
         else:
             self._end()
 
@@ -53,7 +53,7 @@ class Stopping:
             return
         self._is_over = True
         self._loop.cancel(self._timer)
-        left = self._subscription.waited_for
+        left = self._subscription.stop_wait.waited_for
         try:
             self._remove(self._subscription)
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rabbitkeeper.client.amqp.transport import CallLater, Connection
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.consume.watch import ConsumerWatch
+from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 
 CHECK_AFTER_SWITCH = 2.0  # seconds until what should consume is compared with what does …
@@ -55,6 +55,11 @@ class Subscriptions:
             wanted=sum(subscription.is_wanted for subscription in subscriptions),
             in_hand=sum(subscription.in_hand for subscription in subscriptions),
         )
+
+    @property
+    def any_active(self) -> bool:
+        """Whether a broker has taken any of them on."""
+        return any(subscription.active for subscription in self._all)
 
     def add(self, subscription: Subscription) -> None:
         """Consume from now on."""

@@ -98,7 +98,7 @@ class ChannelEnd:
     def select(self) -> None:
         self.send(self.client.confirming)
 
-    def _is_stuck(self, again: Callable[[], None], *queues: str) -> bool:
+    def is_stuck(self, again: Callable[[], None], *queues: str) -> bool:
         """Whether it reads nothing at the moment; ``again`` is called when it does.
 
         It is stuck, and says nothing, when it first asks for a queue whose record names a node that is gone:
@@ -130,7 +130,7 @@ class ChannelEnd:
             return
         template = message.template
         names = self.cluster.exchanges.route(template.exchange, template.routing_key, self.cluster.queues)
-        if self._is_stuck(partial(self.publish, message), *names):
+        if self.is_stuck(partial(self.publish, message), *names):
             return
         self._published += 1
         tag = self._published
@@ -212,7 +212,7 @@ class ChannelEnd:
 
     def declare(self, entity: Entity, queue: str, *, is_answered: bool = True) -> None:
         """``queue``: the broker's name of the queue that ``entity`` is, or binds."""
-        if self.is_open and self._is_stuck(
+        if self.is_open and self.is_stuck(
             partial(self.declare, entity, queue, is_answered=is_answered), queue
         ):
             return

@@ -65,7 +65,7 @@ class ConsumerEnd:
         self._channel.send(self._client.limited)
 
     def consume(self, name: str, arguments: Mapping[str, object]) -> None:
-        if not self._channel.is_open:
+        if not self._channel.is_open or self._channel.is_stuck(partial(self.consume, name, arguments), name):
             return
         self._is_wanted = True
         queue = self._cluster.queues.get(name)
@@ -104,7 +104,7 @@ class ConsumerEnd:
         return None
 
     def cancel(self) -> None:
-        if self._channel.is_open:
+        if self._channel.is_open and not self._channel.is_stuck(self.cancel):
             self._drop_consumer()
             self._channel.send(self._client.stopped)
 

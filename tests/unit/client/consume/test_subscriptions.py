@@ -6,7 +6,6 @@ from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.consume.refusals import MISSING_GRACE
-from rabbitkeeper.client.consume.subscription import START_PATIENCE
 from rabbitkeeper.client.engine.consuming_connection import DRAIN_PATIENCE
 from rabbitkeeper.client.model.errors import NotAuthorized, TopologyError
 from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStarted
@@ -266,18 +265,6 @@ def test_a_classic_queue_whose_node_is_down_is_waited_for() -> None:
     assert simulation.client.seen(ConsumerMissing)
     simulation.cluster.start("a")
     simulation.until(lambda: subscription.active, limit=2.0)
-    simulation.come_to_rest()
-
-
-def test_a_consumer_without_an_answer_is_asked_for_again() -> None:
-    simulation = Simulation().started()
-    simulation.cluster.silent_consumes.add("orders")
-    subscription = simulation.client.subscribe()
-    simulation.run(START_PATIENCE)
-    simulation.cluster.silent_consumes.clear()
-    simulation.run(START_PATIENCE)
-    assert subscription.active
-    assert simulation.client.seen(ConsumerMissing) != []
     simulation.come_to_rest()
 
 

@@ -5,7 +5,7 @@ from simulation.client import Simulation
 
 from rabbitkeeper.client.consume.starvation import CALM, FIRST
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.consume.watch import ConsumerWatch
+from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
 from rabbitkeeper.client.engine.subscriptions import CHECK
 from rabbitkeeper.client.model.events import ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.topology import Queue

@@ -14,9 +14,9 @@ from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.feed import Feed
 from rabbitkeeper.client.consume.subscription import Subscription
-from rabbitkeeper.client.consume.watch import ConsumerWatch
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Connections
+from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.publish.entry import Entry, Place
 from rabbitkeeper.client.publish.lane import Lane
