@@ -38,6 +38,7 @@ class Lane(Generic[E]):
         is_heard: it has answered something since somebody last looked.
         has_gaps: an entry passed its deadline here, or was tried elsewhere: what comes may be about that one.
         came_back: of those in flight so many were returned.
+        look_at: when it is seen whether it has answered since it was left; seconds, monotonic.
     """
 
     channel: PublishChannel
@@ -46,6 +47,7 @@ class Lane(Generic[E]):
     is_heard: bool = False
     has_gaps: bool = False
     came_back: int = 0
+    look_at: float = float("inf")
     _last_tag: int = 0
     _may_return: deque[int] = field(default_factory=deque)  # tags; where to look first for what comes back
     _tainted: set[Place] = field(default_factory=set)

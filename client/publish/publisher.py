@@ -18,13 +18,16 @@ from typing import Generic, Protocol
 
 from rabbitkeeper.client.amqp.decoding import Answer
 from rabbitkeeper.client.amqp.transport import FRAME_MAX, CallLater
+from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.publish.entry import E, Entry, Outcome, Settled
 from rabbitkeeper.client.publish.lane import Lane, PublishChannel
 from rabbitkeeper.client.publish.ledger import Ledger
 from rabbitkeeper.client.publish.trials import Trials
 
-LOST_RETRY = 0.02  # seconds from a publish channel that was closed to the next
+LOST_RETRY = 0.02  # seconds from a publish channel that was closed to the next; doubled while they are …
+MOST_LOST_RETRY = 1.0  # … closed over nothing that would last, up to this
+SETTLED = 2.0  # seconds after which that counts as the first time again
 BURST = 1024  # messages sent before the loop looks at anything else
 ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
 
@@ -81,6 +84,8 @@ class Publisher(Generic[E]):
         self._silence = self._trials.silence
         self._generation = 0  # of channels asked for: an answer to an earlier question is not waited for
         self._is_asked = False  # another channel will come
+        self._closings = 0  # of the main channel, in a row, over nothing that would last
+        self._closed_at = float("-inf")  # seconds, monotonic; the last of them
         self._careful_until = 0  # sequence up to which messages are sent one at a time
         self._frozen = False
         self._pump_due = False  # a timer is set
@@ -186,7 +191,7 @@ class Publisher(Generic[E]):
             return
         pending, limit = ledger.pending, BURST
         if self._careful_until and self._is_careful():
-            limit = 1 - ledger.in_flight
+            limit = 1 - len(lane.in_flight)
             if limit <= 0:
                 return
         if not lane.is_proven and pending:
@@ -303,13 +308,22 @@ class Publisher(Generic[E]):
             self._careful_until = max(entry.sequence for entry in in_flight)
         elif missing is not None:
             self._trials.miss_exchange(missing, lane, why)
+        elif not final and (lane is not self.ledger.main or self._recurs()):
+            self._trials.suspect(lane)
         self._trials.lane_is_over(lane, why if final else None)
         if self.ledger.main is None:
-            self._ask_later()
+            self._ask_later(LOST_RETRY if final else doubled(LOST_RETRY, self._closings, MOST_LOST_RETRY))
         else:
             self.pump()
 
-    def _ask_later(self) -> None:
+    def _recurs(self) -> bool:
+        """The main channel is closed: whether the one before was just now."""
+        now = self._now()
+        self._closings = self._closings + 1 if now - self._closed_at < SETTLED else 0
+        self._closed_at = now
+        return self._closings > 0
+
+    def _ask_later(self, pause: float) -> None:
         """The present channel is of no use any more; another one is asked for, unless one comes by itself."""
         self._generation += 1
         expected = self._generation
@@ -318,7 +332,7 @@ class Publisher(Generic[E]):
             if expected == self._generation and self.ledger.main is None:
                 self._ask()
 
-        self._call_later(LOST_RETRY, due)
+        self._call_later(pause, due)
         if self._is_watched:
             self._tell()
 

@@ -169,15 +169,24 @@ class Silence(Generic[E]):
     def left(self, lane: Lane[E] | None) -> None:
         """``lane`` is not the main one any more. What is in flight there is waited for while it answers."""
         if lane is not None:
+            lane.is_heard = False
             self._watch_left(lane, doubled(LEFT_SILENCE, self._given_up, LONGEST_LEFT_SILENCE))
 
     def _watch_left(self, lane: Lane[E], patience: float) -> None:
-        lane.is_heard = False
+        """Look once in so many seconds at the latest, and again as long as it answers."""
+        due_at = self._now() + patience
+        if due_at >= lane.look_at:
+            return
+        lane.look_at = due_at
 
         def look() -> None:
+            if lane.look_at != due_at:
+                return  # there was an earlier look
+            lane.look_at = float("inf")
             if lane not in self._ledger.lanes or lane is self._ledger.main:
                 return
             if lane.is_heard or not self._may_send():
+                lane.is_heard = False
                 self._watch_left(lane, patience)
                 return
             self._given_up += 1

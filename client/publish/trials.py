@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic
 
 from rabbitkeeper.client.amqp.transport import CallLater
+from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.publish.entry import E, Outcome, Place, Settled
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import HeldPlace, Ledger
-from rabbitkeeper.client.publish.refusals import RENEW_PAUSE, Refusals
+from rabbitkeeper.client.publish.refusals import FIRST_PAUSE, LONGEST_PAUSE, RENEW_PAUSE, Refusals
 from rabbitkeeper.client.publish.silence import Silence
 
 SOON = 0.01  # seconds: places that are due so soon are tried together
@@ -236,6 +237,20 @@ class Trials(Generic[E]):
         for entry in [entry for entry in lane if entry.exchange == exchange]:
             self._take_back(entry, lane, TOPOLOGY_IS_THERE)
             entry.bounced = why
+
+    def suspect(self, lane: Lane[E]) -> None:
+        """The broker has closed the channel of ``lane``, for no reason that would last, perhaps over one of
+        the messages on it, and may do so again: the places of all of them are tried alone, after pauses that
+        grow."""
+        now = self._now()
+        places = dict.fromkeys(entry.place for entry in lane)
+        for entry in list(lane):
+            self._take_back(entry, lane, now)
+            entry.left_unanswered(None)
+        for place in places:
+            held = self._ledger.held[place]
+            held.retry_at = now + doubled(FIRST_PAUSE, held.silences, LONGEST_PAUSE)
+            held.silences += 1
 
     def _take_back(self, entry: E, lane: Lane[E], retry_at: float) -> None:
         """Have ``entry`` wait, which is in flight on ``lane``."""

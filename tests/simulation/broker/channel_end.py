@@ -158,6 +158,10 @@ class ChannelEnd:
                 ChannelLost(403, f"ACCESS_REFUSED - access to exchange '{template.exchange}' refused")
             )
             return
+        fatal = self.cluster.fatal.get(template.routing_key)
+        if fatal is not None:
+            self.refuse(fatal)
+            return
         self._ids[tag] = message.message_id
         self.confirms.expect(tag)
         queues = self.cluster.route(template.exchange, template.routing_key)

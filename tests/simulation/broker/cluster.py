@@ -48,6 +48,7 @@ class SimulatedCluster:
         alarm: why publishers are blocked, while they are.
         forbidden: names of exchanges and queues to which access is refused.
         refusals: what is answered to declarations, by name.
+        fatal: what a channel is closed with over a message, by the routing key of that.
         silent_declarations, silent_consumes: names for which no answer comes.
         silent_channels: nodes that open no channel, and do not say so.
         leaves_stuck: channels that are stuck in a call to a node that is gone stay so, when all else is well.
@@ -71,6 +72,7 @@ class SimulatedCluster:
         self.alarm: str | None = None
         self.forbidden: set[str] = set()
         self.refusals: dict[str, ChannelLost] = {}
+        self.fatal: dict[str, ChannelLost] = {}
         self.silent_declarations: set[str] = set()
         self.silent_consumes: set[str] = set()
         self.silent_channels: set[str] = set()
@@ -205,6 +207,7 @@ class SimulatedCluster:
     def answer_again(self) -> None:
         """Whatever had no answer has one, from now on."""
         self.refusals.clear()
+        self.fatal.clear()
         self.silent_declarations.clear()
         self.silent_consumes.clear()
         self.silent_channels.clear()

@@ -3,6 +3,7 @@
 import pytest
 from simulation.client import Simulation
 
+from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import Nacked, PublishUnknown, Unroutable
 from rabbitkeeper.client.model.events import Switched
 from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
@@ -173,4 +174,60 @@ def test_a_message_that_closed_channels_twice_in_the_same_words_is_surely_not_th
     (refused, *_) = simulation.client.publish_some(3, exchange="secret", routing_key="")
     simulation.client.all_done()
     assert isinstance(refused.exception(0), Nacked)
+    simulation.come_to_rest()
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        ChannelLost(541, "INTERNAL_ERROR"),
+        ChannelLost(506, "RESOURCE_ERROR"),
+        ChannelLost(504, "CHANNEL_ERROR"),
+    ],
+)
+def test_a_message_over_which_each_channel_is_closed_is_tried_by_itself_with_growing_pauses(
+    why: ChannelLost,
+) -> None:
+    simulation = Simulation().started("orders", "bills")
+    simulation.published(1)
+    simulation.cluster.fatal["bills"] = why
+    fatal = simulation.client.publish_some(5, routing_key="bills")
+    others = simulation.client.publish_some(20)
+    simulation.until(lambda: all(future.done() for future in others), limit=1.0)
+    asked = sum(len(connection.channels) for connection in simulation.client.transport.open)
+    for _ in range(100):
+        future = simulation.client.publish()
+        assert simulation.until(future.done) < 0.01, "they are held up"
+        simulation.run(0.1)
+    opened = sum(len(connection.channels) for connection in simulation.client.transport.open) - asked
+    assert opened < 25, f"{opened} channels in ten seconds"
+    assert simulation.client.is_live_at("a")
+    simulation.cluster.fatal.clear()
+    assert simulation.client.all_done() < 2.0
+    assert all(future.exception(0) is None for future in (*fatal, *others))
+    assert simulation.first_stored("bills") == [future.message_id for future in fatal]
+    simulation.come_to_rest()
+
+
+def test_a_broker_that_closes_each_channel_at_once_is_asked_with_growing_pauses() -> None:
+    simulation = Simulation().started("orders", "bills", "letters")
+    simulation.published(1)
+    for name in ("orders", "bills", "letters"):
+        simulation.cluster.fatal[name] = ChannelLost(506, "RESOURCE_ERROR - it happens")
+        simulation.client.publish_some(5, routing_key=name)
+    simulation.run(20.0)
+    channels = sum(len(connection.channels) for connection in simulation.client.transport.open)
+    assert channels < 100
+    simulation.cluster.fatal.clear()
+    assert simulation.client.all_done() < 3.0
+    assert all(future.exception(0) is None for future in simulation.client.futures)
+    simulation.come_to_rest()
+
+
+def test_what_is_closed_over_until_its_deadline_is_unknown() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.fatal["orders"] = ChannelLost(541, "INTERNAL_ERROR")
+    future = simulation.client.publish(timeout=5.0)
+    assert simulation.client.all_done() == pytest.approx(5.0, abs=0.01)
+    assert isinstance(future.exception(0), PublishUnknown)
     simulation.come_to_rest()
