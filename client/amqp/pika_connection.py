@@ -153,9 +153,11 @@ class PikaConnection:
             return
         self._forget()
         self._connection.close()
-        self._own_loop.call_later(CLOSE_TIMEOUT, self._end_closing)  # its client may be over by then
+        self._own_loop.call_later(CLOSE_TIMEOUT, self.end_closing)  # its client may be over by then
+        self._loop.end_with_loop(self)
 
-    def _end_closing(self) -> None:
+    def end_closing(self) -> None:
+        """See :class:`pika_loop.Closing`."""
         if not self._connection.is_closed:
             self._drop("closing took too long")
 

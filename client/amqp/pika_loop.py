@@ -4,12 +4,20 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 from pika.adapters.select_connection import IOLoop
 
 from rabbitkeeper.client.amqp.pika_logging import unlogged
 from rabbitkeeper.client.amqp.transport import Hosted, Timer
+
+
+class Closing(Protocol):
+    """A connection that is being closed."""
+
+    def end_closing(self) -> None:
+        """Drop its socket, if it has one yet."""
 
 
 class PikaLoop:
@@ -19,6 +27,11 @@ class PikaLoop:
         self.ioloop = IOLoop()
         _let_signal_handlers_in(self.ioloop)
         self._is_over = False
+        self._closing: WeakSet[Closing] = WeakSet()
+
+    def end_with_loop(self, connection: Closing) -> None:
+        """If ``connection`` is being closed yet when the loop is released, drop it then."""
+        self._closing.add(connection)
 
     @staticmethod
     def thread(hosted: Hosted, name: str) -> threading.Thread:
@@ -48,7 +61,12 @@ class PikaLoop:
     def release(self) -> None:
         self._is_over = True
         with unlogged():
-            self.ioloop.close()
+            try:
+                for connection in list(self._closing):
+                    connection.end_closing()
+                self.ioloop.process_timeouts()  # in which pika closes the sockets of what was given up
+            finally:
+                self.ioloop.close()
 
     def stop(self) -> None:
         self.ioloop.stop()

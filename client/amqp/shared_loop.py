@@ -12,10 +12,14 @@ import time
 from collections.abc import Callable
 
 from rabbitkeeper.client.amqp.pika_logging import unlogged
-from rabbitkeeper.client.amqp.pika_loop import PikaLoop
+from rabbitkeeper.client.amqp.pika_loop import Closing, PikaLoop
 from rabbitkeeper.client.amqp.transport import Hosted, Timer
 
 log = logging.getLogger(__name__)
+
+
+class ThreadHasEnded(RuntimeError):
+    """The shared I/O thread has failed; a client that begins afterwards gets another."""
 
 
 class SharedThread:
@@ -81,6 +85,9 @@ class ClientLoop:
 
     def release(self) -> None:
         self._is_over = True
+
+    def end_with_loop(self, connection: Closing) -> None:
+        """See :meth:`PikaLoop.end_with_loop`: here the loop goes on, and ends it by its timer."""
 
     def thread(self, hosted: Hosted, name: str) -> "HostedThread":
         del name  # it has one already

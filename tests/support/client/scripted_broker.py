@@ -38,13 +38,21 @@ class ScriptedBroker:
             to be sent then.
         until: it hangs up after a method of this class.
         frame_max: bytes, that it announces.
+        says_goodbye: it answers when the client closes the connection.
     """
 
     def __init__(
-        self, on_method: Callable[[Any, int], bytes], *, until: type | None = None, frame_max: int = 131_072
+        self,
+        on_method: Callable[[Any, int], bytes],
+        *,
+        until: type | None = None,
+        frame_max: int = 131_072,
+        says_goodbye: bool = True,
     ) -> None:
         tune: object = Connection.Tune(2047, frame_max, 0)
         self._answers: dict[type, Callable[[Any], object]] = {**_ANSWERS, Connection.StartOk: lambda _: tune}
+        if not says_goodbye:
+            del self._answers[Connection.Close]
         self._on_method = on_method
         self._until = until
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -56,6 +64,11 @@ class ScriptedBroker:
     def address(self) -> str:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
+
+    def wait_for_end(self, timeout: float) -> bool:
+        """Until the client's socket is closed, for so many seconds; whether it is."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def __enter__(self) -> Self:
         self._thread.start()

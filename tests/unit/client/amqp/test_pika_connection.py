@@ -9,6 +9,7 @@ import pika
 import pytest
 from pika.adapters.select_connection import IOLoop
 from pika.exceptions import ChannelClosedByBroker, NoFreeChannels
+from support.client.scripted_broker import ScriptedBroker
 
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
 from rabbitkeeper.client.amqp.pika_connection import PikaTransport
@@ -115,6 +116,30 @@ def test_what_is_raised_over_a_lost_connection_comes_out_of_the_loop() -> None:
     with pytest.raises(ZeroDivisionError):
         transport.loop.run()
     transport.loop.release()
+
+
+@pytest.mark.parametrize("abort", [False, True])
+def test_a_connection_that_was_left_has_no_socket_when_its_loop_has_ended(abort: bool) -> None:
+    """Whatever its broker answers, and though somebody may hold on to it."""
+    transport = PikaTransport()
+
+    def opened() -> None:
+        (connection.abort if abort else connection.close)()
+        transport.loop.stop() if abort else transport.loop.call_later(0.05, transport.loop.stop)
+
+    with ScriptedBroker(lambda _method, _channel: b"", says_goodbye=False) as broker:
+        connection = transport.connect(
+            broker.address,
+            Access("app", "secret", heartbeat=0),
+            timeout=10.0,
+            on_open=opened,
+            on_lost=lambda lost: pytest.fail(str(lost)),
+            on_blocked=lambda _why: None,
+        )
+        transport.loop.run()
+        transport.loop.release()
+        assert broker.wait_for_end(5.0)
+    assert not connection.is_open
 
 
 class Connection:
