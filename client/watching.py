@@ -55,26 +55,40 @@ class WatchedGroup:
 
 
 class _Shared:
-    """A watch and how many clients listen to it. With its lock held."""
+    """A watch and how many clients listen to it, or are about to. The watch with its lock held."""
 
     def __init__(self, make: Callable[[], GroupWatch]) -> None:
         self.make = make
         self.lock = threading.RLock()  # a signal handler may close one client while another begins
         self.watch: GroupWatch | None = None
-        self.listeners = 0
+        self.listeners = 0  # counted by the watches of the process
 
 
 class Watches:
     """The watches of a process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._shared: dict[WatchedGroup, _Shared] = {}
+        self._lock = threading.RLock()  # as above
+        self.shared: dict[WatchedGroup, _Shared] = {}
+        """Those that somebody listens to."""
 
-    def of(self, group: WatchedGroup, make: Callable[[], GroupWatch]) -> _Shared:
-        """The one of ``group``; it is begun with ``make`` when the first listens."""
+    def enter(self, group: WatchedGroup, make: Callable[[], GroupWatch]) -> _Shared:
+        """The one of ``group``, which has one listener more; it is begun with ``make`` when the first
+        listens."""
         with self._lock:
-            return self._shared.setdefault(group, _Shared(make))
+            shared = self.shared.setdefault(group, _Shared(make))
+            shared.listeners += 1
+            return shared
+
+    def leave(self, group: WatchedGroup, shared: _Shared) -> bool:
+        """It has one listener less; whether that was the last."""
+        with self._lock:
+            shared.listeners -= 1
+            if shared.listeners:
+                return False
+            if self.shared.get(group) is shared:
+                del self.shared[group]
+            return True
 
     def reset(self) -> None:
         """In a forked child: the parent's threads are not here, and its locks may be held."""
@@ -113,7 +127,9 @@ class Watching:
         watches: Watches = _watches,
     ) -> None:
         self._listener = Listener(publish, emit, secure, AllowedBrokers(allowed_brokers))
-        self._shared = watches.of(group, make or (lambda: group.watch(name)))
+        self._make = make or (lambda: group.watch(name))
+        self._watches = watches
+        self._shared: _Shared | None = None
         self._watch: GroupWatch | None = None
         self._group = group
 
@@ -138,10 +154,11 @@ class Watching:
             ZooKeeperUnreachable: no server answered.
             UnknownGroup: ZooKeeper has no such group.
         """
-        shared = self._shared
+        # counted first, so that who ends meanwhile does not end what is listened to
+        shared = self._watches.enter(self._group, self._make)
         if not shared.lock.acquire(timeout=timeout):
+            self._watches.leave(self._group, shared)
             raise ZooKeeperUnreachable(f"no ZooKeeper server at {self._group.zookeeper!r} answers")
-        shared.listeners += 1  # first, so that who ends meanwhile does not end what is listened to
         try:
             watch = shared.watch
             if watch is None:
@@ -151,22 +168,24 @@ class Watching:
                 shared.watch = watch
             else:
                 watch.add(self._listener)
-            self._watch = watch
+            self._shared, self._watch = shared, watch
         except BaseException:
-            shared.listeners -= 1
+            self._watches.leave(self._group, shared)
             raise
         finally:
             shared.lock.release()
 
     def stop(self) -> None:
         """Be told nothing more; the last one ends the watch. Can be called again."""
-        with self._shared.lock:
+        shared = self._shared
+        if shared is None:
+            return
+        with shared.lock:
             watch, self._watch = self._watch, None
             if watch is None:
                 return
             watch.remove(self._listener)
-            self._shared.listeners -= 1
-            if self._shared.listeners:
+            if not self._watches.leave(self._group, shared):
                 return
-            self._shared.watch = None
+            shared.watch = None
         watch.stop()

@@ -32,11 +32,15 @@ class SharedThread:
         self.is_over = False
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Run, if it does not yet."""
+    def start(self, client: "HostedThread") -> bool:
+        """Run, if it does not yet, also for ``client``; whether it has not ended."""
         with self._lock:
+            if self.is_over:
+                return False
+            self.clients.add(client)
             if self.thread.ident is None:
                 self.thread.start()
+            return True
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -45,8 +49,10 @@ class SharedThread:
         except BaseException as raised:
             log.exception("the shared I/O thread failed; its clients are closed")
             error = raised
-        self.is_over = True
-        for client in list(self.clients):
+        with self._lock:  # who starts now is told of it there
+            self.is_over = True
+            clients = list(self.clients)
+        for client in clients:
             client.over(error)
         self.loop.release()
 
@@ -123,9 +129,10 @@ class HostedThread:
 
     def start(self) -> None:
         self._is_started = True
-        self._shared.clients.add(self)
-        self._shared.start()
-        self._shared.loop.call_soon_threadsafe(self._hosted.begin)
+        if self._shared.start(self):
+            self._shared.loop.call_soon_threadsafe(self._hosted.begin)
+        else:
+            self.over(ThreadHasEnded("the I/O thread that clients share has ended"))
 
     def is_alive(self) -> bool:
         return self._is_started and not self._has_ended.is_set()
@@ -134,7 +141,7 @@ class HostedThread:
         self._has_ended.wait(timeout)
 
     def over(self, error: BaseException | None) -> None:
-        """It is not called any more. On the thread."""
+        """It is not called any more. On the thread, if that has not ended."""
         if self._has_ended.is_set():
             return
         self._shared.clients.discard(self)

@@ -15,6 +15,7 @@ from rabbitkeeper.client.model.events import ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
+from rabbitkeeper.coordinator.model.text import printable
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
@@ -146,7 +147,7 @@ class GroupWatch:
         view = self._reader.read(watch=True, timeout=timeout)
         for problem in view.problems:
             if problem not in self._told:
-                log.warning("%s", problem)
+                log.warning("%s", printable(problem))
         self._told = frozenset(view.problems)
         with self._telling:
             self._view = view

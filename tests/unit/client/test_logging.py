@@ -36,8 +36,9 @@ handlers = list(logging.getLogger("pika").handlers)
 from rabbitkeeper.client.amqp.pika_connection import PikaTransport
 from rabbitkeeper.client.amqp.transport import Access
 
-with socket.create_server(("127.0.0.1", 0)) as server:
-    closed = server.getsockname()[1]
+refusing = socket.socket()  # it has its port, so that nobody else gets that, and does not listen
+refusing.bind(("127.0.0.1", 0))
+closed = refusing.getsockname()[1]
 for address in (f"127.0.0.1:{{closed}}", "no..host:5672", "127.0.0.1:odd"):
     transport = PikaTransport()
     transport.loop.call_soon_threadsafe(lambda: transport.connect(

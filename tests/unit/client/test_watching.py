@@ -1,5 +1,6 @@
 """Clients of one process share the watch of a group: it begins with the first and ends with the last."""
 
+import ssl
 from random import Random
 
 import pytest
@@ -111,7 +112,7 @@ def test_one_can_be_closed_while_another_of_the_same_thread_begins() -> None:
         first.stop()
 
     process.zookeeper.apply([Create(PATHS.member("a"), member("a", 0).record.to_bytes())], 0)
-    process.watches.of(GROUP, process.make).watch.turn(woken=True)  # type: ignore[union-attr]
+    process.watches.shared[GROUP].watch.turn(woken=True)  # type: ignore[union-attr]
     second = Watching(
         GROUP,
         publish=close_the_first,
@@ -127,3 +128,25 @@ def test_one_can_be_closed_while_another_of_the_same_thread_begins() -> None:
     assert not process.backends[0].closed
     second.stop()
     assert process.backends[0].closed
+
+
+def test_what_nobody_listens_to_is_kept_nowhere() -> None:
+    """A program may make a context for each client, and many clients one after the other."""
+    process = Process()
+    for _ in range(5):
+        group = WatchedGroup("zk:2181", "orders", None, ssl.create_default_context(), 6.0)
+        never_started, _ = process.client(group)
+        one, _ = process.client(group)
+        one.start(5.0)
+        one.stop()
+        never_started.stop()
+    assert process.watches.shared == {}
+    assert [backend.closed for backend in process.backends] == [True] * 5
+
+
+def test_what_could_not_be_begun_is_kept_nowhere() -> None:
+    process = Process(is_there=False)
+    client, _ = process.client()
+    with pytest.raises(UnknownGroup):
+        client.start(5.0)
+    assert process.watches.shared == {}

@@ -9,7 +9,7 @@ import pytest
 
 from rabbitkeeper.client.amqp.pika_connection import PikaConnection
 from rabbitkeeper.client.amqp.pika_logging import unlogged
-from rabbitkeeper.client.amqp.shared_loop import ClientLoop, HostedThread, SharedThread
+from rabbitkeeper.client.amqp.shared_loop import ClientLoop, HostedThread, SharedThread, ThreadHasEnded
 from rabbitkeeper.client.amqp.transport import Access, ConnectionLost
 
 LONG = 10.0  # seconds; to fail, not to wait for
@@ -137,3 +137,15 @@ def test_when_the_thread_itself_fails_all_of_them_end(shared: SharedThread) -> N
         part.thread.join(LONG)
         assert [type(error) for error in part.errors] == [ValueError]
     assert shared.is_over
+
+
+def test_one_that_starts_when_the_thread_has_ended_is_told(shared: SharedThread) -> None:
+    first, late = Part(shared).started(), Part(shared)
+    shared.loop.call_soon_threadsafe(fail)
+    first.thread.join(LONG)
+    shared.thread.join(LONG)
+    late.thread.start()
+    late.thread.join(LONG)
+    assert not late.thread.is_alive()
+    assert [type(error) for error in late.errors] == [ThreadHasEnded]
+    assert shared.clients == set()

@@ -137,6 +137,17 @@ def test_a_member_with_an_address_that_is_none_is_left_out_and_told_once(
     assert sum(PATHS.member("bad") in one.getMessage() for one in caplog.records) == 1
 
 
+def test_what_is_said_of_a_znode_cannot_move_the_cursor_or_turn_the_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    record = {**json.loads(member("b", OTHER).record.to_bytes()), "load": {"\x1b[2J\u202e": "much"}}
+    scene.zookeeper.apply([Create(PATHS.member("b"), json.dumps(record).encode())], 0)
+    scene.turn(woken=True)
+    (problem,) = [one.getMessage() for one in caplog.records if PATHS.member("b") in one.getMessage()]
+    assert problem.isprintable()
+
+
 def test_the_group_is_read_now_and_then_without_a_cause() -> None:
     scene = Scene()
     scene.pass_time(1.0)
