@@ -7,6 +7,7 @@ declared on the connection that consumers have, and everything else on the one t
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
+from rabbitkeeper.client.amqp.transport import Connection, ConnectionLost
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
@@ -42,6 +43,11 @@ class Declarations:
             return
         self._on_exclusive()
         self.exclusive.declare(entity, deadline, result)
+
+    def ended(self, connection: Connection, lost: ConnectionLost) -> None:
+        """See :meth:`Declarer.ended`."""
+        self.shared.ended(connection, lost)
+        self.exclusive.ended(connection, lost)
 
     def declare_again(self, queue: str) -> None:
         """See :meth:`Declarer.declare_again`."""

@@ -14,18 +14,20 @@ it again: no connection is lost over it twice.
 Restoring is over when each entity was declared, refused, or tried often enough; those that may yet pass,
 such as an exclusive queue that the connection being left still holds, are tried again while this one lasts.
 
-A declaration that is not answered in time is tried again on another channel, after the others. When that
-is while restoring, nobody waits for the rest: a cluster with a hung node may answer none of them for a
-minute.
+A declaration that is not answered in time is tried again on another channel, after the others (of a queue
+that the broker names, the others go on on another channel). When that is while restoring, nobody waits for
+the rest: a cluster with a hung node may answer none of them for a minute.
 """
 
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from itertools import chain
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
 from rabbitkeeper.client.declare import refusals
+from rabbitkeeper.client.declare.channel import DeclaringChannel
 from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
 from rabbitkeeper.client.declare.refusals import PASSING, RESTORE_ATTEMPTS, patience
 from rabbitkeeper.client.declare.restoring import Restoring
@@ -66,11 +68,15 @@ class Declarer:
         self._call_later = call_later
         self._random = random
         self._connection: Connection | None = None
-        self._channel: Channel | None = None
-        self._ready = False  # the channel is open
-        self._channel_retry = Retry(random)
-        self._no_channel_before = 0.0  # seconds, monotonic: one was refused before it was open
+        self._is_blocked = False
+        self._instead: Connection | None = None  # what declares while it is blocked
+        self._channel = DeclaringChannel(
+            now, call_later, random, on_ready=self._next, on_lost=self._lost, on_none=self._no_channel
+        )
         self._active: list[Job] = []  # sent together; the last one is answered
+        self._aside: dict[
+            Channel, list[Job]
+        ] = {}  # sent on channels that were left, and not to be asked again
         self._jobs = Jobs()
         self._asked: list[Job] = []  # those of users
         self._ended: dict[tuple[object, ...], int] = {}  # connections over an entity, by its key
@@ -92,7 +98,7 @@ class Declarer:
 
     def ended(self, connection: Connection, lost: ConnectionLost) -> None:
         """``connection`` was lost, or is not ours; perhaps over what was being declared."""
-        if connection is not self._connection or lost.code not in refusals.ENDS_CONNECTION:
+        if connection is not self._channel.connection or lost.code not in refusals.ENDS_CONNECTION:
             return
         for job in self._active:
             self._ended[job.key] = self._ended.get(job.key, 0) + 1
@@ -111,15 +117,26 @@ class Declarer:
 
     def detach(self) -> None:
         """The connection is gone; what users asked for waits for the next one."""
-        self._jobs.add_first(self._active)
+        aside, self._aside = self._aside, {}
+        self._jobs.add_first(chain(self._active, *aside.values()))
         self._jobs.keep(lambda job: job.future is not None and not job.is_over)
         self._jobs.hurry()
-        channel, self._connection, self._channel, self._active = self._channel, None, None, []
-        self._ready, self._no_channel_before = False, 0.0
-        self._channel_retry.worked()
+        self._connection, self._active = None, []
+        self._channel.forget()
         self._restoring.forget()
-        if channel is not None:
+        for channel in aside:
             channel.close()
+
+    def blocked(self, is_blocked: bool, instead: Connection | None) -> None:
+        """Whether the broker reads nothing of the connection that is attached. While it does not, another
+        declares, if there is one: ``instead``."""
+        self._is_blocked, self._instead = is_blocked, instead
+        used = self._channel.connection
+        if used is not None and used is not self._connection and not used.is_open:
+            self._jobs.add_first([job for job in self._active if not job.is_over])
+            self._active = []
+            self._channel.forget()
+        self._next()
 
     def declare(self, entity: Entity | Request, deadline: float, result: Future[int]) -> None:
         """Declare ``entity`` for a user, or do what else is asked; ``result`` ends by ``deadline``, see
@@ -156,7 +173,7 @@ class Declarer:
                 self._jobs.add(Job(entity, Retry(self._random), is_counted=True))
 
     def hurry(self) -> None:
-        """A connection has ended: what it has locked is free now, or in a moment."""
+        """A connection has ended: what it has locked is free now."""
         self._jobs.hurry()
         self._next()
 
@@ -166,11 +183,17 @@ class Declarer:
 
     @property
     def _pending(self) -> list[Job]:
-        return [*self._active, *self._jobs]
+        return [*chain(self._active, *self._aside.values(), self._jobs)]
 
     def _not_pending(self, entities: Iterable[Entity]) -> list[Entity]:
-        pending = {job.key for job in self._pending}
+        """Those that are not going to be declared. (What was sent already may have come before they went.)"""
+        pending = {job.key for job in self._jobs}
         return [entity for entity in entities if key_of(entity) not in pending]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to declare, or to do for a user."""
+        return bool(self._active or self._jobs)
 
     @property
     def has_entities(self) -> bool:
@@ -192,6 +215,9 @@ class Declarer:
         if any(job.is_over for job in self._asked):
             self._asked = [job for job in self._asked if not job.is_over]
             self._jobs.keep(lambda job: not job.is_over)
+            for channel in [channel for channel, batch in self._aside.items() if batch[-1].is_over]:
+                del self._aside[channel]
+                channel.close()
 
     def close(self, error: RabbitKeeperError) -> None:
         """End everything that users wait for with ``error``."""
@@ -202,30 +228,26 @@ class Declarer:
         self.detach()
 
     def _next(self) -> None:
-        if self._connection is None or not self._connection.is_open or self._active or not self._jobs:
+        connection = self._instead if self._is_blocked else self._connection
+        if connection is None or not connection.is_open or self._active or not self._jobs:
             return
-        if self._channel is None:
-            if self._now() >= self._no_channel_before:
-                self._channel = self._connection.channel(self._opened, self._lost)
-                self._await_opening(self._channel)
-            return
-        if not self._ready:
+        channel = self._channel.get(connection)
+        if channel is None:
             return
         batch = self._jobs.take(self._now())
         if not batch:
             self._call_later(self._jobs.next_at - self._now(), self._next)
             return
         self._active = batch
-        self._await_answer(batch, self._channel)
+        self._await_answer(batch, channel)
         try:
-            self._send(batch, self._channel)
+            self._send(batch, channel)
         except Exception as error:  # noqa: BLE001 - told to whom it concerns; the others go on
-            channel = self._channel
             self._lost(channel, ChannelLost(0, f"it cannot be sent: {error!r}"))
             channel.close()
 
     def _send(self, batch: list[Job], channel: Channel) -> None:
-        known = self._known_name(batch[-1])
+        known = batch[-1].known_name(self._topology.resolve)
         if known is not None:
             channel.look(known, lambda *_: self._done(batch, known))
             return
@@ -238,30 +260,9 @@ class Declarer:
             else:
                 channel.declare(job.entity, resolve, lambda name: self._done(batch, name))
 
-    def _known_name(self, job: Job) -> str | None:
-        """Of a queue that the broker has named, and that may be there yet, the name: it would not be given
-        again."""
-        queue = job.entity
-        if not isinstance(queue, Queue) or not queue.is_server_named or queue.exclusive or job.future:
-            return None
-        name = self._topology.resolve(queue.name)
-        return None if name == queue.name else name
-
-    def _await_opening(self, channel: Channel) -> None:
-        def late() -> None:
-            if channel is not self._channel or self._ready:
-                return
-            self._channel = None
-            channel.close()
-            self._wait_for_channel(f"the broker opens no channel in {seconds:g} s")
-            self._restoring.let_go(self._pending)
-
-        seconds = patience(self._channel_retry.failures)
-        self._call_later(seconds, late)
-
     def _await_answer(self, batch: list[Job], channel: Channel) -> None:
         def late() -> None:
-            if channel is self._channel and batch is self._active:
+            if self._channel.is_present(channel) and batch is self._active:
                 self._unanswered(batch, channel)
 
         self._call_later(patience(max(batch[-1].silences, len(batch) > 1)), late)
@@ -276,9 +277,12 @@ class Declarer:
             self._restoring.let_go(self._pending)
         if batch is not self._active:
             return  # who waited for that has put everything on another connection
+        self._channel.leave()
+        self._active = []
         if isinstance(job.entity, Queue) and job.entity.is_server_named:
-            return  # asked again, the broker would make another
-        self._channel, self._active, self._ready = None, [], False
+            self._aside[channel] = batch  # asked again, the broker would make another
+            self._next()
+            return
         channel.close()
         if len(batch) > 1:
             self._one_by_one(batch)
@@ -291,12 +295,6 @@ class Declarer:
         for job in batch:
             job.is_single = True
         self._jobs.add_first(batch)
-
-    def _opened(self, channel: Channel) -> None:
-        if channel is self._channel:
-            self._ready = True
-            self._channel_retry.worked()
-            self._next()
 
     def _answered(self, batch: list[Job], count: int) -> None:
         """What a user has asked for is done."""
@@ -315,18 +313,19 @@ class Declarer:
     def _forget(self, entity: Entity) -> None:
         """It is not declared again, not even if that is under way."""
         self._topology.forget(entity)
-        dropped = [job for job in self._jobs if job.future is None and not self._is_wanted(job)]
+        dropped = [job for job in self._jobs if job.future is None and not self._topology.has(job.key)]
         self._jobs.keep(lambda job: job not in dropped)
         for job in dropped:
             self._restoring.count(job)
 
-    def _is_wanted(self, job: Job) -> bool:
-        return not isinstance(job.entity, Request) and self._topology.has(job.entity)
-
     def _done(self, batch: list[Job], name: str | None) -> None:
-        if batch is not self._active:
+        aside = [channel for channel, waiting in self._aside.items() if waiting is batch]
+        if not aside and batch is not self._active:
             return
-        self._active = []
+        for channel in aside:
+            del self._aside[channel]
+            channel.close()
+        self._active = self._active if aside else []
         entity = batch[-1].entity
         if isinstance(entity, Queue) and entity.is_server_named and name is not None:
             previous = self._topology.name(entity.name, name)
@@ -345,26 +344,24 @@ class Declarer:
         self._next()
 
     def _lost(self, channel: Channel, lost: ChannelLost) -> None:
-        if channel is not self._channel:
+        if channel in self._aside:
+            batch = self._aside.pop(channel)
+        elif self._channel.is_present(channel):
+            self._channel.leave()
+            batch, self._active = self._active, []
+        else:
             return
-        batch, self._channel, self._active = self._active, None, []
         if len(batch) > 1:
             self._one_by_one(batch)
         elif batch:
             self._refused(batch[0], lost)
-        elif not self._ready:
-            self._wait_for_channel(lost.why)
-        self._ready = False
         self._next()
 
-    def _wait_for_channel(self, why: str) -> None:
+    def _no_channel(self, why: str, is_long: bool) -> None:
         """There was none to be had: another try after a pause, for what is left of the jobs' time."""
         for job in self._jobs:
             job.error = why
-        delay = self._channel_retry.failed()
-        self._no_channel_before = self._now() + delay
-        self._call_later(delay, self._next)
-        if self._channel_retry.failures >= RESTORE_ATTEMPTS:
+        if is_long:
             self._restoring.let_go(self._pending)
 
     def _refused(self, job: Job, lost: ChannelLost) -> None:
@@ -376,7 +373,7 @@ class Declarer:
                 kind = NotAuthorized if lost.code == ReplyCode.ACCESS_REFUSED else TopologyError
                 job.fail(kind(f"{describe_request(job.entity)} was refused: {lost.why}"))
             return
-        if lost.code == ReplyCode.NOT_FOUND and self._known_name(job) is not None:
+        if lost.code == ReplyCode.NOT_FOUND and job.known_name(self._topology.resolve):
             assert isinstance(job.entity, Queue)  # noqa: S101
             self._topology.forget_name(job.entity.name)
             self._again(job, 0.0)

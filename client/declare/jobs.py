@@ -36,6 +36,15 @@ class Job:
     def key(self) -> tuple[object, ...]:
         return key_of_asked(self.entity)
 
+    def known_name(self, resolve: Callable[[str], str]) -> str | None:
+        """Of a queue that is restored, that the broker has named, and that may be there yet, the name: it
+        would not be given again."""
+        queue = self.entity
+        if not isinstance(queue, Queue) or not queue.is_server_named or queue.exclusive or self.future:
+            return None
+        name = resolve(queue.name)
+        return None if name == queue.name else name
+
     def succeed(self, messages: int = 0) -> None:
         """Tell the user, if there is one who waits; ``messages``: of a queue that the request was about."""
         if self.future is not None and not self.future.done():

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access, Connection, ConnectionLost, Timer, Transport
-from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.engine.connections import abandon
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.model.retry import Retry, doubled
@@ -49,11 +49,12 @@ class ConsumingConnection:
     Args:
         transport: where connections come from.
         access: how to get into a broker.
-        declarer: of exclusive queues, which go over it with the consumers.
+        declarations: of them those of exclusive queues go over it with the consumers.
         subscriptions: the consumers.
         random: for jitter.
         on_restored: called when what is to be declared again is, or when that has to wait.
         on_silent: called when attempt after attempt has no answer.
+        on_current: called when there is another one, or none any more.
     """
 
     def __init__(
@@ -61,19 +62,22 @@ class ConsumingConnection:
         transport: Transport,
         access: Access,
         *,
-        declarer: Declarer,
+        declarations: Declarations,
         subscriptions: Subscriptions,
         random: Random,
         on_restored: Callable[[], None],
         on_silent: Callable[[], None],
+        on_current: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._loop = transport.loop
         self._access = replace(access, name=f"{access.name} (consuming)")
-        self._declarer = declarer
+        self._declarations = declarations
+        self._declarer = declarations.exclusive
         self._subscriptions = subscriptions
         self._on_restored = on_restored
         self._on_silent = on_silent
+        self._on_current = on_current
         self._timeout = 1.0  # seconds for a first attempt
         self._retry = Retry(random)
         self._silent = 0  # attempts in a row that had no answer
@@ -97,6 +101,11 @@ class ConsumingConnection:
     def _stays(self) -> bool:
         """Whether so many moves have not ended yet that there is no other, from what works."""
         return self._current is not None and len(self._retired) >= MOST_RETIRED
+
+    @property
+    def connection(self) -> Connection | None:
+        """The one that is there."""
+        return None if self._current is None else self._current.connection
 
     def want(self) -> None:
         """Something is to go over it, now or later."""
@@ -202,6 +211,7 @@ class ConsumingConnection:
         self._silent = 0
         self._declarer.attach(opened.connection, self._on_restored)
         self._subscriptions.attach(opened.connection, opened.target.member, self._since)
+        self._on_current()
         if before is not None:
             self._retire(before)
 
@@ -224,7 +234,7 @@ class ConsumingConnection:
             self._retired.remove(one)
             self._left()
             return
-        self._declarer.ended(one.connection, lost)
+        self._declarations.ended(one.connection, lost)
         now = self._loop.now()
         log.info("the connection of consumers to %s: %s", one.target.member, lost.why)
         if one is self._current:
@@ -243,6 +253,7 @@ class ConsumingConnection:
     def _detach(self) -> None:
         self._declarer.detach()
         self._subscriptions.detach()
+        self._on_current()
 
     def _left(self) -> None:
         """A connection that had been left is closed: what it has locked is free, what is unanswered on it is

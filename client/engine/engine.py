@@ -27,7 +27,7 @@ from rabbitkeeper.client.declare.declarations import Declarations, end_all
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
-from rabbitkeeper.client.engine.snapshot import Snapshot
+from rabbitkeeper.client.engine.snapshot import Snapshot, snapshot_of
 from rabbitkeeper.client.engine.stopping import Stopping
 from rabbitkeeper.client.engine.subscriptions import ConsumerCounts, Subscriptions
 from rabbitkeeper.client.model.errors import Closed, RabbitKeeperError
@@ -178,6 +178,7 @@ class Engine:
                 result.set_exception(self.ending())
                 return
             self._declarations.declare(entity, self._loop.now() + timeout, result)
+            self._executor.look_at_declarations()
             self._schedule()
 
         self.post(start)
@@ -338,17 +339,7 @@ class Engine:
         self._executor.tick()
 
     def _snapshot(self) -> Snapshot:
-        current = self._executor.current
-        return Snapshot(
-            phase=self._switch.phase,
-            since=self._switch.since,
-            target=None if current is None else current.target,
-            epoch=self._switch.targets.epoch,
-            leader=self._switch.targets.leader,
-            blocked=self._publisher.blocked,
-            last_switch=self._executor.last_switch,
-            error=self._executor.last_error or None,
-        )
+        return snapshot_of(self._switch, self._executor, self._publisher.blocked)
 
     # -- the end
 

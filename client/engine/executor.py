@@ -93,11 +93,12 @@ class SwitchExecutor:
         self.consuming = ConsumingConnection(
             transport,
             access,
-            declarer=declarations.exclusive,
+            declarations=declarations,
             subscriptions=subscriptions,
             random=random,
             on_restored=lambda: self._restored(_Part.EXCLUSIVE),
             on_silent=self.doubt,
+            on_current=self.look_at_declarations,
         )
         self._exclusive = declarations.exclusive
         self._unrestored: set[_Part] = set()
@@ -140,6 +141,14 @@ class SwitchExecutor:
         if self.current is not None:
             log.warning("%s does not answer; another member is tried", self.current.target.member)
             self._obey(self._switch.doubt(self._loop.now()))
+
+    def look_at_declarations(self) -> None:
+        """Something is to be declared, or the broker reads other connections than before: while it reads
+        nothing of the one that publishes, the one for consumers declares."""
+        is_blocked = self._publisher.blocked is not None
+        if is_blocked and self._declarer.is_busy:
+            self.consuming.want()
+        self._declarer.blocked(is_blocked, self.consuming.connection)
 
     def close(self) -> None:
         """End all connections, in an orderly way."""
@@ -206,6 +215,7 @@ class SwitchExecutor:
         self.consuming.follow(promoted.target, promoted.timeout)
         if order.prepared:
             self._restored(_Part.SHARED)
+        self.look_at_declarations()
         if order.retire is not None:
             self.connections.retire(order.retire)
         self._on_promoted(promoted.connection)
@@ -277,6 +287,7 @@ class SwitchExecutor:
             log.warning("the broker blocks publishers: %s", why) if why else log.info("publishers go on")
             self._emit(PublishersBlocked(member, why) if why else PublishersUnblocked(member))
             self._publisher.blocked = why
+            self.look_at_declarations()
             self._publisher.pump()
             self._on_change()
 
@@ -291,6 +302,7 @@ class SwitchExecutor:
         self._publisher.blocked = None
         self._publisher.detach()
         self._declarer.detach()
+        self.look_at_declarations()
         self.consuming.wait()
 
     def _give_migration_up(self, number: int) -> None:

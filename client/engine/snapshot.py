@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from rabbitkeeper.client.engine.executor import SwitchExecutor
 from rabbitkeeper.client.model.status import LastSwitch
 from rabbitkeeper.client.routing.placement import Target
-from rabbitkeeper.client.routing.switch import Phase
+from rabbitkeeper.client.routing.switch import Phase, Switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,18 @@ class Snapshot:
     blocked: str | None
     last_switch: LastSwitch | None
     error: str | None
+
+
+def snapshot_of(switch: Switch, executor: SwitchExecutor, blocked: str | None) -> Snapshot:
+    """The present one; ``blocked``: why the broker blocks publishers, if it does."""
+    current = executor.current
+    return Snapshot(
+        phase=switch.phase,
+        since=switch.since,
+        target=None if current is None else current.target,
+        epoch=switch.targets.epoch,
+        leader=switch.targets.leader,
+        blocked=blocked,
+        last_switch=executor.last_switch,
+        error=executor.last_error or None,
+    )

@@ -175,9 +175,9 @@ class Topology:
         """Remember ``entity``; one of the same name is replaced."""
         self._entities[key_of(entity)] = entity
 
-    def has(self, entity: Entity) -> bool:
-        """Whether it, or one of its name, is to be declared again."""
-        return key_of(entity) in self._entities
+    def has(self, key: tuple[object, ...]) -> bool:
+        """Whether what :func:`key_of` gives this for is to be declared again."""
+        return key in self._entities
 
     def forget(self, entity: Entity) -> None:
         """Declare ``entity`` and its bindings no more."""

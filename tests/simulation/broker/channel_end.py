@@ -247,7 +247,7 @@ class ChannelEnd:
         if not self.is_open:
             return
         try:
-            count = answer(self.cluster, request, resolve)
+            count = answer(self.cluster, self, request, resolve)
         except Refused as refused:
             self.refuse(refused.lost)
         else:

@@ -49,8 +49,17 @@ def declare(cluster: "SimulatedCluster", channel: "ChannelEnd", entity: Entity, 
             return None
         case Queue():
             return _queue(cluster, channel, entity, queue)
-    _binding(cluster, entity, queue)
+    _binding(cluster, channel, entity, queue)
     return None
+
+
+def _check_owner(cluster: "SimulatedCluster", channel: "ChannelEnd", name: str) -> None:
+    """Only the connection that declared an exclusive queue may do anything with it."""
+    queue = cluster.queues.get(name)
+    if queue is not None and queue.owner not in (None, channel.connection):
+        raise Refused(
+            405, f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
+        )
 
 
 def _exchange(cluster: "SimulatedCluster", exchange: Exchange) -> None:
@@ -67,15 +76,12 @@ def _exchange(cluster: "SimulatedCluster", exchange: Exchange) -> None:
 
 def _queue(cluster: "SimulatedCluster", channel: "ChannelEnd", declared: Queue, name: str) -> str:
     known = cluster.queues.get(name)
+    _check_owner(cluster, channel, name)
     if known is None:
         name = name or cluster.new_queue_name()
         owner = channel.connection if declared.exclusive else None
         kind = SimulatedStream if declared.type == "stream" else SimulatedQueue
         cluster.queues[name] = kind(cluster, declared, name, channel.node, owner)
-    elif known.owner not in (None, channel.connection):
-        raise Refused(
-            405, f"RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '{name}' in vhost '/'"
-        )
     elif not known.is_reachable:
         raise Refused(
             404,
@@ -91,7 +97,8 @@ def _queue(cluster: "SimulatedCluster", channel: "ChannelEnd", declared: Queue, 
     return name
 
 
-def _binding(cluster: "SimulatedCluster", binding: Binding, queue: str) -> None:
+def _binding(cluster: "SimulatedCluster", channel: "ChannelEnd", binding: Binding, queue: str) -> None:
+    _check_owner(cluster, channel, queue)
     if not cluster.exchanges.has(binding.exchange):
         raise Refused(404, f"NOT_FOUND - no exchange '{binding.exchange}' in vhost '/'")
     if queue not in cluster.queues:
@@ -112,7 +119,9 @@ def _exchange_binding(cluster: "SimulatedCluster", binding: ExchangeBinding) -> 
     cluster.journal.declared.append(f"{binding.source} >> {binding.destination}")
 
 
-def answer(cluster: "SimulatedCluster", request: Request, resolve: Callable[[str], str]) -> int:
+def answer(
+    cluster: "SimulatedCluster", channel: "ChannelEnd", request: Request, resolve: Callable[[str], str]
+) -> int:
     """Do what else is asked.
 
     Returns:
@@ -122,6 +131,11 @@ def answer(cluster: "SimulatedCluster", request: Request, resolve: Callable[[str
         Refused: it is not done.
     """
     exchanges = cluster.exchanges
+    match request:
+        case DeleteEntity(Queue(name)) | PassiveDeclare(Queue(name)) | Purge(name):
+            _check_owner(cluster, channel, resolve(name))
+        case Unbind(Binding() as one):
+            _check_owner(cluster, channel, resolve(one.queue))
     match request:
         case DeleteEntity(Queue(name)):
             queue = cluster.queues.get(resolve(name))

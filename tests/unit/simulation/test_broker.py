@@ -16,7 +16,8 @@ from simulation.loop import VirtualLoop, VirtualTime
 
 from rabbitkeeper.client.amqp.frames import Template
 from rabbitkeeper.client.amqp.transport import Access, ChannelLost, ConnectionLost
-from rabbitkeeper.client.model.topology import Queue
+from rabbitkeeper.client.model.requests import DeleteEntity, PassiveDeclare, Purge, Request, Unbind
+from rabbitkeeper.client.model.topology import Binding, Entity, Queue
 
 
 @dataclass(slots=True)
@@ -159,6 +160,34 @@ def test_a_channel_that_the_broker_closes_says_why_and_no_more() -> None:
     assert isinstance(lost, ChannelLost)
     assert lost.code == 404
     assert scene.cluster.journal.stored["orders"] == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Queue("mine", exclusive=True),
+        Binding("amq.fanout", "mine"),
+        DeleteEntity(Queue("mine")),
+        Purge("mine"),
+        PassiveDeclare(Queue("mine")),
+        Unbind(Binding("amq.fanout", "mine")),
+    ],
+)
+def test_an_exclusive_queue_is_nobody_elses_to_do_anything_with(asked: Entity | Request) -> None:
+    scene = Scene()
+    scene.channel().declare(Queue("mine", exclusive=True), str, None)
+    for connection, is_refused in ((scene.connection, False), (scene.connect("b"), True)):
+        channel = scene.channel(connection)
+        scene.reported()
+        if isinstance(asked, Request):
+            channel.request(asked, str, scene.report)
+        else:
+            channel.declare(asked, str, scene.report)
+        (report,) = scene.reported()
+        assert (isinstance(report, ChannelLost) and report.code == 405) == is_refused
+        if isinstance(asked, DeleteEntity):
+            scene.channel().declare(Queue("mine", exclusive=True), str, None)
+            scene.reported()
 
 
 def test_a_burst_can_be_cut_in_its_middle() -> None:

@@ -123,3 +123,12 @@ def test_what_a_connection_has_locked_is_tried_at_once_when_that_has_ended() -> 
     del client.broker.refused["mine"]
     client.broker.run(1.0)
     assert client.queues == ["mine"]
+
+
+def test_an_exchange_that_goes_while_its_declaration_is_unanswered_is_declared_once_more() -> None:
+    client = Client(Exchange("news", "fanout", auto_delete=True), Queue("after"))
+    while "news" not in client.broker.declared:  # sent, with what is behind it; the answer is on its way
+        client.broker.run(0.0)
+    assert client.declarer.declare_exchange_again("news")
+    client.broker.run(1.0)
+    assert client.broker.declared == ["news", "after", "news"]

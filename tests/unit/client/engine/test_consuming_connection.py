@@ -5,8 +5,11 @@ from simulation.broker.cluster import CONNECTION_LIMIT
 from simulation.client import Simulation
 
 from rabbitkeeper.client.engine.consuming_connection import DRAIN_PATIENCE, MOST_RETIRED
+from rabbitkeeper.client.model.errors import TopologyError
 from rabbitkeeper.client.model.events import ConsumerStarted, Disconnected, QueueRenamed, Switched
+from rabbitkeeper.client.model.requests import PassiveDeclare
 from rabbitkeeper.client.model.topology import Binding, Exchange, Queue
+from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 MINE = Queue("mine", exclusive=True)
@@ -42,6 +45,72 @@ def test_a_program_that_has_published_drains_its_queue_during_an_alarm() -> None
     assert simulation.journal.acked.total() == len(ids)
     stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
     assert simulation.until(stopped.done) < 0.1
+    simulation.cluster.clear_alarm()
+    simulation.client.all_done()
+    simulation.come_to_rest()
+
+
+def test_a_program_that_has_published_declares_during_an_alarm() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    simulation.cluster.raise_alarm()
+    waiting = simulation.client.publish(timeout=100.0)
+    simulation.run(0.1)
+    began = simulation.time.now
+    simulation.client.declare(Queue("bills"), Exchange("events", "fanout"), Binding("events", "bills"))
+    assert simulation.time.now - began < 0.1
+    asked = simulation.client.engine.declare(PassiveDeclare(Queue("orders")), 5.0)
+    simulation.until(asked.done, limit=0.1)
+    assert asked.result(0) == 3
+    with pytest.raises(TopologyError):
+        simulation.client.declare(Exchange("events", "topic"))
+    assert not waiting.done()
+    simulation.cluster.clear_alarm()
+    simulation.client.all_done()
+    simulation.client.declare(Queue("letters"))
+    assert simulation.client.phase is Phase.LIVE
+    simulation.come_to_rest()
+
+
+def test_what_is_asked_for_just_when_the_alarm_comes_waits_a_second() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    simulation.cluster.raise_alarm()
+    simulation.client.publish(timeout=100.0)
+    future = simulation.client.engine.declare(Queue("bills"), 30.0)  # behind it
+    assert simulation.until(future.done, limit=5.0) < 1.1
+    assert future.exception(0) is None
+    simulation.cluster.clear_alarm()
+    simulation.client.all_done()
+    simulation.come_to_rest()
+
+
+def test_an_alarm_with_nothing_to_declare_opens_no_other_connection() -> None:
+    simulation = Simulation().started()
+    simulation.published(3)
+    simulation.cluster.raise_alarm()
+    simulation.client.publish(timeout=100.0)
+    simulation.run(10.0)
+    assert simulation.client.consuming_places == []
+    simulation.cluster.clear_alarm()
+    simulation.client.all_done()
+    simulation.come_to_rest()
+
+
+def test_a_connection_that_ends_over_a_declaration_during_an_alarm_is_lost_once() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.published(3)
+    simulation.cluster.raise_alarm()
+    simulation.client.publish(timeout=100.0)
+    simulation.run(0.1)
+    with pytest.raises(TopologyError, match="no-such-type"):
+        simulation.client.declare(Exchange("odd", "no-such-type"))
+    simulation.run(10.0)
+    assert len(simulation.journal.ended_over) == 1
+    simulation.client.declare(Queue("bills"))
+    assert simulation.client.seen(Disconnected) == []
+    assert subscription.active
     simulation.cluster.clear_alarm()
     simulation.client.all_done()
     simulation.come_to_rest()

@@ -163,6 +163,39 @@ def test_a_declaration_of_a_user_is_asked_for_again_when_it_is_not_answered() ->
     simulation.come_to_rest()
 
 
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_queue_that_the_broker_names_late_holds_up_no_other_declaration(exclusive: bool) -> None:
+    simulation = Simulation().started()
+    late = Queue("", exclusive=exclusive, auto_delete=not exclusive)
+    simulation.cluster.silent_declarations.add(late.name)
+    first = simulation.client.engine.declare(late, 30.0)
+    second = simulation.client.engine.declare(Queue("letters", type="classic", exclusive=exclusive), 30.0)
+    simulation.until(second.done, limit=2.0)
+    assert second.exception(0) is None
+    simulation.run(8.0)
+    assert not first.done()
+    simulation.cluster.answer_again()
+    simulation.until(first.done, limit=1.0)
+    assert first.exception(0) is None
+    name = simulation.client.engine.queue_name(late.name)
+    assert [known for known in simulation.cluster.queues if known.startswith("amq.gen")] == [name], (
+        "one of it"
+    )
+    simulation.come_to_rest()
+
+
+def test_a_queue_that_the_broker_does_not_name_ends_by_its_deadline() -> None:
+    simulation = Simulation().started()
+    queue = Queue("", exclusive=True)
+    simulation.cluster.silent_declarations.add(queue.name)
+    future = simulation.client.engine.declare(queue, 5.0)
+    simulation.run(5.01)
+    assert "no answer from the broker" in str(future.exception(0))
+    simulation.cluster.answer_again()
+    simulation.client.declare(Queue("", exclusive=True))
+    simulation.come_to_rest()
+
+
 @pytest.mark.parametrize("spread", ["leader", "members"])
 def test_a_member_whose_znode_has_gone_is_left_at_once(spread: Spread) -> None:
     simulation = Simulation(spread=spread).started()
