@@ -28,7 +28,7 @@ from random import Random
 from rabbitkeeper.client.amqp.transport import CallLater, Channel, ChannelLost, Connection, ConnectionLost
 from rabbitkeeper.client.declare import refusals
 from rabbitkeeper.client.declare.channel import DeclaringChannel
-from rabbitkeeper.client.declare.jobs import Job, Jobs, key_of_asked
+from rabbitkeeper.client.declare.jobs import AskedJobs, Job, Jobs, key_of_asked
 from rabbitkeeper.client.declare.refusals import PASSING, RESTORE_ATTEMPTS, patience
 from rabbitkeeper.client.declare.restoring import Restoring
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
@@ -78,7 +78,7 @@ class Declarer:
             Channel, list[Job]
         ] = {}  # sent on channels that were left, and not to be asked again
         self._jobs = Jobs()
-        self._asked: list[Job] = []  # those of users
+        self._asked = AskedJobs()
         self._ended: dict[tuple[object, ...], int] = {}  # connections over an entity, by its key
         self._left_out: set[tuple[object, ...]] = set()  # keys of entities that are not declared again
         self._restoring = Restoring()
@@ -86,7 +86,7 @@ class Declarer:
     def attach(self, connection: Connection, on_restored: Callable[[], None]) -> None:
         """Declare everything again over ``connection``; ``on_restored`` is called once, in the end."""
         self.detach()
-        self._connection = connection
+        self._connection, self._is_blocked = connection, False
         restore = [
             Job(entity, Retry(self._random), is_single=key_of(entity) in self._ended)
             for entity in self._topology
@@ -144,8 +144,7 @@ class Declarer:
         job = Job(entity, Retry(self._random), result, deadline)
         self._ended.pop(key_of_asked(entity), None)
         self._left_out.discard(key_of_asked(entity))
-        self._asked = [known for known in self._asked if not known.is_over]
-        self._asked.append(job)
+        self._asked.add(job)
         self._jobs.add(job)
         self._next()
 
@@ -202,18 +201,16 @@ class Declarer:
 
     @property
     def earliest_deadline(self) -> float:
-        return min((job.deadline for job in self._asked if not job.is_over), default=float("inf"))
+        return self._asked.earliest
 
     def expire(self) -> None:
         """End what is past its deadline."""
-        now = self._now()
-        for job in self._asked:
-            if job.deadline <= now and not job.is_over:
-                if job in self._active:
-                    job.error = "no answer from the broker"
-                job.fail_late(is_connected=self._connection is not None)
-        if any(job.is_over for job in self._asked):
-            self._asked = [job for job in self._asked if not job.is_over]
+        late = self._asked.take_late(self._now())
+        for job in late:
+            if job in self._active:
+                job.error = "no answer from the broker"
+            job.fail_late(is_connected=self._connection is not None)
+        if late:
             self._jobs.keep(lambda job: not job.is_over)
             for channel in [channel for channel, batch in self._aside.items() if batch[-1].is_over]:
                 del self._aside[channel]
@@ -221,9 +218,8 @@ class Declarer:
 
     def close(self, error: RabbitKeeperError) -> None:
         """End everything that users wait for with ``error``."""
-        asked, self._asked = self._asked, []
         self._jobs.keep(lambda _: False)
-        for job in asked:
+        for job in self._asked.take_all():
             job.fail(error)
         self.detach()
 

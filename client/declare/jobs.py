@@ -15,6 +15,7 @@ from rabbitkeeper.client.model.requests import Request, describe_request
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Entity, Queue, key_of
 
+FEW = 64  # jobs that users wait for, before those that are over are looked for
 BATCH = 32  # declarations that are sent together, and of which the last is answered
 
 
@@ -129,3 +130,38 @@ class Jobs:
         self._due = deque(filter(is_kept, self._due))
         self._waiting = [one for one in self._waiting if is_kept(one[2])]
         heapify(self._waiting)
+
+
+class AskedJobs:
+    """What users wait for, the earliest deadline first. Times are seconds, monotonic."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[float, int, Job]] = []
+        self._numbers = count()
+        self._most = FEW  # of them; then those that are over are dropped
+
+    def add(self, job: Job) -> None:
+        if len(self._open) >= self._most:
+            self._open = [one for one in self._open if not one[2].is_over]
+            heapify(self._open)
+            self._most = max(FEW, 2 * len(self._open))
+        heappush(self._open, (job.deadline, next(self._numbers), job))
+
+    @property
+    def earliest(self) -> float:
+        """The first deadline of one that is not over; infinity if there is none."""
+        while self._open and self._open[0][2].is_over:
+            heappop(self._open)
+        return self._open[0][0] if self._open else float("inf")
+
+    def take_late(self, now: float) -> list[Job]:
+        """Those whose deadline has passed, and no more."""
+        late: list[Job] = []
+        while self.earliest <= now:
+            late.append(heappop(self._open)[2])
+        return late
+
+    def take_all(self) -> list[Job]:
+        """All of them, in the order of asking."""
+        asked, self._open = sorted(self._open, key=lambda one: one[1]), []
+        return [job for _, _, job in asked]

@@ -145,7 +145,7 @@ class SwitchExecutor:
     def look_at_declarations(self) -> None:
         """Something is to be declared, or the broker reads other connections than before: while it reads
         nothing of the one that publishes, the one for consumers declares."""
-        is_blocked = self._publisher.blocked is not None
+        is_blocked = self._publisher.blocked is not None and self._migration is None
         if is_blocked and self._declarer.is_busy:
             self.consuming.want()
         self._declarer.blocked(is_blocked, self.consuming.connection)
@@ -314,6 +314,7 @@ class SwitchExecutor:
         if current is not None:
             self._publisher.thaw()
             self._declarer.attach(current.connection, lambda: self._restored(_Part.SHARED))
+            self.look_at_declarations()
 
     def _cancel_migration(self) -> None:
         if self._migration is not None:

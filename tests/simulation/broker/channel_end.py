@@ -108,9 +108,8 @@ class ChannelEnd:
             self._unread.append(again)
             return True
         names = set(queues) - self.known_queues
-        if not any(
-            self.node in queue.is_stale_at for name, queue in self.cluster.queues.items() if name in names
-        ):
+        known = self.cluster.queues
+        if not any(self.node in known[name].is_stale_at for name in names if name in known):
             return False
         self._unread = [again]
         self.confirms.is_held = True

@@ -134,8 +134,8 @@ def answer(
     match request:
         case DeleteEntity(Queue(name)) | PassiveDeclare(Queue(name)) | Purge(name):
             _check_owner(cluster, channel, resolve(name))
-        case Unbind(Binding() as one):
-            _check_owner(cluster, channel, resolve(one.queue))
+        case Unbind(Binding(queue=name)):
+            _check_owner(cluster, channel, resolve(name))
     match request:
         case DeleteEntity(Queue(name)):
             queue = cluster.queues.get(resolve(name))

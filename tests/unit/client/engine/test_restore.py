@@ -1,9 +1,13 @@
 """The topology: declared for users, and again on each new connection, whatever the broker says to it."""
 
+from concurrent.futures import Future
+from random import Random
+
 import pytest
 from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
+from rabbitkeeper.client.declare.jobs import FEW, AskedJobs, Job
 from rabbitkeeper.client.declare.refusals import SLOW_RETRY
 from rabbitkeeper.client.model.errors import (
     NoLeader,
@@ -12,7 +16,8 @@ from rabbitkeeper.client.model.errors import (
     TopologyError,
     Unroutable,
 )
-from rabbitkeeper.client.model.events import DeclarationFailed, QueueRenamed
+from rabbitkeeper.client.model.events import DeclarationFailed, Disconnected, QueueRenamed
+from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 
 LOCKED = ChannelLost(405, "RESOURCE_LOCKED - cannot obtain exclusive access")
@@ -193,3 +198,39 @@ def test_a_declaration_while_a_move_is_under_way_is_done() -> None:
     simulation.client.declare(Queue("more"))
     simulation.client.become_live("b")
     simulation.come_to_rest()
+
+
+def declare_and_lose(count: int) -> int:
+    """Declare so many queues, and again at another member; calls that client and brokers have made."""
+    simulation = Simulation().started()
+    asked = [simulation.client.engine.declare(Queue(f"q{number}"), 100.0) for number in range(count)]
+    simulation.until(asked[-1].done)
+    assert all(one.exception(0) is None for one in asked)
+    simulation.journal.declared.clear()
+    simulation.close_connection(consuming=False)
+    simulation.until(lambda: simulation.client.seen(Disconnected))
+    simulation.client.become_live()
+    took = simulation.until(lambda: not simulation.client.engine._declarations.shared.is_busy)
+    assert len(set(simulation.journal.declared)) == count + 1
+    assert took < count / 5_000, "in batches"
+    simulation.come_to_rest()
+    return simulation.time.calls
+
+
+def test_thousands_are_declared_and_declared_again_at_a_cost_that_grows_with_their_number() -> None:
+    assert declare_and_lose(5_000) < 6 * declare_and_lose(1_000)
+
+
+def test_looking_for_what_is_late_costs_the_same_however_much_is_asked_for() -> None:
+    asked = AskedJobs()
+    jobs = [Job(Queue(f"q{number}"), Retry(Random(1)), Future(), float(number)) for number in range(5_000)]
+    for job in jobs:
+        asked.add(job)
+        job.succeed()
+    assert len(asked._open) <= 2 * FEW, "what is over is kept nowhere"
+    late = Job(Queue("late"), Retry(Random(1)), Future(), 7.0)
+    asked.add(late)
+    assert asked.earliest == 7.0
+    assert asked.take_late(6.9) == []
+    assert asked.take_late(7.0) == [late]
+    assert asked.take_late(8.0) == []
