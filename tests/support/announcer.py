@@ -50,7 +50,15 @@ class Announcer:
         else:
             self.session.set(path, record.to_bytes(), znode.version)
 
+    def gone(self, name: str) -> None:
+        """A member's znode has gone, as when its whole host stands still; and the lead, if it had that."""
+        for path in (self.paths.member(name), self.paths.leader):
+            znode = self.session.stat(path)
+            if znode is not None and (path != self.paths.leader or self._leader == name):
+                self.session.delete(path, znode.version)
+
     def lead(self, name: str) -> None:
+        self._leader = name
         znode = self.session.stat(self.paths.leader)
         if znode is not None:
             self.session.delete(self.paths.leader, znode.version)
