@@ -3,6 +3,7 @@
 import random
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from rabbitkeeper.agent.cluster.formation import FormationResult, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
-from rabbitkeeper.agent.cluster.replicas import Replicas
+from rabbitkeeper.agent.cluster.replicas import Replicas, give
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.group.disruption import Disruption
@@ -49,6 +50,8 @@ from rabbitkeeper.coordinator.store.store import Store
 if TYPE_CHECKING:
     from rabbitkeeper.agent.rabbitmq.management.client import ManagementSettings
     from rabbitkeeper.agent.rabbitmq.management.poller import Poller
+
+GROW_PATIENCE = 30.0  # seconds to wait for others who found, join or grow
 
 
 def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
@@ -194,11 +197,14 @@ def _cluster_mode(
             seen=seen_cluster,
         )
 
+    def growing() -> AbstractContextManager[object]:
+        return store().formation_lock(config.name, GROW_PATIENCE)
+
     return ClusterMode(
         into_cluster,
         MajorityCheck(probe.confirm_majority, random.random),
         ClusterHousekeeping(
-            Replicas(lambda: ctl.grow(config.broker.node), wake=wakeup.ring),
+            Replicas(lambda: give(ctl, config.replicas.target, growing), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
             RecordKeeper(config.broker.node, ctl, store, wake=wakeup.ring),
             Agreement(config.broker.node, ctl, wake=wakeup.ring),

@@ -5,8 +5,9 @@ The order of the steps is what makes it safe to be killed between any two of the
 1. Founding and joining happen under the group's formation lock, one node at a time, and end in a
    compare-and-set of ``cluster``; the lock goes with its holder's session.
 2. ``cluster`` is founded after the agents' vhost was made: whoever joins gets it with the rest.
-3. A member is recorded last, when it is in the cluster, its agent can log in, and quorum queues have
-   replicas on it. One that was cut off before that finds itself in the cluster and does the rest.
+3. A member is recorded last, when it is in the cluster and its agent can log in. One that was cut off before
+   that finds itself in the cluster and does the rest. Quorum queues get replicas on it afterwards
+   (``replicas.py``).
 
 ``formation_plan.py`` decides; here is what it needs to know and what it leads to. Nothing is ever removed
 from a cluster here, save a half-made entry of the node that is joining.
@@ -111,8 +112,6 @@ class Tools(Protocol):
 
     def forget_cluster_node(self, other: str, *, node: str) -> None: ...
 
-    def grow(self, member: str) -> None: ...
-
 
 def form(
     store: FormationStore,
@@ -166,8 +165,6 @@ def form(
     if todo.step in (FormationStep.JOIN, FormationStep.RECORD):
         there = there or ctl.definitions()
         _grant_access(ctl, me, there)
-        if there.get("queues"):
-            ctl.grow(me.node)
         view = _record(store, me)
     elif todo.step is FormationStep.NOTHING and not logged_in():
         _grant_access(ctl, me, there or ctl.definitions())

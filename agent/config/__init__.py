@@ -12,7 +12,7 @@ from rabbitkeeper.agent.config.broker import (
     ProcessConfig,
     SystemdConfig,
 )
-from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
+from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig, ReplicasConfig
 from rabbitkeeper.agent.config.health import HealthConfig
 from rabbitkeeper.agent.config.hooks import HooksConfig
 from rabbitkeeper.agent.config.http import HttpConfig
@@ -32,6 +32,7 @@ __all__ = [
     "ManagementConfig",
     "HooksConfig",
     "HttpConfig",
+    "ReplicasConfig",
     "ProcessConfig",
     "SystemdConfig",
     "TagsConfig",

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, model_validator
 
 from rabbitkeeper.agent.config.broker import BrokerConfig
-from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig
+from rabbitkeeper.agent.config.election import ElectionConfig, FailbackConfig, ReplicasConfig
 from rabbitkeeper.agent.config.fields import Section, Text, named, problem
 from rabbitkeeper.agent.config.file import read_settings, validated
 from rabbitkeeper.agent.config.health import HealthConfig
@@ -67,6 +67,7 @@ class AgentConfig(Section):
     tags: TagsConfig = TagsConfig()
     election: ElectionConfig = ElectionConfig()
     failback: FailbackConfig = FailbackConfig()
+    replicas: ReplicasConfig = ReplicasConfig()
     preferred_site: Text | None = None
     watchdog: WatchdogConfig = WatchdogConfig()
     log: LogConfig = LogConfig()

@@ -1,4 +1,7 @@
-"""``election`` and ``failback``: how a vacant lead is taken, and whether a better member asks for it back."""
+"""``election``, ``failback`` and ``replicas``.
+
+How a vacant lead is taken, whether a better member asks for it back, and how many replicas queues have.
+"""
 
 from typing import Annotated
 
@@ -17,6 +20,12 @@ class ElectionConfig(Section):
     @property
     def timing(self) -> ElectionTiming:
         return ElectionTiming(stagger=self.stagger, settle=self.settle)
+
+
+class ReplicasConfig(Section):
+    """``replicas``: of quorum queues that do not say themselves how many they are to have."""
+
+    target: Annotated[int, Field(ge=1, le=99)] = 3  # as many as RabbitMQ gives a new queue
 
 
 class FailbackConfig(Section):

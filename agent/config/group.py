@@ -36,6 +36,7 @@ class Source(StrEnum):
 GROUP_WIDE: Mapping[str, Applies] = {
     "preferred_site": Applies.AT_ONCE,
     "failback.after": Applies.AT_ONCE,
+    "replicas.target": Applies.RESTARTED,
     "election.stagger": Applies.AT_ONCE,
     "election.settle": Applies.AT_ONCE,
     "health.interval": Applies.AT_ONCE,

@@ -105,6 +105,9 @@ broker:
 # failback:
 #   after: null              # a better member asks for the lead when it has run for so long; null: never
 
+# replicas:
+#   target: 3                # of quorum queues that do not say themselves how many they are to have
+
 # watchdog:
 #   timeout: 5.0             # an agent whose loop stands still for so long is ended
 

@@ -105,7 +105,8 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
         if observation.connection.blocked is None:
             warnings += _alarms(observation)
     version = unsupported(observation.connection.version)
-    for more in (version, management.problem, observation.canary, observation.split_elsewhere):
+    of_cluster = (observation.canary, observation.replicas, observation.split_elsewhere)
+    for more in (version, management.problem, *of_cluster):
         if more is not None:
             warnings.append(more)
     return tuple(warnings)

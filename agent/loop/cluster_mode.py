@@ -82,6 +82,7 @@ class ClusterMode:
             majority=self.lead_check.facts,
             cluster_size=self._size if lasts else None,
             canary=self._housekeeping.canary_repair.said,
+            replicas=self._housekeeping.replicas.said,
             split=self._housekeeping.agreement.split,
             doubt=self._housekeeping.agreement.doubt,
             split_elsewhere=self._housekeeping.agreement.warning,
@@ -113,7 +114,7 @@ class ClusterMode:
         seen = view if current else None
         self._housekeeping.agreement.turn(now, verdict, seen, formed=formed, stood_still=stood_still)
         well = verdict.status is MemberStatus.RUNNING
-        self._housekeeping.replicas.turn(now, formed=formed, well=well, others=len(_nodes(view)) > 1)
+        self._housekeeping.replicas.turn(now, formed=formed, well=well, nodes=_nodes(view))
         self._housekeeping.canary_repair.turn(now, verdict, seen)
         self._housekeeping.record_keeper.turn(now, seen, formed=formed)
 

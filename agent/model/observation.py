@@ -153,6 +153,7 @@ class Observation:
     management: ManagementFacts = field(default_factory=ManagementFacts)
     node_name: str = ""  # this node's, as alarms name it
     cluster_size: int | None = None  # nodes that are recorded; None: not known, or not for long enough
+    replicas: str | None = None  # which queues have fewer than they are to have: a sentence
     canary: str | None = None  # what is done about a canary's queue without a leader: a sentence
     split: str | None = None  # why the node and the others do not count each other in, a sentence
     doubt: str | None = None  # why that may be so, and is being asked

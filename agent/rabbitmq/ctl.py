@@ -18,6 +18,7 @@ from typing import Any
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
+from rabbitkeeper.agent.rabbitmq.quorum_queues import COLUMNS, QuorumQueue, exactly, parse
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
@@ -153,9 +154,22 @@ class RabbitmqCtl:
         """Have ``node`` remove the stopped ``other`` from its cluster."""
         self._run("forget_cluster_node", other, node=node)
 
-    def grow(self, member: str) -> None:
-        """Give every quorum queue a replica on ``member``; those that have one are left alone."""
-        self._run("grow", member, "all", "--errors-only", tool="rabbitmq-queues")
+    def quorum_queues(self) -> tuple[QuorumQueue, ...]:
+        """All that there are. A call for each vhost, or two."""
+        found: list[QuorumQueue] = []
+        for vhost in [each["name"] for each in self._json("list_vhosts", "name")]:
+            entries = self._json("list_queues", "--vhost", vhost, *COLUMNS)
+            asked = any(entry["policy"] for entry in entries)
+            found += parse(vhost, entries, self._json("list_policies", "--vhost", vhost) if asked else ())
+        return tuple(found)
+
+    def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None:
+        """Give some quorum queues of a vhost a replica on ``member``; those that have one are left alone.
+
+        What could not be grown is not told: look again.
+        """
+        which = ("--vhost-pattern", exactly([vhost]), "--queue-pattern", exactly(queues))
+        self._run("grow", member, "all", *which, "--errors-only", tool="rabbitmq-queues")
 
     def shrink(self, gone: str) -> None:
         """Take the replicas of quorum queues off ``gone``, which is not there any more."""

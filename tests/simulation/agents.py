@@ -17,7 +17,7 @@ from rabbitkeeper.agent.cluster.formation import Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import cluster_seen
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
-from rabbitkeeper.agent.cluster.replicas import Replicas
+from rabbitkeeper.agent.cluster.replicas import Replicas, give
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.group.disruption import Disruption
@@ -106,7 +106,7 @@ class SimulatedAgent:
             self._form,
             MajorityCheck(self.broker.confirm_majority, draw),
             ClusterHousekeeping(
-                Replicas(lambda: self.tools.grow(self.tools.node), wake=ring, launch=self._beside),
+                Replicas(self._grow, wake=ring, launch=self._beside),
                 CanaryRepair(self.name, "rabbitkeeper", self.tools, wake=ring, launch=self._beside),
                 RecordKeeper(
                     self.tools.node,
@@ -231,6 +231,11 @@ class SimulatedAgent:
             seen=lambda: cluster_seen(store.snapshot(watch=False), self.name),
             lock_timeout=0.0,  # who waits inside a call holds up everybody else here
         )
+
+    def _grow(self) -> str | None:
+        self.group.note(self.name, "looks at replicas")
+        store = Store(self.session, GROUP, clock=self._clock)
+        return give(self.tools, self.config.replicas.target, lambda: store.formation_lock(self.name, 0.0))
 
     def _soon(self, run: int) -> None:
         self.world.after(0.001, lambda: self._turn(run))

@@ -15,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.rabbitmq.quorum_queues import QuorumQueue
 from simulation.world import World
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Database:
         }
     )
     number: int = field(default_factory=lambda: next(_numbers))
+    queues: dict[tuple[str, str], QuorumQueue] = field(default_factory=dict)  # by vhost and name
 
 
 class SimulatedCluster:

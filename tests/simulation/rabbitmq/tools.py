@@ -1,7 +1,8 @@
 """The command-line tools of a simulated broker: what agents ask of it and have it do."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rabbitkeeper.agent.cluster.draining import DrainRefused
 from rabbitkeeper.agent.model.observation import NodeState
@@ -14,6 +15,7 @@ from rabbitkeeper.agent.rabbitmq.ctl import (
     RabbitmqCtlError,
 )
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions
+from rabbitkeeper.agent.rabbitmq.quorum_queues import QuorumQueue
 from simulation.rabbitmq.broker import SimulatedBroker
 
 
@@ -103,9 +105,15 @@ class SimulatedTools:
         self.group.note(self.broker.member, f"forget {other}")
         self._reached().disk.members.discard(other)
 
-    def grow(self, member: str) -> None:
-        self._reached()
+    def quorum_queues(self) -> tuple[QuorumQueue, ...]:
+        return tuple(self._reached().disk.queues.values())
+
+    def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None:
+        disk = self._reached().disk
         self.group.note(self.broker.member, "grow")
+        for name in queues:
+            queue = disk.queues[vhost, name]
+            disk.queues[vhost, name] = replace(queue, members=queue.members | {member})
 
     def shrink(self, gone: str) -> None:
         self.group.note(self.broker.member, f"shrink {gone}")

@@ -239,14 +239,6 @@ def test_the_agents_user_is_made_where_the_founder_has_another(rabbits: Rabbits)
     assert made[0]["password_hash"]
 
 
-def test_replicas_are_grown_where_there_are_queues(rabbits: Rabbits) -> None:
-    store = FakeStore(rabbits)
-    run(store, FakeCtl(rabbits, "rabbit@a"))
-    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}]
-    run(store, FakeCtl(rabbits, "rabbit@b"))
-    assert rabbits.database["rabbit@a"].replicas == {"rabbit@a", "rabbit@b"}
-
-
 def test_a_node_with_queues_is_refused_and_left_alone(rabbits: Rabbits) -> None:
     store, ctl = FakeStore(rabbits), FakeCtl(rabbits, "rabbit@b")
     rabbits.add("rabbit@b", queues=("orders",))

@@ -50,8 +50,8 @@ class Tools:
     def delete_queue(self, vhost: str, queue: str) -> None:
         self.asked.append("delete")
 
-    def grow(self) -> None:
-        self.asked.append("grow")
+    def give(self) -> None:
+        self.asked.append("give")
 
     def form(self) -> str:
         self.asked.append("form")
@@ -71,7 +71,7 @@ class Case:
             self.tools.form,
             MajorityCheck(self._ask, draw=lambda: 0.5),
             ClusterHousekeeping(
-                Replicas(self.tools.grow, wake=wake, draw=lambda: 0.0, launch=Done),
+                Replicas(self.tools.give, wake=wake, draw=lambda: 0.0, launch=Done),
                 CanaryRepair("node1", "rabbitkeeper", self.tools, wake=wake, launch=Done),
                 RecordKeeper("rabbit@node1", self.tools, self.tools.no_store, wake=wake, launch=Done),
                 Agreement("rabbit@node1", self.tools, wake=wake, launch=Done),
@@ -126,7 +126,7 @@ def test_a_clusters_size_counts_once_it_has_lasted() -> None:
 
 
 def test_replicas_are_grown_where_there_are_others() -> None:
-    for size, grown in ((1, []), (3, ["grow"])):
+    for size, grown in ((1, []), (3, ["give"])):
         case = Case()
         for now in (0.0, AFTER, 2 * AFTER):
             case.mode.tend(now, Verdict(Status.RUNNING, (), 0.0), of_size(size), formed=True, current=True)

@@ -14,6 +14,7 @@ from support.effort import examples, seeds
 from rabbitkeeper.agent.broker.policy import HUNG_GRACE, STUCK
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.rabbitmq.quorum_queues import QuorumQueue
 
 BOOTED = BOOT + 5.0
 
@@ -231,16 +232,36 @@ def test_a_broker_that_is_stopped_in_a_living_erlang_machine_is_started_anew(gro
     assert len(group.noted(led, "kill", began)) == 1
 
 
-def test_a_member_that_comes_back_is_given_replicas_once(group: Group) -> None:
+def test_a_member_that_comes_back_is_given_the_replicas_that_it_is_to_have(group: Group) -> None:
+    """Every queue got one on every node: one that had asked for a single replica had three."""
     led = led_by(group)
     group.run(60)
-    assert all(len(group.noted(name, "grow")) == 1 for name in group.names)
-    began = group.world.now
-    group.agents[led].broker.die()
+    mine, began = group.agents[led].broker, group.world.now
+    others = frozenset(group.agents[name].broker.node for name in group.names if name != led)
+    one = frozenset(sorted(others)[:1])
+    queues = [
+        QuorumQueue("/", "declared without it", others),
+        QuorumQueue("/", "asks for one", one, target=1),
+        QuorumQueue("a", "asks for two", others, target=2),
+        QuorumQueue("a", "asks for nine", one, target=9),
+    ]
+    mine.disk.queues.update({(queue.vhost, queue.name): queue for queue in queues})
+    mine.die()
     assert group.run_until(lambda: group.whole, BOOTED) is not None
     group.run(120)
-    grown = {name: len(group.noted(name, "grow", began)) for name in group.names}
-    assert grown == {name: int(name == led) for name in group.names}
+    assert [mine.disk.queues[queue.vhost, queue.name].members for queue in queues] == [
+        others | {mine.node},
+        one,
+        others,
+        one | {mine.node},
+    ]
+    looked = {name: len(group.noted(name, "looks at replicas", began)) for name in group.names}
+    assert looked == {name: int(name == led) for name in group.names}
+    member = group.member(led)
+    assert member is not None
+    assert member.warnings == (
+        "quorum queues with fewer replicas than they are to have: 'asks for nine' in vhost 'a' (2 of 3)",
+    )
 
 
 def test_draining_gives_up_the_lead_and_says_why(group: Group) -> None:

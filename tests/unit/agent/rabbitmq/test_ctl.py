@@ -113,8 +113,11 @@ def test_a_tool_that_runs_as_another_user_can_open_what_it_is_given(make: Make, 
 
 
 def test_growing_asks_the_tool_beside_it(make: Make, tmp_path: Path) -> None:
-    make("").grow("rabbit@b")
-    assert asked(tmp_path) == ["rabbitmq-queues --quiet --node rabbit@a grow rabbit@b all --errors-only"]
+    make("").grow("rabbit@b", "/", ["a.b", "c d"])
+    assert asked(tmp_path) == [
+        r"rabbitmq-queues --quiet --node rabbit@a grow rabbit@b all --vhost-pattern ^(\/)$ "
+        r"--queue-pattern ^(a\.b|c\ d)$ --errors-only"
+    ]
 
 
 def test_the_broker_is_started_again_whatever_happens_while_it_is_stopped(make: Make, tmp_path: Path) -> None:
