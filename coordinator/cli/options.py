@@ -178,10 +178,11 @@ class _RecordText(click.ParamType[str]):
 
 def _by(said: str | None) -> str:
     """Who asks: as they say, and always as which user of which host."""
-    return _whoami() if said is None else f"{said}, {_whoami()}"
+    return whoami() if said is None else f"{said}, {whoami()}"
 
 
-def _whoami() -> str:
+def whoami() -> str:
+    """Which user of which host runs the command."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name

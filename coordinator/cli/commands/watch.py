@@ -1,23 +1,41 @@
-"""``rabbitkeeper watch``: the list, kept up to date; where nobody looks, a line for each change."""
+"""``rabbitkeeper watch``: the group on a whole terminal, with keys; in a pipe, a line for each change."""
 
+import contextlib
+import math
+import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
-from rich.console import Group
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from rabbitkeeper.coordinator.backend.interface import Backend
-from rabbitkeeper.coordinator.cli.commands.list import content, members_table, notes
-from rabbitkeeper.coordinator.cli.output import as_json, as_yaml, console, plain, say
+from rabbitkeeper.coordinator.cli.commands.list import content
+from rabbitkeeper.coordinator.cli.dialog import Dialog, Quit, Wish, answered, press
+from rabbitkeeper.coordinator.cli.keyboard import Bell, unbuffered
+from rabbitkeeper.coordinator.cli.options import whoami
+from rabbitkeeper.coordinator.cli.output import as_json, as_yaml, console, say
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
-from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
-from rabbitkeeper.coordinator.model.records import utcnow
+from rabbitkeeper.coordinator.cli.screen import Picture, screen
+from rabbitkeeper.coordinator.model.errors import (
+    CoordinationError,
+    RabbitKeeperError,
+    RecordError,
+    UnknownGroup,
+)
+from rabbitkeeper.coordinator.model.records import OperationKind, utcnow
 from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.operations.log import read_operations
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 from rabbitkeeper.coordinator.store.reader import GroupReader
+from rabbitkeeper.coordinator.store.store import Store
 
 _LOOK_AGAIN = 1.0  # seconds: ages grow, and a watch may be missed
 _AWAY_PAUSE = 0.5  # seconds between attempts while ZooKeeper is away
+_READ_TIMEOUT = 2.0  # seconds that a reading of the group may take
 
 # Shows the group as it is now (None: it cannot be read), and why it cannot be read.
 Show = Callable[[GroupView | None, str | None], None]
@@ -27,16 +45,21 @@ Show = Callable[[GroupView | None, str | None], None]
 @click.option("--for", "seconds", type=click.FloatRange(min=0), metavar="SECONDS", help="End after so long.")
 @click.pass_obj
 def command(chosen: ChosenGroup, seconds: float | None) -> None:
-    """Follow the members and the leader until Ctrl-C. With -o json: one JSON object a line."""
+    """Follow the group until Ctrl-C: on a terminal a full screen with keys, in a pipe a line for each change.
+
+    With -o json: one JSON object a line.
+    """
     with chosen.backend() as (backend, group):
-        reader = GroupReader(backend, group, with_history=False)
-        first = reader.read()
-        deadline = None if seconds is None else time.monotonic() + seconds
+        on_screen = chosen.output == "table" and console().is_terminal
+        reader = GroupReader(backend, group, with_history=on_screen)
         try:
-            if chosen.output == "table" and console().is_terminal:
-                _live(backend, reader, group, first, deadline)
-            else:
-                _follow(backend, reader, first, deadline, _printer(chosen.output, group))
+            if on_screen:
+                terminal = sys.stdin.fileno() if sys.stdin.isatty() else None
+                Screen(backend, reader, group, terminal=terminal, out=console()).run(seconds)
+                return
+            deadline = math.inf if seconds is None else time.monotonic() + seconds
+            show = _printer(chosen.output, group)
+            _follow(backend, reader, reader.read(), lambda: time.monotonic() >= deadline, show)
         except KeyboardInterrupt:
             return
 
@@ -70,43 +93,141 @@ def changes(before: GroupView | None, after: GroupView) -> list[str]:
 
 
 def _follow(
-    backend: Backend, reader: GroupReader, first: GroupView, deadline: float | None, show: Show
+    backend: Backend, reader: GroupReader, first: GroupView, ended: Callable[[], bool], show: Show
 ) -> None:
     show(first, None)
-    while deadline is None or time.monotonic() < deadline:
+    while not ended():
         seen = backend.events
         backend.renew()
         try:
-            view = reader.read()
+            show(reader.read(), None)
         except UnknownGroup:
             raise
         except CoordinationError as error:
             show(None, str(error))
             backend.await_event(seen, _AWAY_PAUSE)
             continue
-        show(view, None)
         backend.await_event(seen, _LOOK_AGAIN)
 
 
-def _live(
-    backend: Backend, reader: GroupReader, group: str, first: GroupView, deadline: float | None
-) -> None:
-    last = first
+class Screen:
+    """The whole terminal: kept up to date by a thread of its own, while this one waits for keys.
 
-    def picture(problem: str | None) -> Group:
-        below = [plain(note) for note in notes(last)]
-        if problem is not None:
-            below.append(plain(f"As it was last: {problem}", "bold red"))
-        return Group(members_table(group, last), *below, *(plain(said, "red") for said in last.problems))
+    Args:
+        backend: started.
+        reader: of the group, with its history.
+        terminal: where keys come from; None: from nowhere.
+        out: where it is shown.
+    """
 
-    with Live(picture(None), console=console(), auto_refresh=False) as live:
+    def __init__(
+        self, backend: Backend, reader: GroupReader, group: str, *, terminal: int | None, out: Console
+    ) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._group = group
+        self._terminal = terminal
+        self._out = out
+        self._store = Store(backend, group)  # of the thread's
+        self._service = OperationService(Store(backend, group))  # of the keys'
+        self._bell = Bell()
+        self._picture = Picture(reader.read())
+        self._dialog = Dialog()
+        self._ended = False
+        self._failure: RabbitKeeperError | None = None
 
-        def show(view: GroupView | None, problem: str | None) -> None:
-            nonlocal last
-            last = view or last
-            live.update(picture(problem), refresh=True)
+    def run(self, seconds: float | None) -> None:
+        """Show it until ``q``, Ctrl-C, or for so many seconds.
 
-        _follow(backend, reader, first, deadline, show)
+        Raises:
+            UnknownGroup: somebody has deleted it.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        thread = threading.Thread(target=self._keep_up, name="rabbitkeeper-watch", daemon=True)
+        with contextlib.ExitStack() as stack:
+            if self._terminal is not None:
+                stack.enter_context(unbuffered(self._terminal))
+            live = Live(self._shown(), console=self._out, auto_refresh=False, screen=True)
+            stack.enter_context(live)
+            thread.start()
+            try:
+                self._take_keys(live, deadline)
+            finally:
+                self._ended = True
+        thread.join(_LOOK_AGAIN + _READ_TIMEOUT)
+        if not thread.is_alive():
+            self._bell.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _take_keys(self, live: Live, deadline: float | None) -> None:
+        while self._failure is None:
+            live.update(self._shown(), refresh=True)
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            for key in self._bell.wait(self._terminal, left):
+                self._dialog, todo = press(self._dialog, key, self._picture.view)
+                if isinstance(todo, Quit):
+                    return
+                if todo is not None:
+                    live.update(self._shown(), refresh=True)
+                    self._dialog = self._fulfil(todo)
+
+    def _fulfil(self, wish: Wish) -> Dialog:
+        try:
+            submitted = request(self._service, wish)
+        except RabbitKeeperError as error:
+            return answered(self._dialog, wish, str(error), refused=True)
+        said = "; ".join((submitted.sentence, *submitted.warnings))
+        return answered(self._dialog, wish, said if wish.dry_run else f"{submitted.id}: {said}")
+
+    def _shown(self) -> RenderableType:
+        return screen(self._group, self._picture, self._dialog, keys=self._terminal is not None)
+
+    def _keep_up(self) -> None:
+        try:
+            _follow(self._backend, self._reader, self._picture.view, lambda: self._ended, self._see)
+        except RabbitKeeperError as error:
+            self._failure = error
+            self._bell.ring()
+
+    def _see(self, view: GroupView | None, problem: str | None) -> None:
+        known = self._picture
+        if view is None:
+            self._picture = replace(known, problem=problem)
+        else:
+            self._picture = self._read_logs(replace(known, view=view, problem=None), known.view)
+        self._bell.ring()
+
+    def _read_logs(self, picture: Picture, before: GroupView) -> Picture:
+        changed = picture.view.last_change != before.last_change
+        try:
+            history = self._store.history() if changed or not picture.history else picture.history
+            return replace(picture, history=history, operations=read_operations(self._store), unread=None)
+        except RecordError as error:
+            return replace(picture, unread=str(error))
+
+
+def request(service: OperationService, wish: Wish) -> Submitted:
+    """Ask for what was wished, or try it.
+
+    Raises:
+        OperationRefused: the group is not as it needs it.
+        CoordinationError: ZooKeeper does not answer.
+    """
+    by, dry_run = whoami(), wish.dry_run
+    match wish.kind:
+        case OperationKind.SWITCHOVER:
+            return service.switchover(by=by, to=wish.member, dry_run=dry_run)
+        case OperationKind.PAUSE:
+            return service.pause(by=by, dry_run=dry_run)
+        case OperationKind.RESUME:
+            return service.resume(by=by, dry_run=dry_run)
+        case OperationKind.RESTART if wish.member is not None:
+            return service.restart(wish.member, by=by, dry_run=dry_run)
+        case _:
+            return service.rolling_restart(by=by, dry_run=dry_run)
 
 
 def _printer(output: str, group: str) -> Show:

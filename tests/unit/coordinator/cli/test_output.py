@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from support import agent_states as hand_made
 
 from rabbitkeeper.coordinator.cli import output
-from rabbitkeeper.coordinator.cli.commands import list as listing
 from rabbitkeeper.coordinator.cli.commands import watch
+from rabbitkeeper.coordinator.cli.members import members_table, notes
 from rabbitkeeper.coordinator.cli.options import Asking, asks, operations_table
 from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.model.records import (
@@ -49,7 +49,7 @@ def test_an_ipv6_address_stays_in_the_list(capsys: pytest.CaptureFixture[str]) -
     record = member.record.model_copy(update={"amqp": "[fd00::1]:5672", "warnings": (EVIL,)})
     pause = PauseRecord(by=EVIL, since=ASKED, reason=EVIL)
     seen = hand_made.view(None, replace(member, record=record), pause=pause)
-    output.show("table", {}, listing.members_table("orders", seen), listing.notes(seen))
+    output.show("table", {}, members_table("orders", seen), notes(seen))
     text = shown(capsys)
     assert "[fd00::1]:5672" in text
     assert text.count(SHOWN) == 4
