@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import click
 
+from rabbitkeeper.agent import monitoring
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.assembly import assemble
 from rabbitkeeper.agent.cli import preflight
@@ -35,10 +36,17 @@ REFUSED = 2
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Only read and validate the configuration.")
 @click.option("--sample-config", is_flag=True, help="Print a configuration to start from.")
-def command(config: Path | None, check: bool, sample_config: bool) -> None:
+@click.option("--print-alerts", is_flag=True, help="Print Prometheus' rules for alerts.")
+@click.option("--print-board", is_flag=True, help="Print a board for Grafana.")
+def command(
+    config: Path | None, check: bool, sample_config: bool, print_alerts: bool, print_board: bool
+) -> None:
     """Look after the broker beside it: CONFIG is the agent's YAML file."""
     if sample_config:
         click.echo(SAMPLE_CONFIG, nl=False)
+        return
+    if print_alerts or print_board:
+        click.echo(monitoring.alerts() if print_alerts else monitoring.board(), nl=False)
         return
     if config is None:
         raise click.UsageError("Give the agent's CONFIG file; --sample-config prints one to start from.")

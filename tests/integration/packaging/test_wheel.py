@@ -92,6 +92,7 @@ def test_every_module_of_the_tree_is_in_it_and_nothing_else(wheel: Path) -> None
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
     assert {name.removeprefix("rabbitkeeper/") for name in names if name.endswith(".py")} == sources()
     assert {f"rabbitkeeper/{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {f"rabbitkeeper/agent/monitoring/{name}" for name in ("alerts.yml", "board.json")} <= set(names)
 
 
 def test_a_client_can_be_imported_with_the_base_installation_alone(installed: Path, tmp_path: Path) -> None:
