@@ -225,6 +225,8 @@ class Declarer:
 
     def _next(self) -> None:
         connection = self._instead if self._is_blocked else self._connection
+        if not self._active and self._channel.connection is not connection:
+            self._channel.forget()
         if connection is None or not connection.is_open or self._active or not self._jobs:
             return
         channel = self._channel.get(connection)

@@ -67,6 +67,8 @@ def test_a_program_that_has_published_declares_during_an_alarm() -> None:
     assert not waiting.done()
     simulation.cluster.clear_alarm()
     simulation.client.all_done()
+    consuming = simulation.client.connection(consuming=True)
+    assert all(channel.is_over for channel in consuming.channels), "it declares no more"
     simulation.client.declare(Queue("letters"))
     assert simulation.client.phase is Phase.LIVE
     simulation.come_to_rest()
