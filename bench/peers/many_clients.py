@@ -20,7 +20,7 @@ from rabbitkeeper.client.model.errors import RabbitKeeperError
 
 PERIOD = 0.5  # seconds between two publishes of a client
 BODY = b"x" * 256
-AT_ONCE = 8  # clients that are made at the same time; each waits for its first connection
+AT_ONCE = 64  # clients that are made at the same time; each waits for its first connection
 PATIENCE = 120.0  # seconds to connect all
 
 

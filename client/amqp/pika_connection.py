@@ -21,11 +21,13 @@ from rabbitkeeper.client.amqp.transport import FRAME_MAX, Access, ChannelLost, C
 
 log = logging.getLogger(__name__)
 
+ANSWERS = 4  # of a broker that opens a connection, at the most, each of which begins the timeout again
+OURS_FIRST = 1.0  # seconds by which pika's timeouts are later than ours
 CLOSE_TIMEOUT = 1.0  # seconds for the closing handshake before the socket is dropped
 
 
 def connection_parameters(access: Access, address: str, timeout: float) -> ConnectionParameters:
-    """pika's parameters for the broker at ``address`` (host:port), to connect in ``timeout`` seconds."""
+    """pika's parameters for the broker at ``address`` (host:port), with ``timeout`` seconds an answer."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     return ConnectionParameters(
@@ -35,8 +37,8 @@ def connection_parameters(access: Access, address: str, timeout: float) -> Conne
         credentials=PlainCredentials(access.username, access.password),
         heartbeat=access.heartbeat,
         connection_attempts=1,
-        socket_timeout=timeout,
-        stack_timeout=timeout,
+        socket_timeout=timeout + OURS_FIRST,
+        stack_timeout=(ANSWERS + 1) * timeout + OURS_FIRST,
         blocked_connection_timeout=None,
         ssl_options=None if access.tls is None else SSLOptions(access.tls, host),
         client_properties={"product": "RabbitKeeper", "connection_name": access.name},
@@ -80,6 +82,24 @@ class PikaTransport:
         )
 
 
+class SignsOfLife:
+    """Of a broker that opens a connection: whether it is worth waiting for more. Pure."""
+
+    def __init__(self) -> None:
+        self._heard = 0  # bytes
+        self._times = 0
+
+    def seen(self, heard: int) -> bool:
+        """Whether more was heard since the last look, and not so often that it leads nowhere.
+
+        Args:
+            heard: bytes so far.
+        """
+        is_more = heard > self._heard and self._times < ANSWERS
+        self._heard, self._times = heard, self._times + is_more
+        return is_more
+
+
 class PikaConnection:
     """See :class:`transport.Connection`."""
 
@@ -103,9 +123,9 @@ class PikaConnection:
         self._decoder: Decoder | None = None
         self._own_loop = ConnectionLoop(loop.ioloop, self._broken)
         self._connection: SelectConnection = None  # stays so if it could not even be begun
-        self._timer: Timer | None = loop.call_later(
-            timeout, lambda: self._fail(ConnectionLost(f"no answer in {timeout:g} s"))
-        )
+        self._timeout = timeout
+        self._signs = SignsOfLife()
+        self._timer: Timer | None = loop.call_later(timeout, self._look_again)
         try:
             self._connection = SelectConnection(
                 connection_parameters(access, address, timeout),
@@ -211,6 +231,17 @@ class PikaConnection:
         except BaseException as fault:  # noqa: BLE001 - no fault of this connection's, which has ended
             raised = fault
             self._loop.call_later(0.0, lambda: _raise(raised))
+
+    def _look_again(self) -> None:
+        """Time is up, unless the answer is there and was not read: the loop may be behind, so it has one look
+        at its sockets first."""
+        self._timer = self._loop.call_later(0.0, self._silent)
+
+    def _silent(self) -> None:
+        if self._signs.seen(int(getattr(self._connection, "bytes_received", 0))):
+            self._timer = self._loop.call_later(self._timeout, self._look_again)
+        else:
+            self._fail(ConnectionLost(f"no answer in {self._timeout:g} s"))
 
     def _fail(self, lost: ConnectionLost) -> None:
         self._timer = None

@@ -146,7 +146,8 @@ class Transport(Protocol):
         Args:
             address: of the broker, host:port.
             access: how to get in.
-            timeout: seconds to have it open; then it is lost.
+            timeout: seconds for each answer of the broker until it is open; when one does not come, it is
+                lost. A broker that is slow because many connect to it is not left while it answers.
             on_open: called once when it is open; not if it is lost before.
             on_lost: called once when it could not be opened or broke, for whatever reason but ``abort`` and
                 ``close``. It is not open any more then.

@@ -38,6 +38,7 @@ class Failures:
         self._random = random
         self._failed: dict[str, _Failed] = {}
         self._doubted: dict[str, _Doubted] = {}
+        self._silent = 0  # attempts in a row, at whatever members, that had no answer
 
     def __contains__(self, address: str) -> bool:
         """Whether it has failed, and not worked since."""
@@ -55,6 +56,11 @@ class Failures:
         failed.retry.maximum = MOST_PAUSE if ended else MAXIMUM
         failed.retry_at = now + failed.retry.failed()
         failed.silent += silent
+        self._silent = self._silent + 1 if silent else 0
+
+    def opened(self) -> None:
+        """A member has answered."""
+        self._silent = 0
 
     def worked(self, address: str) -> None:
         """The next failure is the first again."""
@@ -72,9 +78,11 @@ class Failures:
 
     def patience(self, address: str) -> float:
         """How long the next attempt may take, as a multiple of the first: brokers that are slow under many
-        clients are not asked again and again for nothing."""
+        clients are not asked again and again for nothing. Where one member after the other has not answered
+        in its time, the next one will need longer, too."""
         failed = self._failed.get(address)
-        return 1.0 if failed is None else doubled(1.0, failed.silent, MOST_PATIENCE)
+        silent = self._silent if failed is None else max(self._silent, failed.silent)
+        return doubled(1.0, silent, MOST_PATIENCE)
 
     def doubt(self, address: str, now: float) -> bool:
         """Its connection works and does not answer.

@@ -18,8 +18,8 @@ A member that is being drained is left before it ends: ``"members"`` and ``"site
 that its agent leaves them. With ``"leader"`` it is the lead that moves, and the clients with it.
 
 A client that is well on a live member is in no hurry to be where another leads: it goes there at a moment by
-chance, and the more connections the group carries the later, so that brokers that have just taken all the
-clients of a dead one are not asked to take them all once more.
+chance, and the more connections the group carries, or the longer its own took to open, the later, so that
+brokers that have just taken all the clients of a dead one are not asked to take them all once more.
 """
 
 from collections.abc import Mapping
@@ -40,6 +40,8 @@ LONGEST_MOVE = 300.0  # seconds over which they do, however many they are
 SIZE_HALF_LIFE = (
     60.0  # seconds after which half of the connections that were seen once are not believed any more
 )
+PROMPT = 0.1  # seconds: a broker that opens a connection in so many is not burdened with them
+CALM = 8.0  # times what it took beyond them: over so long a client goes to a new leader at least
 LEAVING = 0.5  # seconds over which clients leave a draining member; its agent gives them 1 s before it closes
 
 
@@ -101,6 +103,7 @@ class Placement:
         self._newcomers: frozenset[str] = frozenset()  # that came in this round
         self._wish: Target | None = None
         self._size, self._size_at = 0.0, now  # connections of the group; of members that say so
+        self._took, self._took_at = 0.0, now  # seconds beyond PROMPT to open a connection, and when
         self._move_at: float | None = None  # when it goes to the leader
 
     @property
@@ -150,6 +153,14 @@ class Placement:
         """Connections that the group carries, or has carried a moment ago; 0 when nobody says."""
         return float(self._size * 0.5 ** ((now - self._size_at) / SIZE_HALF_LIFE))
 
+    def opened(self, seconds: float, now: float) -> None:
+        """A connection took ``seconds`` to open. Brokers that many connect to at once are slow, and the more
+        so the more they are, whether anybody says how many or not."""
+        self._took, self._took_at = max(seconds - PROMPT, self._slowness(now)), now
+
+    def _slowness(self, now: float) -> float:
+        return float(self._took * 0.5 ** ((now - self._took_at) / SIZE_HALF_LIFE))
+
     def wish(self, targets: Targets, current: Target, now: float) -> Target | None:
         """Where a client whose connection works would rather be; None: it is well where it is."""
         if self._spread == "members" and now >= self._compare_at:
@@ -167,7 +178,7 @@ class Placement:
                     self._move_at = None
                     return None
                 most = LEAVING if targets.drains(current) else LONGEST_MOVE
-                over = min(most, self.size(now) / MOVES)
+                over = min(most, max(self.size(now) / MOVES, CALM * self._slowness(now)))
                 if self._move_at is None or self._move_at > now + over:
                     self._move_at = now + over * self._random.random()
                 return leader if now >= self._move_at else None

@@ -48,6 +48,7 @@ MOST_MOVE_RETRY = 30.0  # … with each that fails, up to this, until there is s
 SETTLED = 1.0  # seconds after which a lost connection counts as the first failure of its broker again
 LEADERLESS_GRACE = 2.0  # seconds for which a starting client waits for a leader before it takes any member
 CONNECT_TIMEOUT = 1.0  # seconds; a hung broker's kernel still accepts TCP connections
+AFTER_LOSS = 2.0  # times as long may attempts take after a loss: others have lost the same broker
 CROWD = 100.0  # connections of a group that are made again in so many seconds, whatever it runs on
 
 
@@ -62,7 +63,7 @@ class Phase(StrEnum):
 class Open:
     """Open connection ``number`` to ``target``; report ready or failed.
 
-    ``timeout``: seconds to connect, and as many again to a channel in confirm mode.
+    ``timeout``: seconds for each of the broker's answers until there is a channel in confirm mode.
     """
 
     number: int
@@ -186,6 +187,8 @@ class Switch:
         """Connection ``number`` is open and takes publishes."""
         if self.next is None or self.next.number != number or self.is_moving:
             return []
+        self._failures.opened()
+        self._placement.opened(now - self._opened_at, now)
         if self.current is not None and not self._is_bad(self.current.target, now):
             self.is_moving = True
             return [Migrate(number, self.next.target, self.current.number)]
@@ -337,7 +340,8 @@ class Switch:
     def _open(self, target: Target, why: str, now: float) -> Open:
         self._opened += 1
         self.next = Slot(self._opened, target)
-        patience = max(self._failures.patience(target.address), self._placement.size(now) / CROWD)
+        times = AFTER_LOSS if self.phase is Phase.SWITCHING else 1.0
+        patience = max(times * self._failures.patience(target.address), self._placement.size(now) / CROWD)
         timeout = self._connect_timeout * min(MOST_PATIENCE, patience)
         self._opened_at, self._opening_timeout = now, timeout
         return Open(self._opened, target, why, timeout)

@@ -40,8 +40,9 @@ class SimulatedCluster:
         latency: seconds of each way between client and broker, asked for each call.
         confirm_delay: seconds for which a channel gathers answers, asked for each burst.
         confirm_style: in which of AMQP's ways messages are confirmed.
-        handshake_time: seconds of a node's work for each connection, one after the other; also for clients
-            that have gone meanwhile.
+        handshake_time: seconds of a node's work for each connection, in equal parts for each answer; those of
+            all connections one after the other, also of clients that have gone meanwhile.
+        handshake_answers: so many parts.
         commit_time: seconds until a message is on a majority.
         election_time, hung_election_time: seconds until a queue has another leader, when the node of the
             last one has died or hangs.
@@ -66,6 +67,7 @@ class SimulatedCluster:
         self.confirm_style = Style.SINGLE
         self.holds_confirms = False
         self.handshake_time = 0.0
+        self.handshake_answers = 3
         self.commit_time = 0.001
         self.election_time = 0.3
         self.hung_election_time = 7.0

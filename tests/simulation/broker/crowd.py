@@ -17,7 +17,7 @@ class Crowd:
     """So many clients, each of which publishes twice a second to one quorum queue.
 
     Args:
-        count: of clients.
+        count: of clients. All are where the lead is when this returns.
         handshake_time: seconds of a broker's work for each connection; one after the other.
         tells_loads: whether the members say how many connections they carry.
     """
@@ -31,6 +31,7 @@ class Crowd:
         self.clients = [SimulatedClient(self.cluster, self.group, seed=seed) for seed in range(count)]
         self._confirmed: list[list[float]] = [[] for _ in self.clients]
         self.time.run_until(lambda: self.all_live, 600.0)
+        self.time.run_until(lambda: {client.member for client in self.clients} == {"a"}, 600.0)
         self.clients[0].declare(Queue("orders"))
         self._tell_loads()
         for number in range(count):

@@ -78,7 +78,8 @@ class SimulatedConnection:
         self._on_open = on_open
         self._on_lost = on_lost
         self._on_blocked = on_blocked
-        self._timer: Timer | None = self.loop.call_later(timeout, partial(self._timed_out, timeout))
+        self._timeout = timeout
+        self._timer: Timer | None = self.loop.call_later(timeout, self._timed_out)
         self.wire = Wire(self.cluster.time, self.loop, self.cluster.latency)
         self.end: ConnectionEnd | None = None
         node = self.cluster.node_at(address)
@@ -91,8 +92,10 @@ class SimulatedConnection:
         self.end = ConnectionEnd(self.cluster, node, self.number, self, self.wire)
         if node.is_hung:
             self.end.hang()
-        work = node.work(self.cluster.time.now, self.cluster.handshake_time)
-        self.wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency() + work)
+        if self.cluster.handshake_time:
+            self._take_a_step(node, self.cluster.handshake_answers)
+        else:
+            self.wire.up.send(partial(self._greeted, node), delay=2 * HANDSHAKES * self.cluster.latency())
 
     @property
     def frame_max(self) -> int:
@@ -135,6 +138,27 @@ class SimulatedConnection:
 
     # -- what the broker and the network say
 
+    def _take_a_step(self, node: Node, left: int) -> None:
+        """The client's side: ask for one of the answers that opening takes; the broker works on it after all
+        that it was asked before."""
+        work = node.work(self.cluster.time.now, self.cluster.handshake_time / self.cluster.handshake_answers)
+        self.wire.up.send(partial(self._answered, node, left - 1), delay=self.cluster.latency() + work)
+
+    def _answered(self, node: Node, left: int) -> None:
+        """The broker's side: so many answers are left, the last of which opens the connection."""
+        assert self.end is not None
+        if left:
+            self.end.send(partial(self._heard, node, left))
+        else:
+            self._greeted(node)
+
+    def _heard(self, node: Node, left: int) -> None:
+        if self.is_over:
+            return
+        self._stop_timer()
+        self._timer = self.loop.call_later(self._timeout, self._timed_out)
+        self._take_a_step(node, left)
+
     def _greeted(self, node: Node) -> None:
         """The broker's side: somebody wants to come in."""
         assert self.end is not None
@@ -170,9 +194,9 @@ class SimulatedConnection:
         if not self.is_over:
             self._on_blocked(why)
 
-    def _timed_out(self, timeout: float) -> None:
+    def _timed_out(self) -> None:
         self._timer = None
-        self.lost(ConnectionLost(f"no answer in {timeout:g} s"))
+        self.lost(ConnectionLost(f"no answer in {self._timeout:g} s"))
 
     def _forget(self) -> None:
         self.is_over = True

@@ -74,7 +74,7 @@ def takes_no_consumers(simulation: Simulation, member: str, random: Random) -> N
 
 
 def dies_and_others_are_slow(simulation: Simulation, member: str, _random: Random) -> None:
-    simulation.cluster.handshake_time = 1.3
+    simulation.cluster.handshake_time, simulation.cluster.handshake_answers = 2.3, 1
     simulation.cluster.kill(member)
 
 

@@ -12,12 +12,12 @@ from pika.exceptions import ChannelClosedByBroker, NoFreeChannels
 from support.client.scripted_broker import ScriptedBroker
 
 from rabbitkeeper.client.amqp.pika_channel import PikaChannel
-from rabbitkeeper.client.amqp.pika_connection import PikaTransport
+from rabbitkeeper.client.amqp.pika_connection import ANSWERS, PikaTransport, SignsOfLife
 from rabbitkeeper.client.amqp.pika_loop import ConnectionLoop, PikaLoop
 from rabbitkeeper.client.amqp.transport import Access, ChannelLost, ConnectionLost
 
 
-def lost_at_once(address: str) -> list[ConnectionLost]:
+def lost_at_once(address: str, timeout: float = 10.0) -> list[ConnectionLost]:
     """What is reported of a connection to ``address``."""
     transport = PikaTransport()
     lost: list[ConnectionLost] = []
@@ -29,7 +29,7 @@ def lost_at_once(address: str) -> list[ConnectionLost]:
     connection = transport.connect(
         address,
         Access("app", "secret"),
-        timeout=10.0,
+        timeout=timeout,
         on_open=lambda: None,
         on_lost=on_lost,
         on_blocked=lambda _why: None,
@@ -47,6 +47,22 @@ def lost_at_once(address: str) -> list[ConnectionLost]:
 def test_an_address_that_is_none_is_a_broker_that_is_not_reached(address: str) -> None:
     (lost,) = lost_at_once(address)
     assert not lost.refused
+
+
+def test_a_broker_that_says_nothing_is_lost_after_the_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:  # its kernel accepts, nobody reads
+        host, port = hung.getsockname()
+        (lost,) = lost_at_once(f"{host}:{port}", timeout=0.02)
+    assert lost.why == "no answer in 0.02 s"
+
+
+def test_a_broker_that_answers_is_waited_for_and_one_that_only_trickles_is_not() -> None:
+    signs = SignsOfLife()
+    assert not signs.seen(0)
+    assert signs.seen(500)
+    assert not signs.seen(500), "nothing since"
+    trickling = SignsOfLife()
+    assert [trickling.seen(heard) for heard in range(1, ANSWERS + 2)] == [True] * ANSWERS + [False]
 
 
 def test_without_a_thread_to_look_a_host_up_the_connection_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

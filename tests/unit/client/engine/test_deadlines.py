@@ -14,7 +14,7 @@ from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.silence import SILENCE
 from rabbitkeeper.client.routing.failures import DOUBT, MOST_PATIENCE
 from rabbitkeeper.client.routing.placement import Spread
-from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
+from rabbitkeeper.client.routing.switch import AFTER_LOSS, CONNECT_TIMEOUT
 
 ERROR = (506, "RESOURCE_ERROR - it happens")
 
@@ -108,7 +108,7 @@ def test_without_another_member_the_connection_is_made_again_in_the_end() -> Non
     simulation.run(GIVE_UP + 0.1)
     simulation.cluster.silent_channels.clear()  # for who asks from now on
     simulation.client.publish()
-    assert simulation.client.all_done() < CONNECT_TIMEOUT + 0.5
+    assert simulation.client.all_done() < AFTER_LOSS * CONNECT_TIMEOUT + 0.5
     assert confirmed(simulation)
     simulation.come_to_rest()
 

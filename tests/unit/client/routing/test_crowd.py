@@ -25,6 +25,24 @@ def test_clients_of_a_dead_leader_come_back_as_fast_as_the_brokers_take_them(cou
     crowd.close()
 
 
+def test_a_broker_that_is_slow_and_answers_is_not_left_for_another_that_is_as_slow() -> None:
+    count = 200
+    crowd = Crowd(
+        count, handshake_time=0.03, tells_loads=False
+    )  # three seconds of work for each of the others
+    opened, struck = crowd.opened, crowd.time.now
+    crowd.cluster.kill("a")
+    crowd.run(0.3)
+    crowd.group.remove("a")
+    crowd.lead("b")
+    crowd.run(5.0)
+    assert crowd.all_live
+    assert crowd.opened - opened <= 1.2 * count, "nearly everybody once, and nobody goes on to the leader yet"
+    crowd.run(20.0)
+    assert crowd.gaps(struck)[-1] < 0.5 + 0.6 + 3.0
+    crowd.close()
+
+
 def test_brokers_that_need_longer_than_the_timeout_are_not_asked_in_vain_again_and_again() -> None:
     count = 150
     crowd = Crowd(

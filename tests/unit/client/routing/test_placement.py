@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rabbitkeeper.client.routing.placement import LEAVING, ROUND, Placement, Spread, Target, Targets
+from rabbitkeeper.client.routing.placement import (
+    CALM,
+    LEAVING,
+    PROMPT,
+    ROUND,
+    Placement,
+    Spread,
+    Target,
+    Targets,
+)
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 CLIENTS = 1000
@@ -102,6 +111,18 @@ def test_clients_go_to_a_new_leader_one_after_the_other(connections: int, second
     assert max(moments) <= seconds
     assert max(moments) > 0.8 * seconds
     assert sum(moments) / len(moments) == pytest.approx(seconds / 2, rel=0.2)
+
+
+def test_a_client_whose_connection_was_slow_to_open_is_in_no_hurry_to_be_elsewhere() -> None:
+    targets = group(A, B, C, leader="b")
+    prompt, slow = placement("leader"), placement("leader")
+    prompt.opened(PROMPT, 0.0)
+    assert prompt.wish(targets, A, 0.0) == B
+    slow.opened(PROMPT + 2.0, 0.0)
+    assert slow.wish(targets, A, 0.0) is None
+    assert 0.0 < slow.compare_at <= CALM * 2.0
+    assert slow.wish(targets, A, slow.compare_at) == B
+    assert slow.wish(group(A, B, C, leader="a"), A, 0.0) is None
 
 
 def test_a_client_does_not_wait_longer_because_the_lead_moves_again() -> None:

@@ -11,6 +11,8 @@ from rabbitkeeper.client.model.retry import MAXIMUM
 from rabbitkeeper.client.routing.failures import DOUBT
 from rabbitkeeper.client.routing.placement import Placement, Target, Targets
 from rabbitkeeper.client.routing.switch import (
+    AFTER_LOSS,
+    CONNECT_TIMEOUT,
     LEADERLESS_GRACE,
     SETTLED,
     Abort,
@@ -83,6 +85,20 @@ def test_when_its_broker_dies_a_client_goes_to_another_at_once_without_an_electi
     assert isinstance(order, Open)
     assert order.target in (B, C)
     assert switch.phase is Phase.SWITCHING
+
+
+def test_members_that_do_not_answer_one_after_the_other_are_given_more_time() -> None:
+    switch = live_on_a()
+    now, timeouts = 1.0, []
+    orders = switch.failed(1, now)
+    for _ in range(4):
+        (order,) = orders or switch.tick(now := switch.wake_at(now))
+        assert isinstance(order, Open)
+        timeouts.append(order.timeout)
+        now += order.timeout
+        orders = switch.failed(order.number, now)
+    first = CONNECT_TIMEOUT * AFTER_LOSS
+    assert timeouts == [first, 2 * first, 4 * first, 8 * first]
 
 
 def test_when_the_new_leader_is_elsewhere_the_client_opens_it_first_and_leaves_the_old_one_after() -> None:
