@@ -8,6 +8,7 @@ import logging
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.await_zookeeper import await_zookeeper
+from rabbitkeeper.agent.group.entry import enter_group
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
@@ -18,15 +19,13 @@ from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
-from rabbitkeeper.coordinator.model.paths import ROOT
-from rabbitkeeper.coordinator.model.records import GroupConfig
-from rabbitkeeper.coordinator.policy.exposure import standing
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 DRAIN_TIMEOUT = 5.0  # seconds to wait for another leader when this one is stopped
 MOVE_TIME = 1.0  # seconds that clients have to move to it before the broker is stopped
 BROKER_STOP_TIMEOUT = 30.0  # seconds for an orderly end of the broker
+RETRY = 0.2  # seconds until ZooKeeper is asked again while there is no connection to it
 MOST_FAILURES = 10  # turns in a row that may fail
 
 
@@ -100,7 +99,7 @@ class Agent:
                 self._reload.start()
             await_zookeeper(
                 lambda: self._backend.start(timeout=zookeeper.connect_timeout),
-                stopped=lambda: self._stopping is not None,
+                stopped=self._is_stopping,
             )
             if self._stopping is not None:
                 return
@@ -108,9 +107,13 @@ class Agent:
             self._housekeeping.start()
             if not self._config.broker.made_by_agent:
                 self._try_credentials()
-            self._check_permissions()
-            self._store.create_group(GroupConfig())
-            self._check_permissions(warn=True)
+            await_zookeeper(
+                lambda: enter_group(self._config, self._backend, self._store),
+                stopped=self._is_stopping,
+                pause=lambda: self._wakeup.wait(RETRY),
+            )
+            if self._is_stopping():
+                return
             self._watchdog.start()
             try:
                 self._go_round()
@@ -134,6 +137,9 @@ class Agent:
 
     # -- inside
 
+    def _is_stopping(self) -> bool:
+        return self._stopping is not None
+
     def _try_credentials(self) -> None:
         """Let the probe's first attempt end: wrong credentials must not leave a trace in ZooKeeper."""
         deadline = self._clock() + self._config.health.connect_timeout + 1.0
@@ -145,26 +151,6 @@ class Agent:
                 return
             self._backend.renew()
             self._wakeup.wait(0.1)
-
-    def _check_permissions(self, *, warn: bool = False) -> None:
-        """Nobody works in a group that is not as closed as its configuration says.
-
-        Raises:
-            ConfigurationError: it is not.
-        """
-        zookeeper, paths = self._config.zookeeper, self._store.paths
-        identity = None if zookeeper.auth is None else zookeeper.auth.username
-        found = standing(
-            self._backend.permissions(paths.root),
-            self._backend.permissions(ROOT),
-            identity,
-            None if identity is None else tuple(zookeeper.readers),
-        )
-        if found.refusal is not None:
-            raise ConfigurationError(f"group {self._config.group}: {found.refusal}")
-        self._backend.adopt_acl(paths.root)
-        for warning in found.warnings if warn else ():
-            LOG.warning("group %s: %s", self._config.group, warning)
 
     def _go_round(self) -> None:
         failures = 0

@@ -3,25 +3,32 @@
 import logging
 from collections.abc import Callable
 
-from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.model.errors import SessionLost, ZooKeeperUnreachable
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 
-def await_zookeeper(ask: Callable[[], None], *, stopped: Callable[[], bool] = lambda: False) -> None:
+def await_zookeeper(
+    ask: Callable[[], None],
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    pause: Callable[[], object] = lambda: None,
+) -> None:
     """Ask until ZooKeeper answers; that it does not is told once.
 
     Args:
-        ask: takes its time when ZooKeeper is not there.
+        ask: what is asked of it; may have been carried out though there was no answer.
         stopped: nobody needs an answer any more.
+        pause: called before it is asked again; needed when not to be connected is told at once.
     """
     told = False
     while not stopped():
         try:
             ask()
-        except ZooKeeperUnreachable as error:
+        except (ZooKeeperUnreachable, SessionLost) as error:
             if not told:
                 LOG.warning("waiting for ZooKeeper: %s", error)
             told = True
+            pause()
         else:
             return

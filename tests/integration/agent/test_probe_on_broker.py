@@ -42,7 +42,7 @@ def settings(broker: Local) -> ProbeSettings:
         {"vhosts": [{"name": VHOST}], "permissions": [definitions.full_access(user, VHOST)]}
     )
     host, port = broker.amqp("node1")
-    return ProbeSettings(host, port, user, password, VHOST, "probe", interval=0.05)
+    return ProbeSettings(host, port, user, password, VHOST, "probe", interval=0.05, connect_timeout=LONG)
 
 
 @pytest.fixture
