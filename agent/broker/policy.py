@@ -29,6 +29,7 @@ STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself s
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
+REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
@@ -126,7 +127,8 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         why = "its node is split from the others, and does not join them by itself"
         majority = now < since + STUCK
         end = Plan(Step.KILL, why, takes_down=True, needs_majority=majority)
-        return _when(now, max(since + SPLIT_GRACE, broker.kill_due), end)
+        late = broker.strained or now < broker.rejoins_until
+        return _when(now, max(since + (REUNION_GRACE if late else SPLIT_GRACE), broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

@@ -12,6 +12,8 @@ from rabbitkeeper.agent.broker.policy import (
     HANDSHAKE_GRACE,
     HUNG_GRACE,
     LONGEST_GRACE,
+    REUNION_GRACE,
+    SPLIT_GRACE,
     STRAINED_GRACE,
     STUCK,
     Step,
@@ -98,6 +100,21 @@ def test_there_is_more_patience_with_one_that_may_be_slow(changes: dict[str, Any
     slow = replace(HANGS, **changes)
     assert plan(slow, 100.0, boot_timeout=BOOT).look_again == 100.0 + grace
     assert step(slow, 100.0 + grace) is Step.KILL
+
+
+@pytest.mark.parametrize(
+    ("changes", "grace"),
+    [({}, SPLIT_GRACE), ({"strained": True}, REUNION_GRACE), ({"rejoins_until": 130.0}, REUNION_GRACE)],
+    ids=["split", "its host is starved", "it was just cut off"],
+)
+def test_a_split_node_is_killed_when_it_has_had_time_to_connect(
+    changes: dict[str, Any], grace: float
+) -> None:
+    split = replace(WELL, status=Status.SPLIT, split_since=100.0, **changes)
+    planned = plan(split, 100.0 + grace - 0.1, boot_timeout=BOOT)
+    assert (planned.step, planned.look_again) == (Step.NOTHING, 100.0 + grace)
+    planned = plan(split, 100.0 + grace, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.needs_majority) == (Step.KILL, True, True)
 
 
 def test_a_node_that_says_that_it_boots_is_given_time() -> None:
