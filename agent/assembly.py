@@ -145,7 +145,14 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
     if config.http.listen is not None:
         from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
 
-        server = ApiServer(config.http, board, store=store, announcer=announcer, hooks=hooks.outcomes)
+        server = ApiServer(
+            config.http,
+            board,
+            store=store,
+            announcer=announcer,
+            hooks=hooks.outcomes,
+            traffic=lambda: () if management is None else management.samples,
+        )
 
     def renew(renewed: AgentConfig) -> None:
         access = renewed.zookeeper.access  # reads files, and may refuse

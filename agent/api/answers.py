@@ -1,9 +1,12 @@
 """What the API says of one state of the agent: a status code and what to show. Pure."""
 
+import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rabbitkeeper.agent.config.agent import OPERATION_TIMEOUT, WATCHDOG_MARGIN
+from rabbitkeeper.agent.model.observation import Traffic
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.coordinator.model.render import render_members, render_record
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -57,13 +60,20 @@ def ready(state: AgentState | None, silent: float) -> Answer:
 
 
 def health(
-    state: AgentState | None, now: float, wall: float, silent: float, *, operations: bool = False
+    state: AgentState | None,
+    now: float,
+    wall: float,
+    silent: float,
+    *,
+    operations: bool = False,
+    zookeeper: Sequence[str] = (),
 ) -> Answer:
     """Everything about this agent; 200 while its broker serves clients.
 
     Args:
         wall: seconds since 1970 at ``now``.
         operations: whether it takes them.
+        zookeeper: the servers' addresses.
     """
     if state is None or silent > STALLED:
         return _no_state(silent)
@@ -92,6 +102,7 @@ def health(
             "under_way": broker.step,
         },
         "zookeeper": {
+            "hosts": list(zookeeper),
             "connected": session.connected,
             "since": moment(session.connected_since if session.connected else session.disconnected_since),
             "registered": session.registered,
@@ -126,6 +137,16 @@ def group(state: AgentState | None, now: float, silent: float) -> Answer:
         "age": round(max(0.0, now - state.view.read_at), 3),
         **_seen(state.view),
     }
+
+
+def traffic(samples: Sequence[tuple[float, Traffic]], now: float) -> Content:
+    """What the cluster carries.
+
+    Args:
+        samples: each with when it was asked for; none where ``broker.management`` is not configured.
+    """
+    told = [{"age": round(max(0.0, now - at), 3), **dataclasses.asdict(carried)} for at, carried in samples]
+    return {"samples": told}
 
 
 def _seen(view: GroupView) -> Content:

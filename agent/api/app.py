@@ -16,11 +16,13 @@ from starlette.exceptions import HTTPException
 
 from rabbitkeeper.agent.api import answers, requests
 from rabbitkeeper.agent.api.answers import Answer, Content
+from rabbitkeeper.agent.api.dashboard import add_dashboard
 from rabbitkeeper.agent.api.metrics import CONTENT_TYPE, Metrics
-from rabbitkeeper.agent.api.refusal import Refusal, WriteAccess, authorize, read_body
+from rabbitkeeper.agent.api.refusal import Refusal, WriteAccess, authorize, may_try, read_body
 from rabbitkeeper.agent.api.requests import Ask, Asked, OperationRequest, RequestT
 from rabbitkeeper.agent.api.store_executor import MISSED, Cache, Known, StoreExecutor
 from rabbitkeeper.agent.api.stream import Stream
+from rabbitkeeper.agent.model.observation import Traffic
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.limited_log import LimitedLog
@@ -51,6 +53,8 @@ class Sources:
         version: the agent's.
         metrics: for Prometheus.
         stream: for those who listen to events.
+        zookeeper: the servers' addresses, as they are configured.
+        traffic: what the cluster has carried, the newest last, each with its time by ``clock``.
         clock: monotonic seconds.
         wall: seconds since 1970.
     """
@@ -62,6 +66,8 @@ class Sources:
     version: str
     metrics: Metrics
     stream: Stream
+    zookeeper: tuple[str, ...] = ()
+    traffic: Callable[[], tuple[tuple[float, Traffic], ...]] = tuple
     clock: Callable[[], float] = monotonic
     wall: Callable[[], float] = time.time
 
@@ -108,7 +114,12 @@ def build(sources: Sources) -> FastAPI:
     _add_log(app, log)
     _add_watching(app, sources)
     _add_operations(app, sources, executor, log)
-    _add_index(app, sources)
+    add_dashboard(
+        app,
+        member=sources.member,
+        version=sources.version,
+        group=lambda: answers.group(sources.board.state, sources.clock(), sources.board.silent)[1],
+    )
     return app
 
 
@@ -129,7 +140,14 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
 
     def health(_: Request) -> Answer:
         operations = sources.access().token is not None
-        return answers.health(board.state, clock(), sources.wall(), board.silent, operations=operations)
+        return answers.health(
+            board.state,
+            clock(),
+            sources.wall(),
+            board.silent,
+            operations=operations,
+            zookeeper=sources.zookeeper,
+        )
 
     check("/leader", leader, "200 while this member leads and its broker serves clients")
     check(
@@ -148,6 +166,10 @@ def _add_group(app: FastAPI, sources: Sources, executor: StoreExecutor) -> None:
     async def show_group() -> Response:
         status, content = answers.group(board.state, clock(), board.silent)
         return JSONResponse(content, status)
+
+    @app.get("/traffic", summary="what the cluster carries, by RabbitMQ's management API, oldest first")
+    async def show_traffic() -> Response:
+        return JSONResponse(answers.traffic(sources.traffic(), clock()))
 
     @app.get("/history", summary="the changes of the lead, oldest first")
     async def show_history(last: str = "") -> Response:
@@ -180,18 +202,27 @@ def _add_watching(app: FastAPI, sources: Sources) -> None:
         return Response(sources.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/events", summary="what happens, as server-sent events")
-    async def events(request: Request) -> Response:
-        return sources.stream.response(sources.board.state, request.headers.get("last-event-id", ""))
+    async def events(request: Request, last: str = "") -> Response:
+        before = _count(last) if last else 0
+        heard = request.headers.get("last-event-id", "")
+        return sources.stream.response(sources.board.state, heard, before)
 
 
 def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log: OperationsLog) -> None:
     def operation(path: str, kind: type[RequestT], ask: Ask[RequestT], summary: str) -> None:
         async def respond(request: Request) -> Response:
-            authorize(request, sources.access())
-            asked = requests.parse(kind, await read_body(request))
+            access = sources.access()
+            trial = may_try(request, access)
+            if not trial:
+                authorize(request, access)
+            asked = await _asked(request, kind, access)
+            if not asked.dry_run:
+                authorize(request, access)
             whose = Asked(by=_sender(request, asked), member=request.path_params.get("name", sources.member))
-            submitted = await executor.write(lambda store: ask(OperationService(store), asked, whose))
-            log.forget()
+            carry_out = executor.dry_run if trial else executor.write
+            submitted = await carry_out(lambda store: ask(OperationService(store), asked, whose))
+            if not asked.dry_run:
+                log.forget()
             return _accepted(submitted, dry_run=asked.dry_run)
 
         described: Content = {
@@ -235,21 +266,13 @@ def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log
         return JSONResponse(_entry(entry))
 
 
-def _add_index(app: FastAPI, sources: Sources) -> None:
-    @app.get("/", summary="this index")
-    async def index() -> Response:
-        paths = app.openapi()["paths"]
-        return JSONResponse(
-            {
-                "rabbitkeeper": sources.version,
-                "member": sources.member,
-                "paths": {
-                    f"{method.upper()} {path}": about["summary"]
-                    for path, methods in paths.items()
-                    for method, about in methods.items()
-                },
-            }
-        )
+async def _asked(request: Request, kind: type[RequestT], access: WriteAccess) -> RequestT:
+    """What is asked for; who may ask for nothing is not told what is wrong with it."""
+    try:
+        return requests.parse(kind, await read_body(request))
+    except Refusal:
+        authorize(request, access)
+        raise
 
 
 def _accepted(submitted: Submitted, *, dry_run: bool) -> Response:

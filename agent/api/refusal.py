@@ -69,6 +69,16 @@ def authorize(request: Request, access: WriteAccess) -> None:
         )
 
 
+def may_try(request: Request, access: WriteAccess) -> bool:
+    """Whether a dry run is all that may be asked for: no token is shown where one is needed.
+
+    A dry run tells no more than ``GET /group``, and changes nothing. Where operations are off, or need a
+    certificate, there are none.
+    """
+    shows_none = "authorization" not in request.headers
+    return shows_none and access.token is not None and not access.certificate
+
+
 async def read_body(request: Request) -> bytes:
     """The request's body, of a bounded size and in bounded time.
 

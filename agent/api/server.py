@@ -18,6 +18,7 @@ from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.api.tls import server_context
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.observation import Traffic
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.dispatcher import Sink
 from rabbitkeeper.agent.runtime import descriptors
@@ -42,6 +43,7 @@ class ApiServer:
         store: makes a store for a thread.
         announcer: who the agent is.
         hooks: outcomes of hooks, for the metrics.
+        traffic: what the cluster has carried, as :class:`Sources` has it.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class ApiServer:
         store: Callable[[], Store],
         announcer: Announcer,
         hooks: Mapping[tuple[str, str, str], int],
+        traffic: Callable[[], tuple[tuple[float, Traffic], ...]] = tuple,
     ) -> None:
         self._config = config
         self._access = _access(config)
@@ -68,6 +71,8 @@ class ApiServer:
                 version=announcer.version,
                 metrics=self._metrics,
                 stream=self._stream,
+                zookeeper=announcer.config.zookeeper.servers,
+                traffic=traffic,
             )
         )
         self._server: BoundedServer | None = None

@@ -2,11 +2,13 @@
 
 Neither the loop nor the API's event loop waits for ZooKeeper: what is asked is asked in a daemon thread with
 a store of its own through the agent's session. When ZooKeeper hangs, the one who asks is told so at the
-deadline, and more than a few who wait are turned away at once. Reads and writes have places of their own, so
-that no number of readers keeps an operator out; and of all who want to read the same, one reads.
+deadline, and more than a few who wait are turned away at once. Reads, writes and dry runs of strangers have
+places of their own, so that no number of readers keeps an operator out; and of all who want to read the same,
+one reads.
 """
 
 import asyncio
+import enum
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +22,20 @@ from rabbitkeeper.coordinator.store.store import Store
 
 READS = 4  # under way
 WRITES = 4  # under way
+DRY_RUNS = 2  # under way, of those who have shown no token
 READ_TIMEOUT = 2.5  # seconds for one question
 WRITE_TIMEOUT = 6.0  # seconds for an operation to be checked and written: up to five round trips
 FRESH = 1.0  # seconds for which what was read, or could not be read, is not read again
 MISSED = 0.2  # seconds after which something that was not found may be there: what was read is read again
+
+
+class _Purpose(enum.Enum):
+    """What a question is for; each has its own bounded places."""
+
+    READ = enum.auto()
+    WRITE = enum.auto()
+    DRY_RUN = enum.auto()
+
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -38,11 +50,18 @@ class StoreExecutor:
 
     def __init__(self, store: Callable[[], Store]) -> None:
         self._store = store
-        self._under_way = {False: 0, True: 0}  # reads, writes
+        self._under_way = dict.fromkeys(_Purpose, 0)
 
     async def read(self, work: Callable[[Store], T]) -> T:
         """What ``work`` returns, which only reads. Raises as :meth:`write`."""
-        return await self._ask(work, READ_TIMEOUT, writes=False)
+        return await self._ask(work, READ_TIMEOUT, _Purpose.READ)
+
+    async def dry_run(self, work: Callable[[Store], T]) -> T:
+        """What ``work`` returns, which only reads, for somebody unknown: apart from readers and operators.
+
+        Raises as :meth:`write`.
+        """
+        return await self._ask(work, WRITE_TIMEOUT, _Purpose.DRY_RUN)
 
     async def write(self, work: Callable[[Store], T]) -> T:
         """What ``work`` returns.
@@ -54,18 +73,18 @@ class StoreExecutor:
             Refusal: 503 if too many ask or ZooKeeper does not answer, 504 at the deadline, 409 or 422 if what
                 is asked for is refused.
         """
-        return await self._ask(work, WRITE_TIMEOUT, writes=True)
+        return await self._ask(work, WRITE_TIMEOUT, _Purpose.WRITE)
 
-    async def _ask(self, work: Callable[[Store], T], within: float, *, writes: bool) -> T:
-        most = WRITES if writes else READS
-        if self._under_way[writes] >= most:
+    async def _ask(self, work: Callable[[Store], T], within: float, purpose: "_Purpose") -> T:
+        most = {_Purpose.READ: READS, _Purpose.WRITE: WRITES, _Purpose.DRY_RUN: DRY_RUNS}[purpose]
+        if self._under_way[purpose] >= most:
             raise Refusal(503, f"{most} requests wait for ZooKeeper already; ask again", {"Retry-After": "1"})
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._under_way[writes] += 1
+        self._under_way[purpose] += 1
 
         def end(result: T | None, error: Exception | None) -> None:
-            self._under_way[writes] -= 1
+            self._under_way[purpose] -= 1
             if future.done():
                 return
             if error is not None:

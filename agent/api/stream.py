@@ -19,7 +19,7 @@ from rabbitkeeper.agent.api.requests import whole_number
 from rabbitkeeper.agent.model.state import AgentState
 from rabbitkeeper.agent.notify.events import Event
 
-MOST = 32  # listeners
+MOST = 64  # listeners: dashboards that are open, and programs
 BACKLOG = 100  # events that may wait for one listener
 KEPT = 200  # events for those who come again
 KEEP_ALIVE = 10.0  # seconds without an event until a comment is sent
@@ -95,12 +95,13 @@ class Stream:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._send_away)
 
-    def response(self, state: AgentState | None, last_event_id: str) -> "EventResponse":
+    def response(self, state: AgentState | None, last_event_id: str, last: int = 0) -> "EventResponse":
         """The answer to one listener.
 
         Args:
             state: what it is told first.
             last_event_id: what it has heard last, as it says; empty if nothing.
+            last: how many of the events before now it gets, if it has heard none of this run of the agent.
 
         Raises:
             Refusal: there are too many already.
@@ -109,16 +110,16 @@ class Stream:
             raise Refusal(503, f"{MOST} listen to the events already", {"Retry-After": "10"})
         listener = _Listener()
         listener.offer(_hello(state))
-        for text in self._missed(last_event_id):
+        for text in self._missed(last_event_id, last):
             listener.offer(text)
         self._listeners.add(listener)
         return EventResponse(listener, self._listeners.discard)
 
-    def _missed(self, last_event_id: str) -> list[bytes]:
+    def _missed(self, last_event_id: str, last: int) -> list[bytes]:
         instance, _, digits = last_event_id.rpartition("-")
         number = whole_number(digits)
         if instance != self._instance or number is None:
-            return []
+            number = self._count - last
         missed = [text for kept, text in self._kept if kept > number]
         return missed[-(BACKLOG - 1) :]
 

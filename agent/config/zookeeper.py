@@ -70,6 +70,11 @@ class ZooKeeperConfig(Section):
         return self
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """The address of each server."""
+        return tuple(self.hosts.partition("/")[0].split(","))
+
+    @property
     def asked_timeout(self) -> float:
         """What ZooKeeper is asked for: a twelfth less than ``session_timeout``.
 

@@ -117,6 +117,18 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the whole cluster carries, as RabbitMQ counts it; for people alone."""
+
+    publish: float  # messages a second that come in
+    deliver: float  # messages a second that go out, fetched ones too
+    ready: int  # messages that wait in queues
+    unacknowledged: int  # messages that consumers have and have not answered
+    connections: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
 class ManagementFacts:
     """What RabbitMQ's management API has said last; nothing of it makes a broker ill or well."""
 

@@ -8,7 +8,7 @@ source; tried on 3.10.8, 4.0.5 and 4.3.6.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rabbitkeeper.agent.model.observation import Alarm, Load
+from rabbitkeeper.agent.model.observation import Alarm, Load, Traffic
 
 _LEADERS_FROM = (4, 1, 0)
 _READY_FROM = (4, 1, 1)
@@ -103,6 +103,35 @@ def load(
             each.get("node") == node and each.get("type") == "classic" and not each.get("exclusive")
             for each in queues
         ),
+    )
+
+
+def traffic(overview: Mapping[str, object]) -> Traffic:
+    """What the cluster carries, from ``/api/overview``.
+
+    What is not counted there, as where statistics are off, is 0.
+    """
+    rates, depths, objects = (
+        value if isinstance(value := overview.get(key), Mapping) else {}
+        for key in ("message_stats", "queue_totals", "object_totals")
+    )
+
+    def rate(key: str) -> float:
+        details = rates.get(f"{key}_details")
+        value = details.get("rate") if isinstance(details, Mapping) else None
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    def count(counts: Mapping[str, object], key: str) -> int:
+        value = counts.get(key)
+        return value if isinstance(value, int) else 0
+
+    return Traffic(
+        publish=rate("publish"),
+        deliver=rate("deliver_get"),
+        ready=count(depths, "messages_ready"),
+        unacknowledged=count(depths, "messages_unacknowledged"),
+        connections=count(objects, "connections"),
+        consumers=count(objects, "consumers"),
     )
 
 

@@ -10,6 +10,7 @@ from rabbitkeeper.coordinator.tls import client_context
 
 _CHECK_FAILED = 503
 _OK = 200
+_OVERVIEW = "overview?columns=message_stats,queue_totals,object_totals"
 
 
 class ManagementFailed(RabbitKeeperError):
@@ -72,6 +73,17 @@ class ManagementClient:
         if not isinstance(body, list):
             raise ManagementFailed(f"the management API answered {path} and not with a list")
         return [each for each in body if isinstance(each, Mapping)]
+
+    def overview(self) -> Mapping[str, object]:
+        """What the whole cluster carries.
+
+        Raises:
+            ManagementFailed: it was not answered.
+        """
+        _, body = self._get(_OVERVIEW, (_OK,))
+        if not isinstance(body, Mapping):
+            raise ManagementFailed(f"the management API answered {_OVERVIEW} and not with an object")
+        return body
 
     def close(self) -> None:
         self._http.close()

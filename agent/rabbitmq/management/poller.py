@@ -4,13 +4,15 @@ What it finds adds reasons and warnings to a verdict, and the load to a member's
 broker ill or well: the API is a plugin that can be broken, slow or switched off while the broker works.
 """
 
+import contextlib
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 
-from rabbitkeeper.agent.model.observation import ManagementFacts
-from rabbitkeeper.agent.rabbitmq.management.checks import alarms, checks, failure, load
+from rabbitkeeper.agent.model.observation import ManagementFacts, Traffic
+from rabbitkeeper.agent.rabbitmq.management.checks import alarms, checks, failure, load, traffic
 from rabbitkeeper.agent.rabbitmq.management.client import (
     ManagementClient,
     ManagementFailed,
@@ -20,6 +22,7 @@ from rabbitkeeper.agent.rabbitmq.management.client import (
 LOG = logging.getLogger("rabbitkeeper.agent.management")
 
 FAILURES = 3  # polls in a row without an answer until that is worth a warning: a boot takes one or two
+SAMPLES = 120  # of the traffic that are kept
 _LOAD_EVERY = 3  # polls: the lists of connections and queues are the dearest
 _CONNECTIONS = "connections?columns=node"
 _QUEUES = "queues?columns=node,type,exclusive&disable_stats=true"
@@ -36,6 +39,12 @@ class Poller:
         version: RabbitMQ's, as far as it is known; None while there is no connection: then nothing is asked.
         wake: called from the poller's thread when the facts have changed.
         interval: seconds between polls.
+        clock: monotonic seconds.
+
+    Attributes:
+        facts: what is known now.
+        samples: what the cluster has carried, the newest last, each with when it was asked for. Nobody is
+            woken for them.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class Poller:
         version: Callable[[], str | None],
         wake: Callable[[], None],
         interval: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._node = node
@@ -54,11 +64,13 @@ class Poller:
         self._version = version
         self._wake = wake
         self._interval = interval
+        self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rabbitkeeper-management", daemon=True)
         self._failures = 0
         self._polls = 0
         self.facts = ManagementFacts()
+        self.samples: tuple[tuple[float, Traffic], ...] = ()
 
     def start(self) -> None:
         self._thread.start()
@@ -111,4 +123,11 @@ class Poller:
             problem = str(error) if self._failures >= FAILURES else None
             return ManagementFacts(load=self.facts.load, problem=problem)
         self._failures = 0
+        self._sample(client)
         return ManagementFacts(tuple(failed), found, carried)
+
+    def _sample(self, client: ManagementClient) -> None:
+        """What the cluster carries is for people: a poll without it is as good."""
+        asked_at = self._clock()
+        with contextlib.suppress(ManagementFailed):
+            self.samples = (*self.samples[1 - SAMPLES :], (asked_at, traffic(client.overview())))

@@ -102,6 +102,40 @@ def test_a_client_and_a_load_balancer_read_everything_and_change_nothing(
             assert http.get(path, headers=header).status_code not in (401, 403), path
 
 
+@pytest.mark.parametrize("path", OPERATIONS[:-1])
+def test_a_dry_run_needs_no_token_and_no_other_one(
+    http: TestClient, coordination: Coordination, path: str
+) -> None:
+    content = {"dry_run": True, **({"to": "node2"} if path == "/failover" else {})}
+    tried = http.post(path, json=content)
+    assert (tried.status_code, tried.json()) == (503, {"reason": "ZooKeeper is away"}), "it was let through"
+    asked = coordination.asked
+    assert asked
+    assert http.post(path, json=content, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert http.post(path, json={**content, "dry_run": False}).status_code == 401
+    assert http.post(path, json={**content, "other": 1}).status_code == 401, "nothing is explained"
+    assert http.post(path, content=b"{").status_code == 401
+    assert coordination.asked == asked
+
+
+def test_who_tries_without_a_token_keeps_no_operator_out(
+    http: TestClient, coordination: Coordination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    coordination.answer = lambda: (ENTRY,) if gate.wait(20) else ()
+    monkeypatch.setattr(executor, "WRITE_TIMEOUT", 0.05)
+    try:
+        for _ in range(executor.DRY_RUNS):
+            assert http.post("/pause", json={"dry_run": True}).status_code == 504
+        assert http.post("/pause", json={"dry_run": True}).status_code == 503
+        assert http.post("/pause", json={"dry_run": True}, headers=BEARER).status_code == 504
+        assert http.post("/pause", headers=BEARER).status_code == 504, (
+            "it waits for ZooKeeper, and has a place"
+        )
+    finally:
+        gate.set()
+
+
 @pytest.mark.parametrize("http", [None], indirect=True)
 @pytest.mark.parametrize("path", OPERATIONS)
 def test_without_a_configured_token_operations_are_off(http: TestClient, path: str) -> None:

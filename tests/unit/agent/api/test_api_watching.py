@@ -202,6 +202,28 @@ def test_a_listener_that_comes_again_hears_what_it_has_missed() -> None:
     asyncio.run(play())
 
 
+def test_a_new_listener_hears_as_much_of_the_past_as_it_asks_for() -> None:
+    async def play() -> None:
+        stream = Stream("run1")
+        stream.bind()
+        stream.receive(LEADS, tuple(event(state=str(number)) for number in range(5)))
+        await asyncio.sleep(0)
+        for heard, last, told in (
+            ("", 2, ["run1-4", "run1-5"]),
+            ("run0-9", 1, ["run1-5"]),
+            ("run1-4", 3, ["run1-5"]),
+            ("", 99, [f"run1-{number}" for number in range(1, 6)]),
+        ):
+            one = Listener(stream.response(LEADS, heard, last))
+            heard_all = f"{told[-1]}\n".encode()
+            await one.until(lambda one, end=heard_all: any(end in text for text in one.sent))  # type: ignore[misc]
+            assert [identity for identity, _, _ in one.events()][1:] == told
+            one.go()
+            await one.done()
+
+    asyncio.run(play())
+
+
 def test_while_nothing_happens_a_comment_keeps_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "KEEP_ALIVE", 0.01)
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rabbitkeeper.agent.model.observation import Alarm, Load, ManagementFacts
-from rabbitkeeper.agent.rabbitmq.management.checks import alarms, checks, failure, load
+from rabbitkeeper.agent.model.observation import Alarm, Load, ManagementFacts, Traffic
+from rabbitkeeper.agent.rabbitmq.management.checks import alarms, checks, failure, load, traffic
 from rabbitkeeper.agent.rabbitmq.management.client import ManagementClient, ManagementSettings
 from rabbitkeeper.agent.rabbitmq.management.load import LEAST, Published, coarse
-from rabbitkeeper.agent.rabbitmq.management.poller import FAILURES, Poller
+from rabbitkeeper.agent.rabbitmq.management.poller import FAILURES, SAMPLES, Poller
 
 OLD = {"health/checks/protocol-listener/amqp", "health/checks/virtual-hosts"}
 READY = {"health/checks/ready-to-serve-clients"}
@@ -171,6 +171,30 @@ def poller(version: Callable[[], str | None] = lambda: "4.3.6") -> Poller:
 def test_a_healthy_broker_has_a_load_and_nothing_else(api: tuple[Api, ManagementClient]) -> None:
     _, client = api
     assert poller().poll(client) == ManagementFacts(load=Load(1, 0))
+
+
+def test_what_the_cluster_carries_is_kept_and_does_not_count(api: tuple[Api, ManagementClient]) -> None:
+    answers, client = api
+    one = poller()
+    assert one.poll(client) == ManagementFacts(load=Load(1, 0)), "it has no overview, and is well"
+    assert one.samples == ()
+    answers.answers["overview"] = (200, {"message_stats": {"publish_details": {"rate": 2.5}}})
+    for _ in range(SAMPLES + 1):
+        one.poll(client)
+    assert len(one.samples) == SAMPLES
+    assert one.samples[-1][1] == Traffic(2.5, 0.0, 0, 0, 0, 0)
+    assert [at for at, _ in one.samples] == sorted(at for at, _ in one.samples)
+
+
+def test_an_overview_is_read_as_far_as_it_goes() -> None:
+    whole = {
+        "message_stats": {"publish_details": {"rate": 10}, "deliver_get_details": {"rate": 9.5}},
+        "queue_totals": {"messages_ready": 3, "messages_unacknowledged": 2},
+        "object_totals": {"connections": 7, "consumers": 4},
+    }
+    assert traffic(whole) == Traffic(10.0, 9.5, 3, 2, 7, 4)
+    for broken in ({}, {"message_stats": None, "queue_totals": [], "object_totals": {"connections": "x"}}):
+        assert traffic(broken) == Traffic(0.0, 0.0, 0, 0, 0, 0)
 
 
 def test_what_fails_is_said(api: tuple[Api, ManagementClient]) -> None:
