@@ -8,7 +8,6 @@ import contextlib
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from rabbitkeeper.agent.model.observation import ManagementFacts, Traffic
@@ -18,6 +17,7 @@ from rabbitkeeper.agent.rabbitmq.management.client import (
     ManagementFailed,
     ManagementSettings,
 )
+from rabbitkeeper.agent.runtime.clocks import monotonic
 
 LOG = logging.getLogger("rabbitkeeper.agent.management")
 
@@ -56,7 +56,7 @@ class Poller:
         version: Callable[[], str | None],
         wake: Callable[[], None],
         interval: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._settings = settings
         self._node = node

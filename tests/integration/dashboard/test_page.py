@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from support.agent.dashboard_stage import TOKEN, Stage, ago, change, event, group, member
@@ -179,7 +180,7 @@ def test_groups_of_every_size_and_reasons_of_every_length(stage: Stage, browser:
     page = browser.open(stage.url, width=360)
     many = [member(f"node{number}", site=f"site{number % 3}") for number in range(1, 10)]
     stage.show(group("node1", *many), event(EventKind.MEMBER, "node9"))
-    page.wait_for_function("document.querySelectorAll('.member').length === 9")
+    page.wait_for_function("() => document.querySelectorAll('.member').length === 9")
     assert width_beyond(page) == 0
     long = "x" * 10_000
     alone = member("node1", MemberStatus.STOPPED, long)
@@ -206,12 +207,12 @@ def test_clocks_that_differ_make_no_nonsense(stage: Stage, browser: Chromium) ->
 def test_an_operation_is_tried_before_the_token_is_asked_for(stage: Stage, browser: Chromium) -> None:
     page = browser.open(stage.url)
     sent: list[tuple[object, bool]] = []
-    page.on(
-        "request",
-        lambda one: (
-            one.method == "POST" and sent.append((json.loads(one.post_data), "authorization" in one.headers))
-        ),
-    )
+
+    def posted(request: Any) -> None:
+        if request.method == "POST":
+            sent.append((json.loads(request.post_data), "authorization" in request.headers))
+
+    page.on("request", posted)
     page.keyboard.press("Tab")
     page.locator("[data-key=switchover]").focus()
     page.keyboard.press("Enter")

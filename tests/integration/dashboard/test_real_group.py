@@ -81,4 +81,4 @@ def test_a_page_left_open_recovers_from_its_agents_restart(
     local.start_agent(name)
     led()
     says(page, "#lead", "all is well")
-    page.wait_for_function("document.querySelectorAll('.member').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('.member').length === 3")

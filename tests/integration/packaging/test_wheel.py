@@ -93,6 +93,10 @@ def test_every_module_of_the_tree_is_in_it_and_nothing_else(wheel: Path) -> None
     assert {name.removeprefix("rabbitkeeper/") for name in names if name.endswith(".py")} == sources()
     assert {f"rabbitkeeper/{package}/py.typed" for package in PACKAGES} <= set(names)
     assert {f"rabbitkeeper/agent/monitoring/{name}" for name in ("alerts.yml", "board.json")} <= set(names)
+    static = {
+        f"rabbitkeeper/{file.relative_to(ROOT)}" for file in (ROOT / "agent/dashboard/static").iterdir()
+    }
+    assert static <= set(names)
 
 
 def test_a_client_can_be_imported_with_the_base_installation_alone(installed: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from rabbitkeeper.agent.api.refusal import WriteAccess
 from rabbitkeeper.agent.model.observation import Traffic
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.agent.notify.events import Event, EventKind
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -130,7 +131,7 @@ class Stage:
 
     def show(self, view: GroupView, *events: Event, connected: bool = True) -> None:
         """Put up the group as this agent sees it now, and tell the events."""
-        now = time.monotonic()
+        now = monotonic()
         made = agent_states.state(view=replace(view, read_at=now), connected=connected)
         session = replace(
             made.session,

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 BINARIES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 60_000  # milliseconds for anything on a busy machine
+PATIENCE = 120_000  # milliseconds for anything on a busy machine
 SERIOUS = {"serious", "critical"}
 
 

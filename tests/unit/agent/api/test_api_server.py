@@ -1,5 +1,6 @@
 """The API's server on real loopback sockets: its port, its certificate, and its end."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -51,6 +52,19 @@ def test_it_serves_until_it_is_stopped(port: int) -> None:
     one.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE)
+
+
+def test_fifty_open_dashboards_leave_room_for_everybody_else(start: Callable[..., None], port: int) -> None:
+    start(listen=f"127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    with contextlib.ExitStack() as viewers, httpx.Client(base_url=url, timeout=PATIENCE) as another:
+        for _ in range(50):
+            viewer = viewers.enter_context(httpx.Client(base_url=url, timeout=PATIENCE))
+            listening = viewers.enter_context(viewer.stream("GET", "/events"))
+            assert listening.status_code == 200
+            assert next(listening.iter_text()).startswith("event: hello")
+        assert another.get("/live").status_code == 200
+        assert another.get("/", headers={"Accept": "text/html"}).status_code == 200
 
 
 def test_the_port_is_free_again_at_once(start: Callable[..., None], port: int) -> None:
