@@ -208,11 +208,10 @@ function announce() {
 // How old what is shown is.
 function fresh() {
   const seconds = Math.max(0, (Date.now() - state.answeredAt) / 1000);
-  const away = known.health.zookeeper && !known.health.zookeeper.connected;
-  const read_at = (known.group.age ?? 0) + seconds;
+  const away = known.health.zookeeper?.connected === false ? known.health.zookeeper.since : null;
   let tone = "good", told = `live · ${self} answered ${seconds < 1.5 ? "just now" : `${Math.round(seconds)} s ago`}`;
   if (state.failing || seconds > OLD || state.hangs) [tone, told] = ["bad", `${Math.round(seconds)} s old · ${self} does not answer`];
-  else if (away) [tone, told] = ["warn", `${clock.whole(Math.round(read_at))} old · ${self} has no ZooKeeper`];
+  else if (away) [tone, told] = ["warn", `${clock.whole(Math.max(0, Math.round((clock.now() - Date.parse(away)) / 1000)))} old · ${self} has no ZooKeeper`];
   else if (!known.group.members) [tone, told] = ["quiet", "loading"];
   $("freshness").dataset.tone = tone;
   if ($("age").textContent !== told) $("age").textContent = told;

@@ -44,8 +44,7 @@ export function problems(group, health) {
     found.push({ tone: "bad", text: "ZooKeeper does not answer this agent: what is shown is as it was then", since: zookeeper.since });
   }
   if (!group.leader && group.members) {
-    const unreadable = group.leader_unreadable ? `: ${group.leader_unreadable}` : "";
-    found.push({ tone: "bad", text: `Nobody leads${unreadable}` });
+    found.push({ tone: "bad", text: group.leader_unreadable ?? "There is no leader: who wants the leader’s broker waits" });
   }
   for (const one of members(group)) {
     const tone = TONE[one.state] ?? "warn";
