@@ -10,6 +10,7 @@ from support.agent.rabbitmq_version import rabbitmq_version
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
+from rabbitkeeper.agent.cluster.replicas import give
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.connect import backend_at
@@ -93,7 +94,7 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
         assert store.cluster() is not None
         use_cookie(local, joiner, founder, local.settings(founder).cookie or "")
 
-        # With the right one it joins, gets a replica of each quorum queue, and is recorded.
+        # With the right one it joins and is recorded, and then gets a replica of the quorum queue.
         assert join(store, local, joiner) is FormationStep.JOIN
         both = {local.node(founder), local.node(joiner)}
         assert local.ctl(joiner).cluster_status().running == both
@@ -102,6 +103,7 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
         assert set(view.record.nodes) == both
         with channel(local, joiner) as opened:
             opened.queue_declare("kept", passive=True)
+        assert give(local.ctl(joiner), 3, lambda: store.formation_lock(joiner, 30)) is None
         quorum = local.ctl(founder)._run("quorum_status", "kept", tool="rabbitmq-queues")
         assert local.node(joiner) in quorum
 

@@ -236,7 +236,10 @@ def test_without_hooks_nothing_is_touched() -> None:
             touch()
 
 
-def test_a_fenced_broker_is_gone_until_it_is_restarted(tmp_path: Path) -> None:
+def test_a_fenced_broker_is_gone_until_it_is_restarted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RABBITKEEPER_LOCKED", raising=False)  # of ./dev, and no word to a hook
     driver = external(tmp_path, fence="kill -KILL $(cat ${0%/*}/pid)", restart=f'echo "$1" > {tmp_path}/up')
     assert (driver.can_start, driver.can_stop, driver.can_kill) == (True, False, True)
     with subprocess.Popen(["sleep", "600"]) as its:

@@ -90,21 +90,25 @@ def test_a_queue_declared_while_a_member_was_away_gets_a_replica_there(local: Lo
         *local.amqp("node1"), credentials=pika.PlainCredentials(*local.credentials)
     )
     connection = pika.BlockingConnection(parameters)
-    # One that has a replica on this node only, as if the other had been away.
-    alone = {"x-queue-type": "quorum", "x-quorum-initial-group-size": 1}
-    connection.channel().queue_declare("alone", durable=True, arguments=alone)
+    channel = connection.channel()
+    quorum = {"x-queue-type": "quorum"}
+    channel.queue_declare("single", durable=True, arguments={**quorum, "x-quorum-initial-group-size": 1})
+    channel.queue_declare("alone", durable=True, arguments=quorum)
     connection.close()
-    assert local.node("node2") not in replicas(local)
+    # As if the other had been away when it was declared.
+    local.ctl("node1")._run("delete_member", "alone", local.node("node2"), tool="rabbitmq-queues")
+    assert local.node("node2") not in replicas(local, "alone")
     local.kill_broker("node2")
     whole(watch)
 
     def grown() -> bool:
         try:
-            return local.node("node2") in replicas(local)
+            return local.node("node2") in replicas(local, "alone")
         except RabbitmqCtlError:  # one of two nodes alone is paused by RabbitMQ, until the other is back
             return False
 
     watch.until(lambda _: grown(), "the queue has a replica on node2", LONG)
+    assert local.node("node2") not in replicas(local, "single"), "it asked for one"
 
 
 def test_a_restart_by_force_ends_though_queues_find_no_other_leader(local: Local, watch: Watch) -> None:
@@ -175,5 +179,5 @@ def open_again(watch: Watch) -> GroupView:
     )[0]
 
 
-def replicas(local: Local) -> str:
-    return local.ctl("node1")._run("quorum_status", "alone", tool="rabbitmq-queues")
+def replicas(local: Local, queue: str) -> str:
+    return local.ctl("node1")._run("quorum_status", queue, tool="rabbitmq-queues")
