@@ -5,8 +5,9 @@ The order of the steps is what makes it safe to be killed between any two of the
 1. Founding and joining happen under the group's formation lock, one node at a time, and end in a
    compare-and-set of ``cluster``; the lock goes with its holder's session.
 2. ``cluster`` is founded after the agents' vhost was made: whoever joins gets it with the rest.
-3. A member is recorded last, when it is in the cluster and its agent can log in. One that was cut off before
-   that finds itself in the cluster and does the rest. Quorum queues get replicas on it afterwards
+3. A member is recorded last, when it is in the cluster, its agent can log in, and the canary's queue has a
+   replica on it, without which a kill just afterwards would leave nobody who may lead. One that was cut off
+   before that finds itself in the cluster and does the rest. Other quorum queues get replicas on it later
    (``replicas.py``).
 
 ``formation_plan.py`` decides; here is what it needs to know and what it leads to. Nothing is ever removed
@@ -16,13 +17,14 @@ from a cluster here, save a half-made entry of the node that is joining.
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep, plan
+from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.rabbitmq import definitions
 from rabbitkeeper.agent.rabbitmq.ctl import (
@@ -40,6 +42,7 @@ from rabbitkeeper.coordinator.model.view import ClusterView
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 LOCK_TIMEOUT = 120.0  # seconds to wait for others who found or join: each takes some
+CANARY_REPLICAS = 3  # as many as RabbitMQ gives a quorum queue that does not say
 _CONFLICTS = 20  # compare-and-sets lost in a row until it is given up; each loss is another member's gain
 
 
@@ -112,6 +115,8 @@ class Tools(Protocol):
 
     def forget_cluster_node(self, other: str, *, node: str) -> None: ...
 
+    def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None: ...
+
 
 def form(
     store: FormationStore,
@@ -165,6 +170,9 @@ def form(
     if todo.step in (FormationStep.JOIN, FormationStep.RECORD):
         there = there or ctl.definitions()
         _grant_access(ctl, me, there)
+        wanted = view is not None and len(view.record.nodes) < CANARY_REPLICAS
+        if wanted and definitions.has_queue(there, me.vhost, QUEUE):
+            ctl.grow(me.node, me.vhost, [QUEUE])
         view = _record(store, me)
     elif todo.step is FormationStep.NOTHING and not logged_in():
         _grant_access(ctl, me, there or ctl.definitions())

@@ -85,6 +85,12 @@ def holdings(definitions: Definitions, own_vhost: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def has_queue(definitions: Definitions, vhost: str, name: str) -> bool:
+    """Whether a durable queue is there."""
+    queues = definitions.get("queues", ())
+    return any((each.get("vhost"), each.get("name")) == (vhost, name) for each in queues)
+
+
 def other_users(definitions: Definitions, own: str) -> tuple[str, ...]:
     """The users beside ``own``, who are lost when the node joins a cluster that does not know them."""
     return tuple(sorted(str(each["name"]) for each in definitions.get("users", ()) if each["name"] != own))

@@ -1,7 +1,7 @@
 """Forming a cluster while agents are cut off at any point: a model of RabbitMQ, no server."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ from support.effort import examples
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
+from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, Inconsistent, NodeNotRunning
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
@@ -120,7 +121,8 @@ class FakeCtl:
         self._ask(f"forget {other}")
         self.rabbits.database[node].members.discard(other)
 
-    def grow(self, member: str) -> None:
+    def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None:
+        assert (vhost, queues) == (OWN_VHOST, [QUEUE])
         self._ask("grow")
         self.own.replicas.add(member)
         self.rabbits.point()
@@ -237,6 +239,19 @@ def test_the_agents_user_is_made_where_the_founder_has_another(rabbits: Rabbits)
     assert len(made) == 1
     assert "secret" not in repr(made)
     assert made[0]["password_hash"]
+
+
+@pytest.mark.parametrize("queues", [(), (QUEUE,)], ids=["not declared yet", "declared by the founder"])
+def test_the_canarys_queue_has_a_replica_on_each_of_three(rabbits: Rabbits, queues: tuple[str, ...]) -> None:
+    rabbits.add("rabbit@d")
+    store = FakeStore(rabbits)
+    run(store, FakeCtl(rabbits, "rabbit@a"))
+    held = [{"name": queue, "vhost": OWN_VHOST} for queue in queues]
+    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}, *held]
+    for node in ("rabbit@b", "rabbit@c", "rabbit@d"):
+        run(store, FakeCtl(rabbits, node))
+    three = {"rabbit@a", "rabbit@b", "rabbit@c"}
+    assert rabbits.database["rabbit@a"].replicas == (three if queues else {"rabbit@a"})
 
 
 def test_a_node_with_queues_is_refused_and_left_alone(rabbits: Rabbits) -> None:
