@@ -7,6 +7,7 @@ it works also for what an interrupted or killed demo has left.
 import os
 import subprocess
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,8 @@ NAME = "rabbitkeeper"
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
+_ENDPOINTS = 403  # the engine's answer about a network on which there is still a container
+_DETACHED = 10.0  # seconds for it to take them off
 _TAIL = 8  # lines of what Compose said when it failed
 
 
@@ -63,8 +66,9 @@ class Project:
         preflight.check_ports(settings)
 
     def exists(self) -> bool:
-        """Whether there is anything of it."""
-        return any(self._everything())
+        """Whether there is anything of it; a network alone is nothing."""
+        containers, _, volumes = self._everything()
+        return bool(containers or volumes)
 
     def build(self, settings: Settings, say: Callable[[str], None] = lambda _: None) -> None:
         """Build the images, or what is missing or out of date of them.
@@ -104,7 +108,8 @@ class Project:
             return
         with ThreadPoolExecutor(max_workers=16) as pool:
             list(pool.map(lambda one: _gone(lambda: one.remove(force=True, v=True)), containers))
-            list(pool.map(lambda one: _gone(one.remove), [*networks, *volumes]))
+            list(pool.map(_network_gone, networks))
+            list(pool.map(lambda one: _gone(one.remove), volumes))
 
     def containers(self) -> dict[str, Any]:
         """All containers by the service's name."""
@@ -167,6 +172,27 @@ class Project:
         if process.returncode != 0:
             said = "\n".join(line for line in tail if line)
             raise DemoError(f"docker compose {arguments[0]} failed; {remedy}:\n{said}")
+
+
+def _network_gone(network: Any) -> None:
+    """Remove it, when the engine has taken the last removed container off it.
+
+    That can be a moment later. Engines of 20.10 can count one for ever that is gone, until they are started
+    again: such a network is left, and Compose takes it for the next demo.
+    """
+    deadline = time.monotonic() + _DETACHED
+    while True:
+        try:
+            return _gone(network.remove)
+        except docker.errors.APIError as error:
+            if error.status_code != _ENDPOINTS:
+                raise
+            if time.monotonic() >= deadline:
+                network.reload()
+                if network.attrs["Containers"]:
+                    raise
+                return None
+        time.sleep(0.2)
 
 
 def _gone(remove: Callable[[], None]) -> None:
