@@ -95,19 +95,20 @@ def changes(before: GroupView | None, after: GroupView) -> list[str]:
 def _follow(
     backend: Backend, reader: GroupReader, first: GroupView, ended: Callable[[], bool], show: Show
 ) -> None:
-    show(first, None)
+    known: GroupView | None = first
     while not ended():
         seen = backend.events
         backend.renew()
         try:
-            show(reader.read(), None)
+            show(known or reader.read(), None)  # which may read more
+            pause = _LOOK_AGAIN if known is None else 0.0
         except UnknownGroup:
             raise
         except CoordinationError as error:
             show(None, str(error))
-            backend.await_event(seen, _AWAY_PAUSE)
-            continue
-        backend.await_event(seen, _LOOK_AGAIN)
+            pause = _AWAY_PAUSE
+        known = None
+        backend.await_event(seen, pause)
 
 
 class Screen:

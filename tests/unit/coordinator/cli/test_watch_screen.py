@@ -128,8 +128,13 @@ def lab() -> Lab:
 
 
 @contextmanager
-def watched(lab: Lab, terminal: Terminal, seconds: float | None = PATIENCE) -> Iterator[threading.Thread]:
-    """The screen, on a thread of its own; what has been typed must have ended it."""
+def watched(
+    lab: Lab, terminal: Terminal, seconds: float | None = PATIENCE, *, away: bool = False
+) -> Iterator[threading.Thread]:
+    """The screen, on a thread of its own; what has been typed must have ended it.
+
+    With ``away`` ZooKeeper does not answer any more after the first look at the group.
+    """
     backend = lab.operator.backend
     failures: list[Exception] = []
     with os.fdopen(os.dup(terminal.screen), "w") as out:
@@ -145,6 +150,8 @@ def watched(lab: Lab, terminal: Terminal, seconds: float | None = PATIENCE) -> I
         )
         reader = GroupReader(backend, GROUP)
         shown = Screen(backend, reader, GROUP, terminal=terminal.screen, out=console)
+        if away:
+            lab.away()
 
         def show() -> None:
             try:
@@ -223,6 +230,12 @@ def test_while_zookeeper_is_away_it_says_so_and_shows_what_was(lab: Lab, termina
         terminal.shows(r"ZooKeeper does not answer, this is how it was last")
         terminal.type("r")  # nothing is asked for that cannot be tried
         terminal.shows(r"restart refused")
+        terminal.type("q")
+
+
+def test_zookeeper_that_is_lost_at_once_is_told_as_well(lab: Lab, terminal: Terminal) -> None:
+    with watched(lab, terminal, away=True):
+        terminal.shows(r"ZooKeeper does not answer, this is how it was last")
         terminal.type("q")
 
 
