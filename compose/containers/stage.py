@@ -19,6 +19,7 @@ from rabbitkeeper.compose.demo.timeline import GroupTimeline
 MEMBERS = ("node1", "node2", "node3")
 ZOOKEEPERS = ("zookeeper1", "zookeeper2", "zookeeper3")
 EVERYTHING = "everything"
+FREEZE_TRIES = 5
 GONE_WITHIN = 10.0  # seconds from SIGKILL to the end of a container
 STOP_TIMEOUT = 40  # seconds for a container to end gracefully
 
@@ -73,7 +74,7 @@ class ContainerStage:
         if self._inside:
             self._signal_broker(member, "STOP")
         else:
-            self._project.container(self._broker(member)).pause()
+            self.pause(self._broker(member))
 
     def stop_broker(self, member: str) -> None:
         if self._inside:
@@ -90,7 +91,7 @@ class ContainerStage:
         self.kill(self._agent(member))
 
     def pause_agent(self, member: str) -> None:
-        self._project.container(self._agent(member)).pause()
+        self.pause(self._agent(member))
 
     def stop_agent(self, member: str) -> None:
         self._project.container(self._agent(member)).stop(timeout=STOP_TIMEOUT)
@@ -117,7 +118,17 @@ class ContainerStage:
             container.reload()
 
     def pause(self, service: str) -> None:
-        self._project.container(service).pause()
+        """Freeze it. The engine gives up early on a busy host: it is told again then."""
+        container = self._project.container(service)
+        for tries in reversed(range(FREEZE_TRIES)):
+            try:
+                container.pause()
+            except docker.errors.APIError as error:
+                if not tries:
+                    said = f"the container of {service} cannot be frozen: {error.explanation}"
+                    raise DemoError(said) from error
+            else:
+                return
 
     def stop(self, service: str) -> None:
         self._project.container(service).stop(timeout=STOP_TIMEOUT)
