@@ -42,8 +42,7 @@ class PikaLoop:
         return time.monotonic()
 
     def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
-        with suppress(AttributeError, OSError):  # pika's, for a loop that has released its pipe just now
-            self.ioloop.add_callback_threadsafe(callback)
+        _hand_over(self.ioloop, callback)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         if self._is_over:
@@ -97,8 +96,8 @@ class ConnectionLoop:
         return self._ioloop.call_later(delay, self._guarded(callback))
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
-        """From any thread."""
-        self._ioloop.add_callback(self._guarded(callback))
+        """From any thread: pika looks hosts up on threads of their own."""
+        _hand_over(self._ioloop, self._guarded(callback))
 
     def add_handler(self, fd: int, handler: Callable[[int, int], Any], events: int) -> None:
         self._ioloop.add_handler(fd, self._guarded(handler), events)
@@ -113,10 +112,15 @@ class ConnectionLoop:
         return call
 
 
+def _hand_over(ioloop: IOLoop, callback: Callable[[], object]) -> None:
+    with suppress(AttributeError, OSError):  # pika's, for a loop that has released its pipe just now
+        ioloop.add_callback_threadsafe(callback)
+
+
 def _let_signal_handlers_in(ioloop: IOLoop) -> None:
     """pika wakes its loop under a lock that the same thread cannot take again: a signal handler that comes
     just then, and closes the client, would wait for ever. It guards against the end of the loop's pipe
-    meanwhile, which :meth:`PikaLoop.call_soon_threadsafe` expects. Where there is none, nothing is done."""
+    meanwhile, which :func:`_hand_over` expects. Where there is none, nothing is done."""
     poller: Any = getattr(ioloop, "_poller", None)
     if isinstance(getattr(poller, "_waking_mutex", None), type(threading.Lock())):
         poller._waking_mutex = nullcontext()

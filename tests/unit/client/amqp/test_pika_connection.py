@@ -114,6 +114,18 @@ def test_what_a_connections_callback_raises_is_told_and_ends_no_loop(error: type
     assert len(told) == 3
 
 
+def test_a_thread_that_looked_a_host_up_while_the_loop_was_released_ends_in_silence() -> None:
+    loop = PikaLoop()
+    poller: Any = loop.ioloop._poller
+    poller._w_interrupt.close()  # what is between that and its being None takes no longer than a moment
+    told: list[BaseException] = []
+    ConnectionLoop(loop.ioloop, told.append).add_callback(lambda: None)
+    loop.call_soon_threadsafe(lambda: None)
+    poller._w_interrupt = None
+    loop.release()
+    assert told == []
+
+
 def test_what_is_raised_over_a_lost_connection_comes_out_of_the_loop() -> None:
     transport = PikaTransport()
 
