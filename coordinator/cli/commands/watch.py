@@ -96,7 +96,7 @@ def _follow(
     backend: Backend, reader: GroupReader, first: GroupView, ended: Callable[[], bool], show: Show
 ) -> None:
     known: GroupView | None = first
-    while not ended():
+    while known is not None or not ended():  # the first look is shown, also to who waits for nothing
         seen = backend.events
         backend.renew()
         try:
