@@ -27,7 +27,7 @@ def running(announcer: Announcer, example: str, output: Path) -> Iterator[subpro
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,
-            env={**os.environ, "RABBITKEEPER_PASSWORD": password},
+            env={**os.environ, "RABBITKEEPER_PASSWORD": password, "PYTHONFAULTHANDLER": "1"},
             stdout=file,
             stderr=subprocess.STDOUT,
         )
@@ -36,6 +36,15 @@ def running(announcer: Announcer, example: str, output: Path) -> Iterator[subpro
     finally:
         process.kill()
         process.wait()
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code; one that does not end is aborted, and its output says where its threads stand."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.wait(60)
 
 
 def said(output: Path, before: str) -> list[str]:
@@ -71,5 +80,5 @@ def test_producer_and_consumer_go_on(announcer: Announcer, tmp_path: Path) -> No
                 announcer.status("node1", MemberStatus.RUNNING)
                 announcer.lead("node1")
         consumer.send_signal(signal.SIGINT)
-        assert consumer.wait(60) == 0
+        assert _ended(consumer) == 0, received.read_text()
         assert received.read_text().splitlines()[-1] == "done"

@@ -37,6 +37,7 @@ from rabbitkeeper.client import (
 )
 from rabbitkeeper.client.amqp import pika_connection
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.compose.local.ports import Ports
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -47,9 +48,8 @@ LARGEST = 1_000_000  # bytes of a message that the broker takes
 
 @pytest.fixture(scope="module")
 def announcer(certificates: Path) -> Iterator[Announcer]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = Ports()
+    port = ports.reserve()
     config = f"""
 max_message_size = {LARGEST}
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -61,6 +61,7 @@ ssl_options.keyfile = {certificates / "127.0.0.1.key"}
         announcer = Announcer(local, amqps=f"127.0.0.1:{port}")
         yield announcer
         announcer.session.close()
+    ports.close()
 
 
 @pytest.fixture(params=["plain", "tls", "without pika's private parts"])

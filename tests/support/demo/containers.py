@@ -15,10 +15,17 @@ from rabbitkeeper.compose.containers import (
     Settings,
 )
 from rabbitkeeper.compose.containers.demo import READY_TIMEOUT, await_whole, start
+from rabbitkeeper.compose.demo.performance import DELIVERY_TIMEOUT
 from rabbitkeeper.compose.demo.report import FaultResult
 from rabbitkeeper.compose.demo.scenario import Fault, Scenario
 from rabbitkeeper.compose.local.ports import Ports
 
+_WHO_HAS = (
+    ("list_queues", "name", "leader", "messages_ready", "messages_unacknowledged", "consumers"),
+    ("list_consumers", "queue_name", "channel_pid", "ack_required", "prefetch_count", "active"),
+    ("list_channels", "pid", "connection", "messages_unacknowledged", "consumer_count"),
+    ("list_connections", "pid", "client_properties", "state"),
+)
 PORTS = ("RABBITKEEPER_AMQP_PORT", "RABBITKEEPER_MANAGEMENT_PORT", "RABBITKEEPER_API_PORT")
 CHOSEN = ("RABBITKEEPER_SUITE", "RABBITKEEPER_BROKER_FROM")  # by whoever runs the tests
 
@@ -46,6 +53,18 @@ class Running:
         results = Scenario(self.stage, self.traffic, self.timeline, said.append).run(faults)
         assert [result.fault for result in results if result.whole is None] == [], said
         return results
+
+    def not_delivered(self) -> str:
+        """What was confirmed and is not delivered when the traffic has ended, and who has it; else empty."""
+        missing = self.traffic.finish(DELIVERY_TIMEOUT)
+        if not missing:
+            return ""
+        broker = self.project.containers()[("node" if self.settings.agents == "inside" else "broker") + "1"]
+        has = [broker.exec_run(["rabbitmqctl", "--silent", *asked]).output.decode() for asked in _WHO_HAS]
+        consumer = self.project.container("consumer").logs(tail=5).decode()
+        late = self.traffic.finish(DELIVERY_TIMEOUT)
+        told = f"{len(missing)} not delivered after {DELIVERY_TIMEOUT:.0f} s, {len(late)} after twice that"
+        return "; ".join((told, str(sorted(missing)[:5]), *has, consumer)).replace("\n", " | ")
 
 
 def free_ports() -> dict[str, str]:
