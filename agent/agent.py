@@ -59,7 +59,6 @@ class Agent:
     ) -> None:
         self._config = config
         self._backend = group.backend
-        self._store = group.store
         self._membership = group.membership
         self._supervisor = broker.supervisor
         self._probe = broker.probe
@@ -73,7 +72,7 @@ class Agent:
         self._stopping: str | None = None
 
     def reload(self) -> None:
-        """Take passwords, tokens and certificates anew. From any thread, or a signal handler."""
+        """Take passwords, certificates and ZooKeeper's address anew. From any thread, or a signal handler."""
         if self._reload is not None:
             self._reload.ask()
 
@@ -108,7 +107,7 @@ class Agent:
             if not self._config.broker.made_by_agent:
                 self._try_credentials()
             await_zookeeper(
-                lambda: enter_group(self._config, self._backend, self._store),
+                lambda: enter_group(self._config, self._backend, self._membership),
                 stopped=self._is_stopping,
                 pause=lambda: self._wakeup.wait(RETRY),
             )

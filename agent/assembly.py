@@ -19,6 +19,7 @@ from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas, give
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.group.address import check_address
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.group.effective_config import EffectiveConfig
@@ -156,9 +157,14 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
 
     def renew(renewed: AgentConfig) -> None:
         access = renewed.zookeeper.access  # reads files, and may refuse
+        moves = renewed.zookeeper.hosts != backend.hosts
+        if moves:
+            check_address(renewed)
         if server is not None:
             server.adopt(renewed.http)
         backend.adapt(access)
+        if moves:
+            backend.move(renewed.zookeeper.hosts)
         if management is not None:
             management.adapt(_management_settings(renewed))
         settings.renew_secrets(renewed)

@@ -94,6 +94,7 @@ def health(
         "role": "leader" if state.owns_lead else "member",
         "leader": state.leader,
         "epoch": state.epoch,
+        "incarnation": state.incarnation,
         "next": {
             "action": state.decision.action.value,
             "reason": state.decision.reason,
@@ -155,6 +156,7 @@ def _seen(view: GroupView) -> Content:
         "leader": None if lead is None else render_record(lead.record),
         "leader_unreadable": view.leader_unreadable,
         "epoch": None if lead is None else lead.epoch,
+        "incarnation": view.incarnation,
         "members": render_members(view),
         "cluster": None if view.cluster is None else render_record(view.cluster.record),
         "config": None if view.config is None else view.config.record.settings,

@@ -156,6 +156,7 @@ class _Now(Collector):
         yield _gauge("leader", "1 while this agent leads, with a valid lease.", state.leads(now))
         if state.epoch is not None:
             yield _gauge("epoch", "Of the leader that this agent knows of.", state.epoch)
+            yield _gauge("incarnation", "Of the group, in which the epoch counts.", state.incarnation or 0)
         status = GaugeMetricFamily("rabbitkeeper_state", "1 for the state of the broker.", labels=["state"])
         for one in MemberStatus:
             status.add_metric([one.value], float(one is state.verdict.status))

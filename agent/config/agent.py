@@ -90,7 +90,8 @@ class AgentConfig(Section):
         return tuple(files)
 
     def with_secrets_of(self, other: "AgentConfig") -> "AgentConfig":
-        """This configuration with the passwords, tokens and certificates of ``other``; all else stays."""
+        """This configuration with the passwords, tokens and certificates of ``other``, and its address of
+        ZooKeeper; all else stays."""
         amqp = _taking(
             self.broker.amqp, other.broker.amqp, "password", "password_file", "password_env", "tls"
         )
@@ -98,7 +99,7 @@ class AgentConfig(Section):
         if broker.management is not None and other.broker.management is not None:
             management = _taking(broker.management, other.broker.management, "ca_file")
             broker = broker.model_copy(update={"management": management})
-        zookeeper = _taking(self.zookeeper, other.zookeeper, "tls")
+        zookeeper = _taking(self.zookeeper, other.zookeeper, "tls", "hosts")
         if self.zookeeper.auth is not None and other.zookeeper.auth is not None:
             zookeeper = zookeeper.model_copy(update={"auth": other.zookeeper.auth})
         http = self.http

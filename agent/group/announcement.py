@@ -90,6 +90,8 @@ class Announcer:
         at: str,
         timings: dict[str, float],
         operation: SwitchoverRecord | MaintenanceRecord | None = None,
+        *,
+        incarnation: int = 0,
     ) -> HistoryEntry:
         """The history's entry for a lead that has been taken.
 
@@ -97,11 +99,13 @@ class Announcer:
             timings: seconds: ``vacant`` from seeing no leader to having the lead, ``canary`` of that for the
                 majority to confirm.
             operation: the operator's request that it follows from.
+            incarnation: of the group.
         """
         return HistoryEntry.model_validate(
             {
                 "epoch": epoch,
                 "event_id": lead_taken(epoch),
+                "incarnation": incarnation,
                 "from": previous,
                 "to": self.config.name,
                 "node": self.config.broker.node,

@@ -7,6 +7,7 @@ answered is unknown: :attr:`Membership.view` is dropped then, and the next turn 
 import logging
 import math
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -24,7 +25,13 @@ from rabbitkeeper.coordinator.model.errors import (
     RecordError,
     UnknownGroup,
 )
-from rabbitkeeper.coordinator.model.records import GroupConfig, HistoryEntry, MemberRecord, utcnow
+from rabbitkeeper.coordinator.model.records import (
+    GroupConfig,
+    HistoryEntry,
+    IncarnationRecord,
+    MemberRecord,
+    utcnow,
+)
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -48,6 +55,7 @@ class Membership:
         wakeup: rung when the group is to be read again.
         beat: called between operations, each of which may take its timeout.
         clock: monotonic seconds.
+        wall: seconds since 1970: the number of an incarnation when nobody remembers the one before.
         draw: random numbers in [0, 1).
         launch: begins a job.
         see: makes of each snapshot what is decided on.
@@ -62,6 +70,7 @@ class Membership:
         beat: Callable[[], None],
         *,
         clock: Callable[[], float] = monotonic,
+        wall: Callable[[], float] = time.time,
         draw: Callable[[], float] = random.random,
         launch: Launch = ThreadJob,
         see: Callable[[GroupView], GroupView] = lambda view: view,
@@ -73,6 +82,7 @@ class Membership:
         self._wakeup = wakeup
         self._beat = beat
         self._clock = clock
+        self._wall = wall
         self._draw = draw
         self._launch = launch
         self._duplicate_since: float | None = None
@@ -82,6 +92,8 @@ class Membership:
         self._missing = False  # the group is, or a part of it, by the last read
         self._last_config = GroupConfig()  # as it was read last
         self._switchover: str | None = None  # the id of the pending request
+        self._rollbacks = 0  # by the last read
+        self.incarnation = 0  # of the group: the highest that has been seen, and the least that may be
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
         self.switchover_since: float | None = None  # since when the pending request has been seen
@@ -120,6 +132,15 @@ class Membership:
         """Who may do what with the group's nodes can be changed while we run: what we create is like them."""
         with suppress(CoordinationError):  # the read that follows says it
             self._backend.adopt_acl(self._store.paths.root)
+
+    def create_group(self) -> None:
+        """Create the group unless it is there.
+
+        Raises:
+            CoordinationError: it cannot be.
+        """
+        begun = self._incarnation("the group begins")
+        self._store.create_group(self._last_config, begun)
 
     def announce(self, now: float, record: MemberRecord) -> None:
         """Register, or write what is new about the member.
@@ -236,6 +257,9 @@ class Membership:
         except CoordinationError as error:
             self._troubled("the group cannot be read", error)
         else:
+            if not self._in_this_incarnation(view):
+                self._wakeup.ring_group()
+                return
             self._mend(view)
             self._note_switchover(now, view)
             self.view = self._see(view)
@@ -246,6 +270,25 @@ class Membership:
             elif self.vacant_since is None:
                 self.vacant_since = now
         self._beat()
+
+    def _in_this_incarnation(self, view: GroupView) -> bool:
+        """Whether the epochs in ``view`` are newer than all that we have seen; if not, it is seen to."""
+        if view.rollbacks != self._rollbacks:
+            self._rollbacks, self.incarnation = view.rollbacks, self.incarnation + 1
+        if view.incarnation >= self.incarnation:
+            self.incarnation = view.incarnation
+            return True
+        begun = self._incarnation("ZooKeeper has forgotten what it knew of the group")
+        try:
+            if self._store.begin_incarnation(view, begun):
+                LOG.warning("the group begins its incarnation %d: %s", begun.number, begun.reason)
+        except CoordinationError as error:
+            self._troubled("a new incarnation of the group cannot be begun", error)
+        return False
+
+    def _incarnation(self, reason: str) -> IncarnationRecord:
+        number = max(self.incarnation, int(self._wall()))
+        return IncarnationRecord(number=number, since=utcnow(), by=self._announcer.config.name, reason=reason)
 
     def _mend(self, view: GroupView) -> None:
         """What is ours and was changed or deleted by somebody else is written again, and told once."""
@@ -286,7 +329,7 @@ class Membership:
         self._missing = False
         self._wakeup.ring_group()
         try:
-            self._store.create_group(self._last_config)
+            self.create_group()
         except CoordinationError as error:
             self._troubled("the group cannot be created", error)
 

@@ -106,6 +106,7 @@ class Campaign:
             utcnow(),
             {"vacant": vacant, "canary": result.took},
             operation,
+            incarnation=membership.incarnation,
         )
         membership.record_change(self.lead)
 

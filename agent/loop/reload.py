@@ -1,4 +1,4 @@
-"""Takes the agent's file anew while it runs: passwords, tokens and certificates, and nothing else.
+"""Takes the agent's file anew while it runs: secrets, certificates and ZooKeeper's address, and nothing else.
 
 Done when somebody asks (SIGHUP), and when a file that holds one of them has changed. All is read and checked
 before any of it is taken; what cannot be used is said, and everything stays as it was. Files are looked at
@@ -84,7 +84,7 @@ class Reload:
         other = taken.differs_from(found)
         self._own = taken
         self._stamps = stamps(taken)
-        LOG.info("reloaded (%s): passwords, tokens and certificates", why)
+        LOG.info("reloaded (%s): passwords, tokens, certificates and zookeeper.hosts", why)
         if other:
             LOG.warning("these hold when the agent is started again: %s", ", ".join(other))
 

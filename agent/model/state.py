@@ -80,6 +80,11 @@ class AgentState:
         return None if leader is None else leader.epoch
 
     @property
+    def incarnation(self) -> int | None:
+        """Of the group, in which the epoch counts."""
+        return None if self.view is None else self.view.incarnation
+
+    @property
     def leader(self) -> str | None:
         """The name of the member that leads."""
         leader = None if self.view is None else self.view.leader

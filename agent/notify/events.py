@@ -192,8 +192,8 @@ def _connection(last: AgentState | None, state: AgentState, about: _About) -> li
 
 
 def _leader(before: GroupView, after: GroupView, about: _About) -> list[Event]:
-    was = None if before.leader is None else before.leader.epoch
-    if (None if after.leader is None else after.leader.epoch) == was:
+    was = None if before.leader is None else (before.era, before.leader.epoch)
+    if (None if after.leader is None else (after.era, after.leader.epoch)) == was:
         return []
     if after.leader is None:
         whose = before.leader.record.name if before.leader is not None else None

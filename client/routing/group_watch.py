@@ -22,6 +22,7 @@ from rabbitkeeper.coordinator.store.reader import GroupReader
 log = logging.getLogger(__name__)
 
 REREAD = 30.0  # seconds between reads without a cause, half of it jitter
+UNKNOWN_RETRY = 1.0  # seconds, about, after the group was not there: ZooKeeper's data may have been deleted
 RETRY = 0.2  # seconds after a read that failed while ZooKeeper is connected
 READ_TIMEOUT = 2.0  # seconds
 LEASE_CHECK = 2.0  # seconds between signs of life asked of ZooKeeper
@@ -58,6 +59,7 @@ class GroupWatch:
         self._was_connected = True
         self._read_at = now()  # when the next read without a cause is due
         self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
+        self._unknown = False  # the group was not there when it was read last
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 
@@ -123,8 +125,10 @@ class GroupWatch:
             try:
                 self._read(READ_TIMEOUT)
             except UnknownGroup as error:
-                log.warning("%s; staying where the client is", error)
-                pause = REREAD
+                if not self._unknown:
+                    log.warning("%s; staying where the client is", error)
+                self._unknown = True
+                pause = UNKNOWN_RETRY * self._random.uniform(0.5, 1.5)
             except CoordinationError as error:
                 log.debug("the group could not be read: %s", error)
                 pause = RETRY
@@ -149,6 +153,7 @@ class GroupWatch:
             if problem not in self._told:
                 log.warning("%s", printable(problem))
         self._told = frozenset(view.problems)
+        self._unknown = False
         with self._telling:
             self._view = view
             for listener in self._listeners:

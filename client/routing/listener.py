@@ -46,7 +46,7 @@ class Listener:
             if sentence not in self._refused:
                 log.warning("%s", printable(sentence))
         self._refused = frozenset(turned_away)
-        targets = targets_of(view, self._last.epoch, secure=self.secure, allowed=self.allowed)
+        targets = targets_of(view, self._last, secure=self.secure, allowed=self.allowed)
         self.mismatch = None
         if view.members and not targets.members:
             self.mismatch = turned_away[0] if turned_away else _NO_TLS if self.secure else _ONLY_TLS
@@ -69,13 +69,13 @@ def refused(view: GroupView, allowed: AllowedBrokers, *, secure: bool) -> list[s
 
 
 def targets_of(
-    view: GroupView, last_epoch: int, *, secure: bool = False, allowed: AllowedBrokers = EVERYTHING
+    view: GroupView, last: Targets, *, secure: bool = False, allowed: AllowedBrokers = EVERYTHING
 ) -> Targets:
     """The switch's picture of a group.
 
     Args:
         view: as read from ZooKeeper.
-        last_epoch: of the last leader seen, for a view without one.
+        last: the picture before: the epoch of the last leader seen is kept for a view without one.
         secure: take the addresses that speak TLS. Members without one are no targets.
         allowed: members at other addresses are no targets either.
     """
@@ -101,7 +101,7 @@ def targets_of(
         if name in members and "connections" in member.record.load
     }
     leader = None
-    epoch = last_epoch
+    epoch = last.epoch if view.era == last.era else 0
     if view.leader is not None:
         epoch = view.leader.epoch
         record = view.leader.record
@@ -111,7 +111,7 @@ def targets_of(
                 leader = known
             else:
                 leader = Target(record.name, record.instance, address, MemberStatus.RUNNING)
-    return Targets(epoch, leader, members, loads)
+    return Targets(epoch, leader, members, loads, view.era)
 
 
 def _address(record: MemberRecord | LeaderRecord, *, secure: bool) -> str | None:

@@ -68,6 +68,12 @@ class Targets:
     members: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
     loads: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Connections that members carry, by name; of those that say so."""
+    era: tuple[int, int] = (0, 0)  # in which the epoch counts: see GroupView.era
+
+    @property
+    def order(self) -> tuple[tuple[int, int], int]:
+        """The larger is the newer: a picture that is older than one seen before is not acted on."""
+        return self.era, self.epoch
 
     def declares_dead(self, target: Target) -> bool:
         """Whether its agent says that the broker takes nothing."""

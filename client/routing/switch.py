@@ -157,7 +157,7 @@ class Switch:
 
     def view(self, targets: Targets, now: float) -> list[Order]:
         """The group has changed."""
-        if self.phase is Phase.CLOSED or targets.epoch < self.targets.epoch:
+        if self.phase is Phase.CLOSED or targets.order < self.targets.order:
             return []
         well = self._freshly_well(targets)
         for address in well:
@@ -369,7 +369,7 @@ class Switch:
             for name, target in targets.members.items()
             if target.status is MemberStatus.RUNNING and self.targets.members.get(name) != target
         ]
-        if targets.leader is not None and targets.epoch > self.targets.epoch:
+        if targets.leader is not None and targets.order > self.targets.order:
             well.append(targets.leader.address)
             self._retry_at = 0.0
         return well

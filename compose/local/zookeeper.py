@@ -1,6 +1,7 @@
 """ZooKeeper servers on one address of this host: one alone, or several as an ensemble."""
 
 import logging
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -107,6 +108,11 @@ class LocalZooKeeper:
     def kill(self, number: int) -> None:
         """SIGKILL a server; returns when it is gone."""
         self.stop(number, grace=0)
+
+    def wipe(self, number: int) -> None:
+        """Delete the data of a server, which is killed first; :meth:`start` starts it again."""
+        self.kill(number)
+        shutil.rmtree(self._folder(number) / "data")
 
     def freeze(self, number: int) -> None:
         """SIGSTOP a server: it keeps its connections and answers nothing."""

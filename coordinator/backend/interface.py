@@ -8,7 +8,8 @@
 What an owner can rely on, whichever backend it is:
 
 - *Order.* The requests of one session are done in the order in which they were sent, and ``Node.created`` and
-  ``Node.modified`` are of one count that never goes backwards. The epoch of a lead is such a number.
+  ``Node.modified`` are of one count that never goes backwards, until the service forgets what it knew
+  (``rollbacks``). The epoch of a lead is such a number.
 - *Ephemerals.* A node that was created as ephemeral goes with the session that created it, all of a session's
   in one step, and no earlier than its lease ends. Nobody makes it again but its owner.
 - *Lease.* While ``lease.valid(now)`` the session lives, and so do its ephemerals. It is renewed only by
@@ -62,6 +63,12 @@ class Session(Protocol):
     @property
     def generation(self) -> int:
         """How many sessions there have been; 0 before the first. A new connection alone does not count."""
+
+    @property
+    def rollbacks(self) -> int:
+        """How often the service has been found to have forgotten what this process had seen of it: its data
+        were deleted, or restored from an older state, or it is another one. The numbers of nodes begin again
+        then. It is counted before anything is read in the session that follows a ``sync``."""
 
     @property
     def established_at(self) -> float | None:
@@ -204,6 +211,15 @@ class Backend(Session, Nodes, Protocol):
         """From now on be somebody else, or use another TLS. From any thread; returns at once.
 
         The session goes on and keeps what it was allowed before; another TLS is for the next connection.
+        """
+
+    def move(self, hosts: str) -> None:
+        """From now on use the servers at this address. From any thread; returns at once.
+
+        The session goes on if they know it; else it is lost, and another one begins there.
+
+        Raises:
+            ConfigurationError: ``hosts`` cannot be.
         """
 
     def permissions(self, path: str, *, timeout: float = TIMEOUT) -> Permissions | None:

@@ -51,7 +51,7 @@ def asks(wait: float) -> Callable[[Command], Command]:
             wait: float = 0.0,
             **options: object,
         ) -> None:
-            function(*args, asking=Asking(_by(by), reason, dry_run, wait), **options)
+            function(*args, asking=Asking(who_asks(by), reason, dry_run, wait), **options)
 
         decorated: Command = called
         if wait:
@@ -176,7 +176,7 @@ class _RecordText(click.ParamType[str]):
         return value
 
 
-def _by(said: str | None) -> str:
+def who_asks(said: str | None = None) -> str:
     """Who asks: as they say, and always as which user of which host."""
     return whoami() if said is None else f"{said}, {whoami()}"
 

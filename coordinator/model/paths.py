@@ -58,6 +58,11 @@ class GroupPaths:
         return f"{self.members}/{check_name('member', name)}"
 
     @property
+    def incarnation(self) -> str:
+        """Which life of the group this is: raised when the backend has forgotten what it had known."""
+        return f"{self.root}/incarnation"
+
+    @property
     def leader(self) -> str:
         return f"{self.root}/leader"
 

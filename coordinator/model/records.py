@@ -4,15 +4,13 @@ Every record has ``"v": 1``. A reader takes a record with more keys than it know
 are, so that old and new agents can share a group. Wall-clock times are ISO 8601 in UTC, for people only.
 """
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from rabbitkeeper.coordinator.model.errors import RecordError
-from rabbitkeeper.coordinator.model.finite import check_finite
+from rabbitkeeper.coordinator.model.record import Record, StoredRecord
 
 HISTORY_LIMIT = 1000  # leader changes kept; at about 250 bytes each well below ZooKeeper's 1 MiB a znode
 OPERATIONS_LIMIT = 200  # operations kept; at about 500 bytes each
@@ -62,47 +60,6 @@ class MemberStatus(StrEnum):
 def utcnow() -> str:
     """Now, for people: ISO 8601 in UTC to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class Record(BaseModel):
-    """One JSON object, in a node of its own or inside another."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, allow_inf_nan=False)
-
-
-class StoredRecord(Record):
-    """A record that is the whole content of a node."""
-
-    v: Literal[1] = 1
-
-    def to_bytes(self) -> bytes:
-        """The node's content: compact JSON, UTF-8."""
-        return json.dumps(self.fields_to_store(), separators=(",", ":"), ensure_ascii=False).encode()
-
-    def fields_to_store(self) -> dict[str, Any]:
-        """What of it is written, by key."""
-        return self.model_dump(mode="json", by_alias=True)
-
-    @classmethod
-    def from_bytes(cls, path: str, data: bytes) -> Self:
-        """Read a node's content.
-
-        Args:
-            path: where it was found, for the error.
-            data: the content.
-
-        Raises:
-            RecordError: it is not JSON, not such a record, or of another version.
-        """
-        check_finite(path, data)
-        try:
-            return cls.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the whole"
-            raise RecordError(
-                f"{path} does not hold a {cls.__name__} that this version reads: {where}: {first['msg']}"
-            ) from None
 
 
 class Tags(Record):
@@ -211,6 +168,17 @@ class GroupConfig(StoredRecord):
     def fields_to_store(self) -> dict[str, Any]:
         """Only what is set."""
         return {"v": self.v, "mode": self.mode, **self.settings}
+
+
+class IncarnationRecord(StoredRecord):
+    """``incarnation``: which life of the group this is: the epochs of a later one are newer, whatever their
+    number. It is raised when the backend was found to have forgotten what it had known.
+    """
+
+    number: int = Field(ge=0)
+    since: str
+    by: str  # the agent or the operator who has begun it
+    reason: str
 
 
 class PauseRecord(StoredRecord):
@@ -373,6 +341,7 @@ class HistoryEntry(Record):
     """One change of the lead."""
 
     epoch: int
+    incarnation: int = 0  # of the group, in which the epoch counts
     # The member that led before.
     previous: str | None = Field(validation_alias="from", serialization_alias="from")
     to: str
@@ -392,9 +361,22 @@ class History(BoundedLog):
     entries: tuple[HistoryEntry, ...] = ()
 
     def with_entry(self, entry: HistoryEntry) -> "History":
-        """A history with ``entry`` in it; the same one if its epoch is there already."""
-        if any(known.epoch == entry.epoch for known in self.entries):
+        """A history with ``entry`` in it; the same one if it is there already.
+
+        Entries are in the order of events: a new one is the last, unless a later epoch of its incarnation has
+        been written before it.
+        """
+        if any(
+            (known.incarnation, known.epoch) == (entry.incarnation, entry.epoch) for known in self.entries
+        ):
             return self
         entry = entry.model_copy(update={"reason": _shortened(entry.reason)})
-        entries = sorted((*self.entries, entry), key=lambda known: known.epoch)
-        return self.model_copy(update={"entries": _bounded(tuple(entries[-HISTORY_LIMIT:]))})
+        place = len(self.entries)
+        while place and _follows(self.entries[place - 1], entry):
+            place -= 1
+        entries = (*self.entries[:place], entry, *self.entries[place:])
+        return self.model_copy(update={"entries": _bounded(entries[-HISTORY_LIMIT:])})
+
+
+def _follows(known: HistoryEntry, entry: HistoryEntry) -> bool:
+    return known.incarnation == entry.incarnation and known.epoch > entry.epoch

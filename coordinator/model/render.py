@@ -1,6 +1,6 @@
 """What stands in ZooKeeper as JSON, for people and their programs: alike from the command and the API."""
 
-from rabbitkeeper.coordinator.model.records import StoredRecord
+from rabbitkeeper.coordinator.model.record import StoredRecord
 from rabbitkeeper.coordinator.model.view import GroupView
 
 

@@ -75,6 +75,9 @@ class GroupView:
     """
 
     read_at: float  # seconds, monotonic: when the first read was sent
+    rollbacks: int = 0  # how often the backend had been found to have forgotten something by then
+    incarnation: int = 0  # of the group: an epoch of a later one is newer, whatever its number
+    incarnation_version: int | None = None  # of the node that says so; None: there is none
     leader: LeaderView | None = None
     leader_unreadable: str | None = None  # why, if there is a ``leader`` that cannot be understood
     leader_node: tuple[int, int] | None = None  # the owner and the version of that ``leader``, or of any
@@ -89,6 +92,12 @@ class GroupView:
     maintenance: MaintenanceView | None = None
     last_change: HistoryEntry | None = None
     problems: tuple[str, ...] = ()  # nodes that could not be understood, a sentence each
+
+    @property
+    def era(self) -> tuple[int, int]:
+        """Whose leaders are newer: of two views of one reader, the one with the larger. Epochs are compared
+        within the same one."""
+        return self.rollbacks, self.incarnation
 
     def leads(self, session: int) -> bool:
         """Whether the lead was held by this session when the group was read.

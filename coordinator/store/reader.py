@@ -7,6 +7,7 @@ read is still a leader, so the lead is not vacant).
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -14,16 +15,17 @@ from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError, UnknownGroup
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
+from rabbitkeeper.coordinator.model.record import StoredRecord
 from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
     GroupConfig,
     History,
     HistoryEntry,
+    IncarnationRecord,
     LeaderRecord,
     MaintenanceRecord,
     MemberRecord,
     PauseRecord,
-    StoredRecord,
     SwitchoverRecord,
 )
 from rabbitkeeper.coordinator.model.view import (
@@ -64,7 +66,7 @@ class GroupReader:
         self._paths = GroupPaths(group) if isinstance(group, str) else group
         self._with_history = with_history
         self._clock = clock
-        self._connection = 0
+        self._connection = self._rollbacks = 0
         self._history_modified = 0
         self._last_change: HistoryEntry | None = None
         self._history_problem: str | None = None
@@ -87,6 +89,8 @@ class GroupReader:
         if connection != self._connection:
             backend.sync(timeout=timeout)
             self._connection = connection
+            if backend.rollbacks != self._rollbacks:  # the history can be another one with the same number
+                self._rollbacks, self._history_modified = backend.rollbacks, 0
             self._answered()
         names = backend.children(paths.members, watch=watch, timeout=timeout)
         self._answered()
@@ -96,7 +100,14 @@ class GroupReader:
             self._read_history(timeout)
             self._answered()
         problems = [] if self._history_problem is None else [self._history_problem]
-        wanted = [paths.config, paths.cluster, paths.pause, paths.switchover, paths.maintenance]
+        wanted = [
+            paths.incarnation,
+            paths.config,
+            paths.cluster,
+            paths.pause,
+            paths.switchover,
+            paths.maintenance,
+        ]
         members: dict[str, str] = {}
         for name in names or ():
             try:
@@ -104,7 +115,8 @@ class GroupReader:
             except InvalidName as error:
                 problems.append(f"{paths.members} has a znode that is no member: {error}")
         found = backend.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
-        return _view(paths, found, members, self._last_change, problems, now)
+        view = _view(paths, found, members, self._last_change, problems, now)
+        return replace(view, rollbacks=self._rollbacks)
 
     def _read_history(self, timeout: float) -> None:
         path = self._paths.history
@@ -182,6 +194,8 @@ def _view(
                 problems.append(f"{path} says it is member {member.name!r}: it is left out")
                 continue
             views[name] = MemberView(member, node.version, node.owner)
+    incarnation_node = found[paths.incarnation]
+    incarnation = _decode(IncarnationRecord, incarnation_node, problems)
     cluster_node, leader_node = found[paths.cluster], found[paths.leader]
     cluster = _decode(ClusterRecord, cluster_node, problems)
     config_node = found[paths.config]
@@ -193,6 +207,8 @@ def _view(
     leader, unreadable = _leader(leader_node, problems)
     return GroupView(
         read_at=now,
+        incarnation=0 if incarnation is None else incarnation.number,
+        incarnation_version=None if incarnation_node is None else incarnation_node.version,
         leader=leader,
         leader_unreadable=unreadable,
         leader_node=None if leader_node is None else (leader_node.owner, leader_node.version),

@@ -21,6 +21,7 @@ from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
     History,
     HistoryEntry,
+    IncarnationRecord,
     LeaderRecord,
     MemberRecord,
 )
@@ -69,11 +70,15 @@ class Store:
 
     # -- the group
 
-    def create_group(self, config: GroupConfig) -> None:
+    def create_group(self, config: GroupConfig, incarnation: IncarnationRecord | None = None) -> None:
         """Create the group's persistent nodes unless they are there.
 
         Atomic: the group appears with all of them or not at all. Several agents may call it at once. What a
         group that is there already has stays, whatever it holds.
+
+        Args:
+            config: of a group that begins.
+            incarnation: of a group that begins; one that is there has none, or its own.
         """
         paths = self.paths
         self.backend.ensure_path(ROOT)
@@ -83,8 +88,9 @@ class Store:
             Create(paths.members, b""),
             Create(paths.history, History().to_bytes()),
         )
+        first = () if incarnation is None else (Create(paths.incarnation, incarnation.to_bytes()),)
         try:
-            self.backend.transaction(skeleton)
+            self.backend.transaction((*skeleton, *first))
         except NodeExists:
             # Mend what somebody has deleted; each of these is what a new group starts with.
             for missing in skeleton:
@@ -94,6 +100,27 @@ class Store:
     def snapshot(self, *, watch: bool = True) -> GroupView:
         """All of the group at about one moment; see :meth:`GroupReader.read`."""
         return self._reader.read(watch=watch)
+
+    def begin_incarnation(self, view: GroupView, record: IncarnationRecord) -> bool:
+        """Say that the group has begun another life, so that the epochs to come count as newer than all.
+
+        Atomic: a compare-and-set.
+
+        Args:
+            view: a snapshot of this store.
+
+        Returns:
+            False if somebody was faster: read again.
+        """
+        path = self.paths.incarnation
+        try:
+            if view.incarnation_version is None:
+                self.backend.create(path, record.to_bytes())
+            else:
+                self.backend.set(path, record.to_bytes(), view.incarnation_version)
+        except (NodeExists, NoNode, Conflict):
+            return False
+        return True
 
     # -- our member
 

@@ -13,8 +13,8 @@ from rabbitkeeper.coordinator.model.permissions import Permissions
 from rabbitkeeper.coordinator.zookeeper import requests
 from rabbitkeeper.coordinator.zookeeper.acl import acl_of, permissions_in
 from rabbitkeeper.coordinator.zookeeper.chroot import make_chroot
-from rabbitkeeper.coordinator.zookeeper.requests import Request
-from rabbitkeeper.coordinator.zookeeper.session import ZooKeeperSession, value
+from rabbitkeeper.coordinator.zookeeper.requests import Request, value
+from rabbitkeeper.coordinator.zookeeper.session import ZooKeeperSession
 
 
 class ZooKeeperBackend(ZooKeeperSession):
@@ -86,8 +86,11 @@ class ZooKeeperBackend(ZooKeeperSession):
                 value(answer)
 
     def sync(self, path: str = "/", *, timeout: float = TIMEOUT) -> None:
+        client = self._client
         (answer,) = self._ask([requests.sync(path)], timeout)
         value(answer)
+        if client is not None:
+            self._learn(client)
 
     def permissions(self, path: str, *, timeout: float = TIMEOUT) -> Permissions | None:
         (answer,) = self._ask([requests.acl(path)], timeout)

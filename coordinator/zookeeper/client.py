@@ -38,6 +38,7 @@ from kazoo.exceptions import (
     ConnectionClosedError,
     ConnectionLoss,
     InvalidACLError,
+    KazooException,
     NoAuthError,
     NodeExistsError,
     NoNodeError,
@@ -117,6 +118,7 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         negotiated: the session timeout that the server granted last, seconds; None before the first
             connection, or if this version of kazoo does not show it.
         problem: why the last handshake failed, for a person.
+        refusals: connections since the last one that was granted a session, on which the server said nothing.
     """
 
     def __init__(self, timeout: float, servers: int, tls: ssl.SSLContext | None = None) -> None:
@@ -124,6 +126,7 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         self._tls = tls
         self.negotiated: float | None = None
         self.problem: str | None = None
+        self.refusals = 0
         self._timeout = timeout
         self._connect_timeout = max(0.25, timeout / (servers + 1))
         self._patience = self._first_patience = max(0.5, timeout / 12)
@@ -132,6 +135,9 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         self._threads: list[threading.Thread] = []
 
     def create_connection(self, *args: Any, **options: Any) -> Any:
+        if self._socket is not None and not self._greeted:
+            self.refusals += 1
+            self._socket = None
         patience = min(options.get("timeout") or self._connect_timeout, self._connect_timeout)
         deadline = time.monotonic() + patience
         made = super().create_connection(*args, **{**options, "timeout": patience})
@@ -174,6 +180,7 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         """The server has answered the first message, and grants ``timeout`` seconds."""
         self.negotiated = timeout
         self._greeted = True
+        self.refusals = 0
         self._patience = self._first_patience
 
     def spawn(self, func: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -248,3 +255,22 @@ def build(hosts: str, timeout: float, access: BackendAccess) -> tuple[KazooClien
         logger=Log(handler.granted),
     )
     return client, handler
+
+
+def end(client: KazooClient, name: str) -> threading.Thread:
+    """Tell the server that the session is over, aside: kazoo's stop() can take as long as its connecting.
+
+    Its threads are daemons and end by themselves.
+    """
+
+    def run() -> None:
+        try:
+            client.stop()
+        except (KazooException, OSError, AttributeError) as error:  # the last: it had not begun to connect
+            _log.debug("kazoo did not stop in time: %s", error)
+        else:
+            client.close()
+
+    ending = threading.Thread(target=run, name=f"{name}-close", daemon=True)
+    ending.start()
+    return ending

@@ -17,6 +17,7 @@ from rabbitkeeper.coordinator.backend.node import Check, Create, Delete, Node, S
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.zookeeper.client import translate
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 KazooAnswer: TypeAlias = Any
@@ -149,3 +150,10 @@ def _checked(version: int) -> int:
     if version < 0:
         raise ValueError(f"version {version} would mean any version")
     return version
+
+
+def value(answer: T | CoordinationError) -> T:
+    """What was asked for, if it was not refused."""
+    if isinstance(answer, CoordinationError):
+        raise answer
+    return answer

@@ -5,8 +5,9 @@ makes no znode again. Its owner (the agent's loop, a client's watcher, a command
 of its own that ``wake`` wakes. None of kazoo's recipes is used: ``docs/decisions/0001-no-kazoo-recipes.md``.
 
 What an owner can rely on stands in ``backend/interface.py``. Besides: when nothing has been answered for a
-third of the session timeout the connection is given up for another one, to the next server; and nothing waits
-inside kazoo to be sent after an outage.
+third of the session timeout the connection is given up for another one, to the next server; nothing waits
+inside kazoo to be sent after an outage; and the session is given up when ZooKeeper refuses it for ever
+(``rollback.py``).
 """
 
 import functools
@@ -28,14 +29,15 @@ from rabbitkeeper.coordinator.model.errors import (
     ZooKeeperUnreachable,
 )
 from rabbitkeeper.coordinator.zookeeper import requests
-from rabbitkeeper.coordinator.zookeeper.client import Handler, build, translate
+from rabbitkeeper.coordinator.zookeeper.client import Handler, build, end, translate
 from rabbitkeeper.coordinator.zookeeper.hosts import check_hosts
 from rabbitkeeper.coordinator.zookeeper.requests import KazooAnswer, Request
-from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState
+from rabbitkeeper.coordinator.zookeeper.rollback import RollbackQuestion
+from rabbitkeeper.coordinator.zookeeper.session_log import report, report_no_timeout, report_rollback, shown
+from rabbitkeeper.coordinator.zookeeper.session_state import Renewal, SessionState, empty_lease
 
 BATCH = 64  # requests in flight at once; kazoo's wake-up pipe blocks the sender at 278 (Linux)
 CLOSE_TIMEOUT = 2.0  # seconds for a good-bye that ends the session at once
-HALF_TICK = 1.0  # seconds, of ZooKeeper's usual tickTime of 2 s
 STALL = 1 / 3  # of the session timeout without any answer: the connection hangs
 
 T = TypeVar("T")
@@ -53,10 +55,7 @@ class ZooKeeperSession:
         hosts: ``host[:port][,host[:port]...][/chroot]``.
         timeout: session timeout to ask for, seconds. The server clamps it (by default to 2 to 20 ticks of
             2 s); :attr:`timeout` tells what it granted.
-        margin: seconds before its end from which on the lease is not trusted; by default a sixth of the
-            negotiated timeout, and half a usual tick at least (a third of a timeout that is shorter than
-            that). It covers the drift of clocks, and that in an ensemble a follower tells the
-            leader about its sessions only every half tick.
+        margin: seconds before its end from which on the lease is not trusted; None: as ``empty_lease``.
         wake: called from other threads at every watch event and change of the connection. It must not
             block: set a flag.
         clock: seconds, monotonic.
@@ -94,6 +93,9 @@ class ZooKeeperSession:
         self._granted: float | None = None
         self._state = SessionState()
         self._events = 0
+        self._question = RollbackQuestion(name)
+        self._seen = 0  # the newest zxid
+        self._rollbacks = 0
 
     # -- what is certain: as the interface says
 
@@ -120,6 +122,10 @@ class ZooKeeperSession:
     @property
     def generation(self) -> int:
         return self._state.generation
+
+    @property
+    def rollbacks(self) -> int:
+        return self._rollbacks
 
     @property
     def established_at(self) -> float | None:
@@ -174,10 +180,7 @@ class ZooKeeperSession:
                 + (problem or "check that the address is right and that ZooKeeper runs there")
             )
         if self._granted is None:
-            _log.error(
-                "this version of kazoo does not tell the negotiated session timeout: no lease is certain, "
-                "and nobody can lead with it; install kazoo 2.10 or 2.11"
-            )
+            report_no_timeout()
 
     def close(self) -> None:
         """End the session, so that its ephemerals go at once; within :data:`CLOSE_TIMEOUT` seconds.
@@ -191,10 +194,7 @@ class ZooKeeperSession:
             self._state = self._state.lose(self._clock())
         if client is None or handler is None:
             return
-        # kazoo's stop() can take as long as its connecting takes, so it runs aside and is not waited for
-        # longer than is of use. Its threads are daemons and end by themselves.
-        ending = threading.Thread(target=_end, args=(client,), name=f"{self.name}-close", daemon=True)
-        ending.start()
+        ending = end(client, self.name)
         if told:
             ending.join(CLOSE_TIMEOUT)
         handler.sever()
@@ -216,6 +216,9 @@ class ZooKeeperSession:
                 self._spawn()
                 return
             if not state.connected:
+                if state.session_id:
+                    answered = functools.partial(self._remembers, client)
+                    self._question.ask(self.hosts, self._access, handler.refusals, now, answered)
                 return
             if state.renewal is not None:
                 if now - state.renewal.sent > self.timeout * STALL:
@@ -223,7 +226,7 @@ class ZooKeeperSession:
                 return
             renewal = state.renewal_at(now)
             self._state = state.renewing(renewal)
-        client.sync_async("/").rawlink(functools.partial(self._renewed, renewal))
+        client.sync_async("/").rawlink(functools.partial(self._renewed, client, renewal))
 
     # -- inside
 
@@ -244,6 +247,23 @@ class ZooKeeperSession:
             if access.identity is not None and access.identity != before.identity:
                 self._client.add_auth_async("digest", ":".join(access.identity))  # kept for later connections
 
+    def move(self, hosts: str) -> None:
+        checked = check_hosts(hosts)
+        with self._lock:
+            before, self.hosts = self.hosts, checked
+            client, handler, told = self._client, self._handler, self._state.connected
+            if checked == before or client is None or handler is None:
+                return
+            if checked.partition("/")[2] != before.partition("/")[2]:  # kazoo cannot change it
+                self._state = self._state.lose(self._clock())
+                self._spawn()
+            else:
+                client.set_hosts(checked)
+        if self._client is not client:
+            end(client, self.name)
+        if told:
+            handler.sever()
+
     def _create_with(self, acl: KazooAnswer) -> None:
         """Create znodes with this ACL from now on."""
         with self._lock:
@@ -259,7 +279,7 @@ class ZooKeeperSession:
             renewal = self._state.renewal_at(sent)
         try:
             (answer,) = self._ask([requests.sync("/")], max(0.0, deadline - sent))
-            value(answer)
+            requests.value(answer)
         except (ZooKeeperUnreachable, SessionLost):
             return False
         with self._lock:
@@ -306,7 +326,7 @@ class ZooKeeperSession:
     def _usable(self, in_session: int | None) -> tuple[KazooClient, Handler, int]:
         state = self._state
         if in_session is not None and in_session != state.session_id:
-            raise SessionLost(f"the ZooKeeper session {_hex(in_session)} is no more")
+            raise SessionLost(f"the ZooKeeper session {shown(in_session)} is no more")
         if self._client is None or self._handler is None:
             raise ZooKeeperUnreachable("the ZooKeeper session is not started, or has been closed")
         if not state.connected:
@@ -321,40 +341,45 @@ class ZooKeeperSession:
             before, now = self._state, self._clock()
             if kazoo == KazooState.CONNECTED:
                 self._granted = self._handler.negotiated
-                self._state = before.connect(client.client_id[0], self._empty_lease(), now)
+                self._state = before.connect(
+                    client.client_id[0], empty_lease(self._granted, self._margin), now
+                )
             elif kazoo == KazooState.LOST:
                 self._state = before.lose(now)
             else:
                 self._state = before.disconnect(now)
             after = self._state
-        self._report(before, after)
+        report(self.name, self.hosts, self.timeout, before, after)
         self._tell()
 
-    def _empty_lease(self) -> Lease:
-        timeout = self._granted or 0.0  # without a known timeout no moment is certain
-        usual = min(max(timeout / 6, HALF_TICK), timeout / 3)
-        margin = usual if self._margin is None else self._margin
-        return Lease(timeout, min(margin, timeout))
+    def _remembers(self, client: KazooClient, zxid: int) -> None:
+        """What ZooKeeper knows while it refuses us; called by a thread of its own."""
+        with self._lock:
+            before, seen = self._state, client.last_zxid
+            if self._client is not client or before.connected or not before.session_id or zxid >= seen:
+                return
+            self._rollbacks, self._seen = self._rollbacks + 1, zxid
+            self._state = before.lose(self._clock())
+            self._spawn()
+        report_rollback(self.name, self.hosts, seen, zxid)
+        end(client, self.name)
+        self._tell()
 
-    def _report(self, before: SessionState, after: SessionState) -> None:
-        """One line per change, for operators."""
-        if after.connections != before.connections:
-            _log.info(
-                "%s: %sconnected to ZooKeeper at %s, session %s (generation %d), timeout %g s",
-                self.name,
-                "again " if before.connections else "",
-                self.hosts,
-                _hex(after.session_id),
-                after.generation,
-                self.timeout,
-            )
-        if before.connected and not after.connected:
-            _log.warning("%s: the connection to ZooKeeper at %s is lost", self.name, self.hosts)
-        if before.session_id and not after.session_id:
-            _log.warning("%s: the ZooKeeper session has expired", self.name)
+    def _learn(self, client: KazooClient) -> None:
+        """ZooKeeper as a whole has answered: has it forgotten anything since an earlier session?"""
+        with self._lock:
+            zxid, seen = client.last_zxid, self._seen
+            if self._client is not client or not self._state.connected or not zxid or zxid == seen:
+                return
+            self._seen = zxid
+            self._rollbacks += zxid < seen
+        if zxid < seen:
+            report_rollback(self.name, self.hosts, seen, zxid)
 
-    def _renewed(self, renewal: Renewal, result: KazooAnswer) -> None:
+    def _renewed(self, client: KazooClient, renewal: Renewal, result: KazooAnswer) -> None:
         """A renewal was answered; called by kazoo's completion thread."""
+        if result.successful():
+            self._learn(client)
         with self._lock:
             now = self._clock()
             before = self._state.lease.valid(now)
@@ -372,24 +397,3 @@ class ZooKeeperSession:
             self._events += 1
             self._lock.notify_all()
         self._wake()
-
-
-def _end(client: KazooClient) -> None:
-    try:
-        client.stop()
-    except (KazooException, OSError, AttributeError) as error:  # the last: it had not begun to connect
-        _log.debug("kazoo did not stop in time: %s", error)
-    else:
-        client.close()
-
-
-def value(answer: T | CoordinationError) -> T:
-    """What was asked for, if it was not refused."""
-    if isinstance(answer, CoordinationError):
-        raise answer
-    return answer
-
-
-def _hex(session_id: int) -> str:
-    """As ZooKeeper's own log shows it."""
-    return f"0x{session_id & (1 << 64) - 1:x}"

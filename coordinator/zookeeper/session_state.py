@@ -9,6 +9,21 @@ from dataclasses import dataclass, replace
 from rabbitkeeper.coordinator.backend.lease import Lease
 
 NO_LEASE = Lease(timeout=0.0)
+HALF_TICK = 1.0  # seconds, of ZooKeeper's usual tickTime of 2 s
+
+
+def empty_lease(granted: float | None, margin: float | None) -> Lease:
+    """Of a session that has just begun.
+
+    Args:
+        granted: the negotiated timeout, seconds; without one no moment is certain.
+        margin: seconds; None: a sixth of the timeout, and half a usual tick at least (a third of a timeout
+            that is shorter than that). It covers the drift of clocks, and that in an ensemble a follower
+            tells the leader about its sessions only every half tick.
+    """
+    timeout = granted or 0.0
+    usual = min(max(timeout / 6, HALF_TICK), timeout / 3)
+    return Lease(timeout, min(usual if margin is None else margin, timeout))
 
 
 @dataclass(frozen=True, slots=True)

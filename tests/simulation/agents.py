@@ -34,7 +34,6 @@ from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
-from rabbitkeeper.coordinator.model.records import GroupConfig
 from rabbitkeeper.coordinator.store.store import Store
 from simulation.backend import SimulatedBackend
 from simulation.rabbitmq.broker import BrokerGroup, SimulatedBroker, SimulatedProbe
@@ -97,6 +96,7 @@ class SimulatedAgent:
             bell,
             lambda: None,
             clock=clock,
+            wall=clock,
             draw=draw,
             launch=self._history,
             see=self.settings.see,
@@ -161,7 +161,6 @@ class SimulatedAgent:
             starved=lambda: self.starved,
         )
         self._created = False
-        self._store = store
         self._soon(run)
 
     @property
@@ -268,7 +267,7 @@ class SimulatedAgent:
     def _go_round(self) -> float:
         if not self._created and self.session.connected:
             try:
-                self._store.create_group(GroupConfig())
+                self.membership.create_group()
                 self._created = True
             except ZooKeeperUnreachable:
                 return self.world.now + 0.1

@@ -10,27 +10,25 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.backend.node import Create, Delete, Node, Set, TransactionStep
 from rabbitkeeper.coordinator.model.errors import (
     AccessDenied,
-    ConfigurationError,
     CoordinationError,
     NodeExists,
     SessionLost,
     ZooKeeperUnreachable,
 )
-from rabbitkeeper.coordinator.model.permissions import EVERYBODY, Permissions
 from simulation.world import Crashed
-from simulation.zookeeper import SimulatedZooKeeper, Tree
+from simulation.zookeeper import OpenBackend, SimulatedZooKeeper, Tree
 
+REFUSALS = 2  # connections closed without a word until it is asked why
 STEP = 0.05  # seconds between two looks at what is waited for
 
 T = TypeVar("T")
 
 
-class SimulatedBackend:
+class SimulatedBackend(OpenBackend):
     """One client's session with a simulated ZooKeeper: the second implementation of ``Backend``.
 
     It connects by itself from the moment that it is made; ``start`` waits until it has.
@@ -43,8 +41,6 @@ class SimulatedBackend:
         slow: seconds that each answer takes longer.
         read_only: this client may write nothing, as after a change of ACLs.
     """
-
-    hosts = "simulated:2181"
 
     def __init__(self, zookeeper: SimulatedZooKeeper, timeout: float, wake: Callable[[], None]) -> None:
         self.zookeeper = zookeeper
@@ -68,6 +64,9 @@ class SimulatedBackend:
         self.events = 0
         self._wake = wake
         self._lag = 0.0
+        self.rollbacks = 0
+        self._highest = 0  # the newest zxid seen, also in earlier sessions
+        self._refusals = 0
         self._seen = 0
         self._watched: set[str] = set()
         self._renewing = False
@@ -102,21 +101,6 @@ class SimulatedBackend:
             self._pass(min(deadline, self.world.now + STEP))
         return self.events != seen
 
-    def adapt(self, access: BackendAccess) -> None:
-        """Nobody is anybody in particular here."""
-
-    def permissions(self, path: str, *, timeout: float = 2.0) -> Permissions | None:
-        there = self.stat(path, timeout=timeout) is not None
-        return Permissions((EVERYBODY,), (EVERYBODY,), own=False) if there else None
-
-    def permit(
-        self, path: str, writers: Sequence[str], readers: Sequence[str], *, timeout: float = 2.0
-    ) -> None:
-        raise ConfigurationError("nobody can be kept out here")
-
-    def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
-        """Everybody may read everything here."""
-
     def close(self) -> None:
         if self.session_id and self.connected and self.zookeeper.up and self.link:
             self.zookeeper.end(self.session_id)
@@ -141,6 +125,14 @@ class SimulatedBackend:
         if not self.alive or self.connected or self.closed:
             return
         if self.suspended or not (self.link and self.zookeeper.up):
+            self._connect_later()
+            return
+        if self.session_id and self._seen > self.zookeeper.zxid:  # refused without a word
+            self._refusals += 1
+            if self._refusals > REFUSALS:
+                self._refusals, self._highest = 0, self.zookeeper.zxid
+                self.rollbacks += 1
+                self._lose()
             self._connect_later()
             return
         server = self.zookeeper.sessions.get(self.session_id)
@@ -168,6 +160,7 @@ class SimulatedBackend:
         self.session_id = 0
         self.established_at = None
         self.lease = Lease(timeout=0.0)
+        self._highest = max(self._highest, self._seen)
         self._seen = 0
         self._tell()
 
@@ -342,6 +335,8 @@ class SimulatedBackend:
     def sync(self, path: str = "/", *, timeout: float = 2.0) -> None:
         def do() -> None:
             self._seen = self.zookeeper.zxid
+            self.rollbacks += self._seen < self._highest
+            self._highest = self._seen
 
         self._request(do, timeout=timeout)
 

@@ -15,7 +15,12 @@ from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.backend.node import Node
 from rabbitkeeper.coordinator.model.errors import RecordError
 from rabbitkeeper.coordinator.model.paths import GroupPaths
-from rabbitkeeper.coordinator.model.records import ClusterRecord, LeaderRecord, MemberRecord
+from rabbitkeeper.coordinator.model.records import (
+    ClusterRecord,
+    IncarnationRecord,
+    LeaderRecord,
+    MemberRecord,
+)
 from simulation.agents import GROUP, SimulatedAgent
 from simulation.rabbitmq.broker import SimulatedBroker
 from simulation.rabbitmq.cluster import SimulatedCluster
@@ -47,7 +52,7 @@ class Group:
         self.rabbits = SimulatedCluster(self.world)
         self.paths = GroupPaths(GROUP)
         self.taken: dict[str, float] = {}  # members whose broker an agent has taken down, and when
-        self.epochs: list[int] = []
+        self.epochs: list[tuple[int, int]] = []  # with the incarnation before each
         for name in self.names:
             self.agents[name] = SimulatedAgent(self, _config(name))
 
@@ -156,14 +161,19 @@ class Group:
             self.note(_leader_in(old) or "?", "resigned" if new is None else "mends the leader's record")
         if new is not None and (old is None or old.created != new.created):
             name = _leader_in(new) or "?"
-            assert not self.epochs or new.created > self.epochs[-1], "the epoch went back"
-            self.epochs.append(new.created)
+            epoch = _incarnation_in(after.get(self.paths.incarnation)), new.created
+            assert not self.epochs or epoch > self.epochs[-1], "the epoch went back"
+            self.epochs.append(epoch)
             now = self.world.now
             alarmed = self.rabbits.alarm_at(self.agents[name].broker.node) is not None
             assert alarmed or self.noted(name, "confirmed", now - 10.0), (
                 f"{name} leads without a confirmed canary"
             )
             self.note(name, "leads")
+
+
+def _incarnation_in(znode: Node | None) -> int:
+    return 0 if znode is None else IncarnationRecord.from_bytes(znode.path, znode.data).number
 
 
 def _leader_in(znode: Node) -> str | None:

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.node import Create, Delete, Node, Set, TransactionStep
-from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, Conflict, NodeExists, NoNode
+from rabbitkeeper.coordinator.model.permissions import EVERYBODY, Permissions
 from simulation.world import World
 
+RESTORED_TIMEOUT = 6.0  # seconds, of sessions that come back with a backup
 TICK = 0.25  # seconds between two looks for expired sessions
 Tree = dict[str, Node]
 
@@ -83,6 +86,21 @@ class SimulatedZooKeeper:
             tree[path] = replace(there, data=data, version=there.version + 1, modified=self.zxid + 1)
         self.commit(tree, 0)
 
+    def restore(self, backup: Tree, zxid: int) -> None:
+        """Its data are those of a backup now, as after a restart."""
+        self.stop()
+        self.tree, self.zxid = dict(backup), zxid
+        self.past = [(self.world.now, zxid, self.tree)]
+        self.sessions = {}
+        owners = {node.owner for node in backup.values() if node.owner}
+        for number in owners:  # of these the backup knows, and gives them their time
+            self.sessions[number] = ServerSession(number, RESTORED_TIMEOUT, self.world.now + RESTORED_TIMEOUT)
+        self.up = True
+
+    def wipe(self) -> None:
+        """Its data are deleted."""
+        self.restore({"/": Node("/", b"", 0, 1, 1, 0)}, 1)
+
     def end(self, number: int) -> None:
         """The session ends; all its ephemerals go in one transaction."""
         if self.sessions.pop(number, None) is not None:
@@ -136,3 +154,30 @@ class SimulatedZooKeeper:
 def parent_of(path: str) -> str:
     """The path above."""
     return path.rpartition("/")[0] or "/"
+
+
+class OpenBackend:
+    """What a client says whose ZooKeeper has one address and keeps nobody out. It holds nothing."""
+
+    hosts = "simulated:2181"
+
+    def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Node | None:
+        raise NotImplementedError
+
+    def move(self, hosts: str) -> None:
+        """There is one ZooKeeper here, whatever it is called."""
+
+    def adapt(self, access: BackendAccess) -> None:
+        """Nobody is anybody in particular here."""
+
+    def permissions(self, path: str, *, timeout: float = 2.0) -> Permissions | None:
+        there = self.stat(path, timeout=timeout) is not None
+        return Permissions((EVERYBODY,), (EVERYBODY,), own=False) if there else None
+
+    def permit(
+        self, path: str, writers: Sequence[str], readers: Sequence[str], *, timeout: float = 2.0
+    ) -> None:
+        raise ConfigurationError("nobody can be kept out here")
+
+    def adopt_acl(self, path: str, *, timeout: float = 2.0) -> None:
+        """Everybody may read everything here."""

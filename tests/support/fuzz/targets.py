@@ -41,6 +41,7 @@ from rabbitkeeper.coordinator.model.errors import (
     RecordError,
     ZooKeeperUnreachable,
 )
+from rabbitkeeper.coordinator.model.record import StoredRecord
 from rabbitkeeper.coordinator.policy.schedule import moment
 from rabbitkeeper.coordinator.store.store import Store
 from support import agent_states as hand_made
@@ -49,7 +50,7 @@ from support.fuzz import runner
 SECRET = "geheim"
 TOKEN = "a-token-of-a-good-length"
 
-_KINDS: Sequence[type[records.StoredRecord]] = (
+_KINDS: Sequence[type[StoredRecord]] = (
     records.MemberRecord,
     records.LeaderRecord,
     records.GroupConfig,
@@ -57,6 +58,7 @@ _KINDS: Sequence[type[records.StoredRecord]] = (
     records.SwitchoverRecord,
     records.MaintenanceRecord,
     records.ClusterRecord,
+    records.IncarnationRecord,
     records.OperationLog,
     records.History,
 )

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from rabbitkeeper.agent.config import AgentConfig, load
+from rabbitkeeper.agent.group.address import check_address
 from rabbitkeeper.agent.group.effective_config import EffectiveConfig
 from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
@@ -82,6 +84,26 @@ def test_all_secrets_are_taken_when_somebody_asks(taken: Taken, folder: Path) ->
     assert config.broker.amqp.password.get_secret_value() == "new"
     assert config.http.token is not None
     assert config.http.token.get_secret_value() == TOKEN + "2"
+
+
+def test_another_address_of_zookeeper_is_taken(taken: Taken, folder: Path) -> None:
+    write(folder / "agent.yml", FILE.replace("zk1:2181", "zk4:2181, zk5:2181"))
+    taken.reload.look(asked=True)
+    (config,) = taken.configs
+    assert config.zookeeper.hosts == "zk4:2181,zk5:2181"
+
+
+def test_an_address_where_nobody_answers_is_refused_before_anything_is_touched(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    write(
+        folder / "agent.yml",
+        FILE.replace("{hosts: 'zk1:2181'", f"{{connect_timeout: 0.5, hosts: '127.0.0.1:{port}'"),
+    )
+    with pytest.raises(
+        ConfigurationError, match=rf"zookeeper\.hosts \(127\.0\.0\.1:{port}\): no ZooKeeper server"
+    ):
+        check_address(load(folder / "agent.yml"))
 
 
 def test_what_else_has_changed_is_named_and_waits(

@@ -6,6 +6,7 @@ from support import agent_states as hand_made
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.routing.allowed_brokers import EVERYTHING, AllowedBrokers
 from rabbitkeeper.client.routing.listener import refused, targets_of
+from rabbitkeeper.client.routing.placement import Targets
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_one_text_is_not_a_list_of_letters() -> None:
 def test_who_announces_another_address_is_no_target() -> None:
     allowed = AllowedBrokers(["node1", "node3"])
     view = hand_made.view(hand_made.leader("node2"))
-    targets = targets_of(view, 0, allowed=allowed)
+    targets = targets_of(view, Targets(), allowed=allowed)
     assert set(targets.members) == {"node1", "node3"}
     assert targets.leader is None
     assert refused(view, allowed, secure=False) == [

@@ -30,7 +30,7 @@ def with_tls(one: MemberView) -> MemberView:
 def test_members_are_targets_with_their_state_site_and_load() -> None:
     loaded = member("b", OTHER, MemberStatus.ALARMED, site="south")
     loaded = replace(loaded, record=loaded.record.model_copy(update={"load": {"connections": 7}}))
-    targets = targets_of(view(member("a", MINE), loaded, leader=leader("a", MINE)), 3)
+    targets = targets_of(view(member("a", MINE), loaded, leader=leader("a", MINE)), Targets(3))
     assert targets.epoch == 7
     assert targets.members["b"] == Target("b", "b-1", "b:5672", MemberStatus.ALARMED, "south")
     assert targets.leader == targets.members["a"]
@@ -38,21 +38,21 @@ def test_members_are_targets_with_their_state_site_and_load() -> None:
 
 
 def test_without_a_leader_the_last_epoch_stays() -> None:
-    targets = targets_of(view(member("a", MINE)), 3)
+    targets = targets_of(view(member("a", MINE)), Targets(3))
     assert (targets.epoch, targets.leader) == (3, None)
 
 
 def test_a_leader_counts_without_a_znode_of_its_own_or_with_that_of_an_older_instance() -> None:
     target = Target("a", "a-1", "a:5672", MemberStatus.RUNNING)
-    assert targets_of(view(member("b", OTHER), leader=leader("a", MINE)), 0).leader == target
+    assert targets_of(view(member("b", OTHER), leader=leader("a", MINE)), Targets()).leader == target
     older = member("a", MINE, MemberStatus.STOPPED)
     older = replace(older, record=older.record.model_copy(update={"instance": "a-0"}))
-    assert targets_of(view(older, leader=leader("a", MINE)), 0).leader == target
+    assert targets_of(view(older, leader=leader("a", MINE)), Targets()).leader == target
 
 
 def test_with_tls_only_members_that_speak_it_are_targets() -> None:
     both = view(member("a", MINE), with_tls(member("b", OTHER)), leader=leader("a", MINE))
-    targets = targets_of(both, 0, secure=True)
+    targets = targets_of(both, Targets(), secure=True)
     assert {name: target.address for name, target in targets.members.items()} == {"b": "b:5671"}
     assert targets.leader is None
     assert targets.epoch == 7
@@ -65,9 +65,7 @@ class Scene:
         self.world = World(seed=1)
         self.zookeeper = SimulatedZooKeeper(self.world)
         self.zookeeper.lags = (0.0,)
-        for path in ("/rabbitkeeper", PATHS.root, PATHS.members):
-            self.zookeeper.apply([Create(path, b"")], 0)
-        self.zookeeper.apply([Create(PATHS.config, b'{"v": 1}')], 0)
+        self.create_group()
         self.seen: list[Targets] = []
         self.events: list[Event] = []
         self.wakes = 0
@@ -80,6 +78,11 @@ class Scene:
         )
         self.watch.add(Listener(self.seen.append, self.events.append))
         self.backend.start()
+
+    def create_group(self) -> None:
+        for path in ("/rabbitkeeper", PATHS.root, PATHS.members):
+            self.zookeeper.apply([Create(path, b"")], 0)
+        self.zookeeper.apply([Create(PATHS.config, b'{"v": 1}')], 0)
 
     def _backend(self, wake: object) -> SimulatedBackend:
         self.backend = SimulatedBackend(self.zookeeper, 6.0, self._woken)
@@ -184,6 +187,39 @@ def test_a_group_that_is_gone_is_no_reason_to_leave() -> None:
             scene.zookeeper.apply([Delete(path, scene.zookeeper.tree[path].version)], 0)
     scene.pass_time(5.0)
     assert len(scene.seen) == 1
+
+
+def test_a_client_follows_a_group_that_begins_again_in_a_zookeeper_that_was_wiped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(60.0)  # in which its zxid grows
+    for _ in range(20):
+        scene.lead("a")
+        scene.zookeeper.apply([Delete(PATHS.leader, 0)], 0)
+    scene.lead("a")
+    scene.pass_time(1.0)
+    before = scene.seen[-1]
+    scene.zookeeper.wipe()
+    scene.pass_time(10.0)
+    assert scene.seen[-1] == before, "what works stays as it was while there is no group"
+    assert sum("does not exist" in one.getMessage() for one in caplog.records) == 1
+    scene.create_group()
+    scene.join("b")
+    scene.lead("b")
+    scene.pass_time(2.0)
+    after = scene.seen[-1]
+    assert after.leader is not None
+    assert (after.leader.member, after.epoch < before.epoch) == ("b", True)
+    assert after.order > before.order
+
+
+def test_a_leader_of_an_earlier_incarnation_is_older_whatever_its_number() -> None:
+    older = targets_of(replace(view(leader=leader("a", MINE)), incarnation=7), Targets())
+    newer = targets_of(replace(view(), incarnation=8), older)
+    assert newer.order > older.order
+    assert (newer.leader, newer.epoch) == (None, 0)
 
 
 def test_a_read_that_fails_is_tried_again_soon() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError
 from rabbitkeeper.coordinator.model.paths import GroupPaths, check_name
+from rabbitkeeper.coordinator.model.record import StoredRecord
 from rabbitkeeper.coordinator.model.records import (
     HISTORY_LIMIT,
     GroupConfig,
@@ -21,7 +22,6 @@ from rabbitkeeper.coordinator.model.records import (
     OperationLog,
     OperationState,
     PauseRecord,
-    StoredRecord,
 )
 
 MEMBER = {
