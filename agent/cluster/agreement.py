@@ -102,6 +102,7 @@ class Agreement:
         split: why our node is split from the others; a sentence.
         doubt: why it may be, until it has been asked.
         warning: what is to be told of others that are.
+        status: what our node has said last; None if it has not been asked, or is not well.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Agreement:
         self.split: str | None = None
         self.doubt: str | None = None
         self.warning: str | None = None
+        self.status: ClusterStatus | None = None
 
     def turn(
         self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, stood_still: float = 0.0
@@ -138,6 +140,7 @@ class Agreement:
         waits = self.doubt is not None and verdict.status is MemberStatus.STARTING
         if not formed or not (waits or verdict.status in _ASKED):
             self._due, self._seen, self.split, self.doubt, self.warning = [], None, None, None, None
+            self.status = None
             return
         if stood_still > STOOD_STILL:
             self._doubt_until, self._seen = now + DOUBT, None
@@ -173,6 +176,7 @@ class Agreement:
         if self._found is None:
             self._due = self._due or [now + AGAIN]
             return
+        self.status = self._found
         compared = compare(self._node, self._found, view)
         self._contested = self._contested + 1 if compared.contested else 0
         split = compared.split

@@ -11,7 +11,8 @@ The order of the steps is what makes it safe to be killed between any two of the
    (``replicas.py``).
 
 ``formation_plan.py`` decides; here is what it needs to know and what it leads to. Nothing is ever removed
-from a cluster here, save a half-made entry of the node that is joining.
+from a cluster here, save a half-made entry of the node that is joining, and the node that the same member had
+on a machine that is gone, once it is there itself.
 """
 
 import logging
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep, plan
+from rabbitkeeper.agent.cluster.removal import Clusters, forget_former
 from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.rabbitmq import definitions
@@ -76,14 +78,6 @@ class FormationResult:
     record: ClusterRecord
 
 
-class Clusters(Protocol):
-    """What is needed of the store."""
-
-    def cluster(self) -> ClusterView | None: ...
-
-    def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView: ...
-
-
 class Lock(Protocol):
     """The formation lock, while one has it."""
 
@@ -103,7 +97,7 @@ class Tools(Protocol):
     @property
     def node(self) -> str: ...
 
-    def cluster_status(self) -> ClusterStatus: ...
+    def cluster_status(self, *, node: str | None = None) -> ClusterStatus: ...
 
     def definitions(self) -> Definitions: ...
 
@@ -116,6 +110,8 @@ class Tools(Protocol):
     def forget_cluster_node(self, other: str, *, node: str) -> None: ...
 
     def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None: ...
+
+    def shrink(self, gone: str) -> None: ...
 
 
 def form(
@@ -178,6 +174,7 @@ def form(
         _grant_access(ctl, me, there or ctl.definitions())
     if view is None:
         raise FormationFailed("the group's cluster record is gone; trying again")
+    forget_former(store, ctl, me.member, view.record)
     return FormationResult(todo.step, todo.reason, view.record)
 
 

@@ -87,8 +87,7 @@ def plan(
         return FormationPlan(
             FormationStep.REFUSE,
             f"{node} is recorded as a member of the cluster of {_named(known)}, and its own data is gone; "
-            f"remove it there (rabbitmqctl -n {min(known)} forget_cluster_node {node}) and from the group's "
-            "record (rabbitkeeper member remove), then it can join as a new one",
+            f"rabbitkeeper member reinit {member} has the cluster forget it, then it joins as a new one",
         )
     if held is None:
         raise ValueError(f"{node} is not recorded, so what it holds must be known")

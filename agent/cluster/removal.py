@@ -1,14 +1,16 @@
-"""Forgetting a member that is gone: its replicas, its node, its line in ``cluster``. A job of the leader's.
+"""Forgetting nodes that are gone: their replicas, their place in the cluster, their lines in ``cluster``.
 
 The record comes last: cut off before that, the whole is done again, and each step may find itself done.
 """
 
 import logging
+from collections.abc import Collection
 from typing import Protocol
 
-from rabbitkeeper.agent.cluster.formation import Clusters
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, RabbitmqCtlError
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
+from rabbitkeeper.coordinator.model.records import ClusterRecord
+from rabbitkeeper.coordinator.model.view import ClusterView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -19,33 +21,56 @@ class RemovalFailed(RabbitKeeperError):
     """The member could not be removed; says at which step."""
 
 
+class Clusters(Protocol):
+    """What is needed of the store."""
+
+    def cluster(self) -> ClusterView | None: ...
+
+    def write_cluster(self, record: ClusterRecord, version: int | None) -> ClusterView: ...
+
+
 class Tools(Protocol):
     """What is needed of ``rabbitmqctl``."""
 
     @property
     def node(self) -> str: ...
 
-    def cluster_status(self) -> ClusterStatus: ...
+    def cluster_status(self, *, node: str | None = None) -> ClusterStatus: ...
 
     def shrink(self, gone: str) -> None: ...
 
     def forget_cluster_node(self, other: str, *, node: str) -> None: ...
 
 
-def remove(store: Clusters, ctl: Tools, member: str) -> None:
-    """Have the RabbitMQ cluster forget a member's node and take it from the group's record.
+def remove(store: Clusters, ctl: Tools, target: str) -> None:
+    """Have the RabbitMQ cluster forget a member's nodes, or one node, and take them from the group's record.
 
     Args:
         store: of the calling thread.
         ctl: the tools of a running node of the cluster.
-        member: the member's name.
+        target: the member's name, or the Erlang node's, which has an @.
 
     Raises:
-        RemovalFailed: its broker still runs, or others always changed the record first.
+        RemovalFailed: its broker still runs, nobody knows of it, or others always changed the record first.
         RabbitmqCtlError, CoordinationError: as their operations; begin again.
     """
     view = store.cluster()
-    nodes = [] if view is None else [node for node, its in view.record.nodes.items() if its.member == member]
+    recorded = {} if view is None else view.record.nodes
+    if "@" not in target:
+        forget(store, ctl, [node for node, its in recorded.items() if its.member == target])
+        return
+    known = ctl.cluster_status().nodes | recorded.keys()
+    if target not in known:
+        raise RemovalFailed(f"{target} is not in the cluster; its nodes are {', '.join(sorted(known))}")
+    forget(store, ctl, [target])
+
+
+def forget(store: Clusters, ctl: Tools, nodes: Collection[str]) -> None:
+    """Have the cluster forget nodes that do not run in it.
+
+    Raises:
+        As :func:`remove`.
+    """
     for node in nodes:
         status = ctl.cluster_status()
         if node in status.running:
@@ -54,15 +79,48 @@ def remove(store: Clusters, ctl: Tools, member: str) -> None:
             ctl.shrink(node)
             ctl.forget_cluster_node(node, node=ctl.node)
             LOG.info("the cluster has forgotten %s", node)
-    _unrecord(store, member)
+    _unrecord(store, nodes)
 
 
-def _unrecord(store: Clusters, member: str) -> None:
+def forget_former(store: Clusters, ctl: Tools, member: str, record: ClusterRecord) -> None:
+    """Forget the nodes that a member had before, on machines that are gone, when another has its name.
+
+    One that is not gone for certain, or cannot be forgotten now, stays; that is told.
+
+    Args:
+        store, ctl: as for :func:`remove`; ``ctl.node`` is the member's node now, and in the cluster.
+        record: the group's.
+    """
+    for node in sorted(record.nodes):
+        if node == ctl.node or record.nodes[node].member != member:
+            continue
+        remedy = f"stop it, then rabbitkeeper member replace {member}"
+        if _answers(ctl, node):
+            LOG.warning(
+                "%s, which %s had before, still runs: it stays in the cluster; %s", node, member, remedy
+            )
+            continue
+        try:
+            forget(store, ctl, [node])
+        except RabbitKeeperError as error:
+            LOG.warning("%s, which %s had before, stays in the cluster: %s; %s", node, member, error, remedy)
+
+
+def _answers(ctl: Tools, node: str) -> bool:
+    """Whether it runs, in the cluster or by itself."""
+    try:
+        ctl.cluster_status(node=node)
+    except RabbitmqCtlError:
+        return False
+    return True
+
+
+def _unrecord(store: Clusters, nodes: Collection[str]) -> None:
     for _ in range(_CONFLICTS):
         view = store.cluster()
         if view is None:
             return
-        left = {node: its for node, its in view.record.nodes.items() if its.member != member}
+        left = {node: its for node, its in view.record.nodes.items() if node not in nodes}
         if len(left) == len(view.record.nodes):
             return
         founder = view.record.founder if view.record.founder in left else min(left, default="")
@@ -72,4 +130,4 @@ def _unrecord(store: Clusters, member: str) -> None:
         except Conflict:
             continue
         return
-    raise RemovalFailed(f"{member} is still recorded: others always wrote the cluster record first")
+    raise RemovalFailed(f"{', '.join(nodes)} is still recorded: others always wrote the cluster record first")

@@ -262,13 +262,14 @@ class OperationRunner:
         self._begin("maintenance", lambda: self._end(pending, OperationState.DONE, said))
 
     def _remove(self, pending: MaintenanceView) -> None:
-        member = pending.record.members[0]
+        targets = pending.record.members
         try:
-            remove(self._store(), self._ctl, member)
+            for target in targets:
+                remove(self._store(), self._ctl, target)
         except RabbitKeeperError as error:
             self._end(pending, OperationState.FAILED, str(error))
         else:
-            self._end(pending, OperationState.DONE, f"{member} is removed")
+            self._end(pending, OperationState.DONE, f"{', '.join(targets)} is removed")
 
     def _fail(self, pending: MaintenanceView, todo: Todo) -> None:
         self._begin("maintenance", lambda: self._end(pending, OperationState.FAILED, todo.reason))

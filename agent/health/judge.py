@@ -109,7 +109,7 @@ def _warnings(observation: Observation) -> tuple[str, ...]:
     for more in (version, management.problem, *of_cluster):
         if more is not None:
             warnings.append(more)
-    return tuple(warnings)
+    return (*warnings, *observation.strangers)
 
 
 def worth_asking(observation: Observation, now: float, policy: HealthPolicy) -> bool:

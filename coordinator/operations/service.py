@@ -30,6 +30,13 @@ from rabbitkeeper.coordinator.operations.submission import (
     submit,
 )
 from rabbitkeeper.coordinator.policy.maintenance import rolling_order, why_unsafe
+from rabbitkeeper.coordinator.policy.removal import (
+    Removal,
+    reinit_of,
+    removal_of_member,
+    removal_of_node,
+    replacement_of,
+)
 from rabbitkeeper.coordinator.policy.schedule import moment
 from rabbitkeeper.coordinator.policy.switchover import best_candidate, why_unfit
 from rabbitkeeper.coordinator.store.store import Store
@@ -256,36 +263,56 @@ class OperationService:
         said = f"the brokers are restarted one after the other: {', '.join(order)}"
         return self._maintain(view, entry, order, said, force, dry_run)
 
-    def remove(self, member: str, *, by: str, reason: str | None = None, dry_run: bool = False) -> Submitted:
-        """Have the RabbitMQ cluster forget the node of a member that is gone, with the replicas on it.
+    def remove(self, target: str, *, by: str, reason: str | None = None, dry_run: bool = False) -> Submitted:
+        """Have the RabbitMQ cluster forget a member that is gone, or a node, with the replicas on it.
+
+        Args:
+            target: the member's name, or the Erlang node's, which has an @.
 
         Raises:
-            OperationRefused: the member is still there, is not recorded, or the rest is no majority.
+            OperationRefused: it is still there, is not recorded, or the rest is no majority.
+        """
+        view = self._view()
+        if "@" in target:
+            return self._forget(view, removal_of_node(view, target), target, by, reason, dry_run)
+        check_name("member", target)
+        return self._forget(view, removal_of_member(view, target), target, by, reason, dry_run)
+
+    def replace(self, member: str, *, by: str, reason: str | None = None, dry_run: bool = False) -> Submitted:
+        """Have it forget the nodes that a member had before it came on another machine.
+
+        Raises:
+            OperationRefused: there are none, the new node does not run, or the rest is no majority.
         """
         view = self._view()
         check_name("member", member)
-        nodes = {} if view.cluster is None else view.cluster.record.nodes
-        names = sorted({node.member for node in nodes.values()})
-        if member not in names:
-            raise OperationRefused(
-                f"{member} is not recorded in the cluster; recorded are: {', '.join(names) or 'none'}"
-            )
-        if member in view.members:
-            raise OperationRefused(
-                f"{member} is registered ({view.members[member].record.state}): stop its agent and broker "
-                "first; only a member that is gone can be removed"
-            )
-        why_not = why_unsafe(view, member, force=False, all_others=False)
-        left = [name for name in names if name in view.members]
-        if len(left) < len(names) // 2 + 1:
-            raise OperationRefused(why_not or f"only {len(left)} of {len(names)} members are there")
-        entry = new_entry(OperationKind.REMOVE, self._wall(), by=by, reason=reason, target=member)
-        said = (
-            f"the cluster forgets {member} and what is on it; its node can join again only when it is empty"
-        )
-        return self._maintain(view, entry, (member,), said, False, dry_run)
+        return self._forget(view, replacement_of(view, member), member, by, reason, dry_run)
+
+    def reinit(self, member: str, *, by: str, reason: str | None = None, dry_run: bool = False) -> Submitted:
+        """Have it forget the node of a member that has lost its disk, which then joins again.
+
+        Raises:
+            OperationRefused: it has lost nothing, or the rest is no majority.
+        """
+        view = self._view()
+        check_name("member", member)
+        return self._forget(view, reinit_of(view, member), member, by, reason, dry_run)
 
     # -- inside
+
+    def _forget(
+        self,
+        view: GroupView,
+        removal: Removal | str,
+        target: str,
+        by: str,
+        reason: str | None,
+        dry_run: bool,
+    ) -> Submitted:
+        if isinstance(removal, str):
+            raise OperationRefused(removal)
+        entry = new_entry(OperationKind.REMOVE, self._wall(), by=by, reason=reason, target=target)
+        return self._maintain(view, entry, removal.targets, removal.said, False, dry_run)
 
     def _view(self) -> GroupView:
         return self._store.snapshot(watch=False)

@@ -197,6 +197,15 @@ def _cluster(view: GroupView) -> list[Finding]:
         for name, member in sorted(view.members.items())
         if member.record.node not in nodes
     ]
+    found += [
+        _problem(
+            its.member,
+            f"{node} is recorded as its node, and it is {view.members[its.member].record.node} now",
+            f"once {node} is stopped for good: rabbitkeeper member replace {its.member}",
+        )
+        for node, its in sorted(nodes.items())
+        if its.member in view.members and view.members[its.member].record.node != node
+    ]
     if len(nodes) < 3:
         one = len(nodes) == 1
         found.append(
@@ -216,6 +225,7 @@ def _members(evidence: Evidence) -> list[Finding]:
         if record.state is not MemberStatus.RUNNING:
             why = f": {'; '.join(record.reasons)}" if record.reasons else ""
             found.append(_problem(name, f"is {record.state}{why}", _STATE_REMEDIES[record.state]))
+        found.extend(_warning(name, told, "docs/operations.md, States") for told in record.warnings)
         found.extend(_settings(name, record))
         found.extend(_api(name, record, evidence))
     return found

@@ -48,13 +48,46 @@ def member() -> None:
 
 
 @member.command("remove")
-@click.argument("name")
+@click.argument("name", required=False)
+@click.option("--node", metavar="NODE", help="A node that belongs to no member any more, as in rabbit@host1.")
 @asks(_REMOVE)
 @click.pass_obj
-def remove(chosen: ChosenGroup, name: str, asking: Asking) -> None:
-    """Have the cluster forget member NAME, which is gone, and the replicas on it."""
+def remove(chosen: ChosenGroup, name: str | None, node: str | None, asking: Asking) -> None:
+    """Have the cluster forget member NAME, which is gone, or a node, and the replicas on it."""
+    if (name is None) == (node is None) or (node is not None and "@" not in node):
+        raise click.UsageError("Whom? Give the member's NAME, or --node NODE as in rabbit@host1.")
+    target = name or node or ""
     ask(
         chosen,
         asking,
-        lambda operator: operator.remove(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+        lambda operator: operator.remove(target, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+    )
+
+
+@member.command("replace")
+@click.argument("name")
+@asks(_REMOVE)
+@click.pass_obj
+def replace(chosen: ChosenGroup, name: str, asking: Asking) -> None:
+    """Have the cluster forget the node that member NAME had on a machine that is gone.
+
+    The agent of the new machine does so by itself when it joins, if the old node is gone by then.
+    """
+    ask(
+        chosen,
+        asking,
+        lambda operator: operator.replace(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+    )
+
+
+@member.command("reinit")
+@click.argument("name")
+@asks(_REMOVE)
+@click.pass_obj
+def reinit(chosen: ChosenGroup, name: str, asking: Asking) -> None:
+    """Have the cluster forget the node of member NAME, which has lost its disk; then it joins again."""
+    ask(
+        chosen,
+        asking,
+        lambda operator: operator.reinit(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pika
 import pytest
 from support.agent.rabbitmq_version import rabbitmq_version
+from support.waiting import wait_for
 
 from rabbitkeeper.agent.cluster.formation import FormationFailed, Identity, form
 from rabbitkeeper.agent.cluster.formation_plan import FormationStep
@@ -130,3 +131,44 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
         # From 4.1 on RabbitMQ has the node leave and join again by itself.
         ours = "from a join that was cut off" in caplog.text
         assert ours is (rabbitmq_version(local, founder) < (4, 1))
+
+
+def test_a_member_on_another_machine_takes_the_place_of_its_node_that_is_gone(store: Store) -> None:
+    alone = "cluster_partition_handling = ignore\n"
+    with Local(zookeepers=0, members=4, agents=False, clustered=False, broker_config=alone) as local:
+        *three, new = local.members
+        lost = three[-1]
+        declare(local, three[0], "kept")
+        for name in three:
+            join(store, local, name)
+        identity = Identity(lost, local.node(new), "rabbitkeeper", local.settings(new).user)
+
+        # While the old node runs it is left alone, and the new one is a member besides.
+        assert form(store, local.ctl(new), identity).step is FormationStep.JOIN
+        view = store.cluster()
+        assert view is not None
+        assert set(view.record.nodes) == {local.node(name) for name in local.members}
+
+        # Once it is gone the next look replaces it: no phantom is left, nor a replica on it.
+        local.kill_broker(lost)
+        wait_for(lambda: local.node(lost) not in local.ctl(new).cluster_status().running)
+        form(store, local.ctl(new), identity)
+        left = {local.node(name) for name in (*three[:-1], new)}
+        view = store.cluster()
+        assert view is not None
+        assert set(view.record.nodes) == local.ctl(three[0]).cluster_status().nodes == left
+        quorum = local.ctl(three[0])._run("quorum_status", "kept", tool="rabbitmq-queues")
+        assert local.node(new) in quorum
+        assert local.node(lost) not in quorum
+
+        # The same with a node that was gone before the new one came.
+        local.kill_broker(three[1])
+        wait_for(lambda: local.node(three[1]) not in local.ctl(new).cluster_status().running)
+        shutil.rmtree(local.settings(lost).data)
+        local.start_broker(lost)
+        again = Identity(three[1], local.node(lost), "rabbitkeeper", local.settings(lost).user)
+        assert form(store, local.ctl(lost), again).step is FormationStep.JOIN
+        view = store.cluster()
+        assert view is not None
+        left = {local.node(name) for name in (three[0], new, lost)}
+        assert set(view.record.nodes) == local.ctl(new).cluster_status().nodes == left

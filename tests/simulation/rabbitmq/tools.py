@@ -51,6 +51,10 @@ class SimulatedTools:
 
     def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
         broker = self._reached()
+        if node is not None and node != self.node:
+            if not self.rabbits.reaches(self.node, node) or not self.rabbits.answers(node):
+                raise NodeNotRunning(f"{node} does not answer the tools")
+            broker = self.rabbits.nodes[node]
         running = {broker.node, *broker.peers} if broker.up else set()
         return ClusterStatus(
             frozenset(broker.disk.members),

@@ -81,9 +81,12 @@ class FakeCtl:
         self.asked.append(what)
         self.rabbits.point()
 
-    def cluster_status(self) -> ClusterStatus:
-        self._ask("status")
-        return ClusterStatus(frozenset(self.own.members), frozenset(self.own.members), self.rabbits.versions)
+    def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
+        self._ask("status" if node is None else f"status {node}")
+        if node in self.rabbits.down:
+            raise NodeNotRunning(f"{node} is down")
+        members = frozenset((self.own if node is None else self.rabbits.database[node]).members)
+        return ClusterStatus(members, members - self.rabbits.down, self.rabbits.versions)
 
     def definitions(self) -> Definitions:
         self._ask("definitions")
@@ -120,6 +123,11 @@ class FakeCtl:
     def forget_cluster_node(self, other: str, *, node: str) -> None:
         self._ask(f"forget {other}")
         self.rabbits.database[node].members.discard(other)
+
+    def shrink(self, gone: str) -> None:
+        self._ask(f"shrink {gone}")
+        self.own.replicas.discard(gone)
+        self.rabbits.point()
 
     def grow(self, member: str, vhost: str, queues: Sequence[str]) -> None:
         assert (vhost, queues) == (OWN_VHOST, [QUEUE])
@@ -361,3 +369,56 @@ def test_two_founders_in_spite_of_the_lock_are_one_too_many(rabbits: Rabbits) ->
     with pytest.raises(Conflict):
         run(store, FakeCtl(rabbits, "rabbit@b"))
     assert run(store, FakeCtl(rabbits, "rabbit@b")) is FormationStep.JOIN
+
+
+def replaced(rabbits: Rabbits, *, by: str) -> FakeStore:
+    """Three members, of which "c" comes again with another node."""
+    store = FakeStore(rabbits)
+    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}]
+    for node in ("rabbit@a", "rabbit@b", "rabbit@c"):
+        run(store, FakeCtl(rabbits, node))
+    rabbits.add(by)
+    return store
+
+
+def come(store: FakeStore, ctl: FakeCtl) -> None:
+    form(store, ctl, Identity("c", ctl.node, OWN_VHOST, ("keeper", "secret")))
+
+
+def test_a_member_on_another_machine_takes_the_place_of_its_node_that_is_gone(rabbits: Rabbits) -> None:
+    store = replaced(rabbits, by="rabbit@new")
+    rabbits.down.add("rabbit@c")
+    ctl = FakeCtl(rabbits, "rabbit@new")
+    come(store, ctl)
+    assert store.view is not None
+    assert set(store.view.record.nodes) == ctl.own.members == {"rabbit@a", "rabbit@b", "rabbit@new"}
+    assert ctl.own.replicas == {"rabbit@a", "rabbit@b", "rabbit@new"}
+    asked = [what for what in ctl.asked if what.startswith(("join", "grow", "shrink", "forget"))]
+    assert asked == ["join rabbit@a", "grow", "shrink rabbit@c", "forget rabbit@c"], "replicas come first"
+
+
+def test_a_node_that_still_runs_is_not_replaced(rabbits: Rabbits, caplog: pytest.LogCaptureFixture) -> None:
+    store = replaced(rabbits, by="rabbit@new")
+    come(store, FakeCtl(rabbits, "rabbit@new"))
+    assert store.view is not None
+    assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@c", "rabbit@new"}
+    assert "rabbit@c, which c had before, still runs" in caplog.text
+    assert "member replace c" in caplog.text
+
+
+@pytest.mark.parametrize("points", range(0, 40, 3))
+def test_who_is_cut_off_while_it_replaces_its_old_node_does_the_rest_later(
+    rabbits: Rabbits, points: int
+) -> None:
+    store = replaced(rabbits, by="rabbit@new")
+    rabbits.down.add("rabbit@c")
+    rabbits.cut_off_after(points)
+    with suppress(CutOff):
+        come(store, FakeCtl(rabbits, "rabbit@new"))
+    rabbits.cut_off_in = lambda: False
+    store.holder = None
+    come(store, FakeCtl(rabbits, "rabbit@new"))
+    assert store.view is not None
+    assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@new"}
+    assert rabbits.database["rabbit@a"].members == {"rabbit@a", "rabbit@b", "rabbit@new"}
+    assert rabbits.destroyed == []

@@ -325,3 +325,23 @@ def test_a_better_member_gets_the_lead_back_once_and_not_from_an_operator(group:
     assert group.run_until(lambda: ended(group, asked.id), 10) is not None
     group.run(120)
     assert group.leader == other
+
+
+def test_a_member_that_has_lost_its_disk_says_so_and_joins_again_when_it_is_asked(group: Group) -> None:
+    lost = next(name for name in group.names if name != group.leader)
+    group.agents[lost].broker.wipe()
+
+    def told() -> bool:
+        member = group.member(lost)
+        return member is not None and any("its own data is gone" in reason for reason in member.reasons)
+
+    assert group.run_until(told, 120) is not None, group.agents[lost].sentence
+    group.run(60)
+    assert told(), "it stays so, and nothing is destroyed meanwhile"
+    others = set(group.names) - {lost}
+    asked = operator(group).reinit(lost, by="ann")
+    assert group.run_until(lambda: ended(group, asked.id), 60) is not None
+    assert outcome(group, asked.id).state is OperationState.DONE
+    assert group.run_until(lambda: group.whole, 120) is not None, group.agents[lost].sentence
+    assert len({group.agents[name].broker.disk.number for name in group.names}) == 1
+    assert set(group.recorded.values()) == others | {lost}
