@@ -99,6 +99,7 @@ class Agent:
             await_zookeeper(
                 lambda: self._backend.start(timeout=zookeeper.connect_timeout),
                 stopped=self._is_stopping,
+                tell=self._sinks.wait_for,
             )
             if self._stopping is not None:
                 return
@@ -110,6 +111,7 @@ class Agent:
                 lambda: enter_group(self._config, self._backend, self._membership),
                 stopped=self._is_stopping,
                 pause=lambda: self._wakeup.wait(RETRY),
+                tell=self._sinks.wait_for,
             )
             if self._is_stopping():
                 return

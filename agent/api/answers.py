@@ -30,7 +30,9 @@ def live(silent: float) -> Answer:
     return _OK, {"live": True}
 
 
-def leader(state: AgentState | None, now: float, silent: float, *, hold: bool = False) -> Answer:
+def leader(
+    state: AgentState | None, now: float, silent: float, *, hold: bool = False, waiting: str | None = None
+) -> Answer:
     """Whether clients that want the leader should come here.
 
     Args:
@@ -38,24 +40,25 @@ def leader(state: AgentState | None, now: float, silent: float, *, hold: bool = 
         now: seconds, monotonic.
         silent: seconds since the loop has come round.
         hold: also when it led when ZooKeeper was last there to say so, and is away now.
+        waiting: what the agent waits for before its loop begins.
     """
     if state is None or silent > STALLED:
-        return _no_state(silent)
+        return _no_state(silent, waiting)
     leads = state.holds_lead(now) if hold else state.leads(now)
     return _answer(leads and state.serves, state)
 
 
-def replica(state: AgentState | None, silent: float) -> Answer:
+def replica(state: AgentState | None, silent: float, waiting: str | None = None) -> Answer:
     """Whether clients that want any broker but the leader's should come here."""
     if state is None or silent > STALLED:
-        return _no_state(silent)
+        return _no_state(silent, waiting)
     return _answer(not state.owns_lead and state.serves_beside, state)
 
 
-def ready(state: AgentState | None, silent: float) -> Answer:
+def ready(state: AgentState | None, silent: float, waiting: str | None = None) -> Answer:
     """Whether clients can use the broker, whoever leads."""
     if state is None or silent > STALLED:
-        return _no_state(silent)
+        return _no_state(silent, waiting)
     return _answer(state.serves, state)
 
 
@@ -67,6 +70,7 @@ def health(
     *,
     operations: bool = False,
     zookeeper: Sequence[str] = (),
+    waiting: str | None = None,
 ) -> Answer:
     """Everything about this agent; 200 while its broker serves clients.
 
@@ -74,9 +78,10 @@ def health(
         wall: seconds since 1970 at ``now``.
         operations: whether it takes them.
         zookeeper: the servers' addresses.
+        waiting: what the agent waits for before its loop begins.
     """
     if state is None or silent > STALLED:
-        return _no_state(silent)
+        return _no_state(silent, waiting)
     session, connection, broker = state.session, state.connection, state.broker
 
     def moment(monotonic: float | None) -> str | None:
@@ -127,10 +132,10 @@ def health(
     return (_OK if state.serves else _UNAVAILABLE), content
 
 
-def group(state: AgentState | None, now: float, silent: float) -> Answer:
+def group(state: AgentState | None, now: float, silent: float, waiting: str | None = None) -> Answer:
     """The group as this agent has read it last, with the age of that."""
     if state is None:
-        return _no_state(silent)
+        return _no_state(silent, waiting)
     if state.view is None:
         return _UNAVAILABLE, {"reason": "the group is being read again; ask again"}
     return _OK, {
@@ -180,7 +185,9 @@ def _answer(good: bool, state: AgentState) -> Answer:
     }
 
 
-def _no_state(silent: float) -> Answer:
+def _no_state(silent: float, waiting: str | None) -> Answer:
+    if waiting is not None:
+        return _UNAVAILABLE, {"reason": waiting}
     if silent > STALLED:
         return live(silent)
     return _UNAVAILABLE, {"reason": "the agent is starting: its loop has not come round yet"}

@@ -118,7 +118,9 @@ def build(sources: Sources) -> FastAPI:
         app,
         member=sources.member,
         version=sources.version,
-        group=lambda: answers.group(sources.board.state, sources.clock(), sources.board.silent)[1],
+        group=lambda: answers.group(
+            sources.board.state, sources.clock(), sources.board.silent, sources.board.waiting
+        )[1],
     )
     return app
 
@@ -136,7 +138,7 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
 
     def leader(request: Request) -> Answer:
         hold = request.query_params.get("hold", "").lower() in ("1", "true", "yes")
-        return answers.leader(board.state, clock(), board.silent, hold=hold)
+        return answers.leader(board.state, clock(), board.silent, hold=hold, waiting=board.waiting)
 
     def health(_: Request) -> Answer:
         operations = sources.access().token is not None
@@ -147,14 +149,21 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
             board.silent,
             operations=operations,
             zookeeper=sources.zookeeper,
+            waiting=board.waiting,
         )
 
     check("/leader", leader, "200 while this member leads and its broker serves clients")
     check(
-        "/replica", lambda _: answers.replica(board.state, board.silent), "200 while it serves and does not"
+        "/replica",
+        lambda _: answers.replica(board.state, board.silent, board.waiting),
+        "200 while it serves and does not",
     )
     check("/live", lambda _: answers.live(board.silent), "200 while the agent's loop comes round")
-    check("/ready", lambda _: answers.ready(board.state, board.silent), "200 while the broker serves clients")
+    check(
+        "/ready",
+        lambda _: answers.ready(board.state, board.silent, board.waiting),
+        "200 while the broker serves clients",
+    )
     check("/health", health, "everything about this agent")
 
 
@@ -164,7 +173,7 @@ def _add_group(app: FastAPI, sources: Sources, executor: StoreExecutor) -> None:
 
     @app.get("/group", summary="the group as this agent has read it last")
     async def show_group() -> Response:
-        status, content = answers.group(board.state, clock(), board.silent)
+        status, content = answers.group(board.state, clock(), board.silent, board.waiting)
         return JSONResponse(content, status)
 
     @app.get("/traffic", summary="what the cluster carries, by RabbitMQ's management API, oldest first")

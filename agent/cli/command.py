@@ -25,6 +25,7 @@ from rabbitkeeper.agent.group.effective_config import read_group_config
 from rabbitkeeper.agent.runtime import descriptors
 from rabbitkeeper.agent.runtime.init import under_init
 from rabbitkeeper.agent.runtime.log import CONTEXT, configure, set_level
+from rabbitkeeper.agent.waiting import waiting_api
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 from rabbitkeeper.coordinator.model.text import printable
 
@@ -69,7 +70,8 @@ def _run(path: Path) -> None:
         configure(own.log.level, own.log.format, own.group, own.name)
         preflight.check_privileges(path, own)
         descriptors.raise_limit()
-        settings = read_group_config(own)
+        with waiting_api(own) as tell:
+            settings = read_group_config(own, tell)
         set_level(settings.effective.log.level)
         agent = assemble(settings, path)
         asked.go_to(agent)

@@ -13,6 +13,7 @@ def await_zookeeper(
     *,
     stopped: Callable[[], bool] = lambda: False,
     pause: Callable[[], object] = lambda: None,
+    tell: Callable[[str | None], None] = lambda reason: None,
 ) -> None:
     """Ask until ZooKeeper answers; that it does not is told once.
 
@@ -20,6 +21,7 @@ def await_zookeeper(
         ask: what is asked of it; may have been carried out though there was no answer.
         stopped: nobody needs an answer any more.
         pause: called before it is asked again; needed when not to be connected is told at once.
+        tell: is told each time why there is no answer yet, a sentence; and None when there is one.
     """
     told = False
     while not stopped():
@@ -29,6 +31,8 @@ def await_zookeeper(
             if not told:
                 LOG.warning("waiting for ZooKeeper: %s", error)
             told = True
+            tell(f"waiting for ZooKeeper: {error}")
             pause()
         else:
+            tell(None)
             return

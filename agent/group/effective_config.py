@@ -7,6 +7,7 @@ then, and the rest must agree with those.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from rabbitkeeper.agent.config import AgentConfig
@@ -140,16 +141,19 @@ class EffectiveConfig:
         self.taken = self.taken.model_copy(update={"problem": f"goes on with {kept}: {why}"})
 
 
-def read_group_config(own: AgentConfig) -> EffectiveConfig:
+def read_group_config(
+    own: AgentConfig, tell: Callable[[str | None], None] = lambda reason: None
+) -> EffectiveConfig:
     """The settings to start with: some must be known before the agent's own session begins.
 
     Waits for as long as ZooKeeper is not there.
 
     Args:
         own: what the agent's file says.
+        tell: is told why ZooKeeper does not answer, as :func:`await_zookeeper` says it.
     """
     settings = EffectiveConfig(own)
-    await_zookeeper(lambda: _read_once(own, settings))
+    await_zookeeper(lambda: _read_once(own, settings), tell=tell)
     return settings
 
 

@@ -111,6 +111,7 @@ class Board:
 
     Attributes:
         state: the last one; None before the first turn has ended.
+        waiting: what the agent waits for before its loop begins, a sentence; None: it waits for nothing.
         tell: called with each new state, on the loop's thread; must return at once.
     """
 
@@ -119,6 +120,16 @@ class Board:
         self._beaten_at = clock()
         self.tell: Callable[[AgentState], None] = _nobody
         self.state: AgentState | None = None
+        self.waiting: str | None = None
+
+    def wait_for(self, what: str | None) -> None:
+        """The loop has not begun, and does not come round for the time being.
+
+        Args:
+            what: is waited for, a sentence; None: nothing any more.
+        """
+        self.waiting = what
+        self.beat()
 
     def put_up(self, state: AgentState) -> None:
         self.state = state
@@ -130,5 +141,7 @@ class Board:
 
     @property
     def silent(self) -> float:
-        """Seconds since the loop has come round."""
+        """Seconds since the loop has come round, or should have begun."""
+        if self.waiting is not None:
+            return 0.0
         return max(0.0, self._clock() - self._beaten_at)

@@ -48,6 +48,7 @@ class Sinks:
         *,
         log_events: bool = False,
     ) -> None:
+        self._board = board
         self._hooks = hooks
         self._systemd = systemd
         self._server = server
@@ -76,6 +77,10 @@ class Sinks:
         self._hooks.start()
         if self._dispatcher is not None:
             self._dispatcher.start()
+
+    def wait_for(self, what: str | None) -> None:
+        """The agent's loop has not begun: it waits for something, or (None) no more."""
+        self._board.wait_for(what)
 
     def stopping(self) -> None:
         """The agent begins to stop."""

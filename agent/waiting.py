@@ -1,0 +1,48 @@
+"""The HTTP API of an agent that waits for ZooKeeper before anything of it is put together.
+
+Some settings must be known from the group before the agent's own parts are made, so it can wait before it has
+any. It says so to those who ask, over the same port, which is given back before the agent takes it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.store.store import Store
+
+
+@contextmanager
+def waiting_api(config: AgentConfig) -> Iterator[Callable[[str | None], None]]:
+    """What is to be called with what the agent waits for, a sentence; the API is there from then on.
+
+    Args:
+        config: the agent's.
+
+    Raises:
+        ConfigurationError: the API cannot have its port or its certificate.
+    """
+    board = Board(time.monotonic)
+
+    def no_store() -> Store:
+        raise ZooKeeperUnreachable(board.waiting or "ZooKeeper is away")
+
+    with ExitStack() as open_until_then:
+
+        def tell(what: str | None) -> None:
+            first = board.waiting is None
+            board.wait_for(what)
+            if what is None or not first or config.http.listen is None:
+                return
+            from rabbitkeeper.agent.api import ApiServer  # only now: its libraries cost memory
+
+            announcer = Announcer(config, instance="waiting")
+            server = ApiServer(config.http, board, store=no_store, announcer=announcer, hooks={})
+            server.listen()
+            server.start()
+            open_until_then.callback(server.stop)
+
+        yield tell
