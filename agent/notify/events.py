@@ -198,7 +198,7 @@ def _leader(before: GroupView, after: GroupView, about: _About) -> list[Event]:
     if after.leader is None:
         whose = before.leader.record.name if before.leader is not None else None
         state = "vacant" if after.leader_unreadable is None else "unreadable"
-        gone = None if was is None else lead_lost(was)
+        gone = None if was is None else lead_lost(was[1])
         return [
             about.event(EventKind.LEADER, whose, state=state, reason=after.leader_unreadable, event_id=gone)
         ]

@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.zookeeper]
 
 
 @pytest.fixture
-def store(zookeeper: str) -> Iterator[Store]:
+def store(zookeeper: str, request: pytest.FixtureRequest) -> Iterator[Store]:
     session = backend_at(zookeeper, timeout=10.0)
     session.start()
-    store = Store(session, "formation")
+    store = Store(session, f"formation-{request.node.name[:40].rstrip('_')}")
     store.create_group(GroupConfig())
     yield store
     session.close()

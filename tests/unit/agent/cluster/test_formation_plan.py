@@ -61,7 +61,7 @@ def test_a_node_of_another_cluster_is_refused() -> None:
 def test_a_recorded_node_that_lost_its_disk_is_refused() -> None:
     todo = plan("b", B, frozenset({B}), record(A, B), None)
     assert todo.step is FormationStep.REFUSE
-    assert f"rabbitmqctl -n {A} forget_cluster_node {B}" in todo.reason
+    assert "rabbitkeeper member reinit b" in todo.reason
 
 
 def test_the_founder_that_lost_its_disk_is_refused_too() -> None:
