@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from support.group_watch import Watch, leader_of, states
@@ -60,9 +61,14 @@ class Producer:
 
 
 def test_a_group_goes_on_when_zookeeper_loses_its_data(
-    local: Local, watching: Callable[[Local], Watch], record_property: Callable[[str, object], None]
+    local: Local, record_property: Callable[[str, object], None]
 ) -> None:
-    watch = watching(local)
+    with closing(Watch(local.zookeeper_hosts, local.group)) as watch:
+        record_property("whole_again_after", goes_on(local, watch))
+
+
+def goes_on(local: Local, watch: Watch) -> float:
+    """Seconds from ZooKeeper's return until the group is whole."""
     first, _ = watch.until(is_whole, "all three run, are recorded, and one leads", 90)
     pids = {name: local.broker_pid(name) for name in MEMBERS}
     with Client(local.zookeeper_hosts, GROUP, local.credentials) as client:
@@ -98,4 +104,4 @@ def test_a_group_goes_on_when_zookeeper_loses_its_data(
                 assert message is not None, f"{len(missing)} of {len(confirmed)} confirmed messages are lost"
                 missing.discard(message.body)
                 message.ack()
-    record_property("whole_again_after", took)
+    return took
