@@ -76,4 +76,5 @@ def sentence(event: Event) -> str:
 def _id_of_lead(event: Event) -> str | None:
     if not isinstance(event, LeaderChanged):
         return None
-    return lead_lost(event.epoch) if event.member is None else lead_taken(event.epoch)
+    name = lead_lost if event.member is None else lead_taken
+    return name(event.epoch, event.incarnation)

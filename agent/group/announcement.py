@@ -104,7 +104,7 @@ class Announcer:
         return HistoryEntry.model_validate(
             {
                 "epoch": epoch,
-                "event_id": lead_taken(epoch),
+                "event_id": lead_taken(epoch, incarnation),
                 "incarnation": incarnation,
                 "from": previous,
                 "to": self.config.name,

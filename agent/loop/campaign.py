@@ -94,7 +94,7 @@ class Campaign:
             extra={
                 "epoch": epoch,
                 "event": EventKind.LEADER_ELECTED.value,
-                "event_id": lead_taken(epoch),
+                "event_id": lead_taken(epoch, membership.incarnation),
                 "operation_id": None if operation is None else operation.id,
                 "cause": cause,
             },

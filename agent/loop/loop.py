@@ -263,4 +263,5 @@ def _lost(view: GroupView | None) -> dict[str, object]:
     if view is None or view.leader is None:
         return {}
     epoch = view.leader.epoch
-    return {"epoch": epoch, "event": EventKind.LEADER_LOST.value, "event_id": lead_lost(epoch)}
+    lost = lead_lost(epoch, view.incarnation)
+    return {"epoch": epoch, "event": EventKind.LEADER_LOST.value, "event_id": lost}

@@ -76,14 +76,14 @@ class EventCursor:
     Attributes:
         last: the state before; None before the first.
         view: the group as it was last read.
-        lead: the epoch that this agent leads with; None while it does not.
+        lead: the incarnation and the epoch that this agent leads with; None while it does not.
         resigned: the decision by which it gave up its last lead.
         standing: which members are up, as it was when there last was a leader; None before the first view.
     """
 
     last: AgentState | None = None
     view: GroupView | None = None
-    lead: int | None = None
+    lead: tuple[int, int] | None = None
     resigned: Decision | None = None
     standing: Mapping[str, bool] | None = None
 
@@ -120,7 +120,8 @@ def follow(cursor: EventCursor, state: AgentState, at: str) -> tuple[EventCursor
         events += _leader(cursor.view, state.view, about)
         events += _members(cursor.view, state.view, about)
         events += _operations(cursor.view, state.view, about)
-    lead = state.epoch if state.owns_lead else None
+    leader = state.view.leader
+    lead = (state.view.incarnation, leader.epoch) if leader is not None and state.owns_lead else None
     if lead != cursor.lead:
         events += _own_lead(cursor, lead, state, about)
         if lead is not None:
@@ -198,12 +199,12 @@ def _leader(before: GroupView, after: GroupView, about: _About) -> list[Event]:
     if after.leader is None:
         whose = before.leader.record.name if before.leader is not None else None
         state = "vacant" if after.leader_unreadable is None else "unreadable"
-        gone = None if was is None else lead_lost(was[1])
+        gone = None if was is None else lead_lost(was[1], before.incarnation)
         return [
             about.event(EventKind.LEADER, whose, state=state, reason=after.leader_unreadable, event_id=gone)
         ]
     record = after.leader.record
-    taken = lead_taken(after.leader.epoch)
+    taken = lead_taken(after.leader.epoch, after.incarnation)
     return [about.event(EventKind.LEADER, record.name, state="leads", cause=record.cause, event_id=taken)]
 
 
@@ -250,15 +251,19 @@ def _pending(view: GroupView) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _own_lead(cursor: EventCursor, lead: int | None, state: AgentState, about: _About) -> list[Event]:
+def _own_lead(
+    cursor: EventCursor, lead: tuple[int, int] | None, state: AgentState, about: _About
+) -> list[Event]:
     events = []
     if cursor.lead is not None:
         cause, reason = _why_lost(cursor, state)
-        lost = lead_lost(cursor.lead)
+        incarnation, epoch = cursor.lead
+        lost = lead_lost(epoch, incarnation)
         events.append(about.event(EventKind.LEADER_LOST, cause=cause, reason=reason, event_id=lost))
     if lead is not None and state.view is not None and state.view.leader is not None:
-        taken = state.lead
-        timings = taken.timings if taken is not None and taken.epoch == lead else {}
+        taken, (incarnation, epoch) = state.lead, lead
+        ours = taken is not None and (taken.incarnation, taken.epoch) == lead
+        timings = taken.timings if taken is not None and ours else {}
         cause = state.view.leader.record.cause
         events.append(
             about.event(
@@ -267,7 +272,7 @@ def _own_lead(cursor: EventCursor, lead: int | None, state: AgentState, about: _
                 cause=cause,
                 reason=state.decision.reason,
                 timings=timings,
-                event_id=lead_taken(lead),
+                event_id=lead_taken(epoch, incarnation),
             )
         )
     return events

@@ -120,9 +120,11 @@ class SwitchExecutor:
         orders = self._switch.view(targets, self._loop.now())
         if self._switch.targets is not targets:
             return  # out of date
-        if _leader_of(targets) != _leader_of(known) and known.members:
-            self._emit(LeaderChanged(_leader_of(targets), targets.epoch))
-        if known.members and (targets.epoch, targets.members) != (known.epoch, known.members):
+        leader = _leader_of(targets)
+        if leader != _leader_of(known) and known.members:
+            meant = known if leader is None else targets  # the lead that has ended, or has begun
+            self._emit(LeaderChanged(leader, meant.epoch, meant.incarnation))
+        if known.members and (targets.order, targets.members) != (known.order, known.members):
             self._publisher.trouble()
         self._obey(orders)
         self.consuming.view(targets)

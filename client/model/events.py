@@ -47,6 +47,7 @@ class LeaderChanged(Event):
 
     member: str | None
     epoch: int
+    incarnation: int = 0  # of the group, in which the epoch counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,11 @@ class Targets:
     era: tuple[int, int] = (0, 0)  # in which the epoch counts: see GroupView.era
 
     @property
+    def incarnation(self) -> int:
+        """Of the group."""
+        return self.era[1]
+
+    @property
     def order(self) -> tuple[tuple[int, int], int]:
         """The larger is the newer: a picture that is older than one seen before is not acted on."""
         return self.era, self.epoch

@@ -46,6 +46,8 @@ def test_a_switch_says_where_to_and_under_which_epoch(caplog: pytest.LogCaptureF
 def test_a_change_of_the_lead_has_the_id_that_the_agents_give_it(caplog: pytest.LogCaptureFixture) -> None:
     taken, lost = lines(caplog, LeaderChanged("node1", 7), LeaderChanged(None, 7))
     assert (taken["event_id"], lost["event_id"]) == ("lead-7", "lead-7-lost")
+    taken, lost = lines(caplog, LeaderChanged("node1", 7, 5), LeaderChanged(None, 7, 5))[2:]
+    assert (taken["event_id"], lost["event_id"]) == ("lead-5-7", "lead-5-7-lost")
 
 
 def test_what_is_amiss_is_a_warning_and_every_event_has_an_id(caplog: pytest.LogCaptureFixture) -> None:

@@ -47,6 +47,18 @@ def test_a_change_of_the_lead_has_one_id_at_all_agents() -> None:
     assert only(loser, EventKind.LEADER).event_id == only(watcher, EventKind.LEADER).event_id == "lead-7-lost"
 
 
+def test_the_id_of_a_lead_is_not_given_again_after_zookeeper_has_forgotten() -> None:
+    again = state(view=replace(view(leader(NAME)), incarnation=5, rollbacks=1), action=Action.LEAD)
+    events = told(LEADS, again)
+    assert only(events, EventKind.LEADER_LOST).event_id == "lead-7-lost"
+    elected = [event.event_id for event in events if event.kind is EventKind.LEADER_ELECTED]
+    assert elected == ["lead-7", "lead-5-7"]
+    assert only(events, EventKind.LEADER).event_id == "lead-5-7"
+    lost = told(again, replace(again, view=replace(view(None), incarnation=5, rollbacks=1)))
+    assert only(lost, EventKind.LEADER_LOST).event_id == "lead-5-7-lost"
+    assert only(lost, EventKind.LEADER).event_id == "lead-5-7-lost"
+
+
 def test_everything_else_has_an_id_of_its_own() -> None:
     hung = view(
         leader("node2"), member(NAME), member("node2", MemberStatus.HUNG), member("node3", MemberStatus.HUNG)
