@@ -7,7 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import Protocol
 
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, RabbitmqCtlError
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.coordinator.model.errors import Conflict, RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import ClusterRecord
 from rabbitkeeper.coordinator.model.view import ClusterView
@@ -35,7 +35,9 @@ class Tools(Protocol):
     @property
     def node(self) -> str: ...
 
-    def cluster_status(self, *, node: str | None = None) -> ClusterStatus: ...
+    def cluster_status(self) -> ClusterStatus: ...
+
+    def answers(self, node: str) -> bool: ...
 
     def shrink(self, gone: str) -> None: ...
 
@@ -94,25 +96,27 @@ def forget_former(store: Clusters, ctl: Tools, member: str, record: ClusterRecor
     for node in sorted(record.nodes):
         if node == ctl.node or record.nodes[node].member != member:
             continue
-        remedy = f"stop it, then rabbitkeeper member replace {member}"
-        if _answers(ctl, node):
-            LOG.warning(
-                "%s, which %s had before, still runs: it stays in the cluster; %s", node, member, remedy
-            )
-            continue
         try:
+            _refuse_unless_gone(ctl, node)
             forget(store, ctl, [node])
         except RabbitKeeperError as error:
-            LOG.warning("%s, which %s had before, stays in the cluster: %s; %s", node, member, error, remedy)
+            LOG.warning(
+                "%s, which %s had before, stays in the cluster: %s; once it is stopped for good: "
+                "rabbitkeeper member replace %s",
+                node,
+                member,
+                error,
+                member,
+            )
 
 
-def _answers(ctl: Tools, node: str) -> bool:
-    """Whether it runs, in the cluster or by itself."""
-    try:
-        ctl.cluster_status(node=node)
-    except RabbitmqCtlError:
-        return False
-    return True
+def _refuse_unless_gone(ctl: Tools, node: str) -> None:
+    """Nobody has said that it is gone for good, so it must look like it, and not be missed."""
+    if ctl.answers(node):
+        raise RemovalFailed(f"{node} still runs, or it cannot be found out whether it does")
+    status = ctl.cluster_status()
+    if 2 * len(status.running) <= len(status.nodes):
+        raise RemovalFailed(f"only {len(status.running)} of {len(status.nodes)} nodes run, no majority")
 
 
 def _unrecord(store: Clusters, nodes: Collection[str]) -> None:

@@ -103,6 +103,16 @@ class RabbitmqCtl:
             partitions=frozenset(each for others in partitions.values() for each in others),
         )
 
+    def answers(self, node: str) -> bool:
+        """Whether a node's Erlang machine answers, however its broker is; also if nobody can tell."""
+        try:
+            self._run("eval", "ok.", node=node)
+        except NodeNotRunning:
+            return False
+        except RabbitmqCtlError:
+            return True
+        return True
+
     def definitions(self) -> Definitions:
         """Everything that is declared on the node's cluster. Holds password hashes: never log it."""
         found: dict[str, Sequence[Entry]] = self._json("export_definitions", "-")

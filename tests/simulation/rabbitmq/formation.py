@@ -71,11 +71,13 @@ class FakeCtl:
         self.asked.append(what)
         self.rabbits.point()
 
-    def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
-        self._ask("status" if node is None else f"status {node}")
-        if node in self.rabbits.down:
-            raise NodeNotRunning(f"{node} is down")
-        members = frozenset((self.own if node is None else self.rabbits.database[node]).members)
+    def answers(self, node: str) -> bool:
+        self._ask(f"answers {node}")
+        return node not in self.rabbits.down
+
+    def cluster_status(self) -> ClusterStatus:
+        self._ask("status")
+        members = frozenset(self.own.members)
         return ClusterStatus(members, members - self.rabbits.down, self.rabbits.versions)
 
     def definitions(self) -> Definitions:

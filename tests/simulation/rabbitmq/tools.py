@@ -49,12 +49,12 @@ class SimulatedTools:
     def node_state(self) -> NodeState:
         return self._reached().state
 
+    def answers(self, node: str) -> bool:
+        self._reached()
+        return self.rabbits.reaches(self.node, node)
+
     def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
         broker = self._reached()
-        if node is not None and node != self.node:
-            if not self.rabbits.reaches(self.node, node) or not self.rabbits.answers(node):
-                raise NodeNotRunning(f"{node} does not answer the tools")
-            broker = self.rabbits.nodes[node]
         running = {broker.node, *broker.peers} if broker.up else set()
         return ClusterStatus(
             frozenset(broker.disk.members),

@@ -244,8 +244,22 @@ def test_a_node_that_still_runs_is_not_replaced(rabbits: Rabbits, caplog: pytest
     come(store, FakeCtl(rabbits, "rabbit@new"))
     assert store.view is not None
     assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@c", "rabbit@new"}
-    assert "rabbit@c, which c had before, still runs" in caplog.text
+    assert "rabbit@c, which c had before, stays in the cluster: rabbit@c still runs" in caplog.text
     assert "member replace c" in caplog.text
+
+
+def test_a_node_is_not_replaced_without_a_majority(
+    rabbits: Rabbits, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = replaced(rabbits, by="rabbit@new")
+    rabbits.down |= {"rabbit@b", "rabbit@c"}
+    come(store, FakeCtl(rabbits, "rabbit@new"))
+    assert store.view is not None
+    assert "rabbit@c" in store.view.record.nodes
+    assert "only 2 of 4 nodes run" in caplog.text
+    rabbits.down.remove("rabbit@b")
+    come(store, FakeCtl(rabbits, "rabbit@new"))
+    assert set(store.view.record.nodes) == {"rabbit@a", "rabbit@b", "rabbit@new"}
 
 
 @pytest.mark.parametrize("points", range(0, 40, 3))

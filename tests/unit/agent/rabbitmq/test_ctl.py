@@ -139,6 +139,13 @@ def test_a_node_that_is_not_there_is_told_apart(make: Make, code: int) -> None:
         make(f"exit {code}").cluster_status()
 
 
+def test_only_a_node_whose_machine_is_silent_does_not_answer(make: Make, tmp_path: Path) -> None:
+    assert make("echo ok").answers("rabbit@b")
+    assert asked(tmp_path) == ["rabbitmqctl --quiet --node rabbit@b eval ok."]
+    assert not make("exit 69").answers("rabbit@b")
+    assert make("exit 70").answers("rabbit@b"), "it is not known"
+
+
 def test_a_failure_names_command_node_code_and_reason_in_one_line(make: Make) -> None:
     with pytest.raises(RabbitmqCtlError) as caught:
         make('printf "Error:\\n\\n  it is full\\n" >&2; exit 65').definitions()
