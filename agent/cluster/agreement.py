@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rabbitkeeper.agent.cluster.strangers import strangers
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
@@ -102,7 +103,7 @@ class Agreement:
         split: why our node is split from the others; a sentence.
         doubt: why it may be, until it has been asked.
         warning: what is to be told of others that are.
-        status: what our node has said last; None if it has not been asked, or is not well.
+        strangers: in what the node and the record of the cluster differ, a sentence each.
     """
 
     def __init__(
@@ -115,13 +116,14 @@ class Agreement:
         self._job: Job | None = None
         self._found: ClusterStatus | None = None
         self._due: list[float] = []
+        self._record: int | None = None  # the version of the cluster's record when it was asked
         self._contested = 0
         self._seen: object = None  # what an event is a change of
         self._doubt_until = 0.0
         self.split: str | None = None
         self.doubt: str | None = None
         self.warning: str | None = None
-        self.status: ClusterStatus | None = None
+        self.strangers: tuple[str, ...] = ()
 
     def turn(
         self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, stood_still: float = 0.0
@@ -140,7 +142,7 @@ class Agreement:
         waits = self.doubt is not None and verdict.status is MemberStatus.STARTING
         if not formed or not (waits or verdict.status in _ASKED):
             self._due, self._seen, self.split, self.doubt, self.warning = [], None, None, None, None
-            self.status = None
+            self.strangers = ()
             return
         if stood_still > STOOD_STILL:
             self._doubt_until, self._seen = now + DOUBT, None
@@ -150,8 +152,12 @@ class Agreement:
             )
         if view is None:
             return
+        record = None if view.cluster is None else view.cluster.version
+        if record != self._record:
+            self.strangers = ()  # what the node said before may be of the record before
         seen = (
             verdict.status,
+            record,
             sorted((name, member.record.state in _COUNTS) for name, member in view.members.items()),
         )
         if seen != self._seen:
@@ -163,7 +169,7 @@ class Agreement:
             self._collect(now, view)
         if self._due and now >= self._due[0]:
             self._due.pop(0)
-            self._found = None
+            self._found, self._record = None, record
             self._job = self._launch("agreement", self._ask, self._wake)
 
     def _ask(self) -> None:
@@ -176,7 +182,8 @@ class Agreement:
         if self._found is None:
             self._due = self._due or [now + AGAIN]
             return
-        self.status = self._found
+        record = None if view.cluster is None else view.cluster.version
+        self.strangers = strangers(self._found.nodes, view) if record == self._record else ()
         compared = compare(self._node, self._found, view)
         self._contested = self._contested + 1 if compared.contested else 0
         split = compared.split

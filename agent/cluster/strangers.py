@@ -4,23 +4,24 @@ A node that is gone and still counts makes a majority harder to reach; one that 
 cluster is missed for nothing. Pure; nothing is mended here, since what is gone for good only a person knows.
 """
 
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from collections.abc import Set as AbstractSet
+
 from rabbitkeeper.coordinator.model.view import GroupView
 
 
-def strangers(status: ClusterStatus | None, view: GroupView | None) -> tuple[str, ...]:
+def strangers(nodes: AbstractSet[str], view: GroupView) -> tuple[str, ...]:
     """What differs, a sentence each with what would help.
 
     Args:
-        status: what our node has said of its cluster last; None if it has not been asked.
-        view: the last snapshot; None if there is none.
+        nodes: those of RabbitMQ's cluster, as our node says.
+        view: the snapshot of that moment.
     """
-    if status is None or view is None or view.cluster is None:
+    if view.cluster is None:
         return ()
     recorded = view.cluster.record.nodes
     registered = {member.record.node for member in view.members.values()}
-    unknown = status.nodes - recorded.keys() - registered
-    missing = recorded.keys() - status.nodes
+    unknown = nodes - recorded.keys() - registered
+    missing = recorded.keys() - nodes
     return (
         *(
             f"{node} is in RabbitMQ's cluster and belongs to no member: if it is gone for good, "

@@ -14,7 +14,6 @@ from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas
-from rabbitkeeper.agent.cluster.strangers import strangers
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_check import MajorityCheck
@@ -87,7 +86,7 @@ class ClusterMode:
             split=self._housekeeping.agreement.split,
             doubt=self._housekeeping.agreement.doubt,
             split_elsewhere=self._housekeeping.agreement.warning,
-            strangers=strangers(self._housekeeping.agreement.status, view),
+            strangers=self._housekeeping.agreement.strangers,
         )
 
     def holds_lead(self, now: float) -> bool:
