@@ -53,6 +53,7 @@ class Group:
         self.paths = GroupPaths(GROUP)
         self.taken: dict[str, float] = {}  # members whose broker an agent has taken down, and when
         self.epochs: list[tuple[int, int]] = []  # with the incarnation before each
+        self.deleted: dict[int, float] = {}  # epochs that were ended by hand, and when
         for name in self.names:
             self.agents[name] = SimulatedAgent(self, _config(name))
 
@@ -156,6 +157,8 @@ class Group:
         old, new = before.get(self.paths.leader), after.get(self.paths.leader)
         if old == new:
             return
+        if old is not None and new is None and old.owner in self.zookeeper.sessions and not session:
+            self.deleted[old.created] = self.world.now
         if old is not None and session:
             assert session == old.owner, "a lead was ended by another session than its own"
             self.note(_leader_in(old) or "?", "resigned" if new is None else "mends the leader's record")
