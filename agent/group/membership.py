@@ -93,7 +93,9 @@ class Membership:
         self._last_config = GroupConfig()  # as it was read last
         self._switchover: str | None = None  # the id of the pending request
         self._rollbacks = 0  # by the last read
+        self._forgotten = False  # what ZooKeeper had known; the incarnation has not been raised since
         self.incarnation = 0  # of the group: the highest that has been seen, and the least that may be
+        self.held_until = 0.0  # by when whoever led before ZooKeeper forgot it knows that; monotonic
         self.view: GroupView | None = None
         self.vacant_since: float | None = None
         self.switchover_since: float | None = None  # since when the pending request has been seen
@@ -274,20 +276,27 @@ class Membership:
     def _in_this_incarnation(self, view: GroupView) -> bool:
         """Whether the epochs in ``view`` are newer than all that we have seen; if not, it is seen to."""
         if view.rollbacks != self._rollbacks:
-            self._rollbacks, self.incarnation = view.rollbacks, self.incarnation + 1
+            self._rollbacks, self._forgotten = view.rollbacks, True
+            self.incarnation += 1
+            # Its lease was answered by a ZooKeeper that still knew of it; nothing ends that before its time.
+            self.held_until = self._clock() + self._backend.timeout
         if view.incarnation >= self.incarnation:
-            self.incarnation = view.incarnation
+            self.incarnation, self._forgotten = view.incarnation, False
             return True
-        begun = self._incarnation("ZooKeeper has forgotten what it knew of the group")
+        if self._forgotten:
+            begun = self._incarnation("ZooKeeper has forgotten what it knew of the group")
+        else:
+            begun = self._incarnation("it was changed or deleted by somebody else", self.incarnation)
         try:
             if self._store.begin_incarnation(view, begun):
-                LOG.warning("the group begins its incarnation %d: %s", begun.number, begun.reason)
+                LOG.warning("the group is in its incarnation %d: %s", begun.number, begun.reason)
         except CoordinationError as error:
             self._troubled("a new incarnation of the group cannot be begun", error)
         return False
 
-    def _incarnation(self, reason: str) -> IncarnationRecord:
-        number = max(self.incarnation, int(self._wall()))
+    def _incarnation(self, reason: str, number: int | None = None) -> IncarnationRecord:
+        if number is None:
+            number = max(self.incarnation, int(self._wall()))
         return IncarnationRecord(number=number, since=utcnow(), by=self._announcer.config.name, reason=reason)
 
     def _mend(self, view: GroupView) -> None:

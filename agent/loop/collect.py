@@ -73,6 +73,7 @@ class Collector:
                 taken=self._settings.taken,
                 campaign_failed_at=self._mode.lead_check.failed_at,
                 holds_lead=self._mode.holds_lead(now),
+                held_until=membership.held_until,
             ),
         )
 

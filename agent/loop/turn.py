@@ -37,6 +37,7 @@ class GroupFacts:
         taken: the configuration that this agent goes by, for its record.
         campaign_failed_at: when our last campaign came to nothing.
         holds_lead: a leader stays what it is while there is no ZooKeeper.
+        held_until: by when whoever led before ZooKeeper forgot it knows that it leads no more.
     """
 
     view: GroupView | None
@@ -46,6 +47,7 @@ class GroupFacts:
     taken: TakenConfig
     campaign_failed_at: float | None
     holds_lead: bool
+    held_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,7 @@ def _me(facts: Facts, verdict: Verdict, announcer: Announcer, elsewhere: float |
         connected_since=session.connected_since,
         switchover_since=group.switchover_since,
         wall=facts.wall,
+        held_until=group.held_until,
     )
     if group.view is not None:
         others = bool(set(rank(group.view, me)) - {me.name})

@@ -86,6 +86,7 @@ class MemberState:
     switchover_since: float | None = None  # since when the pending ``switchover`` has been seen
     majority_elsewhere_since: float | None = None  # since when we have had no majority and another has
     wall: float = 0.0  # seconds since 1970; for an operator's appointed time and for nothing else
+    held_until: float = 0.0  # a lead that ZooKeeper has forgotten may be held till then, by its lease
 
     def waited(self, now: float) -> float:
         """Seconds for which the lead has been vacant with a request to move it pending."""
@@ -250,6 +251,8 @@ def _vacant(
     settled = _settled(view, me, order, timing)
     if settled > since and view.last_change is not None:
         since, reason = settled, f"{view.last_change.to} led before and may come back with ZooKeeper"
+    if me.held_until > since:
+        since, reason = me.held_until, "whoever led before ZooKeeper forgot it may not know that yet"
     turn = since + place * timing.stagger
     if me.campaign_failed_at is not None and me.campaign_failed_at + timing.retry > turn:
         turn, reason = me.campaign_failed_at + timing.retry, "the last campaign has just failed"
@@ -263,7 +266,7 @@ def _vacant_for(
     move: SwitchoverPlan, candidate: str, view: GroupView, me: MemberState, now: float, timing: ElectionTiming
 ) -> Decision:
     """The lead is vacant for a candidate; the others wait for a while, and who gave it up waits longest."""
-    turn = now if me.vacant_since is None else me.vacant_since
+    turn = max(now if me.vacant_since is None else me.vacant_since, me.held_until)
     if me.name != candidate:
         others = sorted(rank(view, me), key=lambda name: name == move.record.previous)
         turn += PATIENCE + others.index(me.name) * timing.stagger

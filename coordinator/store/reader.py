@@ -13,7 +13,12 @@ from typing import TypeVar
 
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Node
-from rabbitkeeper.coordinator.model.errors import InvalidName, RecordError, UnknownGroup
+from rabbitkeeper.coordinator.model.errors import (
+    InvalidName,
+    RecordError,
+    UnknownGroup,
+    ZooKeeperUnreachable,
+)
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
 from rabbitkeeper.coordinator.model.record import StoredRecord
 from rabbitkeeper.coordinator.model.records import (
@@ -115,6 +120,8 @@ class GroupReader:
             except InvalidName as error:
                 problems.append(f"{paths.members} has a znode that is no member: {error}")
         found = backend.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
+        if backend.connections != connection:  # some of it may be of a server that has not been synced
+            raise ZooKeeperUnreachable("the connection to ZooKeeper has changed while the group was read")
         view = _view(paths, found, members, self._last_change, problems, now)
         return replace(view, rollbacks=self._rollbacks)
 

@@ -33,6 +33,13 @@ def test_the_first_of_a_new_group_takes_the_lead_at_once() -> None:
     assert (decision.action, decision.cause) == (Action.CAMPAIGN, "first leader")
 
 
+def test_a_lead_that_zookeeper_has_forgotten_is_taken_when_its_lease_is_over() -> None:
+    me = replace(ME, name="b", session=OTHER, held_until=NOW + 6.0)
+    decision = act(view(A, B), me)
+    assert (decision.action, decision.wait_until) == (Action.WAIT, pytest.approx(NOW + 6.3))
+    assert act(view(A, B), me, NOW + 6.31).action is Action.CAMPAIGN
+
+
 def test_each_next_candidate_gives_the_better_ones_a_head_start() -> None:
     me = replace(ME, name="c", session=THIRD)
     decision = act(view(A, B, C), me)
