@@ -168,8 +168,9 @@ def form(
     if todo.step in (FormationStep.JOIN, FormationStep.RECORD):
         there = there or ctl.definitions()
         _grant_access(ctl, me, there)
-        wanted = view is not None and len(view.record.nodes) < CANARY_REPLICAS
-        if wanted and definitions.has_queue(there, me.vhost, QUEUE):
+        nodes = {} if view is None else view.record.nodes
+        others = [node for node, its in nodes.items() if its.member != me.member]  # not a former one of ours
+        if others and len(others) < CANARY_REPLICAS and definitions.has_queue(there, me.vhost, QUEUE):
             ctl.grow(me.node, me.vhost, [QUEUE])
         view = _record(store, me)
     elif todo.step is FormationStep.NOTHING and not logged_in():

@@ -217,7 +217,8 @@ def test_two_founders_in_spite_of_the_lock_are_one_too_many(rabbits: Rabbits) ->
 def replaced(rabbits: Rabbits, *, by: str) -> FakeStore:
     """Three members, of which "c" comes again with another node."""
     store = FakeStore(rabbits)
-    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}]
+    canary = {"name": QUEUE, "vhost": OWN_VHOST}
+    rabbits.database["rabbit@a"].definitions["queues"] = [{"name": "q", "vhost": "/"}, canary]
     for node in ("rabbit@a", "rabbit@b", "rabbit@c"):
         run(store, FakeCtl(rabbits, node))
     rabbits.add(by)
@@ -235,8 +236,9 @@ def test_a_member_on_another_machine_takes_the_place_of_its_node_that_is_gone(ra
     come(store, ctl)
     assert store.view is not None
     assert set(store.view.record.nodes) == ctl.own.members == {"rabbit@a", "rabbit@b", "rabbit@new"}
-    asked = [what for what in ctl.asked if what.startswith(("join", "shrink", "forget"))]
-    assert asked == ["join rabbit@a", "shrink rabbit@c", "forget rabbit@c"]
+    assert ctl.own.replicas == {"rabbit@a", "rabbit@b", "rabbit@new"}, "of the canary's queue"
+    asked = [what for what in ctl.asked if what.startswith(("join", "grow", "shrink", "forget"))]
+    assert asked == ["join rabbit@a", "grow", "shrink rabbit@c", "forget rabbit@c"]
 
 
 def test_a_node_that_still_runs_is_not_replaced(rabbits: Rabbits, caplog: pytest.LogCaptureFixture) -> None:
