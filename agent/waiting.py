@@ -4,13 +4,13 @@ Some settings must be known from the group before the agent's own parts are made
 any. It says so to those who ask, over the same port, which is given back before the agent takes it.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from rabbitkeeper.agent.config import AgentConfig
 from rabbitkeeper.agent.group.announcement import Announcer
 from rabbitkeeper.agent.model.state import Board
+from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.store.store import Store
 
@@ -25,7 +25,7 @@ def waiting_api(config: AgentConfig) -> Iterator[Callable[[str | None], None]]:
     Raises:
         ConfigurationError: the API cannot have its port or its certificate.
     """
-    board = Board(time.monotonic)
+    board = Board(monotonic)
 
     def no_store() -> Store:
         raise ZooKeeperUnreachable(board.waiting or "ZooKeeper is away")
