@@ -45,6 +45,16 @@ def join(store: Store, local: Local, name: str) -> FormationStep:
     return form(store, local.ctl(name), identity).step
 
 
+def give_replicas(store: Store, local: Local, name: str) -> str | None:
+    return give(local.ctl(name), 3, lambda: store.formation_lock(name, 30))
+
+
+def replicas(local: Local, name: str, queue: str) -> frozenset[str]:
+    """The nodes that have one of a queue, as a member's node says."""
+    (found,) = [each for each in local.ctl(name).quorum_queues() if each.name == queue]
+    return found.members
+
+
 def declare(local: Local, name: str, queue: str) -> None:
     with channel(local, name) as opened:
         opened.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
@@ -104,9 +114,8 @@ def test_a_cluster_is_formed_step_by_step(store: Store, caplog: pytest.LogCaptur
         assert set(view.record.nodes) == both
         with channel(local, joiner) as opened:
             opened.queue_declare("kept", passive=True)
-        assert give(local.ctl(joiner), 3, lambda: store.formation_lock(joiner, 30)) is None
-        quorum = local.ctl(founder)._run("quorum_status", "kept", tool="rabbitmq-queues")
-        assert local.node(joiner) in quorum
+        assert give_replicas(store, local, joiner) is None
+        assert local.node(joiner) in replicas(local, founder, "kept")
 
         # Again: nothing to do.
         assert join(store, local, joiner) is FormationStep.NOTHING
@@ -141,6 +150,9 @@ def test_a_member_on_another_machine_takes_the_place_of_its_node_that_is_gone(st
         declare(local, three[0], "kept")
         for name in three:
             join(store, local, name)
+        for name in three[1:]:
+            give_replicas(store, local, name)
+        assert replicas(local, three[0], "kept") == {local.node(name) for name in three}
         identity = Identity(lost, local.node(new), "rabbitkeeper", local.settings(new).user)
 
         # While the old node runs it is left alone, and the new one is a member besides.
@@ -157,9 +169,9 @@ def test_a_member_on_another_machine_takes_the_place_of_its_node_that_is_gone(st
         view = store.cluster()
         assert view is not None
         assert set(view.record.nodes) == local.ctl(three[0]).cluster_status().nodes == left
-        quorum = local.ctl(three[0])._run("quorum_status", "kept", tool="rabbitmq-queues")
-        assert local.node(new) in quorum
-        assert local.node(lost) not in quorum
+        assert replicas(local, three[0], "kept") == {local.node(name) for name in three[:-1]}
+        assert give_replicas(store, local, new) is None
+        assert replicas(local, three[0], "kept") == left
 
         # The same with a node that was gone before the new one came.
         local.kill_broker(three[1])
