@@ -39,6 +39,10 @@ class NodeNotRunning(RabbitmqCtlError):
     """The node does not answer the tools: not started, another cookie, or a broken network."""
 
 
+class NowhereToAsk(NodeNotRunning):
+    """The tools run where our own node does, and it is gone: nothing is known of others."""
+
+
 class RabbitmqCtlTimeout(RabbitmqCtlError):
     """The command did not end in time and was killed; it may have taken effect."""
 
@@ -107,10 +111,8 @@ class RabbitmqCtl:
         """Whether a node's Erlang machine answers, however its broker is; also if nobody can tell."""
         try:
             self._run("eval", "ok.", node=node)
-        except NodeNotRunning:
-            return False
-        except RabbitmqCtlError:
-            return True
+        except RabbitmqCtlError as error:
+            return isinstance(error, NowhereToAsk) or not isinstance(error, NodeNotRunning)
         return True
 
     def definitions(self) -> Definitions:
@@ -381,7 +383,7 @@ class RabbitmqCtl:
                 f"{said} did not end in {timeout:g} s; look into the log of that node"
             ) from None
         except NowhereToRun as error:
-            raise NodeNotRunning(f"{said} found no running node: {error}") from None
+            raise NowhereToAsk(f"{said} found no running node: {error}") from None
         except CommandNotRunnable as error:
             raise RabbitmqCtlError(
                 f"{command} cannot be run: {error}; set broker.rabbitmqctl to RabbitMQ's own script"

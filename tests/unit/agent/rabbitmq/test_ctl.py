@@ -1,7 +1,7 @@
 """RabbitMQ's tools, played by a script: what is asked, what is understood, what is said of a failure."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from rabbitkeeper.agent.rabbitmq.ctl import (
     RabbitmqCtlError,
     RabbitmqCtlTimeout,
 )
-from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
+from rabbitkeeper.agent.rabbitmq.runner import Finished, LocalRunner, NowhereToRun
 
 Make = Callable[..., RabbitmqCtl]
 
@@ -144,6 +144,14 @@ def test_only_a_node_whose_machine_is_silent_does_not_answer(make: Make, tmp_pat
     assert asked(tmp_path) == ["rabbitmqctl --quiet --node rabbit@b eval ok."]
     assert not make("exit 69").answers("rabbit@b")
     assert make("exit 70").answers("rabbit@b"), "it is not known"
+
+
+def test_of_another_node_nothing_is_known_where_no_tools_can_run() -> None:
+    class Gone:
+        def run(self, command: Sequence[str], *, stdin: str = "", timeout: float) -> Finished:
+            raise NowhereToRun("no such container")
+
+    assert RabbitmqCtl("rabbitmqctl", "rabbit@a", Gone()).answers("rabbit@b")
 
 
 def test_a_failure_names_command_node_code_and_reason_in_one_line(make: Make) -> None:
