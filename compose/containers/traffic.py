@@ -203,7 +203,8 @@ class RemoteTimeline(GroupTimeline):
                 name: MemberCondition(MemberStatus(state), tuple(reasons))
                 for name, (state, *reasons) in seen["members"].items()
             }
-            self.record(GroupState(seen["leader"], seen["epoch"], members), clock.ours(seen["at"]))
+            state = GroupState(seen["leader"], seen["epoch"], members, seen["incarnation"])
+            self.record(state, clock.ours(seen["at"]))
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:

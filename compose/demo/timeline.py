@@ -22,6 +22,7 @@ class GroupState:
     leader: str | None = None
     epoch: int = 0  # of the leader
     members: Mapping[str, MemberCondition] = field(default_factory=dict)
+    incarnation: int = 0  # of the group, in which the epoch counts
 
     @classmethod
     def of(cls, view: GroupView) -> "GroupState":
@@ -30,8 +31,8 @@ class GroupState:
             for name, member in view.members.items()
         }
         if view.leader is None:
-            return cls(members=members)
-        return cls(view.leader.record.name, view.leader.epoch, members)
+            return cls(members=members, incarnation=view.incarnation)
+        return cls(view.leader.record.name, view.leader.epoch, members, view.incarnation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class ObservedLeader:
     member: str
     epoch: int
     at: float
+    incarnation: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """The larger is the newer."""
+        return self.incarnation, self.epoch
 
 
 class GroupTimeline:
@@ -58,8 +65,11 @@ class GroupTimeline:
     def record(self, state: GroupState, at: float) -> None:
         """Take down a state of the moment ``at``, seconds monotonic."""
         self.now = state
-        if state.leader is not None and (not self.leaders or self.leaders[-1].epoch < state.epoch):
-            self.leaders.append(ObservedLeader(state.leader, state.epoch, at))
+        if state.leader is None:
+            return
+        seen = ObservedLeader(state.leader, state.epoch, at, state.incarnation)
+        if not self.leaders or self.leaders[-1].order < seen.order:
+            self.leaders.append(seen)
 
     @property
     def leader(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The demo's eye: tells what it has ``seen`` in ZooKeeper: leader, epoch and members, and when that was."""
+"""The demo's eye: tells what it has ``seen`` in ZooKeeper, and when: the leader and the members."""
 
 import signal
 import threading
@@ -28,6 +28,7 @@ class ReportingObserver(Observer):
                     "at": round(at, 4),
                     "leader": state.leader,
                     "epoch": state.epoch,
+                    "incarnation": state.incarnation,
                     "members": members,
                 }
             )
