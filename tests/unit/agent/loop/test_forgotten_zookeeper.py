@@ -1,5 +1,7 @@
 """A ZooKeeper that has forgotten what it knew, under whole agents in virtual time: wiped or restored."""
 
+import json
+
 import pytest
 from simulation.managed_group import Group
 from support.effort import seeds
@@ -121,3 +123,26 @@ def test_the_history_is_in_the_order_of_events(group: Group) -> None:
     node = group.zookeeper.tree[group.paths.history]
     entries = History.from_bytes(node.path, node.data).entries
     assert [(entry.incarnation, entry.epoch) for entry in entries][-2:] == group.epochs[-2:]
+
+
+@pytest.mark.parametrize("seed", seeds(4))
+def test_a_group_with_agents_that_know_no_incarnation_goes_on_without_one(seed: int) -> None:
+    group = Group(seed=seed)
+    assert group.run_until(lambda: group.paths.incarnation in group.zookeeper.tree, 10) is not None
+    group.zookeeper.by_hand(group.paths.incarnation, None)
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    group.run(5)
+    first, history = group.leader, json.loads(group.zookeeper.tree[group.paths.history].data)
+    assert first is not None
+    for entry in history["entries"]:  # as such an agent writes it
+        del entry["incarnation"]
+    group.zookeeper.by_hand(group.paths.history, json.dumps(history).encode())
+    group.agents[first].broker.die()
+    assert group.run_until(lambda: group.whole and group.leader != first, 120) is not None
+    group.run(5)
+    assert incarnation(group) == -1, "nothing was forgotten"
+    entries = History.from_bytes("", group.zookeeper.tree[group.paths.history].data).entries
+    assert [(0, entry.epoch) for entry in entries] == group.epochs
+    assert [entry.event_id for entry in entries] == [f"lead-{entry.epoch}" for entry in entries]
+    group.zookeeper.wipe()
+    check_whole(group, brokers(group), older=0, within=15)
