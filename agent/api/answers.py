@@ -181,6 +181,7 @@ def _answer(good: bool, state: AgentState) -> Answer:
         "state": state.verdict.status.value,
         "leader": state.leader,
         "epoch": state.epoch,
+        "incarnation": state.incarnation,
         "sentence": state.sentence,
     }
 

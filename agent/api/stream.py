@@ -180,6 +180,7 @@ def _hello(state: AgentState | None) -> bytes:
         "state": state.verdict.status.value,
         "leader": state.leader,
         "epoch": state.epoch,
+        "incarnation": state.incarnation,
         "sentence": state.sentence,
     }
     return _text("hello", now)

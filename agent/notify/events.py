@@ -42,6 +42,7 @@ class Event:
         event_id: names it wherever it is told. A change of the lead has the same one at all agents and in
             the history; of what else happens each agent has its own.
         leader, epoch: who leads now, as far as is known.
+        incarnation: of the group, in which the epoch counts.
         state: of the member, of the operation or of the connection.
         reason: a sentence.
         cause: why the lead moved, in a word or two; the kind of an operation.
@@ -57,6 +58,7 @@ class Event:
     event_id: str = ""
     leader: str | None = None
     epoch: int | None = None
+    incarnation: int | None = None
     state: str | None = None
     reason: str | None = None
     cause: str | None = None
@@ -162,6 +164,7 @@ class _About:
             member=member or self.state.name,
             leader=None if leader is None else leader.record.name,
             epoch=None if leader is None else leader.epoch,
+            incarnation=None if self.view is None else self.view.incarnation,
             state=state,
             reason=reason or None,
             cause=cause,

@@ -141,6 +141,7 @@ def environment(event: Event) -> dict[str, str]:
         "MEMBER": event.member,
         "LEADER": event.leader,
         "EPOCH": event.epoch,
+        "INCARNATION": event.incarnation,
         "CAUSE": event.cause,
         "OPERATION_ID": event.operation,
         "STATE": event.state,

@@ -31,4 +31,4 @@ def command(chosen: ChosenGroup) -> None:
         ("cause", record.cause),
     ):
         table.add_texts(key, value)
-    show(chosen.output, {**render_record(record), "epoch": epoch}, table)
+    show(chosen.output, {**render_record(record), "epoch": epoch, "incarnation": view.incarnation}, table)

@@ -29,6 +29,7 @@ def content(group: str, view: GroupView) -> dict[str, object]:
         "group": group,
         "leader": None if leader is None else leader.record.name,
         "epoch": None if leader is None else leader.epoch,
+        "incarnation": view.incarnation,
         "paused": view.pause is not None,
         "switchover": None if view.switchover is None else render_record(view.switchover.record),
         "maintenance": None if view.maintenance is None else render_record(view.maintenance.record),

@@ -69,7 +69,8 @@ def changes(before: GroupView | None, after: GroupView) -> list[str]:
     said = []
     was = None if before is None else before.leader
     now = after.leader
-    if now is not None and (was is None or was.epoch != now.epoch):
+    eras = None if before is None else before.era, after.era
+    if now is not None and (was is None or (eras[0], was.epoch) != (eras[1], now.epoch)):
         said.append(f"{now.record.name} leads (epoch {now.epoch}): {now.record.cause}")
     elif now is None and (before is None or was is not None):
         why = after.leader_unreadable or "the lead is vacant"

@@ -152,7 +152,7 @@ def test_health_tells_everything_and_since_when(agent: Agent) -> None:
     assert told["since"] == hand_made.SINCE
     assert told["sentence"] == "the broker is hung; as decided"
     assert told["leader"] == "node2"
-    assert told["epoch"] == 7
+    assert (told["epoch"], told["incarnation"]) == (7, 0)
     assert told["role"] == "member"
     assert told["next"]["action"] == "follow"
     assert told["zookeeper"]["connected"] is False

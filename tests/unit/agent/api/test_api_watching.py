@@ -173,6 +173,7 @@ def test_a_listener_hears_what_is_and_then_what_happens() -> None:
         await one.until(lambda one: len(one.sent) == 3)
         (_, hello, now), (first, name, data), (second, _, _) = one.events()
         assert (hello, now["leader"], now["epoch"], now["state"]) == ("hello", NAME, 7, "running")
+        assert now["incarnation"] == 0
         assert (first, second) == ("run1-1", "run1-2")
         assert (name, data["event"], data["state"], data["reason"]) == ("state", "state", "hung", "no answer")
         one.go()

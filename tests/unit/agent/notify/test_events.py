@@ -125,9 +125,17 @@ def test_a_lead_that_is_taken_is_told_with_its_cause_and_times() -> None:
     assert kinds(events) == ["leader", "leader_elected"]
     elected = only(events, EventKind.LEADER_ELECTED)
     assert (elected.cause, elected.epoch, elected.leader) == ("broker hung", 7, NAME)
+    assert elected.content()["incarnation"] == 0
     assert elected.timings == {"vacant": 0.2, "canary": 0.1}
     earlier = entry.model_copy(update={"epoch": 5})
     assert only(told(VACANT, replace(leads, lead=earlier)), EventKind.LEADER_ELECTED).timings == {}
+
+
+def test_a_lead_with_the_same_epoch_in_a_later_incarnation_is_another_one() -> None:
+    assert LEADS.view is not None
+    again = replace(LEADS, view=replace(LEADS.view, incarnation=3))
+    elected = only(told(LEADS, again), EventKind.LEADER_ELECTED)
+    assert (elected.epoch, elected.incarnation, elected.event_id) == (7, 3, "lead-3-7")
 
 
 def test_an_agent_that_finds_itself_leading_at_first_sight_says_so() -> None:

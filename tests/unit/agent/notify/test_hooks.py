@@ -73,7 +73,7 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hooked: Callable[..
     write = "json.dump(dict(os.environ), open('told.tmp', 'w')); os.rename('told.tmp', 'told')"
     script = f"import json, os; os.chdir({str(tmp_path)!r}); {write}"
     hooks = hooked(HooksConfig(leader_elected=python(script)))
-    hooks.receive(None, (replace(ELECTED, reason="takes the lead"),))
+    hooks.receive(None, (replace(ELECTED, reason="takes the lead", incarnation=3),))
     until((tmp_path / "told").exists)
     told = json.loads((tmp_path / "told").read_text())
     assert {key: value for key, value in told.items() if key.startswith("RABBITKEEPER_")} == {
@@ -84,6 +84,7 @@ def test_a_command_is_told_what_has_happened(tmp_path: Path, hooked: Callable[..
         "RABBITKEEPER_MEMBER": "node1",
         "RABBITKEEPER_LEADER": "node1",
         "RABBITKEEPER_EPOCH": "7",
+        "RABBITKEEPER_INCARNATION": "3",
         "RABBITKEEPER_CAUSE": "broker hung",
         "RABBITKEEPER_OPERATION_ID": "",
         "RABBITKEEPER_STATE": "running",

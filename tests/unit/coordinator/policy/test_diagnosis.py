@@ -257,6 +257,8 @@ def test_only_what_is_different_is_said() -> None:
     assert changes(hung, group(members=without("node2"))) == ["node2 is gone"]
     assert changes(well, group(leader=None)) == ["no leader: the lead is vacant"]
     assert changes(well, group(leader=replace(LEADER, epoch=9))) == ["node1 leads (epoch 9): broker hung"]
+    again = ["node1 leads (epoch 7): broker hung"]
+    assert changes(well, replace(well, incarnation=1)) == changes(well, replace(well, rollbacks=1)) == again
     paused = group(pause=PauseRecord(by="anna", since=NOON, reason="disk"))
     assert changes(well, paused) == ["paused by anna: disk"]
     assert changes(paused, well) == ["not paused any more"]
