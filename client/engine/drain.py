@@ -36,12 +36,12 @@ class Drain:
     def begin(self) -> None:
         timer = self._loop.call_later(self._deadline - self._loop.now(), self._finish)
         self._result.add_done_callback(lambda _: self._loop.cancel(timer))
-        self._publisher.when_empty(self._finish)
+        self._publisher.idle.when_empty(self._finish)
 
     def _finish(self) -> None:
         if self._result.done():
             return
-        self._publisher.when_empty(None)
+        self._publisher.idle.when_empty(None)
         left = self._publisher.unconfirmed()
         try:
             self._end()

@@ -45,7 +45,7 @@ class Migration:
             return
         self._publisher.freeze()
         self._timer = self._loop.call_later(PATIENCE, self._postpone)
-        self._publisher.when_idle(self._done)
+        self._publisher.idle.when_idle(self._done)
 
     def cancel(self) -> None:
         """There will be no such move. Publishing may be frozen: it goes on with another channel, or with
@@ -53,7 +53,7 @@ class Migration:
         self._end()
 
     def _postpone(self) -> None:
-        self._publisher.when_idle(None)
+        self._publisher.idle.when_idle(None)
         self._timer = self._loop.call_later(RETRY, self.begin)
         self._publisher.thaw()
 
@@ -63,7 +63,7 @@ class Migration:
 
     def _end(self) -> None:
         self._is_over = True
-        self._publisher.when_idle(None)
+        self._publisher.idle.when_idle(None)
         if self._timer is not None:
             self._loop.cancel(self._timer)
             self._timer = None

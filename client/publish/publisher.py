@@ -21,6 +21,7 @@ from rabbitkeeper.client.amqp.transport import FRAME_MAX, CallLater
 from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.publish.entry import E, Entry, Outcome, Settled
+from rabbitkeeper.client.publish.idle_watch import IdleWatch
 from rabbitkeeper.client.publish.lane import Lane, PublishChannel
 from rabbitkeeper.client.publish.ledger import Ledger
 from rabbitkeeper.client.publish.trials import Trials
@@ -64,6 +65,7 @@ class Publisher(Generic[E]):
     ) -> None:
         self._revive = revive
         self.ledger: Ledger[E] = Ledger()
+        self.idle = IdleWatch(self.ledger)
         self.blocked: str | None = None  # why the broker blocks publishers, while it does: nothing is sent
         self._now = now
         self._call_later = call_later
@@ -90,9 +92,6 @@ class Publisher(Generic[E]):
         self._frozen = False
         self._pump_due = False  # a timer is set
         self._restoring = False  # the topology may be incomplete: what comes back is sent again
-        self._on_idle: Callable[[], None] | None = None
-        self._on_empty: Callable[[], None] | None = None
-        self._is_watched = False  # there is one of these two
         self._frame_max = FRAME_MAX
 
     # -- the channel's coming and going
@@ -117,8 +116,8 @@ class Publisher(Generic[E]):
     def detach(self) -> None:
         """The connection is gone."""
         self._let_go()
-        if self._is_watched:
-            self._tell()
+        if self.idle.is_watched:
+            self.idle.tell()
 
     def opened(self, channel: PublishChannel) -> None:
         """Another channel of the current connection is there, as was asked for."""
@@ -183,8 +182,8 @@ class Publisher(Generic[E]):
 
     def pump(self) -> None:
         """Send what may be sent."""
-        if self._is_watched:
-            self._tell()
+        if self.idle.is_watched:
+            self.idle.tell()
         ledger = self.ledger
         lane = ledger.main
         if lane is None or not self._may_send or not lane.channel.is_open:
@@ -333,34 +332,8 @@ class Publisher(Generic[E]):
                 self._ask()
 
         self._call_later(pause, due)
-        if self._is_watched:
-            self._tell()
-
-    # -- who waits for the end of something
-
-    def when_idle(self, call: Callable[[], None] | None) -> None:
-        """Call ``call`` once, as soon as nothing is in flight, perhaps at once; None: call nobody."""
-        self._on_idle = call
-        self._watch()
-
-    def when_empty(self, call: Callable[[], None] | None) -> None:
-        """As :meth:`when_idle`, as soon as everything has its outcome."""
-        self._on_empty = call
-        self._watch()
-
-    def _watch(self) -> None:
-        self._is_watched = self._on_idle is not None or self._on_empty is not None
-        if self._is_watched:
-            self._tell()
-
-    def _tell(self) -> None:
-        if self._on_idle is not None and not self.ledger.in_flight:
-            call, self._on_idle = self._on_idle, None
-            call()
-        if self._on_empty is not None and not len(self.ledger):
-            call, self._on_empty = self._on_empty, None
-            call()
-        self._is_watched = self._on_idle is not None or self._on_empty is not None
+        if self.idle.is_watched:
+            self.idle.tell()
 
     # -- deadlines and the end
 
@@ -378,15 +351,15 @@ class Publisher(Generic[E]):
             self.ledger.close_idle()
             self._trials.hurry()
             self.pump()
-        if self._is_watched:
-            self._tell()
+        if self.idle.is_watched:
+            self.idle.tell()
 
     def close(self) -> None:
         """Settle everything that is left as closed."""
         self._generation += 1
         self.sink.settle(self.ledger.close())
-        if self._is_watched:
-            self._tell()
+        if self.idle.is_watched:
+            self.idle.tell()
 
 
 def _missing_exchange(why: str, in_flight: Iterable[Entry]) -> str | None:
