@@ -31,9 +31,10 @@ class Template:
         after: the properties that come after it.
         header_size: bytes of the header frame at the most; it cannot be split, so it has to fit the broker's
             ``frame_max``.
+        mark: whatever who follows the messages puts here.
     """
 
-    __slots__ = ("after", "before", "exchange", "header_size", "mandatory", "method", "routing_key")
+    __slots__ = ("after", "before", "exchange", "header_size", "mandatory", "mark", "method", "routing_key")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Template:
     ) -> None:
         """``flags`` and the properties are without the message id."""
         self.exchange, self.routing_key, self.mandatory = exchange, routing_key, mandatory
+        self.mark: object = None
         self.method = (
             struct.pack(">HHH", _BASIC, _PUBLISH, 0)
             + _short(exchange.encode())

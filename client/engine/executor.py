@@ -16,6 +16,7 @@ from rabbitkeeper.client.declare.declarations import Declarations
 from rabbitkeeper.client.engine.connections import Connections, MemberConnection
 from rabbitkeeper.client.engine.consuming_connection import ConsumingConnection
 from rabbitkeeper.client.engine.migration import Migration
+from rabbitkeeper.client.engine.other_members import OtherMembers
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError
 from rabbitkeeper.client.model.events import (
@@ -100,6 +101,8 @@ class SwitchExecutor:
             on_silent=self.doubt,
             on_current=self.look_at_declarations,
         )
+        self.others = OtherMembers(transport, access, publisher, lambda: switch.targets)
+        publisher.elsewhere.members = self.others
         self._exclusive = declarations.exclusive
         self._unrestored: set[_Part] = set()
         self._migration: Migration | None = None
@@ -156,12 +159,14 @@ class SwitchExecutor:
         """End all connections, in an orderly way."""
         self._cancel_migration()
         self._switch.close()
+        self.others.close()
         self.consuming.close()
         self.connections.close()
 
     def abandon(self) -> None:
         """The loop has failed: give everything up, as far as that can be done without it."""
         self._switch.close()
+        self.others.abandon()
         self.consuming.abandon()
         self.connections.abandon()
 
@@ -209,6 +214,8 @@ class SwitchExecutor:
         self._tell_of_switch(promoted, self.connections.get(order.retire))
         self.connections.forget_renewals()
         self._publisher.blocked = None
+        self.others.close()
+        self._publisher.elsewhere.moved_to(promoted.target.member)
         if promoted.publishing is not None:
             self._publisher.attach(promoted.publishing, promoted.connection.frame_max)
         else:  # the broker has closed it meanwhile
@@ -302,6 +309,7 @@ class SwitchExecutor:
         self._emit(Disconnected(target.member, target.address, why))
         self._publisher.trouble()
         self._publisher.blocked = None
+        self.others.close()
         self._publisher.detach()
         self._declarer.detach()
         self.look_at_declarations()

@@ -34,6 +34,7 @@ class Lane(Generic[E]):
     """See the module.
 
     Attributes:
+        elsewhere: the member that it is at, if that is another than the client's.
         is_proven: the broker has answered something on it.
         is_heard: it has answered something since somebody last looked.
         has_gaps: an entry passed its deadline here, or was tried elsewhere: what comes may be about that one.
@@ -42,6 +43,7 @@ class Lane(Generic[E]):
     """
 
     channel: PublishChannel
+    elsewhere: str | None = None
     in_flight: dict[int, E] = field(default_factory=dict)  # by tag, ascending
     is_proven: bool = False
     is_heard: bool = False

@@ -36,6 +36,7 @@ class HeldPlace(Generic[E]):
         open: so many are in flight there.
         retry_at: when the first of those waiting is tried; None: they go on when nothing is in flight.
         silences: trials in a row that were not answered.
+        elsewhere: the member where it is tried, if that is another than the client's.
     """
 
     waiting: deque[E] = field(default_factory=deque)
@@ -45,6 +46,7 @@ class HeldPlace(Generic[E]):
     retry_at: float | None = None  # seconds, monotonic; infinity: when the topology is there
     tried_at: float = 0.0  # seconds, monotonic
     silences: int = 0
+    elsewhere: str | None = None
 
     def forget_lane(self) -> None:
         self.trial, self.lane, self.open = None, None, 0

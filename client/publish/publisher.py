@@ -84,6 +84,8 @@ class Publisher(Generic[E]):
         )
         self._refusing = self._trials.refusals.known
         self._silence = self._trials.silence
+        self.elsewhere = self._trials.elsewhere
+        self._note_routes = self.elsewhere.routes.confirmed
         self._generation = 0  # of channels asked for: an answer to an earlier question is not waited for
         self._is_asked = False  # another channel will come
         self._closings = 0  # of the main channel, in a row, over nothing that would last
@@ -257,6 +259,8 @@ class Publisher(Generic[E]):
             self._came_back(lane, back)
         if self.ledger.held or self._refusing or len(self.ledger.lanes) > 1:
             self._trials.confirmed(lane, entries)
+        if lane.elsewhere is None:
+            self._note_routes(entries)
         self.sink.confirm(entries)
 
     def returned(
@@ -273,11 +277,10 @@ class Publisher(Generic[E]):
     def _came_back(self, lane: Lane[E], entries: list[E]) -> None:
         """No queue took them. While the topology is not complete that is no verdict: they are sent again, and
         the others of their places wait for it."""
-        self._trials.came_back(lane, entries, is_final=not self._restoring)
-        if not self._restoring:
-            self.sink.settle(
-                Settled(entry, entry.if_refused(Outcome.RETURNED), entry.returned or "") for entry in entries
-            )
+        nowhere = self._trials.came_back(lane, entries, is_final=not self._restoring)
+        self.sink.settle(
+            Settled(entry, entry.if_refused(Outcome.RETURNED), entry.returned or "") for entry in nowhere
+        )
 
     def channel_lost(self, channel: PublishChannel, why: str, *, final: bool) -> None:
         """The broker closed a publish channel over a message.

@@ -129,12 +129,13 @@ class Silence(Generic[E]):
         for held in self._ledger.held.values():
             held.silences = min(held.silences, 1)
             lane = held.lane
-            if held.silences and held.trial is not None and lane is not None and lane not in lanes:
+            is_tried_here = held.trial is not None and held.elsewhere is None
+            if held.silences and is_tried_here and lane is not None and lane not in lanes:
                 lanes.append(lane)
         for lane in lanes:
             self.watch_trials(lane)
         for lane in self._ledger.lanes:
-            if lane is not self._ledger.main and lane not in lanes:
+            if lane is not self._ledger.main and lane not in lanes and lane.elsewhere is None:
                 self._watch_left(lane, SILENCE)
 
     # -- the main lane

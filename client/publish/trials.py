@@ -23,6 +23,7 @@ from typing import Generic
 
 from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.retry import doubled
+from rabbitkeeper.client.publish.elsewhere import Elsewhere
 from rabbitkeeper.client.publish.entry import E, Outcome, Place, Settled
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import HeldPlace, Ledger
@@ -70,6 +71,7 @@ class Trials(Generic[E]):
         self._start = start
         self._pump = pump
         self._may_send = may_send
+        self.elsewhere: Elsewhere[E] = Elsewhere(ledger, now, start=start, pump=pump, may_send=may_send)
         self.silence: Silence[E] = Silence(
             ledger, now, call_later, ask=ask, go_on=self._awake, may_send=may_send, doubt=doubt
         )
@@ -98,7 +100,10 @@ class Trials(Generic[E]):
         is_lane_wanted = False
         self._next_at = float("inf")
         for place, held in self._due(now):
-            if held.silences or main.is_tainted(place):
+            if held.elsewhere is not None:
+                self.elsewhere.ask(held)
+                self._next_at = min(self._next_at, now + ASK_AGAIN)
+            elif held.silences or main.is_tainted(place):
                 is_lane_wanted = True
             elif len(messages) < limit:
                 messages += self._ledger.take_trial(held, main, now, self._start)
@@ -122,7 +127,7 @@ class Trials(Generic[E]):
             return
         now, messages = self._now(), list[E]()
         if self._may_send():
-            due = self._due(now)
+            due = [one for one in self._due(now) if one[1].elsewhere is None]
             together = [held for _, held in due if not held.silences]
             for held in together or [held for _, held in due[:1]]:
                 messages += self._ledger.take_trial(held, lane, now, self._start)
@@ -182,7 +187,9 @@ class Trials(Generic[E]):
             self.refusals.taken(entry.place)
             if self._ledger.answered(lane, entry):
                 main = self._ledger.main
-                if main is None or (lane is not main and main.is_tainted(entry.place)):
+                if lane.elsewhere is not None:
+                    self.elsewhere.took(lane, entry.place)
+                elif main is None or (lane is not main and main.is_tainted(entry.place)):
                     self.silence.left(self._ledger.promote(lane))
                 self._ledger.release(entry.place)
         self.hurry()
@@ -209,16 +216,26 @@ class Trials(Generic[E]):
         self._ledger.close_idle()
         self._settle(settled)
 
-    def came_back(self, lane: Lane[E], entries: Iterable[E], *, is_final: bool) -> None:
-        """These were returned on ``lane``; if that is not final, their places wait for the topology."""
+    def came_back(self, lane: Lane[E], entries: Iterable[E], *, is_final: bool) -> list[E]:
+        """These were returned on ``lane``; if that is not final, their places wait for the topology.
+
+        Returns:
+            Those that go nowhere. The others are tried again, perhaps at another member.
+        """
+        nowhere: list[E] = []
         for entry in entries:
             was_trial = self._ledger.answered(lane, entry)
-            if not is_final:
+            member = self.elsewhere.doubts(lane, entry.place)
+            if not is_final or member is not None:
                 entry.tag, entry.returned, entry.bounced = 0, None, entry.returned
-                self._hold(entry, lane, TOPOLOGY_IS_THERE)
-            elif was_trial:
+                held = self._hold(entry, lane, self._now() if is_final else TOPOLOGY_IS_THERE)
+                held.elsewhere = member if is_final else None
+                continue
+            nowhere.append(entry)
+            if was_trial:
                 self._ledger.release(entry.place)
         self.hurry()
+        return nowhere
 
     def wait_for_exchange(self, exchange: str, lane: Lane[E]) -> bool:
         """It went by itself, and is declared again: what is on ``lane`` for it waits for a moment. Not if it
@@ -258,11 +275,12 @@ class Trials(Generic[E]):
         lane.take_out(entry)
         self._hold(entry, lane, retry_at)
 
-    def _hold(self, entry: E, lane: Lane[E], retry_at: float) -> None:
+    def _hold(self, entry: E, lane: Lane[E], retry_at: float) -> HeldPlace[E]:
         """Have ``entry`` wait, which was in flight on ``lane``; its place is tried at ``retry_at``."""
         held = self._ledger.hold(entry.place, lane)
         self._ledger.wait_again(entry, held)
         held.retry_at = retry_at
+        return held
 
     def release_returned(self) -> None:
         """The topology is there: what came back before is sent again."""

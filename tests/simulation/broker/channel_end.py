@@ -128,7 +128,8 @@ class ChannelEnd:
         if not self.is_open:
             return
         template = message.template
-        names = self.cluster.exchanges.route(template.exchange, template.routing_key, self.cluster.queues)
+        known = [name for name in self.cluster.queues if name not in self.connection.node.lacks]
+        names = self.cluster.exchanges.route(template.exchange, template.routing_key, known)
         if self.is_stuck(partial(self.publish, message), *names):
             return
         self._published += 1
@@ -163,7 +164,7 @@ class ChannelEnd:
             return
         self._ids[tag] = message.message_id
         self.confirms.expect(tag)
-        queues = self.cluster.route(template.exchange, template.routing_key)
+        queues = self.cluster.route(template.exchange, template.routing_key, self.connection.node)
         if not queues:
             if template.mandatory:
                 self.send(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from rabbitkeeper.client.amqp.transport import ChannelLost, ConnectionLost
-from rabbitkeeper.client.model.topology import Entity
+from rabbitkeeper.client.model.topology import Entity, Queue
 from simulation.broker.confirms import Style
 from simulation.broker.connection_end import ConnectionEnd
 from simulation.broker.journal import Journal
@@ -115,8 +115,11 @@ class SimulatedCluster:
     def node_at(self, address: str) -> Node | None:
         return next((node for node in self.nodes.values() if node.address == address), None)
 
-    def route(self, exchange: str, routing_key: str) -> list[SimulatedQueue]:
-        names = self.exchanges.route(exchange, routing_key, self.queues)
+    def route(self, exchange: str, routing_key: str, node: Node | None = None) -> list[SimulatedQueue]:
+        """The queues that a message goes to, by what ``node`` knows; None: by all that there is."""
+        lacks = set[str]() if node is None else node.lacks
+        known = [name for name in self.queues if name not in lacks]
+        names = self.exchanges.route(exchange, routing_key, known)
         return [self.queues[name] for name in names if self.queues[name].is_reachable]
 
     def answers_declaration(self, again: Callable[[], None], entity: Entity) -> bool:
@@ -277,6 +280,10 @@ class SimulatedCluster:
         """The consumers that a queue has now get nothing any more, as was seen after a full disk."""
         for consumer in self.queues[name].consumers:
             consumer.is_stalled = True
+
+    def declared_by_others(self, queue: Queue) -> None:
+        """Somebody else declares it."""
+        self.queues[queue.name] = SimulatedQueue(self, queue, queue.name, self.names[0], None)
 
     def delete_queue(self, name: str) -> None:
         """Somebody else deletes it."""

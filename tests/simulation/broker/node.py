@@ -20,6 +20,7 @@ class Node:
     refusal: ConnectionLost | None = None  # what it answers to whoever connects
     ends_connections: bool = False  # right after they have opened
     frame_max: int = FRAME_MAX  # bytes; that it announces
+    lacks: set[str] = field(default_factory=set)  # queues of which it does not know, while others do
     connections: list["ConnectionEnd"] = field(default_factory=list)
     busy_until: float = 0.0  # with handshakes
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+from rabbitkeeper.client.amqp.frames import Template
 from rabbitkeeper.client.publish.entry import Entry, Outcome, Settled
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import Ledger
@@ -86,7 +87,11 @@ class Scene:
     # what users and the broker do
 
     def add(self, names: str, key: str = "k", exchange: str = "e", deadline: float = 30.0) -> None:
-        self.publisher.add([Entry(name, exchange, key, 1, self.now + deadline) for name in names])
+        template = Template(exchange, key, mandatory=True, flags=0, before=b"", after=b"")
+        entries = [Entry(name, exchange, key, 1, self.now + deadline) for name in names]
+        for one in entries:
+            one.template = template
+        self.publisher.add(entries)
         self.publisher.pump()
 
     def ack(self, tag: int, *, multiple: bool = False, channel: Channel | None = None) -> None:

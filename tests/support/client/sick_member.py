@@ -1,6 +1,6 @@
 """A member that is sick for good, and a client that has to do without it: how soon, and at what cost.
 
-Histories (``simulation.history``) have everything be well again in the end, and so do not see a client that
+Histories (``simulation.histories``) have everything be well again in the end, and so do not see a client that
 waits for what never comes. Here nothing heals by itself: the client has to help itself, in a limited time.
 """
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.broker.confirms import Style
 from simulation.client import Simulation
-from simulation.history import play
-from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Step
+from simulation.histories.history import play
+from simulation.histories.steps import CHOICES, GAPS, OFTEN, STEPS, Step
 from support.effort import examples
 
 WANTED = os.environ.get("RABBITKEEPER_HISTORIES")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from simulation.history import by_chance, play
+from simulation.histories.history import by_chance, play
 from support.planting import Plant, instead, nothing
 
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
@@ -17,11 +17,14 @@ from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Connections
 from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
+from rabbitkeeper.client.engine.other_members import OtherMembers
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
+from rabbitkeeper.client.publish.elsewhere import Elsewhere
 from rabbitkeeper.client.publish.entry import Entry, Place
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import Ledger
 from rabbitkeeper.client.publish.publisher import Publisher
+from rabbitkeeper.client.publish.routes import Routes
 from rabbitkeeper.client.publish.silence import Silence
 from rabbitkeeper.client.publish.trials import Trials
 from rabbitkeeper.client.routing.switch import Order, Switch
@@ -119,6 +122,24 @@ def forget_what_was_lost(right: Callable[..., None], entry: Entry, closed_over: 
     """Whatever is refused later was never there."""
 
 
+def forget_routes(_right: Callable[..., None], routes: Routes, member: str) -> None:
+    routes.member = member
+
+
+def promote_what_is_elsewhere(right: Callable[..., None], elsewhere: "Elsewhere[Entry]", *given: Any) -> None:
+    right(elsewhere, *given)
+    for lane in elsewhere._ledger.lanes:
+        lane.elsewhere = None
+        elsewhere._ledger.main = lane
+
+
+def forget_what_was_asked(right: Callable[..., None], elsewhere: "Elsewhere[Entry]", member: str) -> None:
+    asked = [entry for lane in elsewhere._ledger.lanes if lane.elsewhere is not None for entry in lane]
+    right(elsewhere, member)
+    for entry in asked:
+        entry.unanswered = 0
+
+
 def expire_late(right: Callable[..., Any], ledger: "Ledger[Entry]", now: float) -> Any:
     return right(ledger, now - 0.5)
 
@@ -171,6 +192,19 @@ FAULTS: dict[str, Plant] = {
         Trials, "release_returned", nothing
     ),
     "what was lost with its channel is forgotten": instead(Entry, "left_unanswered", forget_what_was_lost),
+    "a member that knows no queue is believed, though another took messages for the place": instead(
+        Routes, "elsewhere", nothing
+    ),
+    "what the next leader says is believed of places that were well before the move": instead(
+        Routes, "moved_to", forget_routes
+    ),
+    "where a message was tried alone everything is published": instead(
+        Elsewhere, "opened", promote_what_is_elsewhere
+    ),
+    "what a member that was asked has not answered was never there": instead(
+        Elsewhere, "give_up", forget_what_was_asked
+    ),
+    "the connection over which a member was asked is not closed": instead(OtherMembers, "_look", nothing),
     "the publisher stays blocked after a switch": instead(Publisher, "attach", stay_blocked),
     "the switch ignores a connection that is lost while moving": instead(
         Switch, "failed", ignore_a_loss_while_moving

@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
-from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.coordinator.model.records import MemberStatus
-from simulation.broker.cluster import BOOTING, CONNECTION_LIMIT, CREDENTIALS
-from simulation.broker.confirms import Style
 from simulation.client import Simulation
-from simulation.history_places import PLACES, TOPOLOGY
+from simulation.histories.faults import FAULTS, confirm_in, some
+from simulation.histories.places import OTHERS, PLACES, TOPOLOGY
 
 
 class Step(NamedTuple):
@@ -44,6 +42,7 @@ class Player:
 
     Attributes:
         acked, given_up: ids of messages that users have acked, or rejected.
+        sure: publishes that have to be confirmed.
         taken: ids of messages that users have taken, in their order, without those that came again.
     """
 
@@ -54,6 +53,7 @@ class Player:
     taken: dict[Subscription, list[str]] = field(default_factory=lambda: defaultdict(list))
     declarations: list[Future[int]] = field(default_factory=list)
     declared_oddly: int = 0  # times
+    sure: list[PublishFuture] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
     _in_hand: list[Message] = field(default_factory=list)
     _random: Random = field(default_factory=Random)
@@ -61,13 +61,17 @@ class Player:
     def __post_init__(self) -> None:
         self._random.seed(self.simulation.cluster.random.random())
         self.simulation.cluster.leaves_stuck = True
-        self.confirm_in(self._random.randrange(CHOICES))
+        self.simulation.cluster.declared_by_others(Queue("others"))
+        confirm_in(self.simulation.cluster, self._random.randrange(CHOICES))
         self.simulation.client.become_live()
         self.simulation.client.declare(*TOPOLOGY)
 
     def make(self, step: Step) -> None:
         """Make one step, then let its time pass."""
-        STEPS[step.what](self, step.choice)
+        if step.what in FAULTS:
+            FAULTS[step.what](self.simulation.cluster, step.choice)
+        else:
+            OWN_STEPS[step.what](self, step.choice)
         self.simulation.run(step.seconds)
 
     # -- users
@@ -157,67 +161,7 @@ class Player:
     # -- brokers
 
     def _some(self, choice: int) -> str:
-        names = self.simulation.cluster.names
-        return names[choice % len(names)]
-
-    def kill(self, choice: int) -> None:
-        self.simulation.cluster.kill(self._some(choice))
-
-    def start(self, choice: int) -> None:
-        if not self.simulation.cluster.is_up(self._some(choice)):
-            self.simulation.cluster.start(self._some(choice))
-
-    def hang(self, choice: int) -> None:
-        if self.simulation.cluster.answers(self._some(choice)):
-            self.simulation.cluster.hang(self._some(choice))
-
-    def wake(self, choice: int) -> None:
-        if self.simulation.cluster.nodes[self._some(choice)].is_hung:
-            self.simulation.cluster.wake(self._some(choice))
-
-    def close_connections(self, choice: int) -> None:
-        self.simulation.cluster.close_connections(self._some(choice))
-
-    def end_connections(self, choice: int) -> None:
-        node = self.simulation.cluster.nodes[self._some(choice)]
-        node.ends_connections = not node.ends_connections
-
-    def turn_away(self, choice: int) -> None:
-        """A node lets nobody in, or does so again."""
-        node = self.simulation.cluster.nodes[self._some(choice)]
-        node.refusal = (None, BOOTING, CREDENTIALS, CONNECTION_LIMIT)[choice // 3 % 4]
-
-    def refuse_declarations(self, choice: int) -> None:
-        """Something cannot be declared, or is not answered; or all can again."""
-        cluster = self.simulation.cluster
-        name = ("orders", "events", "mine", "full")[choice % 4]
-        match choice // 4 % 4:
-            case 0:
-                cluster.refusals[name] = ChannelLost(405, "RESOURCE_LOCKED")
-            case 1:
-                cluster.refusals[name] = ChannelLost(406, "PRECONDITION_FAILED")
-            case 2:
-                cluster.silent_declarations.add(name)
-            case 3:
-                cluster.answer_again()
-
-    def silence_consumers(self, choice: int) -> None:
-        if choice % 2:
-            self.simulation.cluster.silent_consumes.add(("orders", "bills")[choice // 2 % 2])
-        else:
-            self.simulation.cluster.answer_again()
-
-    def stale_record(self, choice: int) -> None:
-        """A node's record of a queue names a dead node: channels that are new to it wait there."""
-        self.simulation.cluster.queues[("orders", "bills")[choice % 2]].is_stale_at.add(
-            self._some(choice // 2)
-        )
-
-    def refuse(self, choice: int) -> None:
-        """A queue refuses what is published to it, or takes it again."""
-        queue = self.simulation.cluster.queues.get(("orders", "bills", "full")[choice % 3])
-        if queue is not None:
-            queue.refuses = choice // 3 % 3 > 0
+        return some(self.simulation.cluster, choice)
 
     def refuse_for_a_moment(self, choice: int) -> None:
         """A queue refuses and takes messages again, while more are published there and elsewhere."""
@@ -233,54 +177,24 @@ class Player:
             self._publish(choice % 2, 1, TIMEOUTS[2])
             self.simulation.run((0.002, 0.006, 0.011)[choice // 9 % 3])
 
-    def drain_the_full(self, choice: int) -> None:
-        """Somebody takes some messages from the queue that gets full."""
-        queue = self.simulation.cluster.queues.get("full")
-        if queue is not None:
-            del queue.ready[: 1 + choice % 5]
-
-    def limit_channels(self, choice: int) -> None:
-        """Connections may have few channels, or as many as they like again."""
-        self.simulation.cluster.channel_max = (4, 6, 2047)[choice % 3]
-
-    def silence_channels(self, choice: int) -> None:
-        """A node opens no channel any more, and does not say so."""
-        self.simulation.cluster.silent_channels.add(self._some(choice))
-
-    def close_channels(self, choice: int) -> None:
-        if choice % 2:
-            self.simulation.cluster.close_channels(406, "PRECONDITION_FAILED", consuming=True)
-        else:  # over nothing that the client has done
-            self.simulation.cluster.close_channels(506, "RESOURCE_ERROR", consuming=False)
-
-    def cancel_consumers(self, choice: int) -> None:
-        for queue in list(self.simulation.cluster.queues.values()):
-            for consumer in list(queue.consumers)[choice % 2 :]:
-                consumer.cancel_by_broker()
-
-    def stall_consumers(self, choice: int) -> None:
-        self.simulation.cluster.stall_consumers(("orders", "bills", "full")[choice % 3])
-
-    def alarm(self, choice: int) -> None:
-        if choice % 2:
-            self.simulation.cluster.raise_alarm()
-        else:
-            self.simulation.cluster.clear_alarm()
-
-    def hold_confirms(self, choice: int) -> None:
-        if choice % 2:
-            self.simulation.cluster.hold_confirms()
-        else:
-            self.simulation.cluster.release_confirms()
-
-    def lose_leader(self, choice: int) -> None:
-        name = ("orders", "bills")[choice % 2]
-        self.simulation.cluster.queues[name].lose_leader((0.05, 0.5, 3.0)[choice % 3])
-
-    def confirm_in(self, choice: int) -> None:
-        self.simulation.cluster.confirm_style = list(Style)[choice % len(Style)]
-        delay = (0.0, 0.0005, 0.01, 0.2)[choice % 4]
-        self.simulation.cluster.confirm_delay = lambda: delay
+    def forget_queue(self, choice: int) -> None:
+        """The next to lead does not know of the queue that others have declared, and that took messages; the
+        one that does may be gone when it is asked."""
+        simulation, cluster = self.simulation, self.simulation.cluster
+        names = list(simulation.group.members)
+        old = simulation.client.member
+        if old is None or not names:
+            return
+        self._publish(OTHERS, 1 + choice % 3, TIMEOUTS[2])
+        simulation.run((0.02, 1.2)[choice // 3 % 2])
+        new = names[choice // 6 % len(names)]
+        cluster.nodes[new].lacks = {"others"} - cluster.nodes[new].lacks
+        simulation.group.lead(new)
+        simulation.run((0.02, 0.3, 1.2)[choice // 3 % 3])
+        self._publish(OTHERS, 1 + choice % 3, TIMEOUTS[1 + choice // 9 % 3])
+        simulation.run(0.002 + 0.0003 * (choice // 5 % 9))
+        if choice % 5 == 0:
+            cluster.kill(old)
 
     def slow_network(self, choice: int) -> None:
         random, slowest = self._random, (0.0003, 0.005, 0.08)[choice % 3]
@@ -348,6 +262,8 @@ class Player:
         cluster.channel_max = 2047
         for queue in cluster.queues.values():
             queue.refuses = False
+        for node in cluster.nodes.values():
+            node.lacks.clear()
         cluster.latency = lambda: 0.0002
         cluster.confirm_delay = lambda: 0.0005
         self.tell_the_truth(0)
@@ -357,6 +273,25 @@ class Player:
             for place, name in ((0, "orders"), (1, "bills")):
                 cluster.stall_consumers(name)
                 self._publish(place, 3, TIMEOUTS[2])
+
+        elif self._random.random() < 0.2:
+            self._move_to_who_lacks_a_queue()
+
+    def _move_to_who_lacks_a_queue(self) -> None:
+        """The queue has taken a message where the client is; the next leader does not know of it."""
+        simulation = self.simulation
+        names = simulation.cluster.names
+        old, count = simulation.client.member, len(simulation.client.futures)
+        if old is None:
+            return
+        for _ in range(2):
+            self._publish(OTHERS, 1, TIMEOUTS[2])
+            simulation.run(6.0)
+            leader = names[(names.index(old) + 1) % len(names)]
+            simulation.cluster.nodes[leader].lacks.add("others")
+            simulation.group.lead(leader)
+            simulation.run(10.0)
+        self.sure += simulation.client.futures[count:]
 
     def work_off(self, seconds: float) -> None:
         """Take and ack everything that comes, for so long."""
@@ -371,17 +306,31 @@ class Player:
                 self.simulation.run(0.25)
 
 
-STEPS: dict[str, Callable[[Player, int], None]] = {
+OWN_STEPS: dict[str, Callable[[Player, int], None]] = {
     name: getattr(Player, name)
     for name in (
-        "publish", "publish_everywhere", "cancel", "declare", "declare_wrongly", "subscribe", "stop", "drop",
-        "take", "kill", "start", "hang", "wake", "close_connections", "end_connections", "turn_away",
-        "refuse_declarations", "silence_consumers", "stale_record", "silence_channels", "limit_channels",
-        "close_channels", "refuse", "refuse_for_a_moment", "drain_the_full", "cancel_consumers", "alarm",
-        "stall_consumers", "hold_confirms", "lose_leader", "confirm_in", "slow_network", "lead", "cut_a_move",
-        "resign", "tell_the_truth", "tell_something", "vanish", "show_the_past",
+        "publish",
+        "publish_everywhere",
+        "cancel",
+        "declare",
+        "declare_wrongly",
+        "subscribe",
+        "stop",
+        "drop",
+        "take",
+        "refuse_for_a_moment",
+        "forget_queue",
+        "slow_network",
+        "lead",
+        "cut_a_move",
+        "resign",
+        "tell_the_truth",
+        "tell_something",
+        "vanish",
+        "show_the_past",
     )
-}  # fmt: skip
+}
+STEPS = frozenset(OWN_STEPS) | frozenset(FAULTS)
 OFTEN = (
     "publish",
     "publish_everywhere",
@@ -394,5 +343,6 @@ OFTEN = (
     "cut_a_move",
     "refuse_for_a_moment",
     "stale_record",
+    "forget_queue",
 )
 """Steps that a history has more of."""

@@ -31,8 +31,10 @@ PLACES = {
     ("", "nowhere"): Place((), is_well=False, is_nowhere=True),
     ("missing", ""): Place((), is_well=False, is_nowhere=True),
     ("passing", ""): Place((), is_well=False),  # to a queue that goes with its last consumer
+    ("", "others"): Place(("others",), is_well=False),  # declared by others; a member may not know of it
     ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
 }
+OTHERS = list(PLACES).index(("", "others"))
 TOPOLOGY: tuple[Entity, ...] = (
     Exchange("events", "fanout"),
     Exchange("mine", "fanout"),

@@ -32,8 +32,8 @@ from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.refusals import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
 from simulation.client import Simulation
-from simulation.history_places import PLACES
-from simulation.history_steps import CHOICES, GAPS, OFTEN, STEPS, Player, Step
+from simulation.histories.places import PLACES
+from simulation.histories.steps import CHOICES, GAPS, OFTEN, STEPS, Player, Step
 
 PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
 PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others
@@ -117,6 +117,10 @@ def _come_to_a_good_end(simulation: Simulation, player: Player, ends: _Ends) -> 
     if any(queue.consumers and queue.ready for queue in simulation.cluster.queues.values()):
         player.work_off(LONG_QUEUES)
     _look_at_outcomes(simulation, ends.at, healed_at)
+    for future in player.sure:
+        error = future.exception(0)
+        may_be_refused = future.message_id in simulation.journal.nacked
+        assert error is None or may_be_refused, f"{error!r}, though it was taken at another member"
     _look_at_connections(simulation, player)
 
 
