@@ -88,9 +88,12 @@ class Elsewhere(Generic[E]):
         """A channel at ``member`` is there: try on it what is due there."""
         now, messages, lane = self._now(), list[E](), Lane[E](channel, elsewhere=member)
         if self._may_send():
-            for held in list(self._ledger.held.values()):
-                if held.elsewhere == member and held.retry_at is not None and not held.open:
-                    messages += self._ledger.take_trial(held, lane, now, self._start)
+            due = [
+                held
+                for held in self._ledger.held.values()
+                if held.elsewhere == member and held.retry_at is not None and not held.open
+            ]
+            messages = self._ledger.take_trials(due, lane, now, max(1, channel.room), self._start)
         if not messages:
             channel.close()
             return

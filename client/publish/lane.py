@@ -17,6 +17,8 @@ E = TypeVar("E", bound=Entry)
 
 REMEMBERED = 4096  # places that refused on one channel; a channel with as many counts as tainted for all
 
+ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
+
 
 class PublishChannel(Protocol):
     """What publishing needs of a channel in confirm mode."""

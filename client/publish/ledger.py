@@ -176,6 +176,24 @@ class Ledger(Generic[E]):
                 return lane.send(started)
         return ()
 
+    def take_trials(
+        self,
+        places: Iterable[HeldPlace[E]],
+        lane: Lane[E],
+        now: float,
+        size: float,
+        start: Callable[[Sequence[E]], Sequence[E]] = _as_they_are,
+    ) -> list[E]:
+        """As :meth:`take_trial`, of each of these, until their bodies have ``size`` bytes."""
+        taken: list[E] = []
+        for held in places:
+            if size <= 0:
+                break
+            trial = self.take_trial(held, lane, now, start)
+            taken += trial
+            size -= sum(entry.size for entry in trial)
+        return taken
+
     def use(self, lane: Lane[E]) -> None:
         """``lane`` is the main one from now on."""
         self.main = lane

@@ -22,7 +22,7 @@ from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.publish.entry import E, Entry, Outcome, Settled
 from rabbitkeeper.client.publish.idle_watch import IdleWatch
-from rabbitkeeper.client.publish.lane import Lane, PublishChannel
+from rabbitkeeper.client.publish.lane import ROOM_POLL, Lane, PublishChannel
 from rabbitkeeper.client.publish.ledger import Ledger
 from rabbitkeeper.client.publish.trials import Trials
 
@@ -30,7 +30,6 @@ LOST_RETRY = 0.02  # seconds from a publish channel that was closed to the next;
 MOST_LOST_RETRY = 1.0  # … closed over nothing that would last, up to this
 SETTLED = 2.0  # seconds after which that counts as the first time again
 BURST = 1024  # messages sent before the loop looks at anything else
-ROOM_POLL = 0.005  # seconds between looks at a socket that takes less than it is given
 
 _NO_EXCHANGE = "no exchange '"
 

@@ -25,7 +25,7 @@ from rabbitkeeper.client.amqp.transport import CallLater
 from rabbitkeeper.client.model.retry import doubled
 from rabbitkeeper.client.publish.elsewhere import Elsewhere
 from rabbitkeeper.client.publish.entry import E, Outcome, Place, Settled
-from rabbitkeeper.client.publish.lane import Lane
+from rabbitkeeper.client.publish.lane import ROOM_POLL, Lane
 from rabbitkeeper.client.publish.ledger import HeldPlace, Ledger
 from rabbitkeeper.client.publish.refusals import FIRST_PAUSE, LONGEST_PAUSE, RENEW_PAUSE, Refusals
 from rabbitkeeper.client.publish.silence import Silence
@@ -96,8 +96,7 @@ class Trials(Generic[E]):
         now, main = self._now(), self._ledger.main
         if main is None or now < self._next_at:
             return 0
-        messages: list[E] = []
-        is_lane_wanted = False
+        is_lane_wanted, due_here = False, list[HeldPlace[E]]()
         self._next_at = float("inf")
         for place, held in self._due(now):
             if held.elsewhere is not None:
@@ -105,13 +104,15 @@ class Trials(Generic[E]):
                 self._next_at = min(self._next_at, now + ASK_AGAIN)
             elif held.silences or main.is_tainted(place):
                 is_lane_wanted = True
-            elif len(messages) < limit:
-                messages += self._ledger.take_trial(held, main, now, self._start)
             else:
-                self._next_at = now
+                due_here.append(held)
+        room = main.channel.room
+        messages = self._ledger.take_trials(due_here[:limit], main, now, room, self._start)
         if messages:
             main.channel.publish(messages)
             self.silence.watch_trials(main)
+        if any(held.retry_at is not None for held in due_here):
+            self._next_at = now if main.channel.room else now + ROOM_POLL
         if is_lane_wanted:
             self._next_at = min(self._next_at, now + ASK_AGAIN)
             if self._has_room():
@@ -127,10 +128,11 @@ class Trials(Generic[E]):
             return
         now, messages = self._now(), list[E]()
         if self._may_send():
+            room = max(1, lane.channel.room)  # one in any case, so that it goes on
             due = [one for one in self._due(now) if one[1].elsewhere is None]
             together = [held for _, held in due if not held.silences]
-            for held in together or [held for _, held in due[:1]]:
-                messages += self._ledger.take_trial(held, lane, now, self._start)
+            tried = together or [held for _, held in due[:1]]
+            messages = self._ledger.take_trials(tried, lane, now, room, self._start)
         if not messages:
             lane.channel.close()
             return

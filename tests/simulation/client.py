@@ -63,7 +63,8 @@ class SimulatedClient:
             emit=self.events.append,
         )
         self._window = window
-        self.publishing = Publishing(self.engine, Window(window, 64 << 20), now=self.loop.now)
+        self.window = Window(window, 64 << 20)
+        self.publishing = Publishing(self.engine, self.window, now=self.loop.now)
         self.futures: list[PublishFuture] = []
         self._names = 0
         self.engine.view(group.targets)

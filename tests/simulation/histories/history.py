@@ -2,7 +2,7 @@
 
 The steps are made by chance; :func:`play` makes them, has everything be well again at the end, and looks:
 
-* each publish has one outcome, by its deadline;
+* each publish has one outcome, by its deadline, and is counted in the window until then;
 * what was confirmed is where it belongs, or was delivered and answered: nothing is lost;
 * at each place the confirmed messages are in the order of publishing (the first of each, for one may be there
   twice; those that the broker refused or returned at first come later);
@@ -95,7 +95,7 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
         player.make(step)
         assert simulation.client.engine.snapshot.epoch >= epoch, "the epoch went back"
         epoch = simulation.client.engine.snapshot.epoch
-        assert simulation.client.publishing.unconfirmed >= 0, "something ended twice"
+        _look_at_window(simulation)
     if seed % 4 == 3:
         _cut_short(simulation, player)
     else:
@@ -107,6 +107,14 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
     assert ended <= 2 * player.declared_oddly, f"{ended} connections were lost over declarations"
     simulation.come_to_rest()
     return simulation
+
+
+def _look_at_window(simulation: Simulation) -> None:
+    """It counts what is open in whatever place, once."""
+    window = simulation.client.window
+    left = [future for future in simulation.client.futures if not future.done()]
+    sizes = sum(future.size for future in left)
+    assert (window.open_messages, window.open_size) == (len(left), sizes), "something ended twice, or half"
 
 
 def _come_to_a_good_end(simulation: Simulation, player: Player, ends: _Ends) -> None:

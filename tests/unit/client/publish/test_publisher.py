@@ -4,7 +4,8 @@ import pytest
 from support.client.publishing import Scene
 
 from rabbitkeeper.client.publish.entry import Outcome
-from rabbitkeeper.client.publish.publisher import LOST_RETRY, ROOM_POLL
+from rabbitkeeper.client.publish.lane import ROOM_POLL
+from rabbitkeeper.client.publish.publisher import LOST_RETRY
 
 
 @pytest.fixture
