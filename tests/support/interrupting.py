@@ -16,15 +16,19 @@ def interruptions(call: Callable[[], object], folder: str = "/client/") -> Itera
     """Make ``call`` again and again: interrupted before its first line in a file of ``folder``, before its
     second, and so on, until it ends without. Yields the place after each; the caller looks what is left."""
     for number in range(MOST):
-        place = _interrupted(call, number, folder)
+        place = interrupted(call, number, folder)
         if not place:
             return
         yield place
     raise AssertionError("the call does not end")
 
 
-def _interrupted(call: Callable[[], object], number: int, folder: str) -> str:
-    """Where ``call`` was interrupted: its line ``number``; empty if that did not come."""
+def interrupted(call: Callable[[], object], number: int, folder: str = "/client/") -> str:
+    """Make ``call``, interrupted before its line ``number``, from 0 on, in a file of ``folder``.
+
+    Returns:
+        Where that was; empty if it ended before.
+    """
     left, place = number, ""
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:

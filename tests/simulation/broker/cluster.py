@@ -51,6 +51,7 @@ class SimulatedCluster:
         refusals: what is answered to declarations, by name.
         fatal: what a channel is closed with over a message, by the routing key of that.
         silent_declarations, silent_consumes: names for which no answer comes.
+        lost_consumes: names of queues; the next that asks for a consumer of one is never answered.
         silent_channels: nodes that open no channel, and do not say so.
         leaves_stuck: channels that are stuck in a call to a node that is gone stay so, when all else is well.
     """
@@ -77,6 +78,7 @@ class SimulatedCluster:
         self.fatal: dict[str, ChannelLost] = {}
         self.silent_declarations: set[str] = set()
         self.silent_consumes: set[str] = set()
+        self.lost_consumes: set[str] = set()
         self.silent_channels: set[str] = set()
         self.stuck: list[Callable[[], None]] = []
         self.leaves_stuck = False

@@ -68,6 +68,9 @@ class ConsumerEnd:
         if not self._channel.is_open or self._channel.is_stuck(partial(self.consume, name, arguments), name):
             return
         self._is_wanted = True
+        if name in self._cluster.lost_consumes:
+            self._cluster.lost_consumes.discard(name)
+            return
         queue = self._cluster.queues.get(name)
         lost = self._refusal_to_consume(name, queue)
         if lost is None and arguments and not isinstance(queue, SimulatedStream):

@@ -268,6 +268,11 @@ class SimulatedQueue:
             self.in_hand.append(message)
             consumer.deliver(self, [message])
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something that its consumers have not got."""
+        return bool(self.consumers and self.ready)
+
     def settled(self, message: StoredMessage) -> None:
         """It was acked, or is not wanted back."""
         self.in_hand.remove(message)
@@ -332,6 +337,10 @@ class SimulatedStream(SimulatedQueue):
                 offset = self._read[consumer]
                 self._read[consumer] += 1
                 consumer.deliver(self, [_with_offset(self.ready[offset], offset)])
+
+    @property
+    def is_behind(self) -> bool:
+        return any(self._read[consumer] < len(self.ready) for consumer in self.consumers)
 
     def settled(self, message: StoredMessage) -> None:
         """It stays."""

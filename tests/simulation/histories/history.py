@@ -8,7 +8,8 @@ The steps are made by chance; :func:`play` makes them, has everything be well ag
   twice; those that the broker refused or returned at first come later);
 * what a user was told is not there, never was sent;
 * each consumer gets what comes for the first time in the order of its queue;
-* what is answered is what users have answered;
+* each reader of the stream gets each message once, in order, without a gap;
+* what is answered is what users have answered, and what was delivered can be;
 * every consumer is fed in the end, over one connection, to where the switch says;
 * a declaration that the broker refuses costs no more than one connection, or two when its answer was lost;
 * a client at rest does next to nothing, and a closed one leaves nothing behind.
@@ -32,8 +33,11 @@ from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.refusals import NACK_PATIENCE
 from rabbitkeeper.client.routing.switch import Phase
 from simulation.client import Simulation
+from simulation.histories.endings import end_oddly
+from simulation.histories.making import OFTEN, STEPS, make
 from simulation.histories.places import PLACES
-from simulation.histories.steps import CHOICES, GAPS, OFTEN, STEPS, Player, Step
+from simulation.histories.readers import STREAM
+from simulation.histories.steps import CHOICES, GAPS, Player, Step
 
 PUNCTUAL = 0.001  # seconds after its deadline by which a publish has ended
 PATIENCE = NACK_PATIENCE + 5.0  # seconds, once all is well, in which a place that refuses can hold up others
@@ -92,7 +96,7 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
     player.on_publish = lambda future: ends.watch(simulation, future)
     epoch = 0
     for step in steps:
-        player.make(step)
+        make(player, step)
         assert simulation.client.engine.snapshot.epoch >= epoch, "the epoch went back"
         epoch = simulation.client.engine.snapshot.epoch
         _look_at_window(simulation)
@@ -103,6 +107,8 @@ def play(steps: Sequence[Step], seed: int) -> Simulation:
     assert ends.wrong == []
     assert all(future.done() for future in player.declarations), "a declaration has no end"
     _look_at_messages(simulation, player)
+    for reader in player.readers:
+        reader.check(simulation.journal.stored[STREAM], is_at_end=False)
     ended = len(simulation.journal.ended_over)
     assert ended <= 2 * player.declared_oddly, f"{ended} connections were lost over declarations"
     simulation.come_to_rest()
@@ -120,9 +126,10 @@ def _look_at_window(simulation: Simulation) -> None:
 def _come_to_a_good_end(simulation: Simulation, player: Player, ends: _Ends) -> None:
     """All is well again, and stays so for long enough."""
     player.heal()
+    end_oddly(player)
     healed_at = simulation.time.now
     player.work_off(HEALED_FOR)
-    if any(queue.consumers and queue.ready for queue in simulation.cluster.queues.values()):
+    if any(queue.is_behind for queue in simulation.cluster.queues.values()):
         player.work_off(LONG_QUEUES)
     _look_at_outcomes(simulation, ends.at, healed_at)
     for future in player.sure:
@@ -130,6 +137,11 @@ def _come_to_a_good_end(simulation: Simulation, player: Player, ends: _Ends) -> 
         may_be_refused = future.message_id in simulation.journal.nacked
         assert error is None or may_be_refused, f"{error!r}, though it was taken at another member"
     _look_at_connections(simulation, player)
+    assert simulation.client.engine.consumers.in_hand == 0, (
+        "messages were delivered, and nobody can answer them"
+    )
+    for reader in player.readers:
+        reader.check(simulation.journal.stored[STREAM], is_at_end=reader.subscription in player.subscriptions)
 
 
 def _cut_short(simulation: Simulation, player: Player) -> None:
@@ -206,7 +218,8 @@ def _look_at_messages(simulation: Simulation, player: Player) -> None:
         where = PLACES[future.exchange, future.routing_key]
         if where.is_well:
             assert future.message_id in answered | kept, f"{future.message_id} is nowhere"
-    assert set(journal.acked) <= player.acked, "acked, and not by a user"
+    unseen = set(journal.stored[STREAM])  # of a stream what is there already is acked unseen, to make room
+    assert set(journal.acked) <= player.acked | unseen, "acked, and not by a user"
     assert set(journal.rejected) <= player.given_up, "rejected, and not by a user"
 
 
@@ -219,8 +232,7 @@ def _look_at_connections(simulation: Simulation, player: Player) -> None:
     wanted = sorted(one.queue_name for one in player.subscriptions)
     assert cluster.consumers == wanted, "consumers are missing, or there are too many"
     for queue in cluster.queues.values():
-        if queue.consumers:
-            assert not queue.ready, f"{queue.name} keeps {len(queue.ready)} messages from its consumers"
+        assert not queue.is_behind, f"{queue.name} keeps messages from its consumers"
     for connection in client.transport.open:
         channels = [channel for channel in connection.channels if not channel.is_over]
         most = 2 + len(wanted) if connection.consumes else 2  # one declares, one asks about queues

@@ -32,9 +32,13 @@ PLACES = {
     ("missing", ""): Place((), is_well=False, is_nowhere=True),
     ("passing", ""): Place((), is_well=False),  # to a queue that goes with its last consumer
     ("", "others"): Place(("others",), is_well=False),  # declared by others; a member may not know of it
+    ("", "log"): Place(("log",)),  # a stream
     ("mine", ""): Place((), is_well=False),  # to an exclusive queue, which goes with its connection
 }
+ORDERS, BILLS = 0, 1  # numbers of places
 OTHERS = list(PLACES).index(("", "others"))
+LOG = list(PLACES).index(("", "log"))
+ALONE = ("topics", "news.two")  # where the broker may close channels over messages
 TOPOLOGY: tuple[Entity, ...] = (
     Exchange("events", "fanout"),
     Exchange("mine", "fanout"),
@@ -45,6 +49,7 @@ TOPOLOGY: tuple[Entity, ...] = (
     Queue("full", arguments={"x-max-length": 5, "x-overflow": "reject-publish"}),
     Queue("mine", exclusive=True),
     Queue("passing", auto_delete=True),
+    Queue("log", type="stream"),
     Binding("events", "orders"),
     Binding("events", "bills"),
     Binding("mine", "mine"),

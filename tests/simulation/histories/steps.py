@@ -14,8 +14,9 @@ from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from simulation.client import Simulation
-from simulation.histories.faults import FAULTS, confirm_in, some
+from simulation.histories.faults import confirm_in, some
 from simulation.histories.places import OTHERS, PLACES, TOPOLOGY
+from simulation.histories.readers import STREAM, Reader
 
 
 class Step(NamedTuple):
@@ -31,6 +32,7 @@ GAPS = (0.0, 0.0003, 0.0007, 0.0012, 0.002, 0.005, 0.02, 0.05, 0.3, 1.2, 4.0)  #
 TIMEOUTS = (0.3, 2.0, 20.0, 120.0)  # seconds
 MOST_OPEN = 400  # messages without an outcome; then users wait
 MOST_CONSUMERS = 4
+MOST_READERS = 2
 ODD = Exchange("odd", "no-such-type")  # a broker ends the connection over it
 MOST_CALLS = 200_000  # while everything is worked off
 ALL = 0
@@ -42,7 +44,9 @@ class Player:
 
     Attributes:
         acked, given_up: ids of messages that users have acked, or rejected.
+        readers: of the stream, also those that have ended.
         sure: publishes that have to be confirmed.
+        in_hand: messages that users have taken and not answered.
         taken: ids of messages that users have taken, in their order, without those that came again.
     """
 
@@ -53,44 +57,41 @@ class Player:
     taken: dict[Subscription, list[str]] = field(default_factory=lambda: defaultdict(list))
     declarations: list[Future[int]] = field(default_factory=list)
     declared_oddly: int = 0  # times
+    readers: list[Reader] = field(default_factory=list)
     sure: list[PublishFuture] = field(default_factory=list)
     on_publish: Callable[[PublishFuture], None] = lambda _: None
-    _in_hand: list[Message] = field(default_factory=list)
-    _random: Random = field(default_factory=Random)
+    in_hand: list[Message] = field(default_factory=list)
+    random: Random = field(default_factory=Random)
 
     def __post_init__(self) -> None:
-        self._random.seed(self.simulation.cluster.random.random())
+        self.random.seed(self.simulation.cluster.random.random())
         self.simulation.cluster.leaves_stuck = True
         self.simulation.cluster.declared_by_others(Queue("others"))
-        confirm_in(self.simulation.cluster, self._random.randrange(CHOICES))
+        confirm_in(self.simulation.cluster, self.random.randrange(CHOICES))
         self.simulation.client.become_live()
         self.simulation.client.declare(*TOPOLOGY)
-
-    def make(self, step: Step) -> None:
-        """Make one step, then let its time pass."""
-        if step.what in FAULTS:
-            FAULTS[step.what](self.simulation.cluster, step.choice)
-        else:
-            OWN_STEPS[step.what](self, step.choice)
-        self.simulation.run(step.seconds)
 
     # -- users
 
     def publish(self, choice: int) -> None:
         """Some messages to one place."""
         choice, place = divmod(choice, len(PLACES))
-        self._publish(place, (1, 3, 20, 60)[choice % 4], TIMEOUTS[choice // 4 % 4])
+        self.publish_to(place, (1, 3, 20, 60)[choice % 4], TIMEOUTS[choice // 4 % 4])
 
     def publish_everywhere(self, choice: int) -> None:
         """A few messages to each of several places in turn."""
         for number in range(5 + choice % 10):
-            self._publish(number * (1 + choice % 2), 1 + choice % 3, TIMEOUTS[choice // 6 % 4])
+            self.publish_to(number * (1 + choice % 2), 1 + choice % 3, TIMEOUTS[choice // 6 % 4])
 
-    def _publish(self, place: int, count: int, timeout: float) -> None:
+    def publish_to(self, place: int, count: int, timeout: float) -> None:
+        """So many messages to a place, by its number."""
         exchange, key = list(PLACES)[place % len(PLACES)]
         for _ in range(count):
-            if self.simulation.client.publishing.unconfirmed < MOST_OPEN:
-                self.on_publish(self.simulation.client.publish(exchange, key, timeout=timeout))
+            self.publish_one(exchange, key, timeout)
+
+    def publish_one(self, exchange: str, key: str, timeout: float) -> None:
+        if self.simulation.client.publishing.unconfirmed < MOST_OPEN:
+            self.on_publish(self.simulation.client.publish(exchange, key, timeout=timeout))
 
     def cancel(self, choice: int) -> None:
         pending = [future for future in self.simulation.client.futures if not future.done()]
@@ -118,6 +119,18 @@ class Player:
             prefetch, dedupe = (1, 10, 100)[choice % 3], (0, 100)[choice // 2 % 2]
             self.subscriptions.append(self.simulation.client.subscribe(name, prefetch, dedupe))
 
+    def read(self, choice: int) -> None:
+        """Consume from the stream."""
+        if len(self.readers) < MOST_READERS:
+            self.begin_reading((1, 10, 100)[choice % 3], ("first", "next", 3, None)[choice // 3 % 4])
+
+    def begin_reading(self, prefetch: int, offset: int | str | None) -> Reader:
+        subscription = self.simulation.client.subscribe(STREAM, prefetch, offset=offset)
+        reader = Reader(subscription, {"first": 0, 3: 3}.get(offset or ""))
+        self.subscriptions.append(subscription)
+        self.readers.append(reader)
+        return reader
+
     def stop(self, choice: int) -> None:
         if self.subscriptions:
             subscription = self.subscriptions.pop(choice % len(self.subscriptions))
@@ -138,11 +151,18 @@ class Player:
                     raise AssertionError("its queue goes with its consumers, or never") from error
                 self.subscriptions.remove(subscription)
                 continue
-            self._in_hand += messages
-            self.taken[subscription] += [str(one.message_id) for one in messages if not one.redelivered]
-        self._random.shuffle(self._in_hand)
-        for _ in range(len(self._in_hand) * (4 - choice % 4) // 4):
-            self._answer(self._in_hand.pop(), choice)
+            self.took(subscription, messages)
+        self.random.shuffle(self.in_hand)
+        for _ in range(len(self.in_hand) * (4 - choice % 4) // 4):
+            self._answer(self.in_hand.pop(), choice)
+
+    def took(self, subscription: Subscription, messages: list[Message]) -> None:
+        """Users have taken these."""
+        self.in_hand += messages
+        for reader in self.readers:
+            if reader.subscription is subscription:
+                reader.taken += [str(one.message_id) for one in messages]
+        self.taken[subscription] += [str(one.message_id) for one in messages if not one.redelivered]
 
     def _answer(self, message: Message, choice: int) -> None:
         """Some are given back, some rejected, most acked; all of them when ``choice`` is a multiple of 4."""
@@ -169,12 +189,12 @@ class Player:
         if queue is None:
             return
         queue.refuses = True
-        self._publish(choice % 2, 1 + choice % 3, TIMEOUTS[2])
+        self.publish_to(choice % 2, 1 + choice % 3, TIMEOUTS[2])
         self.simulation.run((0.003, 0.02, 0.06)[choice // 3 % 3])
         queue.refuses = False
         for number in range(2 + choice % 5):
-            self._publish(choice // 7 + number, 2, TIMEOUTS[2 + choice % 2])
-            self._publish(choice % 2, 1, TIMEOUTS[2])
+            self.publish_to(choice // 7 + number, 2, TIMEOUTS[2 + choice % 2])
+            self.publish_to(choice % 2, 1, TIMEOUTS[2])
             self.simulation.run((0.002, 0.006, 0.011)[choice // 9 % 3])
 
     def forget_queue(self, choice: int) -> None:
@@ -185,19 +205,19 @@ class Player:
         old = simulation.client.member
         if old is None or not names:
             return
-        self._publish(OTHERS, 1 + choice % 3, TIMEOUTS[2])
+        self.publish_to(OTHERS, 1 + choice % 3, TIMEOUTS[2])
         simulation.run((0.02, 1.2)[choice // 3 % 2])
         new = names[choice // 6 % len(names)]
         cluster.nodes[new].lacks = {"others"} - cluster.nodes[new].lacks
         simulation.group.lead(new)
         simulation.run((0.02, 0.3, 1.2)[choice // 3 % 3])
-        self._publish(OTHERS, 1 + choice % 3, TIMEOUTS[1 + choice // 9 % 3])
+        self.publish_to(OTHERS, 1 + choice % 3, TIMEOUTS[1 + choice // 9 % 3])
         simulation.run(0.002 + 0.0003 * (choice // 5 % 9))
         if choice % 5 == 0:
             cluster.kill(old)
 
     def slow_network(self, choice: int) -> None:
-        random, slowest = self._random, (0.0003, 0.005, 0.08)[choice % 3]
+        random, slowest = self.random, (0.0003, 0.005, 0.08)[choice % 3]
         self.simulation.cluster.latency = lambda: random.uniform(0.0001, slowest)
 
     # -- agents and ZooKeeper
@@ -267,31 +287,8 @@ class Player:
         cluster.latency = lambda: 0.0002
         cluster.confirm_delay = lambda: 0.0005
         self.tell_the_truth(0)
-        self.simulation.group.lead(self._random.choice(cluster.names))
+        self.simulation.group.lead(self.random.choice(cluster.names))
         self.simulation.run(2.0)
-        if self._random.random() < 0.2:  # and yet some consumers get nothing
-            for place, name in ((0, "orders"), (1, "bills")):
-                cluster.stall_consumers(name)
-                self._publish(place, 3, TIMEOUTS[2])
-
-        elif self._random.random() < 0.2:
-            self._move_to_who_lacks_a_queue()
-
-    def _move_to_who_lacks_a_queue(self) -> None:
-        """The queue has taken a message where the client is; the next leader does not know of it."""
-        simulation = self.simulation
-        names = simulation.cluster.names
-        old, count = simulation.client.member, len(simulation.client.futures)
-        if old is None:
-            return
-        for _ in range(2):
-            self._publish(OTHERS, 1, TIMEOUTS[2])
-            simulation.run(6.0)
-            leader = names[(names.index(old) + 1) % len(names)]
-            simulation.cluster.nodes[leader].lacks.add("others")
-            simulation.group.lead(leader)
-            simulation.run(10.0)
-        self.sure += simulation.client.futures[count:]
 
     def work_off(self, seconds: float) -> None:
         """Take and ack everything that comes, for so long."""
@@ -304,45 +301,3 @@ class Player:
             self.simulation.run(0.005)
             if self.simulation.journal.acked.total() == acked:
                 self.simulation.run(0.25)
-
-
-OWN_STEPS: dict[str, Callable[[Player, int], None]] = {
-    name: getattr(Player, name)
-    for name in (
-        "publish",
-        "publish_everywhere",
-        "cancel",
-        "declare",
-        "declare_wrongly",
-        "subscribe",
-        "stop",
-        "drop",
-        "take",
-        "refuse_for_a_moment",
-        "forget_queue",
-        "slow_network",
-        "lead",
-        "cut_a_move",
-        "resign",
-        "tell_the_truth",
-        "tell_something",
-        "vanish",
-        "show_the_past",
-    )
-}
-STEPS = frozenset(OWN_STEPS) | frozenset(FAULTS)
-OFTEN = (
-    "publish",
-    "publish_everywhere",
-    "lead",
-    "kill",
-    "tell_the_truth",
-    "take",
-    "subscribe",
-    "cancel_consumers",
-    "cut_a_move",
-    "refuse_for_a_moment",
-    "stale_record",
-    "forget_queue",
-)
-"""Steps that a history has more of."""

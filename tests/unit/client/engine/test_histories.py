@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from simulation.broker.confirms import Style
 from simulation.client import Simulation
 from simulation.histories.history import play
-from simulation.histories.steps import CHOICES, GAPS, OFTEN, STEPS, Step
+from simulation.histories.making import OFTEN, STEPS
+from simulation.histories.steps import CHOICES, GAPS, Step
 from support.effort import examples
 
 WANTED = os.environ.get("RABBITKEEPER_HISTORIES")

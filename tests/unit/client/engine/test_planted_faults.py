@@ -13,7 +13,10 @@ from support.planting import Plant, instead, nothing
 from rabbitkeeper.client.amqp.delivery_tracker import DeliveryTracker
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.feed import Feed
+from rabbitkeeper.client.consume.message import Message
+from rabbitkeeper.client.consume.stream import StreamPosition, StreamReading
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.engine.connections import Connections
 from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
@@ -21,12 +24,14 @@ from rabbitkeeper.client.engine.other_members import OtherMembers
 from rabbitkeeper.client.engine.subscriptions import Subscriptions
 from rabbitkeeper.client.publish.elsewhere import Elsewhere
 from rabbitkeeper.client.publish.entry import Entry, Place
+from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.lane import Lane
 from rabbitkeeper.client.publish.ledger import Ledger
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.publish.routes import Routes
 from rabbitkeeper.client.publish.silence import Silence
 from rabbitkeeper.client.publish.trials import Trials
+from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.switch import Order, Switch
 
 ENOUGH = 800  # histories in which each fault is found, most of them in the first few
@@ -126,13 +131,6 @@ def forget_routes(_right: Callable[..., None], routes: Routes, member: str) -> N
     routes.member = member
 
 
-def promote_what_is_elsewhere(right: Callable[..., None], elsewhere: "Elsewhere[Entry]", *given: Any) -> None:
-    right(elsewhere, *given)
-    for lane in elsewhere._ledger.lanes:
-        lane.elsewhere = None
-        elsewhere._ledger.main = lane
-
-
 def forget_what_was_asked(right: Callable[..., None], elsewhere: "Elsewhere[Entry]", member: str) -> None:
     asked = [entry for lane in elsewhere._ledger.lanes if lane.elsewhere is not None for entry in lane]
     right(elsewhere, member)
@@ -161,6 +159,38 @@ def ack_twice(right: Callable[[Acknowledger], None], acknowledger: Acknowledger)
     right(acknowledger)
     for tag in waiting:
         acknowledger.channel.ack(tag, multiple=False)
+
+
+def lose_what_was_delivered(right: Callable[..., None], reading: StreamReading, *given: Any) -> None:
+    right(reading, *given)
+    reading._inbox.keeps_lost = False
+
+
+def publish_carelessly(_right: Callable[..., Any], publishing: Publishing, *given: Any) -> Any:
+    future = publishing._prepare(*given)
+    publishing._window.acquire_now(future.size)
+    publishing._engine.publish((future,))
+    return future
+
+
+def hand_over_carelessly(
+    _right: Callable[..., None], publishing: Publishing, futures: list[PublishFuture], _timeout: float
+) -> None:
+    publishing._window.acquire([future.size for future in futures], futures[0].deadline)
+    publishing._engine.publish(futures)
+
+
+def take_carelessly(
+    _right: Callable[..., Message | None], taker: Taker, timeout: float | None
+) -> Message | None:
+    taken = taker._take(timeout)
+    return None if taken is None else Message(taken[1], taker._queue_name, taken[0])
+
+
+def ack_carelessly(_right: Callable[..., None], message: Message) -> None:
+    if not message.answered:
+        message.answered = True
+        message._acknowledger.ack(message.delivery_tag)
 
 
 def stay_blocked(right: Callable[..., None], publisher: "Publisher[Entry]", *given: Any) -> None:
@@ -198,9 +228,6 @@ FAULTS: dict[str, Plant] = {
     "what the next leader says is believed of places that were well before the move": instead(
         Routes, "moved_to", forget_routes
     ),
-    "where a message was tried alone everything is published": instead(
-        Elsewhere, "opened", promote_what_is_elsewhere
-    ),
     "what a member that was asked has not answered was never there": instead(
         Elsewhere, "give_up", forget_what_was_asked
     ),
@@ -225,6 +252,29 @@ FAULTS: dict[str, Plant] = {
     "acks are sent for what is not answered": instead(DeliveryTracker, "flush", ack_beyond_a_gap),
     "a declaration that ends the connection is sent again over the next": instead(Declarer, "ended", nothing),
     "acks are sent twice": instead(Acknowledger, "flush", ack_twice),
+    "a reader of a stream gets again what it has had": instead(
+        StreamPosition, "is_new", lambda _right, _position, _delivery: True
+    ),
+    "what lies untaken is passed over by the next reader of a stream": instead(
+        StreamPosition, "rewind", nothing
+    ),
+    "who has got nothing of a stream begins with what comes next again": instead(
+        StreamPosition, "was_taken_on", nothing
+    ),
+    "what a stream has delivered goes back with its channel": instead(
+        StreamReading, "_begin", lose_what_was_delivered
+    ),
+    "who is interrupted in a publish keeps its room": instead(Publishing, "publish", publish_carelessly),
+    "who is interrupted in a publish of many keeps their room": instead(
+        Publishing, "_hand_over", hand_over_carelessly
+    ),
+    "a message whose taker is interrupted is lost": instead(Taker, "get", take_carelessly),
+    "an answer that was interrupted counts as given": instead(Message, "ack", ack_carelessly),
+    "a consumer that has no answer is waited for": instead(Subscription, "_await_answer", nothing),
+    "nothing is declared while publishers are blocked": instead(Declarer, "blocked", nothing),
+    "what the broker closes channel after channel over is not tried by itself": instead(
+        Trials, "suspect", nothing
+    ),
 }
 
 
