@@ -41,6 +41,19 @@ def move_to_who_lacks_a_queue(player: Player) -> None:
     player.sure += simulation.client.futures[count:]
 
 
+def ask_who_answers_late(player: Player) -> None:
+    """As before, and the member that knows the queue takes the next message and does not say so in time."""
+    cluster = player.simulation.cluster
+    soon = cluster.commit_time
+    move_to_who_lacks_a_queue(player)
+    name = player.simulation.client.member
+    if name is not None and cluster.nodes[name].lacks:
+        cluster.commit_time = 5.0
+        player.publish_to(OTHERS, 1, LONG)
+        player.simulation.run(6.0)
+        cluster.commit_time = soon
+
+
 def lose_a_question(player: Player) -> None:
     """A consumer is asked for and never answered, while others are."""
     simulation = player.simulation
@@ -111,6 +124,7 @@ def lose_a_reader_that_has_nothing(player: Player) -> None:
 ENDINGS: tuple[Callable[[Player], None], ...] = (
     stall,
     move_to_who_lacks_a_queue,
+    ask_who_answers_late,
     lose_a_question,
     declare_in_an_alarm,
     close_channels_over_one_place,
