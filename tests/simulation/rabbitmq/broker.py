@@ -6,6 +6,7 @@ outlives its agent. What must never be done to a broker is checked here, at the 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from rabbitkeeper.agent.broker.drivers import BrokerProcess
@@ -90,7 +91,12 @@ class SimulatedBroker:
 
     @property
     def well(self) -> bool:
-        return self.up and not self.hung and self.refuses is None and not self.retries
+        return self.listens and not self.hung and not self.retries
+
+    @property
+    def listens(self) -> bool:
+        """Whether its listeners are open; they stay so when it stands still."""
+        return self.up and self.refuses is None
 
     @property
     def cut_off(self) -> bool:
@@ -238,6 +244,8 @@ class SimulatedBroker:
         if self.well and self.pid is not None:
             pid = self.pid
             self.world.after(0.02, lambda: self._connected(pid))
+        elif self.hung and self.pid is not None:
+            self.world.after(HUNG_AFTER, partial(self._silent, self.pid))
 
     def notice_alarm(self) -> None:
         if self.facts.up_since is None or self.hung:
@@ -299,11 +307,17 @@ class SimulatedBroker:
 
     def _paused(self, pid: int | None) -> None:
         if self.pid == pid and self.refuses is NodeState.PAUSED:
-            self._see(REFUSED)
+            if self.hung:  # it closes them when it goes on
+                self.world.after(WAIT, lambda: self._paused(pid))
+            else:
+                self._see(REFUSED)
 
     def _silent(self, pid: int | None) -> None:
-        pausing = self.refuses is NodeState.PAUSED and self.facts.up_since is not None
-        if self.pid == pid and (self.hung or pausing or self.busy or self.retries):
+        open_yet = self.facts.up_since is not None
+        if self.pid != pid or not (self.listens or open_yet):
+            return  # who is refused does not wait for an answer
+        pausing = self.refuses is NodeState.PAUSED and open_yet
+        if self.hung or pausing or self.busy or self.retries:
             self._see(replace(self.facts, silent=HUNG_AFTER))
 
     def _answered(self, pid: int | None) -> None:
