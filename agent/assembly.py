@@ -98,7 +98,7 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         supervisor,
         probe,
         Housekeeping(
-            Inspection(driver.ctl.node_state, wake=wakeup.ring),
+            Inspection(driver.ctl.node_state, wake=wakeup.ring, answered=lambda: driver.ctl.answered),
             node=config.broker.node,
             management=management,
         ),
@@ -254,7 +254,7 @@ def _supervisor(
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=joined,
-        permit=LastQuestion(driver.ctl.says, lambda: probe.facts.silent > 0.0, disruption),
+        permit=LastQuestion(driver.ctl.says, lambda: probe.facts, disruption),
     )
 
 

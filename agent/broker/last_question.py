@@ -2,8 +2,9 @@
 
 What looks hung may be overloaded, or stand still for some seconds with its host. A node whose Erlang machine
 answers its tools is not hung for a while, and one that says that it pauses or boots is not at all: RabbitMQ
-answers nobody while it stops for a pause, which took 33 s on a busy host. One that has answered its probe
-meanwhile is well again; and no broker goes down while the others are not well (``group/disruption.py``).
+answers nobody while it stops for a pause, which took 33 s on a busy host. One that refuses connections is not
+hung as long as its Erlang machine answers anything. One that has answered its probe meanwhile is well again;
+and no broker goes down while the others are not well (``group/disruption.py``).
 Takes seconds: called in a job beside the loop.
 """
 
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from rabbitkeeper.agent.broker.policy import Plan
 from rabbitkeeper.agent.model.errors import DisruptionRefused
-from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.model.observation import ConnectionFacts, NodeState
 
 ANSWER = 5.0  # seconds for the node's tools
 _PASSES = {
@@ -20,6 +21,8 @@ _PASSES = {
     NodeState.BOOTING: "it answers no client because it boots",
 }
 """States of a node that answers nobody and comes back by itself, and why it is left alone."""
+_ANSWERS = "it answers no client, but its Erlang machine answers: it may be overloaded"
+_REFUSES = "it refuses connections, but its Erlang machine answers"
 
 
 class Leave(Protocol):
@@ -34,15 +37,18 @@ class LastQuestion:
 
     Args:
         says: how the broker inside its Erlang machine is, asked within some seconds; None if it does not say.
-        hangs: whether its probe still waits for an answer.
+        connection: what its probe knows at this moment.
         leave: of the group.
     """
 
     def __init__(
-        self, says: Callable[[float], NodeState | None], hangs: Callable[[], bool], leave: Leave
+        self,
+        says: Callable[[float], NodeState | None],
+        connection: Callable[[], ConnectionFacts],
+        leave: Leave,
     ) -> None:
         self._says = says
-        self._hangs = hangs
+        self._connection = connection
         self._leave = leave
 
     def __call__(self, planned: Plan) -> None:
@@ -54,14 +60,13 @@ class LastQuestion:
         Raises:
             DisruptionRefused: it may not, or need not; says why.
         """
-        if planned.hangs:
+        if planned.hangs or planned.asks:
             state = self._says(ANSWER)
             if state in _PASSES:
                 raise DisruptionRefused(_PASSES[state])
             if state is not None and planned.asks:
-                raise DisruptionRefused(
-                    "it answers no client, but its Erlang machine answers: it may be overloaded"
-                )
+                raise DisruptionRefused(_ANSWERS if planned.hangs else _REFUSES)
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
-        if planned.hangs and not self._hangs():
+        connection = self._connection()
+        if connection.silent <= 0.0 if planned.hangs else planned.asks and connection.answers:
             raise DisruptionRefused("it has answered meanwhile")

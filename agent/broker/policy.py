@@ -9,7 +9,9 @@ nothing during a pause, so that an operator can stop a broker by hand.
 
 One that is stopped in a living Erlang machine is started again after a grace, and so is one that was cut off
 when it began to boot: it would wait for its cluster for ever. One that RabbitMQ has paused comes back by
-itself and is left alone. What the driver has no means for is left to whatever runs the broker.
+itself and is left alone, as long as its Erlang machine answers: one that refuses connections and does not
+answer its tools either is hung as well, though no probe can see it. What the driver has no means for is left
+to whatever runs the broker.
 """
 
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: t
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
 REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
+SILENT_GRACE = 60.0  # seconds for a node that refuses connections to answer its tools; twice if strained
+LONGEST_SILENCE = 240.0  # to which kills double that, as LONGEST_GRACE
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
@@ -134,11 +138,18 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         grace, why = _STANDSTILLS[node.state]
         kill = Plan(Step.KILL, why, takes_down=True)
         return _when(now, max(node.since + grace, broker.kill_due), kill)
+    silent_since = node.since if node is not None and node.state is NodeState.SILENT else None
+    if silent_since is not None and broker.running and broker.been_up:
+        return _of_a_silent_one(broker, silent_since, now)
     waits = node is not None and node.state in WAITING
     if broker.running and broker.can_kill and not (broker.been_up or broker.answers or waits):
-        slow = Plan(Step.KILL, f"the broker did not come up within {boot_timeout:g} s", takes_down=True)
         due = max(broker.watched_since + boot_timeout, broker.kill_due, broker.boots_until)
-        return _when(now, due, slow)
+        why = f"the broker did not come up within {boot_timeout:g} s"
+        if silent_since is None:
+            return _when(now, due, Plan(Step.KILL, why, takes_down=True))
+        # It may have said before that it waits, and the tools be slow.
+        due = max(due, silent_since + SILENT_GRACE * (2.0 if broker.strained else 1.0))
+        return _when(now, due, Plan(Step.KILL, why, takes_down=True, asks=True))
     return None
 
 
@@ -164,6 +175,30 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         needs_majority=now < since + STUCK,
     )
     return _when(now, due, end)
+
+
+def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | None:
+    """Of one that refuses connections, and whose node does not answer its tools.
+
+    It takes nobody in, so that nobody waits for it, and there is time to be sure. One look that finds no
+    answer says little on a busy host: Erlang gives up connecting after 7 s (its ``net_setuptime``), and a
+    node that stopped for its pause answered no client for 33 s. In the grace there are three or four looks,
+    and the last question is one more. After ``STUCK`` seconds more it is ended whatever the others do, as a
+    hung one is.
+    """
+    if not (broker.can_kill and broker.can_start):
+        return None
+    grace = SILENT_GRACE * (2.0 if broker.strained else 1.0)
+    grace = min(grace * 2.0**broker.recent_kills, LONGEST_SILENCE)
+    due = max(since + grace, broker.rejoins_until)
+    end = Plan(
+        Step.KILL,
+        "the broker refuses connections, and its Erlang machine does not answer its tools",
+        takes_down=True,
+        asks=True,
+        needs_majority=now < due + STUCK,
+    )
+    return _when(now, max(due, broker.kill_due), end)
 
 
 def _when(now: float, due: float, planned: Plan) -> Plan:

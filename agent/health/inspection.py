@@ -4,12 +4,16 @@ Three quite different things look alike from outside. An operator has drained th
 suspended and it waits to be revived. RabbitMQ itself has paused it, because it sees no majority of its
 cluster (``pause_minority``): it comes back by itself. Or the broker is stopped inside a living Erlang
 machine, by ``stop_app`` or by a start that failed: it does not come back by itself.
+
+In any of them the Erlang machine itself may come to stand still. Nobody can tell that from outside but its
+tools, which find no answer; what is made of that is not decided here (``broker/policy.py``).
 """
 
 import logging
 from collections.abc import Callable
 
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlTimeout
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
@@ -25,13 +29,21 @@ class Inspection:
     Args:
         look: asks the node; takes a second or so.
         wake: called when a look has ended.
+        answered: whether the node has ever answered these tools. If not, it may be the tools that are wrong:
+            with another Erlang cookie, or on a network that they do not reach.
         launch: begins it beside the loop.
     """
 
     def __init__(
-        self, look: Callable[[], NodeState], *, wake: Callable[[], None], launch: Launch = ThreadJob
+        self,
+        look: Callable[[], NodeState],
+        *,
+        wake: Callable[[], None],
+        answered: Callable[[], bool] = lambda: True,
+        launch: Launch = ThreadJob,
     ) -> None:
         self._look = look
+        self._answered = answered
         self._wake = wake
         self._launch = launch
         self._job: Job | None = None
@@ -52,7 +64,8 @@ class Inspection:
             wanted: it runs and refuses connections, and nothing is being done to it.
 
         Returns:
-            What the node says of itself; None if that is not known, or of no interest.
+            What the node says of itself, or since when it says nothing; None if that is not known, or of no
+            interest.
         """
         self._current = (process, self._spell)
         if self._job is not None and self._job.done:
@@ -72,7 +85,13 @@ class Inspection:
             self._job = self._launch("inspection", self._ask, self._wake)
 
     def _ask(self) -> None:
-        self._found = self._look()
+        try:
+            self._found = self._look()
+        except (NodeNotRunning, RabbitmqCtlTimeout) as error:
+            if not self._answered():
+                raise
+            LOG.debug("the node refuses connections and does not answer its tools: %s", error)
+            self._found = NodeState.SILENT
 
     def _collect(self, now: float) -> None:
         job, self._job = self._job, None

@@ -48,6 +48,7 @@ _SAYS_WHY = {
         "the broker is stopped inside its living Erlang machine: by stop_app, or a start that failed",
     ),
 }
+_SILENT = "its Erlang machine does not answer its tools either"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,9 @@ def _not_connected(
         return MemberStatus.STARTING, (_why(connection, "the agents' vhost is missing"),)
     if previous is not None and previous.well and connection.failures < policy.fall:
         return previous.status, previous.reasons
-    return MemberStatus.UNREACHABLE, (_why(connection, "the connection broke"),)
+    silent = observation.node is not None and observation.node.state is NodeState.SILENT
+    why = _why(connection, "the connection broke")
+    return MemberStatus.UNREACHABLE, (why, _SILENT) if silent else (why,)
 
 
 def _why(connection: ConnectionFacts, otherwise: str) -> str:

@@ -25,6 +25,7 @@ from rabbitkeeper.agent.loop.collect import Collector
 from rabbitkeeper.agent.loop.mode import Mode
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.loop.turn import Assessment, Facts, Intent, decide, judge, strained
+from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.agent.notify.events import EventKind, own_id
 from rabbitkeeper.agent.notify.status_log import StatusLog
@@ -55,7 +56,7 @@ class Loop:
         adopt: called with the configuration whenever the group's has changed it, for the parts that go by it
             and are not the loop's.
         clocks: monotonic and wall.
-        starved: whether this host is, asked while the broker hangs.
+        starved: whether this host is, asked while the broker hangs or its node is silent.
     """
 
     def __init__(
@@ -195,7 +196,8 @@ class Loop:
     def _tend_broker(self, facts: Facts, assessment: Assessment) -> float | None:
         if self.draining:
             return None
-        verdict = assessment.verdict
+        verdict, node = assessment.verdict, facts.broker.observation.node
+        silent = node is not None and node.state is NodeState.SILENT
         return self._broker.supervisor.act(
             facts.now,
             facts.broker.connection,
@@ -204,11 +206,11 @@ class Loop:
             paused=self._group.membership.paused,
             cut_off=self._mode.cut_off,
             can_form=self._group.backend.connected,
-            node=facts.broker.observation.node,
+            node=node,
             strained=strained(
                 facts,
                 late=self._lag.late(facts.now),
-                starved=verdict.status is MemberStatus.HUNG and self._starved(),
+                starved=(silent or verdict.status is MemberStatus.HUNG) and self._starved(),
             ),
         )
 

@@ -77,7 +77,7 @@ class ProcessFacts:
 
 
 class NodeState(StrEnum):
-    """How a node is that runs and refuses connections, as it says itself."""
+    """How a node is that runs and refuses connections, as it says itself; or that it says nothing."""
 
     SERVING = "serving"  # by its own account; then it boots, or a firewall is in the way
     DRAINED = "drained"  # in maintenance mode, by an operator: its listeners are suspended
@@ -86,6 +86,7 @@ class NodeState(StrEnum):
     BOOTING = "booting"
     APART = "booting apart"  # from nodes that it can reach by now, and whose database it has not found
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
+    SILENT = "silent"  # its Erlang machine, which has answered its tools before, does not any more
 
 
 WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED})

@@ -85,6 +85,9 @@ class RabbitmqCtl:
         runner: runs them where the node's Erlang cookie is: on this host (with the ``HOME`` that has it), or
             inside the node's container.
         timeout: seconds for one command.
+
+    Attributes:
+        answered: whether the node has ever answered.
     """
 
     def __init__(self, command: Path | str, node: str, runner: Runner, *, timeout: float = 60.0) -> None:
@@ -92,6 +95,7 @@ class RabbitmqCtl:
         self._command = str(command)
         self._runner = runner
         self._timeout = timeout
+        self.answered = False
 
     def cluster_status(self, *, node: str | None = None) -> ClusterStatus:
         """Who is in the cluster, as ``node`` sees it."""
@@ -389,6 +393,7 @@ class RabbitmqCtl:
                 f"{command} cannot be run: {error}; set broker.rabbitmqctl to RabbitMQ's own script"
             ) from None
         if done.code == 0:
+            self.answered = self.answered or node == self.node
             return done.output
         if done.code in _UNAVAILABLE:
             raise NodeNotRunning(f"{said} found no running node: {done.said}")

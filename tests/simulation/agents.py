@@ -131,7 +131,7 @@ class SimulatedAgent:
             clock=clock,
             draw=draw,
             launch=self._step,
-            permit=LastQuestion(self.tools.says, lambda: self.broker.facts.silent > 0.0, disruption),
+            permit=LastQuestion(self.tools.says, lambda: self.broker.facts, disruption),
         )
         operations = OperationRunner(
             self.name,

@@ -24,6 +24,7 @@ class SimulatedTools:
 
     Attributes:
         critical: queues that would lose their majority without this broker, in RabbitMQ's words.
+        slow: they do not find an answer in time, as on a host that is starved.
     """
 
     def __init__(self, broker: SimulatedBroker) -> None:
@@ -31,20 +32,21 @@ class SimulatedTools:
         self.group = broker.group
         self.rabbits = broker.group.rabbits
         self.critical: str | None = None
+        self.slow = False
 
     @property
     def node(self) -> str:
         return self.broker.node
 
     def _reached(self) -> SimulatedBroker:
-        if not self.rabbits.answers(self.node):
+        if self.slow or not self.rabbits.answers(self.node):
             raise NodeNotRunning(f"{self.node} does not answer the tools")
         return self.broker
 
     # what it says
 
     def says(self, timeout: float) -> NodeState | None:
-        return self.broker.state if self.rabbits.answers(self.node) else None
+        return self.broker.state if self.rabbits.answers(self.node) and not self.slow else None
 
     def node_state(self) -> NodeState:
         return self._reached().state

@@ -12,7 +12,9 @@ from rabbitkeeper.agent.broker.policy import (
     HANDSHAKE_GRACE,
     HUNG_GRACE,
     LONGEST_GRACE,
+    LONGEST_SILENCE,
     REUNION_GRACE,
+    SILENT_GRACE,
     SPLIT_GRACE,
     STRAINED_GRACE,
     STUCK,
@@ -147,6 +149,77 @@ def test_a_broker_that_was_up_is_not_killed_for_being_unreachable() -> None:
     assert step(replace(WELL, status=Status.UNREACHABLE, answers=False), 10_000.0) is Step.NOTHING
 
 
+SILENT = replace(
+    WELL, status=Status.UNREACHABLE, answers=False, node=NodeFacts(NodeState.SILENT, 100.0), watched_since=0.0
+)
+
+
+def test_one_that_refuses_connections_and_does_not_answer_its_tools_is_killed_after_a_while() -> None:
+    """Histories with restarts left one for good that had paused and then hung: it was merely unreachable."""
+    due = 100.0 + SILENT_GRACE
+    planned = plan(SILENT, due - 0.1, boot_timeout=BOOT)
+    assert (planned.step, planned.look_again) == (Step.NOTHING, due)
+    planned = plan(SILENT, due, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.asks) == (Step.KILL, True, True)
+    assert planned.needs_majority
+    assert not planned.hangs, "its probe waits for no answer"
+
+
+@pytest.mark.parametrize(
+    ("changes", "grace"),
+    [
+        ({"strained": True}, 2 * SILENT_GRACE),
+        ({"recent_kills": 1}, 2 * SILENT_GRACE),
+        ({"recent_kills": 9}, LONGEST_SILENCE),
+        ({"recent_kills": 9, "strained": True}, LONGEST_SILENCE),
+        ({"rejoins_until": 230.0}, 130.0),
+        ({"kill_due": 200.0}, 100.0),
+    ],
+)
+def test_there_is_more_patience_with_tools_that_may_be_slow(changes: dict[str, Any], grace: float) -> None:
+    slow = replace(SILENT, **changes)
+    assert plan(slow, 100.0, boot_timeout=BOOT).look_again == 100.0 + grace
+    planned = plan(slow, 100.0 + grace, boot_timeout=BOOT)
+    assert (planned.step, planned.asks, planned.needs_majority) == (Step.KILL, True, True)
+
+
+def test_one_that_is_silent_for_long_is_ended_whatever_the_others_do_but_not_without_a_question() -> None:
+    stuck = 100.0 + SILENT_GRACE + STUCK
+    assert plan(SILENT, stuck - 0.1, boot_timeout=BOOT).needs_majority
+    planned = plan(SILENT, stuck, boot_timeout=BOOT)
+    assert planned.takes_down, "still one at a time"
+    assert planned.asks
+    assert not planned.needs_majority
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"paused": True},
+        {"cut_off": True},
+        {"busy": True},
+        {"running": None},
+        {"can_kill": False},
+        {"can_start": False},
+        {"node": NodeFacts(NodeState.PAUSED, 100.0)},
+        {"node": NodeFacts(NodeState.SERVING, 100.0)},
+        {"node": None},
+    ],
+)
+def test_a_silent_one_is_left_alone_where_any_is_or_when_that_is_not_known(changes: dict[str, Any]) -> None:
+    assert step(replace(SILENT, **changes), 10_000.0) is Step.NOTHING
+
+
+def test_one_that_has_never_been_up_and_is_silent_is_killed_when_both_times_are_over() -> None:
+    """One that was found paused was killed at once when its tools failed a single time."""
+    booting = replace(SILENT, status=Status.STARTING, been_up=False, formed=False)
+    assert plan(booting, 110.0, boot_timeout=BOOT).look_again == 100.0 + SILENT_GRACE
+    assert plan(booting, 110.0, boot_timeout=300.0).look_again == 300.0
+    assert plan(replace(booting, strained=True), 110.0, boot_timeout=BOOT).look_again == 220.0
+    planned = plan(booting, 100.0 + SILENT_GRACE, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.asks) == (Step.KILL, True, True)
+
+
 def test_a_broker_stopped_inside_its_erlang_machine_is_started_anew_after_a_grace() -> None:
     stopped = replace(WELL, status=Status.STOPPED, answers=False, node=NodeFacts(NodeState.STOPPED, 150.0))
     assert plan(stopped, 200.0, boot_timeout=BOOT).look_again == 210.0
@@ -213,6 +286,7 @@ brokers = st.builds(
     formed=st.booleans(),
     can_form=st.booleans(),
     watched_since=st.floats(0, 500),
+    node=st.none() | st.builds(NodeFacts, st.sampled_from(NodeState), st.floats(0, 500)),
     start_due=st.floats(0, 500),
     kill_due=st.floats(0, 500),
     form_due=st.floats(0, 500),

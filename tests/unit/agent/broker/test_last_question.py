@@ -7,15 +7,20 @@ import pytest
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.model.errors import DisruptionRefused
-from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 
 HANGS = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=True, needs_majority=True)
+
+MUTE = Plan(Step.KILL, "its node is silent", takes_down=True, asks=True, needs_majority=True)
+ANSWERS = ConnectionFacts(up_since=100.0)
+SILENT = ConnectionFacts(up_since=100.0, silent=2.0)
+REFUSES = ConnectionFacts(failures=1, failure=ConnectFailure.REFUSED)
 
 
 @dataclass
 class Case:
     says: NodeState | None = None
-    hangs: bool = True
+    connection: ConnectionFacts = SILENT
     refused: str | None = None
     begun: list[tuple[str, bool]] = field(default_factory=list)
 
@@ -25,7 +30,7 @@ class Case:
             raise DisruptionRefused(self.refused)
 
     def ask(self, planned: Plan) -> None:
-        LastQuestion(lambda timeout: self.says, lambda: self.hangs, self)(planned)
+        LastQuestion(lambda timeout: self.says, lambda: self.connection, self)(planned)
 
 
 def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
@@ -62,7 +67,7 @@ def test_one_that_pauses_or_boots_comes_back_by_itself_however_long_it_takes(
 def test_one_that_has_answered_meanwhile_is_left(asks: bool) -> None:
     planned = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=asks)
     with pytest.raises(DisruptionRefused, match="answered meanwhile"):
-        Case(hangs=False).ask(planned)
+        Case(connection=ANSWERS).ask(planned)
 
 
 def test_the_groups_refusal_is_passed_on() -> None:
@@ -71,6 +76,28 @@ def test_the_groups_refusal_is_passed_on() -> None:
 
 
 def test_one_that_is_stopped_or_split_is_not_asked_whether_it_hangs() -> None:
-    case = Case(says=NodeState.SERVING, hangs=False)
+    case = Case(says=NodeState.SERVING, connection=ANSWERS)
     case.ask(Plan(Step.KILL, "its node is split", takes_down=True, needs_majority=True))
     assert case.begun == [("its node is split", True)]
+
+
+def test_one_that_refuses_connections_and_does_not_answer_its_tools_goes_down_with_leave() -> None:
+    case = Case(connection=REFUSES)
+    case.ask(MUTE)
+    assert case.begun == [("its node is silent", True)]
+
+
+@pytest.mark.parametrize("says", [state for state in NodeState if state is not NodeState.SILENT])
+def test_one_that_refuses_connections_is_left_whatever_its_tools_are_told(says: NodeState) -> None:
+    case = Case(connection=REFUSES, says=says)
+    with pytest.raises(DisruptionRefused):
+        case.ask(MUTE)
+    assert not case.begun
+
+
+@pytest.mark.parametrize(
+    "connection", [ANSWERS, ConnectionFacts(failures=1, failure=ConnectFailure.DENIED)], ids=["in", "denied"]
+)
+def test_one_that_refused_connections_and_takes_them_again_is_left(connection: ConnectionFacts) -> None:
+    with pytest.raises(DisruptionRefused, match="answered meanwhile"):
+        Case(connection=connection).ask(MUTE)

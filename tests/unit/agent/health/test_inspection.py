@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Callable
 
+import pytest
 from support.jobs import Called
 
 from rabbitkeeper.agent.health.inspection import FIRST, LONGEST_PAUSE, PAUSE, Inspection
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
-from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 
@@ -15,7 +16,10 @@ class Case:
     def __init__(self) -> None:
         self.looks: list[Called] = []
         self.answer: NodeState | RabbitKeeperError = NodeState.DRAINED
-        self.inspection = Inspection(self._answer, wake=lambda: None, launch=self._launch)
+        self.answered = True
+        self.inspection = Inspection(
+            self._answer, wake=lambda: None, answered=lambda: self.answered, launch=self._launch
+        )
 
     def turn(self, now: float, process: str = "1", *, wanted: bool = True) -> NodeFacts | None:
         facts = self.inspection.look(now, process, wanted=wanted)
@@ -78,14 +82,28 @@ def test_an_answer_of_another_process_or_an_earlier_spell_does_not_count() -> No
         assert case.turn(1.2, process) is None
 
 
-def test_a_node_that_does_not_answer_says_nothing_of_itself() -> None:
+@pytest.mark.parametrize("failure", [NodeNotRunning("no"), RabbitmqCtlTimeout("no")])
+def test_a_node_that_does_not_answer_is_silent_since_that_was_first_seen(failure: RabbitKeeperError) -> None:
     case = Case()
-    case.answer = NodeNotRunning("no")
+    case.answer = failure
     case.turn(0.0)
     case.turn(1.0)
     case.looks[0].end()
-    assert case.turn(2.0) is None
-    case.answer = NodeState.STOPPED
+    assert case.turn(2.0) == NodeFacts(NodeState.SILENT, 2.0)
     case.turn(2.0 + PAUSE)
     case.looks[1].end()
-    assert case.turn(9.0) == NodeFacts(NodeState.STOPPED, 9.0)
+    assert case.turn(9.0) == NodeFacts(NodeState.SILENT, 2.0)
+    case.answer = NodeState.STOPPED
+    case.turn(9.0 + 2 * PAUSE)
+    case.looks[2].end()
+    assert case.turn(20.0) == NodeFacts(NodeState.STOPPED, 20.0)
+
+
+def test_tools_that_fail_otherwise_or_have_never_had_an_answer_say_nothing() -> None:
+    for failure, answered in ((RabbitmqCtlError("cannot be run"), True), (NodeNotRunning("cookie"), False)):
+        case = Case()
+        case.answer, case.answered = failure, answered
+        case.turn(0.0)
+        case.turn(1.0)
+        case.looks[0].end()
+        assert case.turn(2.0) is None

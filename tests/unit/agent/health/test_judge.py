@@ -203,6 +203,16 @@ def test_what_a_node_that_refuses_says_of_itself_is_its_state(
     assert judge(answering, 20.0, POLICY, RUNNING).status is Status.RUNNING
 
 
+def test_a_node_that_does_not_answer_its_tools_is_unreachable_by_two_reasons() -> None:
+    silent = NodeFacts(NodeState.SILENT, 15.0)
+    refusing = replace(WELL_OBSERVED, connection=down(3), node=silent)
+    verdict = judge(refusing, 20.0, POLICY, RUNNING)
+    assert verdict.status is Status.UNREACHABLE
+    assert verdict.reasons == ("cannot connect", "its Erlang machine does not answer its tools either")
+    well = replace(refusing, connection=down(1))
+    assert judge(well, 20.0, HealthPolicy(fall=3), RUNNING).status is Status.RUNNING, "it may be slow tools"
+
+
 def test_a_broker_that_boots_is_asked_after_a_while_and_says_that_it_boots_apart() -> None:
     booting = replace(
         WELL_OBSERVED,

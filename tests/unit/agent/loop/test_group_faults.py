@@ -7,6 +7,8 @@ from simulation.group_faults import ALARM
 from simulation.managed_group import Group
 from support.effort import seeds
 
+from rabbitkeeper.agent.model.observation import NodeState
+
 ROOT = "/rabbitkeeper/orders"
 
 
@@ -73,6 +75,68 @@ def test_brokers_that_stall_while_nobody_knows_the_cluster_are_not_killed_either
     group.run(30)
     assert pids(group) == before
     assert len(group.recorded) == 3
+
+
+def refuses(group: Group, name: str, state: NodeState) -> None:
+    """Have its broker close its listeners; here one that is paused does not come back by itself."""
+    broker = group.agents[name].broker
+    broker.refuse(state)
+    group.run(1)
+
+
+@pytest.mark.parametrize("state", [NodeState.PAUSED, NodeState.DRAINED, NodeState.STOPPED])
+def test_one_that_hangs_while_its_listeners_are_closed_is_ended(group: Group, state: NodeState) -> None:
+    """No probe waits for it, so that it was unreachable for good."""
+    refuses(group, "node2", state)
+    began = group.world.now
+    group.agents["node2"].broker.hang()
+    assert group.run_until(lambda: group.whole, 130) is not None, group.log
+    (killed,) = group.noted("node2", "kill", began)
+    assert killed >= began + 60.0
+
+
+def test_two_that_hang_so_are_ended_one_after_the_other_though_no_majority_is_well(group: Group) -> None:
+    began = group.world.now
+    for name in ("node2", "node3"):
+        refuses(group, name, NodeState.DRAINED)
+        group.agents[name].broker.hang()
+    assert group.run_until(lambda: group.whole, 400) is not None, group.log
+    kills = sorted(at for name in group.names for at in group.noted(name, "kill", began))
+    assert len(kills) == 2
+    assert kills[0] >= began + 120.0
+
+
+@pytest.mark.parametrize(
+    ("state", "lasts", "starved"), [(NodeState.PAUSED, 50.0, False), (NodeState.DRAINED, 110.0, True)]
+)
+def test_one_whose_tools_are_slow_while_its_listeners_are_closed_is_not_killed(
+    group: Group, state: NodeState, lasts: float, starved: bool
+) -> None:
+    agent, before = group.agents["node2"], pids(group)
+    agent.starved = starved
+    refuses(group, "node2", state)
+    agent.tools.slow = True
+    group.run(lasts)
+    agent.tools.slow = False
+    group.run(30)
+    assert pids(group) == before
+
+
+def test_one_that_waits_when_a_new_agent_comes_is_not_killed_for_a_look_that_found_no_answer(
+    group: Group,
+) -> None:
+    """It counted at once as one that had not come up."""
+    agent, before = group.agents["node2"], pids(group)
+    agent.broker.refuse(NodeState.DRAINED)
+    agent.crash()
+    group.run(10)
+    agent.start()
+    group.run(100)
+    agent.tools.slow = True
+    group.run(40)
+    agent.tools.slow = False
+    group.run(60)
+    assert pids(group) == before
 
 
 def test_brokers_that_hang_for_good_are_ended_one_after_the_other_though_nobody_is_well(group: Group) -> None:

@@ -8,6 +8,7 @@ from simulation.rabbitmq.broker import BOOT
 from support.effort import examples, seeds
 
 from rabbitkeeper.agent.config import TagsConfig
+from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
     History,
@@ -280,6 +281,18 @@ def test_a_rolling_restart_survives_the_death_of_any_agent(seed: int, dies: str,
     for name in group.names:
         assert len(group.noted(name, "stop", began)) == 1, f"{name} was restarted once"
     assert BOOT > 0
+
+
+def test_a_broker_that_hangs_with_its_listeners_closed_is_left_alone_in_a_pause(group: Group) -> None:
+    broker = group.agents["node2"].broker
+    operator(group).pause(by="ann", reason="new disks")
+    broker.refuse(NodeState.DRAINED)
+    broker.hang()
+    pid = broker.pid
+    group.run(180)
+    assert broker.pid == pid
+    operator(group).resume(by="ann")
+    assert group.run_until(lambda: broker.pid != pid, 20) is not None, "it has been silent for long enough"
 
 
 def test_a_pause_is_not_forgotten_when_the_lead_is_given_up(group: Group) -> None:

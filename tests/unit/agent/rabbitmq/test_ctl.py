@@ -154,6 +154,25 @@ def test_of_another_node_nothing_is_known_where_no_tools_can_run() -> None:
     assert RabbitmqCtl("rabbitmqctl", "rabbit@a", Gone()).answers("rabbit@b")
 
 
+def test_whether_the_node_has_ever_answered_is_remembered(make: Make, tmp_path: Path) -> None:
+    ctl = make(f"test ! -e {tmp_path}/away || exit 69; echo '{{true,false,false,false,false,false}}'")
+    assert not ctl.answered
+    (tmp_path / "away").touch()
+    assert ctl.says(5.0) is None
+    assert not ctl.answered
+    (tmp_path / "away").unlink()
+    ctl.node_state()
+    (tmp_path / "away").touch()
+    assert ctl.says(5.0) is None
+    assert ctl.answered
+
+
+def test_another_nodes_answer_is_not_its_own(make: Make) -> None:
+    ctl = make(printing({"running_nodes": []}))
+    ctl.cluster_status(node="rabbit@b")
+    assert not ctl.answered
+
+
 def test_a_failure_names_command_node_code_and_reason_in_one_line(make: Make) -> None:
     with pytest.raises(RabbitmqCtlError) as caught:
         make('printf "Error:\\n\\n  it is full\\n" >&2; exit 65').definitions()
