@@ -1,10 +1,14 @@
 """What goes wrong in a group, by name: each fault ends after a while, and the group should get over it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rabbitkeeper.agent.model.observation import NodeState
-from simulation.agents import SimulatedAgent
+from rabbitkeeper.coordinator.model.errors import CoordinationError, RecordError
+from rabbitkeeper.coordinator.operations.service import OperationRefused, OperationService
+from rabbitkeeper.coordinator.store.store import Store
+from simulation.agents import GROUP, SimulatedAgent
 from simulation.managed_group import Group
 from simulation.world import World
 from simulation.zookeeper import TICK
@@ -17,7 +21,7 @@ class Fault:
     """One fault of a history.
 
     Attributes:
-        kind: a key of :data:`FAULTS`.
+        kind: a key of :data:`KINDS`.
         member: which member it meets.
         after: seconds from the one before.
         lasts: seconds.
@@ -162,6 +166,24 @@ def _app_stopped(group: Group, agent: SimulatedAgent, lasts: float) -> None:
         agent.broker.refuse(NodeState.STOPPED)
 
 
+def _asked_for(rolling: bool) -> Inflict:
+    """No fault, but what an operator asks for in the middle of them; it may be refused."""
+
+    def ask(group: Group, agent: SimulatedAgent, lasts: float) -> None:
+        through = [each for each in group.agents.values() if each.alive and each.session.connected]
+        if not through or through[0].session.suspended:
+            return
+        session = through[0].session
+        service = OperationService(Store(session, GROUP, clock=lambda: group.world.now))
+        with suppress(OperationRefused, CoordinationError, RecordError):
+            if rolling:
+                service.rolling_restart(by="ann")
+            else:
+                service.restart(agent.name, by="ann")
+
+    return ask
+
+
 def _delete(name: str) -> Inflict:
     return lambda group, agent, lasts: group.zookeeper.by_hand(_path(group, agent, name), None)
 
@@ -206,6 +228,16 @@ FAULTS: dict[str, Inflict] = {
     "config spoilt": _spoil("config"),
     "members deleted": _delete("members"),
 }
+
+
+REQUESTS: dict[str, Inflict] = {
+    "restart": _asked_for(rolling=False),
+    "rolling restart": _asked_for(rolling=True),
+}
+"""What operators ask for, in the middle of faults."""
+
+KINDS = FAULTS | REQUESTS
+"""All there are; histories that name none have :data:`FAULTS` alone, so that a seed stays what it was."""
 
 
 def by_chance(world: World, names: tuple[str, ...], kinds: tuple[str, ...]) -> list[Fault]:

@@ -5,7 +5,7 @@ here is what is asked once a second, and of the end.
 """
 
 from simulation.agents import SimulatedAgent
-from simulation.group_faults import FAULTS, Fault, by_chance
+from simulation.group_faults import FAULTS, KINDS, Fault, by_chance
 from simulation.managed_group import Group
 
 UP = 60.0  # seconds in which a new group is whole
@@ -45,7 +45,7 @@ class History:
         for fault in self.faults:
             self._run(fault.after)
             group.note(fault.member, f"fault: {fault.kind} for {fault.lasts:g} s")
-            FAULTS[fault.kind](group, group.agents[fault.member], fault.lasts)
+            KINDS[fault.kind](group, group.agents[fault.member], fault.lasts)
         self._run(max(fault.lasts for fault in self.faults) + 1.0)
         group.heal()
         self._run(OVER, until_whole=True)
@@ -66,6 +66,7 @@ class History:
             group.run(min(1.0, max(end - group.world.now, 0.001)))
             self._look()
             well = all(agent.broker.well for agent in group.agents.values())
+            well = well and group.paths.maintenance not in group.zookeeper.tree
             if until_whole and well and group.whole and not group.rabbits.disagreement():
                 return
         assert not until_whole, self._told(f"not whole within {seconds:g} s")

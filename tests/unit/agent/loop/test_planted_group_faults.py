@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from simulation.backend import SimulatedBackend
-from simulation.group_faults import FAULTS as KINDS
+from simulation.group_faults import KINDS
 from simulation.group_history import History
 from support.effort import examples
 from support.planting import Plant, instead, nothing
 
-from rabbitkeeper.agent.broker import supervisor
+from rabbitkeeper.agent.broker import policy, supervisor
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.cluster import formation
@@ -29,6 +29,7 @@ from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.policy import election
 from rabbitkeeper.coordinator.policy.election import Action, Decision
+from rabbitkeeper.coordinator.store.disruption_lock import DisruptionLock
 from rabbitkeeper.coordinator.store.store import Store
 
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
@@ -126,6 +127,7 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         instead(Disruption, "begin", wants_no_majority),
         ("brokers stall together",),
     ),
+    "the lock is not taken": (instead(DisruptionLock, "take", nothing), ("broker hangs",)),
     "what hangs is taken for stuck at once": (
         instead(supervisor, "plan", at_once),
         ("brokers stall together", "storm of connections"),
@@ -133,6 +135,10 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "a hung broker is left alone": (
         instead(supervisor, "plan", leave_alone(MemberStatus.HUNG)),
         ("broker hangs",),
+    ),
+    "one that hangs while its listeners are closed is left alone": (
+        instead(policy, "_of_a_silent_one", nothing),
+        ("broker stopped inside", "broker hangs"),
     ),
     "nodes are not compared": (instead(Agreement, "turn", nothing), ("host pauses",)),
     "a split node is left alone": (
@@ -170,6 +176,17 @@ def test_a_group_is_whole_again_whatever_has_happened(part: int) -> None:
         History(seed).play()
 
 
+def test_a_group_is_whole_again_when_operators_ask_for_restarts_meanwhile() -> None:
+    kinds = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
+    for seed in range(examples(32)):
+        History(seed, kinds).play()
+
+
 @pytest.mark.parametrize("seed", [1029, 2025])
 def test_a_history_that_went_wrong_once(seed: int) -> None:
     History(seed).play()
+
+
+def test_a_history_after_which_a_broker_stood_still_for_good() -> None:
+    """It hung while its listeners were closed, so that no probe waited for it."""
+    History(18, ("broker stopped inside", "broker hangs")).play()
