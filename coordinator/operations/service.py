@@ -235,7 +235,7 @@ class OperationService:
         """
         view = self._view()
         check_name("member", member)
-        why_not = why_unsafe(view, member, force=force, all_others=False)
+        why_not = why_unsafe(view, member, force=force, all_run=False)
         if why_not is not None:
             raise OperationRefused(why_not)
         entry = new_entry(OperationKind.RESTART, self._wall(), by=by, reason=reason, target=member)
@@ -252,7 +252,7 @@ class OperationService:
         view = self._view()
         order = rolling_order(view)
         for member in order:
-            why_not = why_unsafe(view, member, force=force, all_others=True)
+            why_not = why_unsafe(view, member, force=force, all_run=True)
             if why_not is not None:
                 raise OperationRefused(why_not)
         if not order:

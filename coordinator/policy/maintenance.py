@@ -5,7 +5,8 @@ back, and says how it ended; a member's own agent drains and restarts its broker
 compare-and-set of the record, so whichever agent dies, its next run or the next leader goes on from there.
 
 A member begins only while the brokers that are left are a majority of the cluster without it, and in a
-rolling restart only while every other one runs. The leader comes last, so that clients move once.
+rolling restart only while every broker runs, its own as well: one that RabbitMQ has paused meanwhile shows
+that nodes do not see each other, whatever their agents say. The leader comes last, so that clients move once.
 """
 
 from collections.abc import Sequence
@@ -91,12 +92,12 @@ def next_step(record: MaintenanceRecord, view: GroupView, me: Worker, waited: fl
     return Todo(Do.NOTHING, f"{first} is being restarted ({record.step})")
 
 
-def why_unsafe(view: GroupView, name: str, *, force: bool, all_others: bool) -> str | None:
+def why_unsafe(view: GroupView, name: str, *, force: bool, all_run: bool) -> str | None:
     """Why the member's broker must not end now, a sentence; None if it may.
 
     Args:
         force: also if the majority is lost meanwhile.
-        all_others: whether every other broker must run, and not just a majority.
+        all_run: whether every broker must run, and not just a majority of the others.
     """
     if name not in view.members:
         return f"{name} is not registered, so nobody could restart its broker"
@@ -112,9 +113,11 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_others: bool) -> 
             f"without {name} only {len(serving)} of {len(nodes)} brokers would serve, and a majority is "
             f"{majority}: queues would stop meanwhile; bring the others back first, or use --force"
         )
-    missing = [_how(view, other) for other in others if other not in serving]
-    if all_others and missing:
-        return f"not every other broker runs: {'; '.join(missing)}"
+    ill = [_how(view, other) for other in others if other not in serving]
+    if not view.members[name].record.state.serves:
+        ill.append(_how(view, name))
+    if all_run and ill:
+        return f"not every broker runs: {'; '.join(ill)}"
     return None
 
 
@@ -145,7 +148,7 @@ def _before(record: MaintenanceRecord, first: str, view: GroupView, me: Worker, 
     if view.pause is not None:
         return Todo(Do.NOTHING, f"waiting to restart {first}: the group is paused by {view.pause.by}")
     rolling = record.kind is OperationKind.ROLLING_RESTART
-    why_not = why_unsafe(view, first, force=record.force, all_others=rolling)
+    why_not = why_unsafe(view, first, force=record.force, all_run=rolling)
     if why_not is None:
         return Todo(Do.BEGIN, f"{first} begins")
     if waited >= BEGIN_PATIENCE:
@@ -157,6 +160,9 @@ def _own(record: MaintenanceRecord, view: GroupView, me: Worker) -> Todo:
     if record.step is MaintenanceStep.DRAIN:
         if view.pause is not None:
             return Todo(Do.NOTHING, f"waiting to be drained: the group is paused by {view.pause.by}")
+        rolling = record.kind is OperationKind.ROLLING_RESTART
+        if rolling and me.status is MemberStatus.UNREACHABLE and not record.force:
+            return Todo(Do.NOTHING, f"waiting to be drained: {_how(view, me.name)}")
         return Todo(Do.DRAIN, f"being drained for {record.kind} {record.id}, asked for by {record.by}")
     same = me.process == record.process if record.process is not None else not me.restarted
     if same:

@@ -12,6 +12,7 @@ from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.model.records import (
     GroupConfig,
     History,
+    MaintenanceRecord,
     MemberRecord,
     OperationEntry,
     OperationState,
@@ -229,6 +230,21 @@ def test_a_rolling_restart_takes_one_after_the_other_and_the_leader_last(group: 
     assert max(stops, key=lambda name: stops[name]) == led
     assert len(group.noted(led, "resigned", began)) == 1
     assert sum(len(group.noted(name, "leads", began)) for name in group.names) == 1, "clients moved once"
+
+
+def test_a_rolling_restart_waits_for_one_that_has_paused_itself_meanwhile(group: Group) -> None:
+    began = group.world.now
+    asked = operator(group).rolling_restart(by="ann")
+    znode = group.zookeeper.tree[group.paths.maintenance]
+    first, second, _ = MaintenanceRecord.from_bytes(znode.path, znode.data).members
+    assert group.run_until(lambda: bool(group.noted(first, "stop", began)), 60) is not None
+    group.agents[second].broker.refuse(NodeState.PAUSED)
+    group.run(60)
+    assert group.agents[first].broker.well
+    assert not group.noted(second, "drain", began)
+    group.agents[second].broker.refuse(None)
+    assert group.run_until(lambda: ended(group, asked.id), 120) is not None
+    assert outcome(group, asked.id).state is OperationState.DONE, outcome(group, asked.id)
 
 
 def test_who_restarts_a_broker_is_warned_of_its_classic_queues(group: Group) -> None:

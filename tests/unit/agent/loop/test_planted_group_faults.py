@@ -32,6 +32,7 @@ from rabbitkeeper.coordinator.policy.election import Action, Decision
 from rabbitkeeper.coordinator.store.disruption_lock import DisruptionLock
 from rabbitkeeper.coordinator.store.store import Store
 
+RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
 
 
@@ -177,9 +178,8 @@ def test_a_group_is_whole_again_whatever_has_happened(part: int) -> None:
 
 
 def test_a_group_is_whole_again_when_operators_ask_for_restarts_meanwhile() -> None:
-    kinds = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
     for seed in range(examples(32)):
-        History(seed, kinds).play()
+        History(seed, RESTARTS).play()
 
 
 @pytest.mark.parametrize("seed", [1029, 2025])

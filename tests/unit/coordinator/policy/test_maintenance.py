@@ -78,21 +78,48 @@ def test_it_waits_for_the_one_before_to_be_back_and_then_gives_up() -> None:
     assert next_step(todo, starting, LEADER, BEGIN_PATIENCE).do is Do.FAIL
 
 
+def test_a_rolling_restart_waits_until_the_next_one_runs_itself() -> None:
+    paused = group(c=MemberStatus.UNREACHABLE)
+    todo = record("c", "a", done=("b",))
+    waiting = next_step(todo, paused, LEADER, BEGIN_PATIENCE - 1)
+    assert waiting.do is Do.NOTHING
+    assert "c is unreachable" in waiting.reason
+    assert next_step(todo, paused, LEADER, BEGIN_PATIENCE).do is Do.FAIL
+
+
+def test_of_a_restart_of_one_it_is_not_asked_whether_it_runs() -> None:
+    todo = record("c", kind=OperationKind.RESTART)
+    assert next_step(todo, group(c=MemberStatus.UNREACHABLE), LEADER, 0).do is Do.BEGIN
+
+
+def test_one_that_cannot_be_reached_by_now_is_drained_later_in_a_rolling_restart() -> None:
+    todo = record("b", "c", step=MaintenanceStep.DRAIN)
+    lost = replace(FOLLOWER, status=MemberStatus.UNREACHABLE)
+    waiting = next_step(todo, group(b=MemberStatus.UNREACHABLE), lost, 0)
+    assert waiting.do is Do.NOTHING
+    assert "b is unreachable" in waiting.reason
+    assert next_step(todo, group(b=MemberStatus.UNREACHABLE), LEADER, DRAIN_PATIENCE).do is Do.FAIL
+    forced = record("b", "c", step=MaintenanceStep.DRAIN, force=True)
+    assert next_step(forced, group(b=MemberStatus.UNREACHABLE), lost, 0).do is Do.DRAIN
+    alone = record("b", step=MaintenanceStep.DRAIN, kind=OperationKind.RESTART)
+    assert next_step(alone, group(b=MemberStatus.UNREACHABLE), lost, 0).do is Do.DRAIN
+
+
 @pytest.mark.parametrize("force", [True, False])
 def test_nobody_begins_when_the_majority_would_be_lost(force: bool) -> None:
-    why = why_unsafe(group(c=MemberStatus.HUNG), "b", force=force, all_others=False)
+    why = why_unsafe(group(c=MemberStatus.HUNG), "b", force=force, all_run=False)
     assert (why is None) == force
     if why is not None:
         assert "only 1 of 3" in why
 
 
 def test_of_two_nodes_none_can_be_spared() -> None:
-    assert why_unsafe(group(nodes=("a", "b")), "b", force=False, all_others=False) is not None
+    assert why_unsafe(group(nodes=("a", "b")), "b", force=False, all_run=False) is not None
 
 
 @pytest.mark.parametrize("state", [state for state in MemberStatus if state.serves])
 def test_a_broker_that_has_its_replicas_counts(state: MemberStatus) -> None:
-    assert why_unsafe(group(c=state), "b", force=False, all_others=False) is None
+    assert why_unsafe(group(c=state), "b", force=False, all_run=False) is None
 
 
 def test_a_member_drains_then_restarts_then_lets_the_next_one_begin() -> None:
