@@ -18,6 +18,7 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 
 NODE = "node1"
+LONG = 300.0  # seconds; a node has one or two minutes to answer its tools, and looks are half a minute apart
 REFUSED = "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
 
 
@@ -73,6 +74,22 @@ def test_a_hung_broker_is_killed_and_started_again(local: Local, watch: Watch) -
     assert vacant.members[NODE].record.reasons == ("no answer to a canary within 2 s",)
     after = watch.leader()
     assert (epoch(after) or 0) > (epoch(before) or 0)
+    assert local.broker_pid(NODE) != pid
+
+
+@pytest.mark.timeout(2 * LONG)
+def test_one_that_hangs_while_its_listeners_are_closed_is_killed_as_well(local: Local, watch: Watch) -> None:
+    watch.leader()
+    pid = local.broker_pid(NODE)
+    local.ctl(NODE).drain()
+    watch.until(lambda view: states(view)[NODE] is MemberStatus.DRAINING, "it is drained")
+    local.stop_broker(NODE)
+    view, _ = watch.until(
+        lambda view: states(view)[NODE] is MemberStatus.UNREACHABLE, "its tools find no answer", LONG
+    )
+    assert "its Erlang machine does not answer its tools either" in view.members[NODE].record.reasons
+    assert local.broker_pid(NODE) == pid
+    watch.leader(LONG)
     assert local.broker_pid(NODE) != pid
 
 
