@@ -235,6 +235,7 @@ class OperationService:
         """
         view = self._view()
         check_name("member", member)
+        _refuse_a_second(view)
         why_not = why_unsafe(view, member, force=force, all_run=False)
         if why_not is not None:
             raise OperationRefused(why_not)
@@ -250,6 +251,7 @@ class OperationService:
             OperationRefused: as :meth:`restart`, and also if not every broker runs.
         """
         view = self._view()
+        _refuse_a_second(view)
         order = rolling_order(view)
         for member in order:
             why_not = why_unsafe(view, member, force=force, all_run=True)
@@ -360,9 +362,7 @@ class OperationService:
                 f"the group is paused by {view.pause.by}, and agents start no broker meanwhile: "
                 "resume it first"
             )
-        busy = pending_maintenance(view)
-        if busy is not None:
-            raise OperationRefused(busy)
+        _refuse_a_second(view)
         record = MaintenanceRecord.model_validate(
             {
                 "id": entry.id,
@@ -377,6 +377,13 @@ class OperationService:
         change = Create(self._store.paths.maintenance, record.to_bytes())
         submit(self._store, view, entry, [change], dry_run=dry_run)
         return Submitted(entry, said, _classic_queues(view, members))
+
+
+def _refuse_a_second(view: GroupView) -> None:
+    """Said before what the one that is under way costs meanwhile: a member that drains is no fault."""
+    busy = pending_maintenance(view)
+    if busy is not None:
+        raise OperationRefused(busy)
 
 
 def _classic_queues(view: GroupView, members: tuple[str, ...]) -> tuple[str, ...]:

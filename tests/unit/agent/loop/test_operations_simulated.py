@@ -247,6 +247,16 @@ def test_a_rolling_restart_waits_for_one_that_has_paused_itself_meanwhile(group:
     assert outcome(group, asked.id).state is OperationState.DONE, outcome(group, asked.id)
 
 
+@pytest.mark.parametrize("rolling", [True, False])
+def test_a_second_restart_is_refused_by_the_first_and_not_by_what_that_costs(
+    group: Group, rolling: bool
+) -> None:
+    first, asks = operator(group).rolling_restart(by="ann"), operator(group)
+    assert group.run_until(lambda: not all(each.broker.well for each in group.agents.values()), 60)
+    with pytest.raises(OperationRefused, match=first.id):
+        asks.rolling_restart(by="bob") if rolling else asks.restart(led_by(group), by="bob")
+
+
 def test_who_restarts_a_broker_is_warned_of_its_classic_queues(group: Group) -> None:
     name = others(group)[0]
     znode = group.zookeeper.tree[group.paths.member(name)]
