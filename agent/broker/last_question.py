@@ -17,8 +17,8 @@ from rabbitkeeper.agent.model.observation import ConnectionFacts, NodeState
 
 ANSWER = 5.0  # seconds for the node's tools
 _PASSES = {
-    NodeState.PAUSED: "it answers no client because RabbitMQ pauses it: it goes on when it sees a majority",
-    NodeState.BOOTING: "it answers no client because it boots",
+    NodeState.PAUSED: "it serves no client because RabbitMQ pauses it: it goes on when it sees a majority",
+    NodeState.BOOTING: "it serves no client because it boots",
 }
 """States of a node that answers nobody and comes back by itself, and why it is left alone."""
 _ANSWERS = "it answers no client, but its Erlang machine answers: it may be overloaded"
@@ -60,7 +60,7 @@ class LastQuestion:
         Raises:
             DisruptionRefused: it may not, or need not; says why.
         """
-        if planned.hangs or planned.asks:
+        if planned.listens or planned.asks:
             state = self._says(ANSWER)
             if state in _PASSES:
                 raise DisruptionRefused(_PASSES[state])

@@ -31,6 +31,7 @@ STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself s
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
+DROPPED_GRACE = 2.0  # seconds for one that the others have dropped to pause by itself
 REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
 LONGEST_SILENCE = 240.0  # to which kills double that, as LONGEST_GRACE
@@ -68,6 +69,7 @@ class Supervised:
     busy: bool = False  # a step is under way
     paused: bool = False  # the group is
     cut_off: bool = False  # from most of the others
+    dropped: bool = False  # by most of them, and it has not started again since
     answers: bool = False  # a live broker is there now
     been_up: bool = False  # it has answered since it was started
     formed: bool = False  # it is in the cluster since it was started
@@ -93,6 +95,7 @@ class Plan:
     look_again: float | None = None  # monotonic seconds
     takes_down: bool = False  # a process that is there: only with the group's leave
     hangs: bool = False  # only if it still does just before
+    listens: bool = False  # only if the node does not say that it pauses or boots
     asks: bool = False  # only if the node does not answer its tools either
     needs_majority: bool = False  # only while a majority of the other brokers is well
 
@@ -130,9 +133,10 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         since = now if broker.split_since is None else broker.split_since
         why = "its node is split from the others, and does not join them by itself"
         majority = now < since + STUCK
-        end = Plan(Step.KILL, why, takes_down=True, needs_majority=majority)
+        end = Plan(Step.KILL, why, takes_down=True, listens=True, needs_majority=majority)
         late = broker.strained or now < broker.rejoins_until
-        return _when(now, max(since + (REUNION_GRACE if late else SPLIT_GRACE), broker.kill_due), end)
+        grace = DROPPED_GRACE if broker.dropped else REUNION_GRACE if late else SPLIT_GRACE
+        return _when(now, max(since + grace, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]
@@ -156,7 +160,9 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
 def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     since = now if broker.hung_since is None else broker.hung_since
     grace = HUNG_GRACE
-    if broker.strained:
+    if broker.dropped:
+        pass  # the others have asked, and it was no part of the cluster for them
+    elif broker.strained:
         grace = STRAINED_GRACE
     elif broker.only_new:
         grace = HANDSHAKE_GRACE
@@ -171,7 +177,8 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         "the broker hangs",
         takes_down=True,
         hangs=True,
-        asks=now < max(since, broker.rejoins_until) + max(grace, alive),
+        listens=True,
+        asks=not broker.dropped and now < max(since, broker.rejoins_until) + max(grace, alive),
         needs_majority=now < since + STUCK,
     )
     return _when(now, due, end)

@@ -152,6 +152,7 @@ class BrokerSupervisor:
         paused: bool,
         cut_off: bool,
         can_form: bool,
+        dropped: bool = False,
         node: NodeFacts | None = None,
         strained: bool = False,
     ) -> float | None:
@@ -165,6 +166,7 @@ class BrokerSupervisor:
             paused: the group is.
             cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
+            dropped: the others have dropped its node, and it has not started again since.
             node: what it says of itself while it refuses connections.
             strained: an alarm, or a host that stands still: what looks hung may be slow.
 
@@ -193,6 +195,7 @@ class BrokerSupervisor:
                 busy=self._job is not None,
                 paused=paused,
                 cut_off=cut_off,
+                dropped=dropped,
                 answers=connection.since(self.watched_since).answers,
                 been_up=self._been_up,
                 formed=self._formed,

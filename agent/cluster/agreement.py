@@ -5,6 +5,10 @@ itself alone, or the others do not count it, while publishes are confirmed every
 is silent. Queues are then there on one side only, and consumers get nothing. Nobody notices who looks at one
 node alone, so what our node says of the cluster is compared with what the other agents say of theirs.
 
+A node that the others have dropped while it hung, and that then goes on as if nothing had been, is not
+asked: it takes no part in the cluster any more, whatever it says, until RabbitMQ has started again on it.
+So it is split.
+
 The question starts an Erlang machine, so it is asked some times after something has happened from which a
 split can come, and seldom besides.
 """
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.strangers import strangers
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
@@ -28,9 +33,12 @@ SELDOM = 120.0  # seconds between questions that nothing has asked for
 AGAIN = 3.0  # seconds between questions while the node is split
 CONTESTED = 2  # answers in a row by which each side has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
+DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not started again on it since"
+HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may come
 STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT})
+_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.BOOTING, NodeState.APART})
 _COUNTS = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.SPLIT})
 
 
@@ -84,6 +92,20 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
     )
 
 
+def is_dropped(node: str, view: GroupView) -> bool:
+    """Whether so many others say that they have dropped a node that they are a majority without it. Pure.
+
+    Args:
+        node: ours, hung.
+        view: the last snapshot.
+    """
+    recorded = frozenset() if view.cluster is None else frozenset(view.cluster.record.nodes)
+    droppers = {
+        member.record.node for member in view.members.values() if node in member.record.dropped
+    } & recorded
+    return node in recorded and 2 * len(droppers - {node}) > len(recorded)
+
+
 class Tools(Protocol):
     """What is needed of ``rabbitmqctl``."""
 
@@ -104,6 +126,7 @@ class Agreement:
         doubt: why it may be, until it has been asked.
         warning: what is to be told of others that are.
         strangers: in what the node and the record of the cluster differ, a sentence each.
+        dropped: the others have dropped our node, and it has not started again.
     """
 
     def __init__(
@@ -124,9 +147,19 @@ class Agreement:
         self.doubt: str | None = None
         self.warning: str | None = None
         self.strangers: tuple[str, ...] = ()
+        self.dropped = False
+        self._hung_until = 0.0  # or has hung of late, monotonic seconds
 
     def turn(
-        self, now: float, verdict: Verdict, view: GroupView | None, *, formed: bool, stood_still: float = 0.0
+        self,
+        now: float,
+        verdict: Verdict,
+        view: GroupView | None,
+        *,
+        formed: bool,
+        node: NodeFacts | None = None,
+        excused: bool = False,
+        stood_still: float = 0.0,
     ) -> None:
         """Take note of an answer, and ask if it is time to.
 
@@ -135,14 +168,25 @@ class Agreement:
             verdict: of this turn.
             view: the last snapshot; None as well while it may be out of date.
             formed: our node is in the cluster since it was started.
+            node: what it says of itself while it refuses connections.
+            excused: it was cut off, of which RabbitMQ makes a pause and a start of its own.
             stood_still: seconds for which this process has just stood still, and with it its host maybe.
         """
         if now >= self._doubt_until:
             self.doubt = None
+        if not formed or excused or (node is not None and node.state in _STARTS_AGAIN):
+            self.dropped = False
+            self._hung_until = 0.0
+        elif verdict.status is MemberStatus.HUNG:
+            self._hung_until = now + HUNG_OF_LATE
+        if now < self._hung_until and view is not None and is_dropped(self._node, view):
+            self.dropped = True
+        if self.dropped:
+            self._forget(DROPPED)
+            return
         waits = self.doubt is not None and verdict.status is MemberStatus.STARTING
         if not formed or not (waits or verdict.status in _ASKED):
-            self._due, self._seen, self.split, self.doubt, self.warning = [], None, None, None, None
-            self.strangers = ()
+            self._forget(None)
             return
         if stood_still > STOOD_STILL:
             self._doubt_until, self._seen = now + DOUBT, None
@@ -171,6 +215,13 @@ class Agreement:
             self._due.pop(0)
             self._found, self._record = None, record
             self._job = self._launch("agreement", self._ask, self._wake)
+
+    def _forget(self, split: str | None) -> None:
+        """What was said before is of the past, and so is what is being asked."""
+        self._due, self._seen, self.split, self.doubt, self.warning = [], None, split, None, None
+        self.strangers = ()
+        if self._job is not None and self._job.done:
+            self._job = None
 
     def _ask(self) -> None:
         self._found = self._tools.cluster_status()

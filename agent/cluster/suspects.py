@@ -65,6 +65,7 @@ class Suspect:
     reason: str
     since: float
     due: float | None
+    hung: bool  # its agent is there and says that it hangs
     pause: float = AGAIN
 
 
@@ -86,10 +87,10 @@ class Suspects:
             return self
         return Suspects(
             {
-                node: replace(self.nodes[node], reason=reason)
+                node: replace(self.nodes[node], reason=reason, hung=hung)
                 if node in self.nodes
-                else Suspect(reason, now, now + delay)
-                for node, (reason, delay) in suspicions.items()
+                else Suspect(reason, now, now + (HUNG if hung else 0.0), hung)
+                for node, (reason, hung) in suspicions.items()
             }
         )
 
@@ -103,6 +104,11 @@ class Suspects:
     def next_due(self) -> float | None:
         """When there will be one, monotonic seconds."""
         return min((its.due for its in self.nodes.values() if its.due is not None), default=None)
+
+    @property
+    def hung(self) -> frozenset[str]:
+        """Those whose agents are there and say that they hang."""
+        return frozenset(node for node, its in self.nodes.items() if its.hung)
 
     def settled(self, nodes: frozenset[str]) -> "Suspects":
         """These are disconnected, or were: nothing more is to be done until they have been back."""
@@ -123,8 +129,8 @@ class Suspects:
         return Suspects({node: change(its) if node in nodes else its for node, its in self.nodes.items()})
 
 
-def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, float]] | None:
-    """Each suspect node, why, and how long to wait before asking; None: it cannot be told now."""
+def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, bool]] | None:
+    """Each suspect node, why, and whether its agent says that it hangs; None: it cannot be told now."""
     if not sighting.broker_up or sighting.cluster is None:
         return {}
     others = {
@@ -138,14 +144,14 @@ def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, floa
     if sighting.connected_since is None:
         if sighting.lease_valid:
             return None
-        return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", 0.0))
+        return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", False))
     if view is None or not sighting.registered or now < sighting.connected_since + SETTLE:
         return None
-    found: dict[str, tuple[str, float]] = {}
+    found: dict[str, tuple[str, bool]] = {}
     for node, name in others.items():
         member = view.members.get(name)
         if member is None:
-            found[node] = (f"{name} is gone from ZooKeeper", 0.0)
+            found[node] = (f"{name} is gone from ZooKeeper", False)
         elif member.record.state is MemberStatus.HUNG:
-            found[node] = (f"the broker of {name} hangs, and its agent has not ended it", HUNG)
+            found[node] = (f"the broker of {name} hangs, and its agent has not ended it", True)
     return found

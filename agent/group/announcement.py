@@ -1,6 +1,6 @@
 """What an agent writes about itself: its member's record, the leader's, the history's entry. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from types import MappingProxyType
@@ -40,6 +40,7 @@ class Announcer:
         rabbitmq: str | None,
         taken: TakenConfig | None = None,
         load: Mapping[str, int] = MappingProxyType({}),
+        dropped: Iterable[str] = (),
     ) -> MemberRecord:
         """The member's record.
 
@@ -49,6 +50,7 @@ class Announcer:
             rabbitmq: the broker's version, when it is known.
             taken: the group configuration that the agent goes by.
             load: what the broker carries.
+            dropped: nodes of hung brokers that ours has dropped.
         """
         broker = self.config.broker
         return MemberRecord(
@@ -63,6 +65,7 @@ class Announcer:
             reasons=verdict.reasons,
             warnings=verdict.warnings,
             load=dict(load),
+            dropped=tuple(sorted(dropped)),
             since=since,
             tags=self.config.tags.record,
             config=taken,

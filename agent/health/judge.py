@@ -139,10 +139,11 @@ def _status(
         return _not_running(observation)
     if observation.draining is not None:
         return MemberStatus.DRAINING, (observation.draining,)
-    apart = observation.node is not None and observation.node.state is NodeState.APART
+    connected = observation.connection.up_since is not None
+    apart = not connected and observation.node is not None and observation.node.state is NodeState.APART
     if formation.phase is not None and not apart:
         return MemberStatus.STARTING, (formation.phase,)
-    if observation.connection.up_since is None:
+    if not connected:
         return _not_connected(observation, now, policy, previous)
     if not formation.formed:
         return MemberStatus.STARTING, (formation.problem or "not in the cluster yet",)

@@ -17,12 +17,14 @@ from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_check import MajorityCheck
-from rabbitkeeper.agent.model.observation import Observation
+from rabbitkeeper.agent.model.observation import NodeFacts, Observation
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 
 SETTLED = 20.0  # seconds until a cluster's size counts: while it is formed it has two brokers for a moment
+
+EXCUSED = 60.0  # seconds after a cut in which our broker may be pausing, and the others have dropped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class ClusterMode:
         self._size: int | None = None
         self._size_since = 0.0
         self._cluster: ClusterRecord | None = None  # as it was read last
+        self._excused_until = 0.0
         self.lead_check = majority_check
 
     def join(self) -> object:
@@ -102,6 +105,15 @@ class ClusterMode:
         peer_monitor = self._housekeeping.peer_monitor
         return peer_monitor is not None and peer_monitor.cut_off
 
+    @property
+    def dropped(self) -> bool:
+        return self._housekeeping.agreement.dropped
+
+    @property
+    def dropped_nodes(self) -> frozenset[str]:
+        peer_monitor = self._housekeeping.peer_monitor
+        return frozenset() if peer_monitor is None else peer_monitor.dropped
+
     def tend(
         self,
         now: float,
@@ -110,10 +122,16 @@ class ClusterMode:
         *,
         formed: bool,
         current: bool,
+        node: NodeFacts | None = None,
         stood_still: float = 0.0,
     ) -> None:
         seen = view if current else None
-        self._housekeeping.agreement.turn(now, verdict, seen, formed=formed, stood_still=stood_still)
+        if self.cut_off:
+            self._excused_until = now + EXCUSED
+        excused = now < self._excused_until
+        self._housekeeping.agreement.turn(
+            now, verdict, seen, formed=formed, node=node, excused=excused, stood_still=stood_still
+        )
         well = verdict.status is MemberStatus.RUNNING
         self._housekeeping.replicas.turn(now, formed=formed, well=well, nodes=_nodes(view))
         self._housekeeping.canary_repair.turn(now, verdict, seen)

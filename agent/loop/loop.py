@@ -156,6 +156,7 @@ class Loop:
             view,
             formed=facts.broker.observation.formation.formed,
             current=facts.current,
+            node=facts.broker.observation.node,
             stood_still=self._lag.last,
         )
         self._broker.housekeeping.tend(facts.now)
@@ -205,6 +206,7 @@ class Loop:
             verdict.since if verdict.well else None,
             paused=self._group.membership.paused,
             cut_off=self._mode.cut_off,
+            dropped=self._mode.dropped,
             can_form=self._group.backend.connected,
             node=node,
             strained=strained(

@@ -10,7 +10,7 @@ from typing import Protocol
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_request import MajorityResult
-from rabbitkeeper.agent.model.observation import Observation
+from rabbitkeeper.agent.model.observation import NodeFacts, Observation
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -91,6 +91,14 @@ class Mode(Protocol):
     def cut_off(self) -> bool:
         """Whether our broker is cut off from too many others, so that it is neither ended nor started."""
 
+    @property
+    def dropped(self) -> bool:
+        """Whether the others have dropped our broker's node, which has not started again since."""
+
+    @property
+    def dropped_nodes(self) -> frozenset[str]:
+        """The others' nodes that hang and that our broker has dropped."""
+
     def tend(
         self,
         now: float,
@@ -99,6 +107,7 @@ class Mode(Protocol):
         *,
         formed: bool,
         current: bool,
+        node: NodeFacts | None = None,
         stood_still: float = 0.0,
     ) -> None:
         """Begin what is due of this mode's housekeeping.
@@ -109,6 +118,7 @@ class Mode(Protocol):
             view: the snapshot of this turn.
             formed: :meth:`join` has succeeded since the broker was started.
             current: the snapshot is not out of date.
+            node: what our broker's says of itself while it refuses connections.
             stood_still: seconds by which the loop was late for this turn.
         """
 

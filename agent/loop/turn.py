@@ -38,6 +38,7 @@ class GroupFacts:
         campaign_failed_at: when our last campaign came to nothing.
         holds_lead: a leader stays what it is while there is no ZooKeeper.
         held_until: by when whoever led before ZooKeeper forgot it knows that it leads no more.
+        dropped: nodes of hung brokers that ours has dropped.
     """
 
     view: GroupView | None
@@ -48,6 +49,7 @@ class GroupFacts:
     campaign_failed_at: float | None
     holds_lead: bool
     held_until: float = 0.0
+    dropped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ def decide(facts: Facts, assessment: Assessment, announcer: Announcer, before: I
             facts.broker.connection.version,
             facts.group.taken,
             facts.broker.load,
+            facts.group.dropped,
         ),
         leads=view is not None and view.leads(me.session) and me.lease_valid,
         left_drained=node is not None and node.state is NodeState.DRAINED_BY_AGENT,

@@ -102,6 +102,7 @@ class MemberRecord(StoredRecord):
     tags: Tags = Tags()
     load: dict[str, int] = Field(default_factory=dict)
     config: TakenConfig | None = None
+    dropped: tuple[str, ...] = ()  # nodes of hung brokers that this one has dropped
     condition: str | None = None  # a state that versions before it read as another one: ``split``
 
     @model_validator(mode="before")

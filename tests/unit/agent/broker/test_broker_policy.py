@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rabbitkeeper.agent.broker.policy import (
     ALIVE_GRACE,
+    DROPPED_GRACE,
     HANDSHAKE_GRACE,
     HUNG_GRACE,
     LONGEST_GRACE,
@@ -74,6 +75,18 @@ def test_one_that_was_cut_off_is_asked_after_for_as_long_once_it_should_be_back(
     back = replace(HANGS, rejoins_until=230.0)
     assert plan(back, 230.0 + ALIVE_GRACE - 0.1, boot_timeout=BOOT).asks
     assert not plan(back, 230.0 + ALIVE_GRACE, boot_timeout=BOOT).asks
+
+
+def test_one_that_the_others_have_dropped_is_ended_whatever_its_machine_answers() -> None:
+    dropped = replace(HANGS, dropped=True, strained=True)
+    assert step(dropped, 100.0 + HUNG_GRACE - 0.1) is Step.NOTHING
+    planned = plan(dropped, 100.0 + HUNG_GRACE, boot_timeout=BOOT)
+    assert (planned.step, planned.asks, planned.needs_majority) == (Step.KILL, False, True)
+    back = replace(WELL, status=Status.SPLIT, split_since=100.0, dropped=True, strained=True)
+    assert step(back, 100.0 + DROPPED_GRACE - 0.1) is Step.NOTHING
+    planned = plan(back, 100.0 + DROPPED_GRACE, boot_timeout=BOOT)
+    assert (planned.step, planned.hangs, planned.listens) == (Step.KILL, False, True)
+    assert planned.needs_majority
 
 
 def test_one_whose_machine_is_starved_is_asked_after_for_twice_as_long() -> None:

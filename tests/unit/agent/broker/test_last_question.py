@@ -9,7 +9,9 @@ from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.model.errors import DisruptionRefused
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 
-HANGS = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=True, needs_majority=True)
+HANGS = Plan(
+    Step.KILL, "the broker hangs", takes_down=True, hangs=True, listens=True, asks=True, needs_majority=True
+)
 
 MUTE = Plan(Step.KILL, "its node is silent", takes_down=True, asks=True, needs_majority=True)
 ANSWERS = ConnectionFacts(up_since=100.0)
@@ -48,7 +50,7 @@ def test_one_whose_erlang_machine_answers_is_left_and_nobody_else_is_asked() -> 
 
 def test_after_a_while_that_does_not_help_it_any_more() -> None:
     case = Case(says=NodeState.SERVING)
-    case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True))
+    case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, listens=True))
     assert case.begun == [("the broker hangs", False)]
 
 
@@ -58,14 +60,14 @@ def test_one_that_pauses_or_boots_comes_back_by_itself_however_long_it_takes(
     says: NodeState, asks: bool
 ) -> None:
     case = Case(says=says)
-    with pytest.raises(DisruptionRefused, match="it answers no client because"):
-        case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=asks))
+    with pytest.raises(DisruptionRefused, match="it serves no client because"):
+        case.ask(Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, listens=True, asks=asks))
     assert not case.begun
 
 
 @pytest.mark.parametrize("asks", [True, False])
 def test_one_that_has_answered_meanwhile_is_left(asks: bool) -> None:
-    planned = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, asks=asks)
+    planned = Plan(Step.KILL, "the broker hangs", takes_down=True, hangs=True, listens=True, asks=asks)
     with pytest.raises(DisruptionRefused, match="answered meanwhile"):
         Case(connection=ANSWERS).ask(planned)
 
@@ -77,7 +79,7 @@ def test_the_groups_refusal_is_passed_on() -> None:
 
 def test_one_that_is_stopped_or_split_is_not_asked_whether_it_hangs() -> None:
     case = Case(says=NodeState.SERVING, connection=ANSWERS)
-    case.ask(Plan(Step.KILL, "its node is split", takes_down=True, needs_majority=True))
+    case.ask(Plan(Step.KILL, "its node is split", takes_down=True, listens=True, needs_majority=True))
     assert case.begun == [("its node is split", True)]
 
 
@@ -101,3 +103,10 @@ def test_one_that_refuses_connections_is_left_whatever_its_tools_are_told(says: 
 def test_one_that_refused_connections_and_takes_them_again_is_left(connection: ConnectionFacts) -> None:
     with pytest.raises(DisruptionRefused, match="answered meanwhile"):
         Case(connection=connection).ask(MUTE)
+
+
+def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:
+    with pytest.raises(DisruptionRefused, match="RabbitMQ pauses it"):
+        Case(says=NodeState.PAUSED, connection=ANSWERS).ask(
+            Plan(Step.KILL, "its node is split", takes_down=True, listens=True)
+        )

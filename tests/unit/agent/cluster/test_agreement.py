@@ -1,11 +1,22 @@
 """Whether nodes count each other in: which is the odd one out, when it is asked, and what follows."""
 
+from dataclasses import replace
+
 import pytest
 from simulation.managed_group import Group
 from support.agent_states import leader, member, view
 from support.effort import seeds
 
-from rabbitkeeper.agent.cluster.agreement import Comparison, compare
+from rabbitkeeper.agent.cluster.agreement import (
+    DROPPED,
+    HUNG_OF_LATE,
+    Agreement,
+    Comparison,
+    compare,
+    is_dropped,
+)
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView
@@ -62,6 +73,77 @@ def test_of_two_with_a_majority_each_the_leader_stays_or_the_first_by_name() -> 
 def test_a_node_that_has_left_the_recorded_cluster() -> None:
     alone = compare(TWO, says(TWO, nodes=(TWO,)), group(RUNNING, RUNNING, RUNNING))
     assert alone.split == "its node has left the recorded cluster and knows of rabbit@node2 only"
+
+
+def dropped(*droppers: str) -> GroupView:
+    everybody = group(RUNNING, MemberStatus.HUNG, RUNNING)
+    said = {
+        name: replace(its, record=its.record.model_copy(update={"dropped": (TWO,)}))
+        if its.record.node in droppers
+        else its
+        for name, its in everybody.members.items()
+    }
+    return replace(everybody, members=said)
+
+
+def test_who_is_dropped_by_so_many_that_they_are_a_majority_is_out() -> None:
+    assert is_dropped(TWO, dropped(ONE, THREE))
+    assert not is_dropped(TWO, dropped(ONE))
+    assert not is_dropped(TWO, dropped(ONE, TWO))
+    assert not is_dropped(THREE, dropped(ONE, THREE))
+    assert not is_dropped(TWO, replace(dropped(ONE, THREE), cluster=None))
+
+
+class _Says:
+    def cluster_status(self) -> ClusterStatus:
+        return says(*ALL)
+
+
+def verdict(status: MemberStatus) -> Verdict:
+    return Verdict(status, (), 0.0)
+
+
+def test_one_that_was_dropped_is_split_until_it_has_started_again_whatever_it_says() -> None:
+    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    told, hung = dropped(ONE, THREE), verdict(MemberStatus.HUNG)
+    agreement.turn(100.0, verdict(RUNNING), told, formed=True)  # before its agent has seen it hang
+    assert not agreement.dropped
+    agreement.turn(101.0, hung, told, formed=True)
+    assert agreement.dropped
+    well = group(RUNNING, RUNNING, RUNNING)
+    for status in (MemberStatus.UNREACHABLE, MemberStatus.STARTING, RUNNING, SPLIT):
+        agreement.turn(102.0, verdict(status), well, formed=True)
+        assert (agreement.dropped, agreement.split) == (True, DROPPED)
+    agreement.turn(103.0, verdict(MemberStatus.STARTING), told, formed=False)
+    agreement.turn(104.0, verdict(RUNNING), told, formed=True)
+    assert (agreement.dropped, agreement.split) == (False, None)
+
+
+def test_the_others_word_may_come_a_moment_after_it_goes_on() -> None:
+    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    well, told = group(RUNNING, RUNNING, RUNNING), dropped(ONE, THREE)
+    agreement.turn(100.0, verdict(MemberStatus.HUNG), well, formed=True)
+    agreement.turn(101.0, verdict(RUNNING), well, formed=True)
+    assert not agreement.dropped
+    agreement.turn(100.0 + HUNG_OF_LATE, verdict(RUNNING), told, formed=True)
+    assert not agreement.dropped
+    agreement.turn(99.9 + HUNG_OF_LATE, verdict(RUNNING), told, formed=True)
+    assert agreement.dropped
+
+
+@pytest.mark.parametrize("state", [NodeState.PAUSED, NodeState.BOOTING])
+def test_one_that_starts_again_by_itself_or_was_cut_off_with_its_agent_is_not_dropped(
+    state: NodeState,
+) -> None:
+    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    told, hung = dropped(ONE, THREE), verdict(MemberStatus.HUNG)
+    agreement.turn(100.0, hung, told, formed=True, excused=True)
+    assert not agreement.dropped
+    agreement.turn(101.0, hung, told, formed=True)
+    assert agreement.dropped
+    unreachable = verdict(MemberStatus.UNREACHABLE)
+    agreement.turn(102.0, unreachable, told, formed=True, node=NodeFacts(state, 102.0))
+    assert (agreement.dropped, agreement.split) == (False, None)
 
 
 def test_what_older_agents_read_of_a_split_node() -> None:

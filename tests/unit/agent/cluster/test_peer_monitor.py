@@ -8,10 +8,11 @@ import pytest
 from support.jobs import Called
 from support.peer_sightings import ALL, B_GONE, CUT_OFF, member, view
 
-from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
-from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, SETTLE
+from rabbitkeeper.agent.cluster.peer_monitor import TOLD, PeerMonitor
+from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, HUNG, SETTLE
 from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, NodeNotRunning
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 B = frozenset({"rabbit@b"})
 NOBODY: frozenset[str] = frozenset()
@@ -96,6 +97,34 @@ def test_a_call_that_fails_is_made_again(
     peer_monitor.turn(101.0 + FAILED, B_GONE)
     broker.calls[1].end()
     assert peer_monitor.turn(110.0, B_GONE) is None
+
+
+def test_a_hung_node_that_was_dropped_is_told_so_for_a_while_longer_than_it_hangs(
+    broker: Broker, peer_monitor: PeerMonitor
+) -> None:
+    hangs = replace(ALL, view=view(member("a"), member("b", MemberStatus.HUNG), member("c")))
+    peer_monitor.turn(100.0, hangs)
+    peer_monitor.turn(100.0 + HUNG, hangs)
+    assert not peer_monitor.dropped
+    peer_monitor.turn(104.0, ALL)  # it goes on while our broker drops it
+    broker.calls[0].end()
+    peer_monitor.turn(105.0, ALL)
+    assert peer_monitor.dropped == B
+    peer_monitor.turn(110.0, hangs)
+    peer_monitor.turn(105.1 + TOLD, ALL)
+    assert peer_monitor.dropped == B
+    peer_monitor.turn(110.0 + TOLD, ALL)
+    assert not peer_monitor.dropped
+
+
+def test_a_node_that_was_dropped_because_it_is_gone_is_told_nothing(
+    broker: Broker, peer_monitor: PeerMonitor
+) -> None:
+    """It makes a pause, or a start, of that itself."""
+    peer_monitor.turn(100.0, B_GONE)
+    broker.calls[0].end()
+    peer_monitor.turn(101.0, B_GONE)
+    assert not peer_monitor.dropped
 
 
 def test_who_is_cut_off_drops_all_others(broker: Broker, peer_monitor: PeerMonitor) -> None:

@@ -8,6 +8,7 @@ from simulation.managed_group import Group
 from support.effort import seeds
 
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 ROOT = "/rabbitkeeper/orders"
 
@@ -22,6 +23,12 @@ def group(request: pytest.FixtureRequest) -> Group:
 
 def pids(group: Group) -> dict[str, int | None]:
     return {name: agent.broker.pid for name, agent in group.agents.items()}
+
+
+def dropped_by(group: Group, since: float) -> list[str]:
+    """Whose brokers have dropped node2's."""
+    node = group.agents["node2"].broker.node
+    return [name for name in group.names if group.noted(name, f"drop {node}", since)]
 
 
 def everybody(group: Group, do: Callable[[str], object]) -> None:
@@ -44,10 +51,29 @@ def test_one_that_stalls_with_a_host_that_is_starved_is_given_time(group: Group)
     before, agent = pids(group), group.agents["node2"]
     agent.starved = True
     agent.broker.hang()
-    group.run(15.0)
+    group.run(6.0)
     agent.broker.go_on()
     assert group.run_until(lambda: group.whole, 30) is not None
     assert pids(group) == before
+
+
+def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_started_again(group: Group) -> None:
+    """Its channels have lived on meanwhile, and nobody else counts it in."""
+    before, began, agent = pids(group), group.world.now, group.agents["node2"]
+    agent.starved = True  # so that it is given time
+    group.rabbits.splits = 1.0
+    agent.broker.hang()
+    assert group.run_until(lambda: dropped_by(group, began) == ["node1", "node3"], 30) is not None
+    agent.broker.go_on()
+    group.run(1.0)
+    while not group.noted("node2", "kill", began):
+        record = group.member("node2")
+        assert record is not None
+        assert record.state is not MemberStatus.RUNNING
+        group.run(0.05)
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert len(group.noted("node2", "kill", began)) == 1
+    assert pids(group)["node2"] != before["node2"]
 
 
 def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
