@@ -21,6 +21,7 @@ What kazoo does by default and why it is set otherwise here:
 This module holds no state of a session.
 """
 
+import atexit
 import contextlib
 import logging
 import os
@@ -187,6 +188,14 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo is not
         thread = super().spawn(func, *args, **options)
         self._threads.append(thread)
         return thread
+
+    def start(self) -> None:
+        """As kazoo's, but for the interpreter's end, at which kazoo waits for its threads without a limit.
+
+        They are daemons. One may still be ending its session then (:func:`end`), or wait for a server.
+        """
+        super().start()
+        atexit.unregister(self.stop)
 
     def sever(self) -> None:
         """End the present TCP connection; kazoo goes on to the next server and keeps the session."""

@@ -37,6 +37,7 @@ from rabbitkeeper.client import (
 )
 from rabbitkeeper.client.amqp import pika_connection
 from rabbitkeeper.compose.local import Local
+from rabbitkeeper.compose.local.guardian import last_lines
 from rabbitkeeper.compose.local.ports import Ports
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
@@ -74,7 +75,12 @@ def client(
         options["tls"] = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     if request.param.startswith("without"):
         monkeypatch.setattr(pika_connection, "SelectConnection", OtherPika)
-    with announcer.client(**options) as client:
+    try:
+        made = announcer.client(**options)
+    except NoLeader as error:
+        error.add_note("\n".join(map(last_lines, announcer.local.logs("node1").glob("*.log"))))
+        raise
+    with made as client:
         assert uses_private_parts(client) is not request.param.startswith("without")
         yield client
 
