@@ -220,7 +220,9 @@ def _cluster_mode(
             Replicas(lambda: give(ctl, config.replicas.target, growing), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
             RecordKeeper(config.broker.node, ctl, store, wake=wakeup.ring),
-            Agreement(config.broker.node, ctl, wake=wakeup.ring),
+            Agreement(
+                config.broker.node, ctl, session_timeout=config.zookeeper.session_timeout, wake=wakeup.ring
+            ),
             PeerMonitor(ctl, wake=wakeup.ring) if config.health.fast_nodedown else None,
         ),
     )

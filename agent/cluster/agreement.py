@@ -31,7 +31,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 AFTER = (1.0, 4.0, 9.0)  # seconds after an event; what a node believes may come out late
 SELDOM = 120.0  # seconds between questions that nothing has asked for
 AGAIN = 3.0  # seconds between questions while the node is split
-CONTESTED = 2  # answers in a row by which each side has a majority, until one of them gives way
+CONTESTED = 3.0  # seconds beyond a session's for which nobody has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
 DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not started again on it since"
 HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may come
@@ -49,7 +49,7 @@ class Comparison:
     Attributes:
         split: why our node is the odd one out; None if it is not.
         warning: what is to be told of others that are.
-        contested: of those, the ones that do not say so themselves: each side has a majority.
+        contested: of those, the ones that do not say so themselves: neither side has a majority against it.
         yields: our node is the odd one out if that goes on.
     """
 
@@ -67,8 +67,8 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
         status: what it says of its cluster.
         view: the last snapshot.
 
-    The odd one out is who has no majority on its side. When each has one, because a third node counts both
-    in, it is not the leader's, and of two others the later by name.
+    The odd one out is who has a majority against it. When nobody has, because a third node counts both in or
+    is ill, it is not the leader's, and of two others the later by name.
     """
     recorded = frozenset() if view.cluster is None else frozenset(view.cluster.record.nodes)
     if recorded and node not in recorded:
@@ -81,7 +81,7 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
     if not missing:
         return Comparison()
     believed = "believes itself cut off from" if status.partitions & missing else "does not count as running"
-    if 2 * len((status.running | {node}) & recorded) <= len(recorded):
+    if 2 * len(missing) > len(recorded):
         return Comparison(f"its node {believed} {_listed(missing)}, whose agents say that they run")
     leader = None if view.leader is None else view.leader.record.node
     rivals = {each for each in missing if states[each] is not MemberStatus.SPLIT}
@@ -118,6 +118,7 @@ class Agreement:
     Args:
         node: our Erlang node.
         tools: the broker's.
+        session_timeout: seconds for which a member is seen as it was that has died with its broker.
         wake: called when a question is answered.
         launch: begins it beside the loop.
 
@@ -130,9 +131,16 @@ class Agreement:
     """
 
     def __init__(
-        self, node: str, tools: Tools, *, wake: Callable[[], None], launch: Launch = ThreadJob
+        self,
+        node: str,
+        tools: Tools,
+        *,
+        session_timeout: float,
+        wake: Callable[[], None],
+        launch: Launch = ThreadJob,
     ) -> None:
         self._node = node
+        self._contested_for = session_timeout + CONTESTED
         self._tools = tools
         self._wake = wake
         self._launch = launch
@@ -140,7 +148,7 @@ class Agreement:
         self._found: ClusterStatus | None = None
         self._due: list[float] = []
         self._record: int | None = None  # the version of the cluster's record when it was asked
-        self._contested = 0
+        self._contested_since: float | None = None
         self._seen: object = None  # what an event is a change of
         self._doubt_until = 0.0
         self.split: str | None = None
@@ -219,7 +227,7 @@ class Agreement:
     def _forget(self, split: str | None) -> None:
         """What was said before is of the past, and so is what is being asked."""
         self._due, self._seen, self.split, self.doubt, self.warning = [], None, split, None, None
-        self.strangers = ()
+        self.strangers, self._contested_since = (), None
         if self._job is not None and self._job.done:
             self._job = None
 
@@ -236,9 +244,9 @@ class Agreement:
         record = None if view.cluster is None else view.cluster.version
         self.strangers = strangers(self._found.nodes, view) if record == self._record else ()
         compared = compare(self._node, self._found, view)
-        self._contested = self._contested + 1 if compared.contested else 0
+        since = self._contested_since = (self._contested_since or now) if compared.contested else None
         split = compared.split
-        if compared.yields and self._contested >= CONTESTED:
+        if compared.yields and since is not None and now >= since + self._contested_for:
             split = compared.warning
         if split is not None and split != self.split:
             LOG.warning("split: %s", split)

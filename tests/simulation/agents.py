@@ -115,7 +115,7 @@ class SimulatedAgent:
                     wake=ring,
                     launch=self._beside,
                 ),
-                Agreement(self.tools.node, self.tools, wake=ring, launch=self._beside),
+                Agreement(self.tools.node, self.tools, session_timeout=6.0, wake=ring, launch=self._beside),
                 PeerMonitor(self.tools, wake=ring, clock=clock, launch=self._beside),
             ),
         )

@@ -70,6 +70,14 @@ def test_of_two_with_a_majority_each_the_leader_stays_or_the_first_by_name() -> 
     assert not compare(ONE, says(ONE, TWO), elsewhere).yields
 
 
+def test_of_two_without_the_third_only_one_gives_way() -> None:
+    """Both did, and nobody was left to lead."""
+    two = group(RUNNING, RUNNING, MemberStatus.HUNG)
+    first, second = compare(ONE, says(ONE), two), compare(TWO, says(TWO), two)
+    assert (first.split, first.contested, first.yields) == (None, True, False)
+    assert (second.split, second.contested, second.yields) == (None, True, True)
+
+
 def test_a_node_that_has_left_the_recorded_cluster() -> None:
     alone = compare(TWO, says(TWO, nodes=(TWO,)), group(RUNNING, RUNNING, RUNNING))
     assert alone.split == "its node has left the recorded cluster and knows of rabbit@node2 only"
@@ -104,7 +112,7 @@ def verdict(status: MemberStatus) -> Verdict:
 
 
 def test_one_that_was_dropped_is_split_until_it_has_started_again_whatever_it_says() -> None:
-    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
     told, hung = dropped(ONE, THREE), verdict(MemberStatus.HUNG)
     agreement.turn(100.0, verdict(RUNNING), told, formed=True)  # before its agent has seen it hang
     assert not agreement.dropped
@@ -120,7 +128,7 @@ def test_one_that_was_dropped_is_split_until_it_has_started_again_whatever_it_sa
 
 
 def test_the_others_word_may_come_a_moment_after_it_goes_on() -> None:
-    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
     well, told = group(RUNNING, RUNNING, RUNNING), dropped(ONE, THREE)
     agreement.turn(100.0, verdict(MemberStatus.HUNG), well, formed=True)
     agreement.turn(101.0, verdict(RUNNING), well, formed=True)
@@ -135,7 +143,7 @@ def test_the_others_word_may_come_a_moment_after_it_goes_on() -> None:
 def test_one_that_starts_again_by_itself_or_was_cut_off_with_its_agent_is_not_dropped(
     state: NodeState,
 ) -> None:
-    agreement = Agreement(TWO, _Says(), wake=lambda: None)
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
     told, hung = dropped(ONE, THREE), verdict(MemberStatus.HUNG)
     agreement.turn(100.0, hung, told, formed=True, excused=True)
     assert not agreement.dropped

@@ -76,6 +76,22 @@ def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_starte
     assert pids(group)["node2"] != before["node2"]
 
 
+@pytest.mark.parametrize("after", [0.0, 3.0, 8.0])
+def test_beside_a_host_that_dies_whole_nobody_takes_itself_for_split(group: Group, after: float) -> None:
+    """Its record says that it runs, until its session ends."""
+    group.agents["node3"].broker.die()  # after which the nodes are compared
+    assert group.run_until(lambda: group.whole, 60) is not None
+    group.run(after)
+    group.agents["node1"].crash()
+    group.agents["node1"].broker.die()
+    for _ in range(400):
+        group.run(0.05)
+        for name in ("node2", "node3"):
+            record = group.member(name)
+            assert record is not None
+            assert record.state is not MemberStatus.SPLIT
+
+
 def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
     before = pids(group)
     for name in ("node1", "node3"):
