@@ -44,3 +44,12 @@ def take(consumer: Consumer, count: int) -> list[bytes]:
         bodies.append(message.body)
         message.ack()
     return bodies
+
+
+def take_all(consumer: Consumer, wanted: set[bytes]) -> None:
+    """Take and ack until each of ``wanted`` has come, and nothing else. Some come again after a move."""
+    missing = set(wanted)
+    while missing:
+        (body,) = take(consumer, 1)
+        assert body in wanted
+        missing.discard(body)
