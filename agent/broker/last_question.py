@@ -68,5 +68,6 @@ class LastQuestion:
                 raise DisruptionRefused(_ANSWERS if planned.hangs else _REFUSES)
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
         connection = self._connection()
-        if connection.silent <= 0.0 if planned.hangs else planned.asks and connection.answers:
+        answered = connection.silent <= 0.0 if planned.hangs else planned.asks and connection.answers
+        if answered:
             raise DisruptionRefused("it has answered meanwhile")

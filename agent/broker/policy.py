@@ -160,12 +160,11 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
 def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     since = now if broker.hung_since is None else broker.hung_since
     grace = HUNG_GRACE
-    if broker.dropped:
-        pass  # the others have asked, and it was no part of the cluster for them
-    elif broker.strained:
-        grace = STRAINED_GRACE
-    elif broker.only_new:
-        grace = HANDSHAKE_GRACE
+    if not broker.dropped:  # else the others have asked, and it was no part of the cluster for them
+        if broker.strained:
+            grace = STRAINED_GRACE
+        elif broker.only_new:
+            grace = HANDSHAKE_GRACE
     grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
     due = max(since + grace, broker.kill_due, broker.rejoins_until)
     alive = ALIVE_GRACE * (2.0 if broker.strained else 1.0)

@@ -70,7 +70,7 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
     The odd one out is who has a majority against it. When nobody has, because a third node counts both in or
     is ill, it is not the leader's, and of two others the later by name.
     """
-    recorded = frozenset() if view.cluster is None else frozenset(view.cluster.record.nodes)
+    recorded = frozenset(view.nodes)
     if recorded and node not in recorded:
         return Comparison()  # a member that is being formed, or removed
     if recorded - {node} and not status.nodes & (recorded - {node}):
@@ -99,7 +99,7 @@ def is_dropped(node: str, view: GroupView) -> bool:
         node: ours, hung.
         view: the last snapshot.
     """
-    recorded = frozenset() if view.cluster is None else frozenset(view.cluster.record.nodes)
+    recorded = frozenset(view.nodes)
     droppers = {
         member.record.node for member in view.members.values() if node in member.record.dropped
     } & recorded

@@ -145,4 +145,4 @@ class ClusterMode:
 
 
 def _nodes(view: GroupView | None) -> Mapping[str, ClusterNode]:
-    return {} if view is None or view.cluster is None else view.cluster.record.nodes
+    return {} if view is None else view.nodes

@@ -171,7 +171,5 @@ class Observation:
     split: str | None = None  # why the node and the others do not count each other in, a sentence
     doubt: str | None = None  # why that may be so, and is being asked
     split_elsewhere: str | None = None  # the same of other nodes
-    strangers: tuple[
-        str, ...
-    ] = ()  # in what RabbitMQ's cluster and the group's record differ, a sentence each
+    strangers: tuple[str, ...] = ()  # in what RabbitMQ's cluster and the group's record differ: sentences
     draining: str | None = None  # why this member is being taken out of service

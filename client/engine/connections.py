@@ -242,11 +242,7 @@ class Connections:
 
         def opened(channel: Channel) -> None:
             known.publishing = channel
-            channel.confirm(
-                ready,
-                lambda answers: self._publisher.answered(channel, answers),
-                lambda *came_back: self._publisher.returned(channel, *came_back),
-            )
+            confirm(channel, self._publisher, ready)
 
         def lost(channel: Channel, lost: ChannelLost) -> None:
             log.warning("the broker closed the publish channel: %s", lost.why)
@@ -263,6 +259,15 @@ class Connections:
         known = self._known.pop(number, None)
         if known is not None:
             self._on_lost(number, known, lost)
+
+
+def confirm(channel: Channel, publisher: Publisher[PublishFuture], on_ready: Callable[[], None]) -> None:
+    """Have a channel confirm what is published on it, and the publisher told of what comes of that."""
+    channel.confirm(
+        on_ready,
+        lambda answers: publisher.answered(channel, answers),
+        lambda *came_back: publisher.returned(channel, *came_back),
+    )
 
 
 def abandon(connection: Connection, target: Target) -> None:

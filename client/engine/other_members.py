@@ -17,7 +17,7 @@ from rabbitkeeper.client.amqp.transport import (
     Timer,
     Transport,
 )
-from rabbitkeeper.client.engine.connections import abandon
+from rabbitkeeper.client.engine.connections import abandon, confirm
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.publisher import Publisher
 from rabbitkeeper.client.routing.placement import Target, Targets
@@ -121,11 +121,7 @@ class OtherMembers:
 
         def opened(channel: Channel) -> None:
             asked.channel = channel
-            channel.confirm(
-                ready,
-                lambda answers: self._publisher.answered(channel, answers),
-                lambda *came_back: self._publisher.returned(channel, *came_back),
-            )
+            confirm(channel, self._publisher, ready)
 
         def ready() -> None:
             asked.is_opening = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from rabbitkeeper.coordinator.model.records import (
+    ClusterNode,
     ClusterRecord,
     GroupConfig,
     HistoryEntry,
@@ -92,6 +93,11 @@ class GroupView:
     maintenance: MaintenanceView | None = None
     last_change: HistoryEntry | None = None
     problems: tuple[str, ...] = ()  # nodes that could not be understood, a sentence each
+
+    @property
+    def nodes(self) -> Mapping[str, ClusterNode]:
+        """The nodes of the recorded cluster, by Erlang name; empty while none is recorded."""
+        return {} if self.cluster is None else self.cluster.record.nodes
 
     @property
     def era(self) -> tuple[int, int]:

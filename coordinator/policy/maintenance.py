@@ -101,16 +101,15 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_run: bool) -> str
     """
     if name not in view.members:
         return f"{name} is not registered, so nobody could restart its broker"
-    nodes = {} if view.cluster is None else view.cluster.record.nodes
-    others = sorted({node.member for node in nodes.values()} - {name})
+    others = sorted({node.member for node in view.nodes.values()} - {name})
     there = [other for other in others if other in view.members]
     serving = [other for other in there if view.members[other].record.state.serves]
-    majority = len(nodes) // 2 + 1
+    majority = len(view.nodes) // 2 + 1
     if force:
         return None
     if len(serving) < majority:
         return (
-            f"without {name} only {len(serving)} of {len(nodes)} brokers would serve, and a majority is "
+            f"without {name} only {len(serving)} of {len(view.nodes)} brokers would serve, and a majority is "
             f"{majority}: queues would stop meanwhile; bring the others back first, or use --force"
         )
     ill = [_how(view, other) for other in others if other not in serving]
@@ -124,8 +123,7 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_run: bool) -> str
 def rolling_order(view: GroupView) -> tuple[str, ...]:
     """All members of the cluster: the followers by name, those that may lead next last, then the leader."""
     leader = None if view.leader is None else view.leader.record.name
-    nodes = {} if view.cluster is None else view.cluster.record.nodes
-    names = {node.member for node in nodes.values()} or set(view.members)
+    names = {node.member for node in view.nodes.values()} or set(view.members)
     worst_first: Sequence[str] = [*reversed(rank(view))]
     return tuple(
         sorted(

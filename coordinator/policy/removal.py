@@ -20,7 +20,7 @@ class Removal:
 
 def removal_of_member(view: GroupView, member: str) -> Removal | str:
     """A member that is gone for good; or why not, a sentence."""
-    names = sorted(set(_recorded(view).values()))
+    names = sorted({node.member for node in view.nodes.values()})
     if member not in names:
         return f"{member} is not recorded in the cluster; recorded are: {', '.join(names) or 'none'}"
     if member in view.members:
@@ -76,7 +76,7 @@ def reinit_of(view: GroupView, member: str) -> Removal | str:
             f"for good: rabbitkeeper member remove {member}"
         )
     node = there.record.node
-    if node not in _recorded(view):
+    if node not in view.nodes:
         return f"{node} is not recorded in the cluster: it joins by itself, if it is empty"
     if there.record.state.serves:
         return f"{member} is {there.record.state}: it has what it had, and nothing is to be done"
@@ -84,19 +84,13 @@ def reinit_of(view: GroupView, member: str) -> Removal | str:
     return _without_majority(view, {node}) or Removal((node,), said)
 
 
-def _recorded(view: GroupView) -> dict[str, str]:
-    return (
-        {} if view.cluster is None else {node: its.member for node, its in view.cluster.record.nodes.items()}
-    )
-
-
 def _nodes_of(view: GroupView, member: str) -> frozenset[str]:
-    return frozenset(node for node, name in _recorded(view).items() if name == member)
+    return frozenset(node for node, its in view.nodes.items() if its.member == member)
 
 
 def _without_majority(view: GroupView, gone: Collection[str]) -> str | None:
     """Why the others are too few to have a majority without these nodes; None if they are not."""
-    nodes = _recorded(view)
+    nodes = view.nodes
     there = {member.record.node for member in view.members.values() if member.record.state.serves}
     left = sorted(there & (nodes.keys() - set(gone)))
     majority = len(nodes) // 2 + 1

@@ -1,9 +1,12 @@
 """``rabbitkeeper restart``, ``rolling-restart`` and ``member remove``: carried out by the agents."""
 
+from collections.abc import Callable
+
 import click
 
 from rabbitkeeper.coordinator.cli.options import Asking, ask, asks
 from rabbitkeeper.coordinator.cli.root import ChosenGroup
+from rabbitkeeper.coordinator.operations.service import OperationService, Submitted
 
 _RESTART = 300.0  # seconds
 _ROLLING = 1800.0
@@ -57,11 +60,7 @@ def remove(chosen: ChosenGroup, name: str | None, node: str | None, asking: Aski
     if (name is None) == (node is None) or (node is not None and "@" not in node):
         raise click.UsageError("Whom? Give the member's NAME, or --node NODE as in rabbit@host1.")
     target = name or node or ""
-    ask(
-        chosen,
-        asking,
-        lambda operator: operator.remove(target, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
-    )
+    _ask_to_forget(chosen, asking, OperationService.remove, target)
 
 
 @member.command("replace")
@@ -73,11 +72,7 @@ def replace(chosen: ChosenGroup, name: str, asking: Asking) -> None:
 
     The agent of the new machine does so by itself when it joins, if the old node is gone by then.
     """
-    ask(
-        chosen,
-        asking,
-        lambda operator: operator.replace(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
-    )
+    _ask_to_forget(chosen, asking, OperationService.replace, name)
 
 
 @member.command("reinit")
@@ -86,8 +81,16 @@ def replace(chosen: ChosenGroup, name: str, asking: Asking) -> None:
 @click.pass_obj
 def reinit(chosen: ChosenGroup, name: str, asking: Asking) -> None:
     """Have the cluster forget the node of member NAME, which has lost its disk; then it joins again."""
+    _ask_to_forget(chosen, asking, OperationService.reinit, name)
+
+
+def _ask_to_forget(
+    chosen: ChosenGroup, asking: Asking, request: Callable[..., Submitted], target: str
+) -> None:
     ask(
         chosen,
         asking,
-        lambda operator: operator.reinit(name, by=asking.by, reason=asking.reason, dry_run=asking.dry_run),
+        lambda operator: request(
+            operator, target, by=asking.by, reason=asking.reason, dry_run=asking.dry_run
+        ),
     )

@@ -31,6 +31,12 @@ def dropped_by(group: Group, since: float) -> list[str]:
     return [name for name in group.names if group.noted(name, f"drop {node}", since)]
 
 
+def state(group: Group, name: str) -> MemberStatus:
+    record = group.member(name)
+    assert record is not None
+    return record.state
+
+
 def everybody(group: Group, do: Callable[[str], object]) -> None:
     for name in group.names:
         do(name)
@@ -67,9 +73,7 @@ def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_starte
     agent.broker.go_on()
     group.run(1.0)
     while not group.noted("node2", "kill", began):
-        record = group.member("node2")
-        assert record is not None
-        assert record.state is not MemberStatus.RUNNING
+        assert state(group, "node2") is not MemberStatus.RUNNING
         group.run(0.05)
     assert group.run_until(lambda: group.whole, 60) is not None
     assert len(group.noted("node2", "kill", began)) == 1
@@ -87,9 +91,7 @@ def test_beside_a_host_that_dies_whole_nobody_takes_itself_for_split(group: Grou
     for _ in range(400):
         group.run(0.05)
         for name in ("node2", "node3"):
-            record = group.member(name)
-            assert record is not None
-            assert record.state is not MemberStatus.SPLIT
+            assert state(group, name) is not MemberStatus.SPLIT
 
 
 def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
