@@ -103,6 +103,10 @@ class Announcer:
             if connection.is_open:
                 connection.close()
 
+    def channels(self) -> int:
+        """How many channels there are on all brokers: one goes when it has done all that it was sent."""
+        return int(self.local.ctl(next(iter(self.members)))._run("eval", "length(rabbit_channel:list())."))
+
     def close_connections(self, name: str) -> None:
         """An operator has a broker close all its connections."""
         self.local.ctl(name)._run("close_all_connections", "by the test")

@@ -102,8 +102,12 @@ def width_beyond(page: Page) -> int:
 
 
 def says(page: Page, selector: str, text: str) -> None:
-    """Wait until the element says so."""
-    page.wait_for_function(
-        "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)",
-        arg=[selector, text],
-    )
+    """Wait until the element says so; an error tells what the page says instead."""
+    try:
+        page.wait_for_function(
+            "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)",
+            arg=[selector, text],
+        )
+    except Exception as error:
+        error.add_note(f"{selector} does not say {text!r}; the page says: {page.inner_text('body')}")
+        raise
