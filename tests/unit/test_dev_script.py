@@ -69,7 +69,8 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("test", "unit"), ("test", "oldest"), ("lint",), ("demo", "--docker"), ("run", "true")]
+    "arguments",
+    [("test", "unit"), ("test", "oldest"), ("lint",), ("docs",), ("demo", "--docker"), ("run", "true")],
 )
 def test_what_needs_no_server_asks_for_python_alone(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = dev(tmp_path, *arguments)
