@@ -13,6 +13,7 @@ from pathlib import Path
 import pika
 import pytest
 from pydantic import SecretStr
+from support.waiting import PATIENCE
 
 from rabbitkeeper.agent.broker.drivers import output
 from rabbitkeeper.agent.broker.drivers.process import ProcessDriver
@@ -59,7 +60,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., ProcessDriver]]:
 def said(tmp_path: Path) -> str:
     """The first line that the server writes; a script writes it when it has come so far."""
     output = tmp_path / "node 1" / "log" / "output.log"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while not output.exists() or not output.read_text().endswith("\n"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -67,7 +68,7 @@ def said(tmp_path: Path) -> str:
 
 
 def ended(driver: ProcessDriver) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while driver.observe().running:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -173,10 +174,10 @@ def test_a_stopped_process_is_killed_with_all_of_its_group(
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     driver.kill()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60, "the helper sleeps for 600 s"
     assert not driver.observe().running
     found = ProcessId.of(helper)
-    assert found is None or found.wait(5)
+    assert found is None or found.wait(PATIENCE)
 
 
 def test_an_orderly_stop_reaches_a_stopped_process_too(
@@ -222,7 +223,7 @@ def test_what_it_writes_without_end_is_kept_to_a_size(
     driver.start()
     file = tmp_path / "node 1" / "log" / "output.log"
     emptied, last = 0, 0
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while emptied < 3:
         assert time.monotonic() < deadline
         assert driver.observe().running
@@ -264,7 +265,7 @@ def polled(broker: BrokerConfig, version: str) -> ManagementFacts:
     poller = Poller(
         settings, broker.node, protocols=("amqp",), version=lambda: version, wake=lambda: None, interval=1.0
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     try:
         while (facts := poller.poll(client)).load is None:
             assert time.monotonic() < deadline, facts
@@ -299,7 +300,7 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         parameters = pika.ConnectionParameters(
             port=port, credentials=pika.PlainCredentials("keeper", "s3cret")
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 pika.BlockingConnection(parameters).close()
@@ -325,7 +326,7 @@ def test_a_real_broker_survives_its_agent_and_ends_hung(broker: Local, tmp_path:
         os.kill(pid or 0, signal.SIGSTOP)
         successor.kill()
         assert not successor.observe().running
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while driver.observe().running:  # its own wait for the child may come a moment later
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import PATIENCE
 
 from rabbitkeeper.compose.local import LocalError
 from rabbitkeeper.compose.local.guardian import Guardian
@@ -50,7 +51,7 @@ CALLER = textwrap.dedent(
 )
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], timeout: float = PATIENCE) -> bool:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
