@@ -1,0 +1,179 @@
+"""How soon thousands of watchers of one group know its new leader.
+
+    ./dev bench watchers [--watchers 10000] [--changes 5] [--json FILE]
+
+One ZooKeeper server; the watchers are sessions in four processes, as light as can be, that read what a client
+reads and watch it (``peers/light_sessions.py``). The leader's znode is deleted, and half a second later made
+by another member, as at a failover. ``told``: from then until a watcher has the event; ``known``: until it
+has read everything again, the new leader with it. ``ours`` is one watch of RabbitKeeper's client, among them.
+The bar is a second until all are told.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from common import wait
+
+from rabbitkeeper.compose.demo.observer import Observer
+from rabbitkeeper.compose.local import Local
+from rabbitkeeper.coordinator.connect import backend_at
+from rabbitkeeper.coordinator.model.paths import GroupPaths
+from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
+
+GROUP = "watched"
+MEMBERS = ("node1", "node2", "node3")
+PROCESSES = 4
+VACANT = 0.5  # seconds without a leader
+SETTLED = 5.0  # seconds in which everybody has come to know, or has not
+PATIENCE = 300.0  # seconds for any one wait
+WORKER = Path(__file__).parent / "peers" / "light_sessions.py"
+
+
+class Group:
+    """Its znodes, written as agents write them."""
+
+    def __init__(self, hosts: str) -> None:
+        self._session = backend_at(hosts, timeout=20, name="bench")
+        self._session.start()
+        self.paths = GroupPaths(GROUP)
+        self._session.ensure_path(self.paths.members)
+        for name in MEMBERS:
+            record = MemberRecord(
+                name=name,
+                instance="1",
+                node=f"rabbit@{name}",
+                versions=Versions(agent="bench"),
+                amqp=f"{name}:5672",
+                state=MemberStatus.RUNNING,
+                since=utcnow(),
+            )
+            self._session.create(self.paths.member(name), record.to_bytes(), ephemeral=True)
+
+    def lead(self, name: str) -> float:
+        """From now on this one does; when it was written, monotonic seconds."""
+        record = LeaderRecord(
+            name=name,
+            instance="1",
+            node=f"rabbit@{name}",
+            amqp=f"{name}:5672",
+            since=utcnow(),
+            cause="bench",
+        )
+        self._session.renew()
+        asked = time.monotonic()
+        self._session.create(self.paths.leader, record.to_bytes(), ephemeral=True)
+        return asked
+
+    def leave(self) -> None:
+        znode = self._session.stat(self.paths.leader)
+        assert znode is not None
+        self._session.delete(self.paths.leader, znode.version)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def ask(worker: subprocess.Popen[str], line: str) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write(line + "\n")
+    worker.stdin.flush()
+
+
+def answer(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise SystemExit("a process with watchers has ended")
+    return line
+
+
+def change(group: Group, workers: list[subprocess.Popen[str]], observer: Observer, to: str) -> dict[str, Any]:
+    """One new leader; seconds from its znode."""
+    group.leave()
+    time.sleep(VACANT)
+    for worker in workers:
+        ask(worker, "forget")
+    made = group.lead(to)
+    time.sleep(SETTLED)
+    told: list[float] = []
+    known: list[float] = []
+    for worker in workers:
+        ask(worker, "report")
+    for worker in workers:
+        found = json.loads(answer(worker))
+        told += [at - made for at in found["told"]]
+        known += [at - made for at in found["known"]]
+    seen = wait(lambda: observer.elected_since(made), "the client's own watch has seen it", PATIENCE)
+    return {"told": sorted(told), "known": sorted(known), "ours": seen.at - made}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--watchers", type=int, default=10_000)
+    parser.add_argument("--changes", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with Local(zookeepers=1, members=0) as local:
+        group = Group(local.zookeeper_hosts)
+        group.lead(MEMBERS[0])
+        observer = Observer(local.zookeeper_hosts, GROUP, MEMBERS)
+        observer.start()
+        host, _, port = local.zookeeper_hosts.partition(":")
+        paths = group.paths
+        records = [paths.incarnation, paths.config, paths.cluster, paths.pause, paths.switchover]
+        task = {
+            "host": host,
+            "port": int(port),
+            "members": paths.members,
+            "paths": [*records, paths.maintenance, *(paths.member(name) for name in MEMBERS)],
+            "leader": paths.leader,
+            "sessions": options.watchers // PROCESSES,
+        }
+        workers = [
+            subprocess.Popen(
+                [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(PROCESSES)
+        ]
+        try:
+            began = time.monotonic()
+            for worker in workers:
+                ask(worker, json.dumps(task))
+            for worker in workers:
+                answer(worker)
+            print(f"{options.watchers} watchers after {time.monotonic() - began:.1f} s", flush=True)
+            rounds = []
+            for number in range(1, options.changes + 1):
+                found = change(group, workers, observer, MEMBERS[number % len(MEMBERS)])
+                rounds.append(found)
+                print(f"{number:3}. {row(found, options.watchers)}", flush=True)
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+            observer.stop()
+            group.close()
+    if options.json:
+        options.json.write_text(json.dumps(rounds, indent=2) + "\n")
+
+
+def row(found: dict[str, Any], watchers: int) -> str:
+    """Medians and worst cases; how many have not come to know."""
+    parts = [
+        f"{what}: median {statistics.median(found[what]):.3f} s, worst {found[what][-1]:.3f} s"
+        for what in ("told", "known")
+        if found[what]
+    ]
+    return ", ".join([*parts, f"ours {found['ours']:.3f} s", f"missing {watchers - len(found['known'])}"])
+
+
+if __name__ == "__main__":
+    main()
