@@ -9,9 +9,10 @@ nothing during a pause, so that an operator can stop a broker by hand.
 
 One that is stopped in a living Erlang machine is started again after a grace, and so is one that was cut off
 when it began to boot: it would wait for its cluster for ever. One that RabbitMQ has paused comes back by
-itself and is left alone, as long as its Erlang machine answers: one that refuses connections and does not
-answer its tools either is hung as well, though no probe can see it. What the driver has no means for is left
-to whatever runs the broker.
+itself and is left alone, as long as it sees no majority and its Erlang machine answers. One that sees a
+majority again and does not come up is started anew: it waits for its cluster's tables like the one before.
+One that refuses connections and does not answer its tools either is hung as well, though no probe can see
+it. What the driver has no means for is left to whatever runs the broker.
 """
 
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
 DROPPED_GRACE = 2.0  # seconds for one that the others have dropped to pause by itself
 REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
+RESUME_GRACE = 60.0  # seconds for one that RabbitMQ starts again after a pause; twice if strained
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
-LONGEST_SILENCE = 240.0  # to which kills double that, as LONGEST_GRACE
+LONGEST_SILENCE = 240.0  # to which kills double these two, as LONGEST_GRACE
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
@@ -97,6 +99,7 @@ class Plan:
     hangs: bool = False  # only if it still does just before
     listens: bool = False  # only if the node does not say that it pauses or boots
     asks: bool = False  # only if the node does not answer its tools either
+    still: NodeState | None = None  # only if the node still says this, and nobody can connect
     needs_majority: bool = False  # only while a majority of the other brokers is well
 
 
@@ -142,6 +145,8 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         grace, why = _STANDSTILLS[node.state]
         kill = Plan(Step.KILL, why, takes_down=True)
         return _when(now, max(node.since + grace, broker.kill_due), kill)
+    if node is not None and node.state is NodeState.RESUMING and broker.can_kill and broker.can_start:
+        return _of_a_resuming_one(broker, node.since, now)
     silent_since = node.since if node is not None and node.state is NodeState.SILENT else None
     if silent_since is not None and broker.running and broker.been_up:
         return _of_a_silent_one(broker, silent_since, now)
@@ -183,6 +188,19 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     return _when(now, due, end)
 
 
+def _of_a_resuming_one(broker: Supervised, since: float, now: float) -> Plan:
+    """Of one that sees a majority again after its pause, and that RabbitMQ starts.
+
+    That takes seconds. But one that starts at the very moment at which the network heals can find its Mnesia
+    partitioned from the others' (``starting_partitioned_network``): RabbitMQ 3.10 waited for tables for 9
+    times 30 s then, and has given up afterwards.
+    """
+    grace = _with_patience(RESUME_GRACE, broker)
+    why = f"RabbitMQ sees a majority again after its pause, and has not started the broker in {grace:g} s"
+    end = Plan(Step.KILL, why, takes_down=True, still=NodeState.RESUMING, needs_majority=True)
+    return _when(now, max(since + grace, broker.rejoins_until, broker.kill_due), end)
+
+
 def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | None:
     """Of one that refuses connections, and whose node does not answer its tools.
 
@@ -194,9 +212,7 @@ def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | Non
     """
     if not (broker.can_kill and broker.can_start):
         return None
-    grace = SILENT_GRACE * (2.0 if broker.strained else 1.0)
-    grace = min(grace * 2.0**broker.recent_kills, LONGEST_SILENCE)
-    due = max(since + grace, broker.rejoins_until)
+    due = max(since + _with_patience(SILENT_GRACE, broker), broker.rejoins_until)
     end = Plan(
         Step.KILL,
         "the broker refuses connections, and its Erlang machine does not answer its tools",
@@ -205,6 +221,11 @@ def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | Non
         needs_majority=now < due + STUCK,
     )
     return _when(now, max(due, broker.kill_due), end)
+
+
+def _with_patience(grace: float, broker: Supervised) -> float:
+    """Twice as long while it is strained, and for each kill of late."""
+    return min(grace * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, LONGEST_SILENCE)
 
 
 def _when(now: float, due: float, planned: Plan) -> Plan:

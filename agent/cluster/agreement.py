@@ -38,7 +38,7 @@ HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may
 STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT})
-_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.BOOTING, NodeState.APART})
+_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.RESUMING, NodeState.BOOTING, NodeState.APART})
 _COUNTS = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.SPLIT})
 
 

@@ -2,8 +2,8 @@
 
 Three quite different things look alike from outside. An operator has drained the node: its listeners are
 suspended and it waits to be revived. RabbitMQ itself has paused it, because it sees no majority of its
-cluster (``pause_minority``): it comes back by itself. Or the broker is stopped inside a living Erlang
-machine, by ``stop_app`` or by a start that failed: it does not come back by itself.
+cluster (``pause_minority``): it comes back by itself, as a rule. Or the broker is stopped inside a living
+Erlang machine, by ``stop_app`` or by a start that failed: it does not come back by itself.
 
 In any of them the Erlang machine itself may come to stand still. Nobody can tell that from outside but its
 tools, which find no answer; what is made of that is not decided here (``broker/policy.py``).
@@ -21,6 +21,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 FIRST = 1.0  # seconds of refusal before the first look: a process that has just died is seen by then
 PAUSE = 5.0  # seconds between looks, each of which starts an Erlang machine; doubled each time but in a boot
 LONGEST_PAUSE = 30.0  # seconds
+_ON_ITS_WAY = frozenset({NodeState.BOOTING, NodeState.RESUMING})
 
 
 class Inspection:
@@ -99,8 +100,8 @@ class Inspection:
         if self._current != self._of:
             return  # it says nothing of what is there now
         self._due = now + self._pause
-        # One that boots is on its way: how it goes on is of interest soon.
-        self._pause = PAUSE if self._found is NodeState.BOOTING else min(LONGEST_PAUSE, 2 * self._pause)
+        # One that boots or resumes is on its way: how it goes on is of interest soon.
+        self._pause = PAUSE if self._found in _ON_ITS_WAY else min(LONGEST_PAUSE, 2 * self._pause)
         if failure is not None:
             LOG.debug("the node cannot be asked why it refuses connections: %s", failure)
             self._facts = None

@@ -36,7 +36,13 @@ _SAYS_WHY = {
     ),
     NodeState.PAUSED: (
         MemberStatus.UNREACHABLE,
-        "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does",
+        "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does; "
+        "if it is not back then within a minute, it is started anew",
+    ),
+    NodeState.RESUMING: (
+        MemberStatus.UNREACHABLE,
+        "RabbitMQ had paused it, sees a majority of its cluster again and starts it; "
+        "if that takes longer than a minute, it is started anew",
     ),
     NodeState.BOOTING: (MemberStatus.STARTING, "the broker boots inside its Erlang machine"),
     NodeState.APART: (

@@ -83,13 +83,14 @@ class NodeState(StrEnum):
     DRAINED = "drained"  # in maintenance mode, by an operator: its listeners are suspended
     DRAINED_BY_AGENT = "drained by an agent"  # the same, for a restart that an agent was to carry out
     PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
+    RESUMING = "resuming"  # RabbitMQ sees that majority, and starts the broker again
     BOOTING = "booting"
     APART = "booting apart"  # from nodes that it can reach by now, and whose database it has not found
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
     SILENT = "silent"  # its Erlang machine, which has answered its tools before, does not any more
 
 
-WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED})
+WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED, NodeState.RESUMING})
 """States of a broker that has booted and is well by itself, though nobody can connect."""
 
 

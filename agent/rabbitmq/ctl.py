@@ -329,9 +329,9 @@ class RabbitmqCtl:
         Raises:
             NodeNotRunning: not even its Erlang machine answers.
         """
-        # rabbit_outside_app_process is what waits, in a paused node, for the others to come back. Mnesia, the
-        # database up to 4.x, looks for the other nodes once, when it starts: if it was cut off then, it waits
-        # for their tables although Erlang could connect, or has connected, the nodes since.
+        # rabbit_outside_app_process waits, in a paused node, for the others, and then starts it again.
+        # Mnesia, the database up to 4.x, looks for the other nodes once, when it starts: if it was cut off
+        # then, it waits for their tables though Erlang could connect, or has connected, the nodes since.
         said = self._run(
             "eval",
             "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
@@ -352,7 +352,7 @@ class RabbitmqCtl:
         if running:
             return NodeState.SERVING
         if waiting:
-            return NodeState.PAUSED
+            return NodeState.RESUMING if booting else NodeState.PAUSED
         if booting:
             return NodeState.APART if apart else NodeState.BOOTING
         return NodeState.STOPPED

@@ -73,7 +73,7 @@ class Group:
         }
         assert not self.taken, f"{member} is taken down ({how}) while {', '.join(self.taken)} is: {self.log}"
         self.taken[member] = now
-        pauses = broker.refuses is NodeState.PAUSED and not broker.hung
+        pauses = broker.refuses is NodeState.PAUSED and not (broker.hung or broker.stuck)
         assert not pauses, f"{member} has paused itself, and is taken down ({how}): {self.log}"
         if not broker.up or broker.refuses is not None:
             return

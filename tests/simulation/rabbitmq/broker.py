@@ -53,6 +53,8 @@ class SimulatedBroker:
         peers: the nodes that it counts as running.
         partitions: those that it believes itself split from.
         split: what will become of it, between its finding out that it was dropped and its doing something.
+        resumes: it sees a majority after its pause, and starts again.
+        stuck: it does, and waits for its tables in vain.
         retries: it tries to reach nodes that are gone before it pauses, and answers nobody meanwhile.
     """
 
@@ -81,6 +83,8 @@ class SimulatedBroker:
         self.partitions: set[str] = set()
         self.split: bool | None = None
         self.retries = False
+        self.resumes = False
+        self.stuck = False
         self.facts = REFUSED
         self.exited: str | None = None
         self.wake: Callable[[], None] = lambda: None
@@ -157,7 +161,7 @@ class SimulatedBroker:
             The seconds until then.
         """
         pid, self.refuses = self.pid, NodeState.PAUSED
-        self.ill_since, self.retries = self.world.now, False
+        self.ill_since, self.retries, self.resumes = self.world.now, False, False
         self.group.note(self.member, "pauses")
         stop = self.world.chance.uniform(*self.group.rabbits.stop)
         self.world.after(stop, lambda: self._paused(pid))
@@ -176,16 +180,22 @@ class SimulatedBroker:
     def go_on_serving(self, pid: int | None) -> None:
         """A paused broker sees a majority again: its application has been started."""
         if self.pid == pid and self.refuses is NodeState.PAUSED and not self.hung:
-            self.refuses = None
+            self.refuses, self.resumes = None, False
             self.group.rabbits.joined(self.node)
             self.world.after(0.1, lambda: self._connected(pid))
+
+    def give_up_resuming(self, pid: int | None) -> None:
+        """Its start after a pause has failed."""
+        if self.pid == pid and self.stuck:
+            self.resumes = self.stuck = False
+            self.refuse(NodeState.STOPPED)
 
     def die(self, how: str = "was ended by SIGKILL") -> None:
         if self.pid is not None:
             self.ill_since = self.world.now
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
-            self.hung_since, self.retries = None, False
+            self.hung_since, self.retries, self.resumes, self.stuck = None, False, False, False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))
@@ -296,6 +306,8 @@ class SimulatedBroker:
     @property
     def state(self) -> NodeState:
         """As the node says itself."""
+        if self.refuses is NodeState.PAUSED and self.resumes:
+            return NodeState.RESUMING
         if self.refuses is not None:
             return self.refuses
         if self.up:

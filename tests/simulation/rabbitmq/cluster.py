@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NET_TICK = 60.0  # seconds after which a silent node counts as gone
 REJOIN = 3.0  # seconds from seeing a majority again until a paused node serves
 LOOK = 1.0  # seconds between a paused node's looks
+TABLES = 270.0  # seconds for which a node that starts after its pause waits for tables: 9 times 30
 SPLIT = 0.4  # of the nodes that were dropped and go on: those that stay split
 
 _numbers = count(1)
@@ -54,6 +55,8 @@ class SimulatedCluster:
         pauses: a node without a majority pauses, as with Mnesia; with Khepri it goes on.
         retries: seconds for which a node tries to reach each one that is gone before it pauses, and answers
             nobody: 7 from RabbitMQ 3.12 on.
+        sticks: of the nodes that see a majority again after a pause: those that wait for their tables in
+            vain, from 0 to 1.
         stop: seconds that a pause takes until the listeners are closed, at least and at most.
     """
 
@@ -65,6 +68,7 @@ class SimulatedCluster:
         self._dropped: set[tuple[str, str]] = set()  # who has dropped whom, who lived on
         self.pauses = True
         self.retries = 0.0
+        self.sticks = 0.0
         self.stop = (0.1, 4.0)
 
     # -- the network
@@ -242,9 +246,15 @@ class SimulatedCluster:
             return
         there = sum(self.reaches(node, other) for other in broker.disk.members)
         if 2 * there > len(broker.disk.members) and not broker.hung:
+            broker.resumes = True
+            if self.sticks and self.world.chance.random() < self.sticks:
+                broker.stuck = True
+                self.world.after(TABLES, lambda: broker.give_up_resuming(pid))
+                return
             self.world.after(REJOIN, lambda: broker.go_on_serving(pid))
             self.world.after(REJOIN + LOOK, lambda: self._look(node, pid))
         else:
+            broker.resumes = False
             self.world.after(LOOK, lambda: self._look(node, pid))
 
     # -- what all nodes see

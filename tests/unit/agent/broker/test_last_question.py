@@ -13,6 +13,9 @@ HANGS = Plan(
     Step.KILL, "the broker hangs", takes_down=True, hangs=True, listens=True, asks=True, needs_majority=True
 )
 
+RESUMES = Plan(
+    Step.KILL, "it does not resume", takes_down=True, still=NodeState.RESUMING, needs_majority=True
+)
 MUTE = Plan(Step.KILL, "its node is silent", takes_down=True, asks=True, needs_majority=True)
 ANSWERS = ConnectionFacts(up_since=100.0)
 SILENT = ConnectionFacts(up_since=100.0, silent=2.0)
@@ -55,7 +58,7 @@ def test_after_a_while_that_does_not_help_it_any_more() -> None:
 
 
 @pytest.mark.parametrize("asks", [True, False])
-@pytest.mark.parametrize("says", [NodeState.PAUSED, NodeState.BOOTING])
+@pytest.mark.parametrize("says", [NodeState.PAUSED, NodeState.RESUMING, NodeState.BOOTING])
 def test_one_that_pauses_or_boots_comes_back_by_itself_however_long_it_takes(
     says: NodeState, asks: bool
 ) -> None:
@@ -103,6 +106,26 @@ def test_one_that_refuses_connections_is_left_whatever_its_tools_are_told(says: 
 def test_one_that_refused_connections_and_takes_them_again_is_left(connection: ConnectionFacts) -> None:
     with pytest.raises(DisruptionRefused, match="answered meanwhile"):
         Case(connection=connection).ask(MUTE)
+
+
+def test_one_that_does_not_come_up_after_its_pause_goes_down_with_leave() -> None:
+    case = Case(connection=REFUSES, says=NodeState.RESUMING)
+    case.ask(RESUMES)
+    assert case.begun == [("it does not resume", True)]
+
+
+@pytest.mark.parametrize("says", [*(state for state in NodeState if state is not NodeState.RESUMING), None])
+def test_one_that_has_given_up_resuming_or_lost_the_others_again_is_left(says: NodeState | None) -> None:
+    """One that is paused since the network is cut again would boot alone."""
+    case = Case(connection=REFUSES, says=says)
+    with pytest.raises(DisruptionRefused, match="does not say so any more"):
+        case.ask(RESUMES)
+    assert not case.begun
+
+
+def test_one_that_has_resumed_meanwhile_is_left() -> None:
+    with pytest.raises(DisruptionRefused, match="answered meanwhile"):
+        Case(connection=ANSWERS, says=NodeState.RESUMING).ask(RESUMES)
 
 
 def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:

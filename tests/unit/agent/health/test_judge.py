@@ -185,6 +185,8 @@ def test_draining_is_said_of_a_broker_that_runs() -> None:
         (NodeState.DRAINED, Status.DRAINING, "rabbitmq-upgrade drain"),
         (NodeState.DRAINED_BY_AGENT, Status.DRAINING, "they are opened"),
         (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
+        (NodeState.PAUSED, Status.UNREACHABLE, "not back then within a minute, it is started anew"),
+        (NodeState.RESUMING, Status.UNREACHABLE, "longer than a minute, it is started anew"),
         (NodeState.BOOTING, Status.STARTING, "boots"),
         (NodeState.APART, Status.STARTING, "started anew"),
         (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),

@@ -33,6 +33,7 @@ from rabbitkeeper.coordinator.store.disruption_lock import DisruptionLock
 from rabbitkeeper.coordinator.store.store import Store
 
 RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
+PAUSES = ("cut off", "host pauses", "cut from brokers", "broker hangs", "node crashes")
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
 
 
@@ -180,6 +181,11 @@ def test_a_group_is_whole_again_whatever_has_happened(part: int) -> None:
 def test_a_group_is_whole_again_when_operators_ask_for_restarts_meanwhile() -> None:
     for seed in range(examples(32)):
         History(seed, RESTARTS).play()
+
+
+def test_a_group_is_whole_again_though_nodes_do_not_come_up_after_their_pause() -> None:
+    for seed in range(examples(32)):
+        History(seed, PAUSES, sticks=0.5).play()
 
 
 @pytest.mark.parametrize("seed", [1029, 2025])

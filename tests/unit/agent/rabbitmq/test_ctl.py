@@ -205,6 +205,8 @@ def test_a_tool_that_is_not_there_names_the_setting() -> None:
         ("true,false,false,true,true,false", NodeState.DRAINED_BY_AGENT),
         ("false,true,false,false,false,false", NodeState.BOOTING),
         ("false,false,true,false,false,false", NodeState.PAUSED),
+        ("false,true,true,false,false,false", NodeState.RESUMING),
+        ("false,true,true,false,false,true", NodeState.RESUMING),
         ("false,false,false,false,false,false", NodeState.STOPPED),
         ("false,true,false,false,false,true", NodeState.APART),
     ],
