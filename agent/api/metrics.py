@@ -175,7 +175,9 @@ class _Now(Collector):
             yield _gauge("canary_latency_seconds", "Of the last canary that was confirmed.", latency)
         yield _gauge("broker_silent_seconds", "For which the broker owes an answer.", state.connection.silent)
         yield CounterMetricFamily(
-            "rabbitkeeper_broker_ends", "How often the broker has ended, as its agent saw.", state.broker.ends
+            "rabbitkeeper_broker_ends",
+            "How often the broker has died, or was killed; a restart that was asked for is no death.",
+            state.broker.ends,
         )
 
 

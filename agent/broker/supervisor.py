@@ -345,11 +345,11 @@ class BrokerSupervisor:
 
     def _ended(self, now: float, process: BrokerProcess) -> None:
         """The process that was there is gone; ``process`` is what is seen instead."""
-        self._ends += 1
         if self._asked_to_end:
             LOG.info("the broker has ended, as was asked for")
             self._restarts, self._asked_to_end = RestartBackoff(), False
             return
+        self._ends += 1
         if process.running is False:
             self._say_how_it_ended(process)
         elif process.running:

@@ -40,7 +40,7 @@ class SessionFacts:
 class BrokerFacts:
     """What the agent does with its broker's process."""
 
-    ends: int = 0  # how often it has ended, or could not be started, in this run of the agent
+    ends: int = 0  # how often it has died, was killed, or could not be started, in this run of the agent
     start_due: float | None = None  # when it is started again; None while it runs, or is not ours to start
     step: str | None = None  # what is being done to it now
 

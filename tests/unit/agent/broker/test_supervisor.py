@@ -244,6 +244,21 @@ def test_an_operators_restart_or_the_end_of_a_pause_begins_anew() -> None:
     assert case.driver.starts == 12
 
 
+def test_an_end_that_an_operator_has_asked_for_is_not_counted_and_a_death_is() -> None:
+    case = Case(Driver())
+    case.turn()
+    for _ in range(2):  # it is brought into the cluster, and that has ended
+        case.turn(case.up())
+    assert case.supervisor.restart(60.0)
+    case.driver.process = BrokerProcess(running=False, exited="ended with exit code 0")
+    for _ in range(2):
+        case.turn()
+    assert (case.driver.starts, case.supervisor.facts.ends) == (2, 0)
+    case.driver.kill()
+    case.turn()
+    assert case.supervisor.facts.ends == 1
+
+
 def test_a_broker_that_others_restart_so_fast_that_its_end_is_not_seen_has_died_nevertheless() -> None:
     case = Case(Driver())
     case.turn()
