@@ -39,6 +39,7 @@ def _member(
         *reasons,
         site=SITES[name],
         since=ago(since),
+        amqp=f"10.0.0.{name[-1]}:5672",
         api=f"http://10.0.0.{name[-1]}:8008",
         load={"connections": 40},
     )
