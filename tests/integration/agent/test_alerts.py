@@ -86,6 +86,16 @@ FAULTS: dict[str, tuple[Course, Group, set[str]]] = {
         Group(),
         {"RabbitKeeperZooKeeperAway"},
     ),
+    "leader's agent that cannot be scraped and goes on": (
+        lasting(60, agents=at("node1", answers=False)),
+        Group(),
+        {"RabbitKeeperAgentDown"},
+    ),
+    "nobody takes the lead, and an agent without ZooKeeper knows of an old one": (
+        lasting(60, agents=at("node3", connected=False, saw_lead="node1"), leader=None),
+        Group(),
+        {"RabbitKeeperNoLeader", "RabbitKeeperAgentWithoutZooKeeper"},
+    ),
     # what does not mend itself
     "broker that does not come up": (
         lasting(180, agents=at("node2", status=MemberStatus.STOPPED)),

@@ -33,6 +33,7 @@ class Agent:
         silent: seconds since its loop has come round.
         hooks: outcomes so far.
         answers: it can be scraped.
+        saw_lead: who led when it was connected last, if that is not who leads.
     """
 
     status: MemberStatus = MemberStatus.RUNNING
@@ -42,6 +43,7 @@ class Agent:
     silent: float = 0.1
     hooks: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     answers: bool = True
+    saw_lead: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def series(course: Sequence[tuple[int, Group]]) -> list[dict[str, str]]:
 
 
 def _state(name: str, agent: Agent, group: Group) -> AgentState:
-    lead = None if group.leader is None else leader(group.leader, group.epoch)
+    led_by = agent.saw_lead or group.leader
+    lead = None if led_by is None else leader(led_by, group.epoch)
     agents = {one: group.agents.get(one, Agent()) for one in MEMBERS}
     there = [member(one, about.status) for one, about in agents.items() if about.answers and about.connected]
     pause = PauseRecord(by="ann", since="2026-01-31T12:00:00.000Z") if group.paused else None
