@@ -12,13 +12,14 @@ from rabbitkeeper.agent.group.entry import enter_group
 from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
-from rabbitkeeper.agent.loop.turn import wrong_credentials
+from rabbitkeeper.agent.loop.turn import worked_before, wrong_credentials
 from rabbitkeeper.agent.model.observation import ConnectFailure
 from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.clocks import Clocks
 from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.agent.runtime.watchdog import Watchdog
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError, RecordError
+from rabbitkeeper.coordinator.model.view import ClusterView
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
@@ -59,6 +60,7 @@ class Agent:
     ) -> None:
         self._config = config
         self._backend = group.backend
+        self._store = group.store
         self._membership = group.membership
         self._supervisor = broker.supervisor
         self._probe = broker.probe
@@ -105,8 +107,8 @@ class Agent:
                 return
             self._probe.start()
             self._housekeeping.start()
-            if not self._config.broker.made_by_agent:
-                self._try_credentials()
+            if not self._config.broker.made_by_agent and self._denied() and not self._worked_before():
+                raise wrong_credentials(self._config, self._probe.facts)
             await_zookeeper(
                 lambda: enter_group(self._config, self._backend, self._membership),
                 stopped=self._is_stopping,
@@ -141,17 +143,32 @@ class Agent:
     def _is_stopping(self) -> bool:
         return self._stopping is not None
 
-    def _try_credentials(self) -> None:
+    def _worked_before(self) -> bool:
+        """Whether the broker has let an earlier run in; it may be its authentication backend that is down."""
+        found: list[ClusterView | None] = []
+        try:
+            await_zookeeper(
+                lambda: found.append(self._store.cluster()),
+                stopped=self._is_stopping,
+                pause=lambda: self._wakeup.wait(RETRY),
+                tell=self._sinks.wait_for,
+            )
+        except RecordError:
+            return True  # somebody has been here, and it is for the loop to say
+        if not found:
+            return True  # told to stop before there was an answer
+        return found[0] is not None and worked_before(self._config, found[0].record.nodes)
+
+    def _denied(self) -> bool:
         """Let the probe's first attempt end: wrong credentials must not leave a trace in ZooKeeper."""
         deadline = self._clock() + self._config.health.connect_timeout + 1.0
         while self._clock() < deadline:
             facts = self._probe.facts
-            if facts.failure is ConnectFailure.DENIED:
-                raise wrong_credentials(self._config, facts)
-            if facts.up_since is not None or facts.failures:
-                return
+            if facts.up_since is not None or facts.failures or facts.failure is not None:
+                return facts.failure is ConnectFailure.DENIED
             self._backend.renew()
             self._wakeup.wait(0.1)
+        return False
 
     def _go_round(self) -> None:
         failures = 0

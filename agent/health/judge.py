@@ -54,6 +54,10 @@ _SAYS_WHY = {
         "the broker is stopped inside its living Erlang machine: by stop_app, or a start that failed",
     ),
 }
+_DENIED = (
+    "the user or its password is wrong (broker.amqp), or RabbitMQ cannot ask its authentication backend; "
+    "the agent goes on trying"
+)
 _SILENT = "its Erlang machine does not answer its tools either"
 
 
@@ -217,6 +221,8 @@ def _not_connected(
         return previous.status, previous.reasons
     silent = observation.node is not None and observation.node.state is NodeState.SILENT
     why = _why(connection, "the connection broke")
+    if connection.failure is ConnectFailure.DENIED:
+        return MemberStatus.UNREACHABLE, (why, _DENIED)
     return MemberStatus.UNREACHABLE, (why, _SILENT) if silent else (why,)
 
 

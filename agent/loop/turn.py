@@ -17,7 +17,12 @@ from rabbitkeeper.agent.model.errors import WrongCredentials
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState, Observation
 from rabbitkeeper.agent.model.state import SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.coordinator.model.records import MemberRecord, MemberStatus, TakenConfig
+from rabbitkeeper.coordinator.model.records import (
+    ClusterNode,
+    MemberRecord,
+    MemberStatus,
+    TakenConfig,
+)
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.election import Decision, MemberState
 from rabbitkeeper.coordinator.policy.election import decide as decide_election
@@ -212,13 +217,28 @@ def wrong_credentials(config: AgentConfig, facts: ConnectionFacts) -> WrongCrede
     )
 
 
+def worked_before(config: AgentConfig, nodes: Mapping[str, ClusterNode]) -> bool:
+    """Whether a broker has let its agent in once, be it an earlier run of it: it was formed by that.
+
+    Args:
+        config: the agent's.
+        nodes: of the recorded cluster, by Erlang name.
+    """
+    recorded = nodes.get(config.broker.node)
+    return recorded is not None and recorded.member == config.name
+
+
 def _refuse_wrong_credentials(facts: Facts) -> None:
     """Credentials that have never worked are a mistake; later on they are a state like any other.
 
-    While the node joins the cluster it may lack its user for a moment, so that does not count.
+    RabbitMQ refuses right ones by the same words while it cannot ask its authentication backend. While the
+    node joins the cluster it may lack its user for a moment, so that does not count.
     """
     broker, connection = facts.broker, facts.broker.connection
     never_worked = connection.failure is ConnectFailure.DENIED and connection.version is None
+    view = facts.group.view
+    if view is None or worked_before(facts.config, view.nodes):
+        return
     if never_worked and not broker.busy and (connection.answered_at or 0.0) > broker.settled_since:
         raise wrong_credentials(facts.config, connection)
 

@@ -7,6 +7,7 @@ The layout below the node's directory: ``home`` (the Erlang cookie), ``etc`` (ra
 ``log``, ``run`` (who runs, see ``process_id.py``).
 """
 
+import errno
 import ipaddress
 import os
 import re
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rabbitkeeper.agent.broker.drivers.base import BrokerStartFailed
 from rabbitkeeper.agent.rabbitmq.recommended import advanced_config, conf_lines
 from rabbitkeeper.agent.rabbitmq.versions import Version
-from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
 
 # Taken from the agent's own environment; all else would let one node's settings leak into another's.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
@@ -24,6 +26,22 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 _OURS = "%% Written by RabbitKeeper at each start; take this line away to keep your own.\n"
 
 _PRIVATE = 0o700
+
+_MISTAKES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    }
+)
+"""Errors of a folder that is the wrong one; all others are of the disk, or of this host, and may pass."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.$-]+)\s*=", re.MULTILINE)
 
@@ -144,7 +162,9 @@ def write(settings: NodeSettings) -> None:
     """Make the folders and write the files. Data and logs that are there stay.
 
     Raises:
-        ConfigurationError: a folder or file cannot be written, or see :func:`rabbitmq_conf`.
+        ConfigurationError: a folder or file cannot be written with these settings, or see
+            :func:`rabbitmq_conf`.
+        BrokerStartFailed: one cannot be written now: the disk is full, or ill.
     """
     text = rabbitmq_conf(settings)
     etc = settings.config_file.parent
@@ -160,16 +180,33 @@ def write(settings: NodeSettings) -> None:
         (etc / "rabbitmq-env.conf").write_text("")
         _write_advanced(etc / "advanced.config", advanced_config(settings.version))
         if not (etc / "enabled_plugins").exists():
-            (etc / "enabled_plugins").write_text("[].\n")
+            _replace(etc / "enabled_plugins", "[].\n")
         if settings.management_port is not None:
             _enable(etc / "enabled_plugins", "rabbitmq_management")
         if settings.cookie is not None:
             write_private(settings.home / ".erlang.cookie", settings.cookie, 0o400)
     except OSError as error:
-        raise ConfigurationError(
-            f"broker.process.directory is {str(settings.directory)!r}, and {error.filename} in it cannot be "
-            f"written: {error.strerror}; give a folder that this user can write to"
-        ) from None
+        raise unwritable(settings.directory, error) from None
+
+
+def unwritable(directory: Path, error: OSError) -> RabbitKeeperError:
+    """What it means that something in the broker's folder cannot be written.
+
+    Args:
+        directory: ``broker.process.directory``.
+        error: why not.
+
+    Returns:
+        A ``ConfigurationError`` if the folder is not one that can be written to, a ``BrokerStartFailed`` if
+        that may pass: the disk is full, or ill, or this host is out of something.
+    """
+    what = f"{error.filename or 'a file'} in it cannot be written: {error.strerror}"
+    said = f"broker.process.directory is {str(directory)!r}, and {what}"
+    if error.errno in _MISTAKES:
+        return ConfigurationError(f"{said}; give a folder that this user can write to")
+    if error.errno in _FULL:
+        return BrokerStartFailed(f"{said}; make room, and it is started")
+    return BrokerStartFailed(said)
 
 
 def _write_advanced(path: Path, terms: str | None) -> None:
@@ -179,14 +216,21 @@ def _write_advanced(path: Path, terms: str | None) -> None:
     if terms is None:
         path.unlink(missing_ok=True)
     else:
-        path.write_text(_OURS + terms)
+        _replace(path, _OURS + terms)
 
 
 def _enable(file: Path, plugin: str) -> None:
     """Add a plugin to those that are enabled, which are one Erlang list of atoms."""
     enabled = re.findall(r"[a-z][a-z0-9_]*", file.read_text())
     if plugin not in enabled:
-        file.write_text(f"[{','.join([*enabled, plugin])}].\n")
+        _replace(file, f"[{','.join([*enabled, plugin])}].\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all: one that a full disk has cut off would be read like any other."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def _listener(host: str, port: int) -> tuple[str, str]:

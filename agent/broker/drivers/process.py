@@ -150,7 +150,10 @@ class ProcessDriver:
     def _starting(self) -> Iterator[int]:
         """Hold the lock of whoever starts a broker here: the agent, and then its child until it has recorded
         who it is. So no agent can be killed at a moment at which the next one would miss the child."""
-        descriptor = os.open(self._settings.pid_file.with_name("starting"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self._settings.pid_file.with_name("starting"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise node_files.unwritable(self._settings.directory, error) from None
         try:
             deadline = time.monotonic() + _STARTED_WITHIN
             while True:

@@ -244,16 +244,28 @@ def test_told_to_stop_it_leaves_and_stops_the_broker(local: Local, watch: Watch)
     assert local.broker_pid(NODE) is None
 
 
-def test_wrong_credentials_for_its_own_broker_stop_what_it_started(
+def test_credentials_that_its_broker_has_accepted_before_are_waited_for(
     local: Local, watch: Watch, tmp_path: Path
 ) -> None:
-    # The test before has stopped agent and broker; the data is there, with the old password in it.
+    # The test before has stopped agent and broker; the data is there, with the old password in it. The broker
+    # says the same of a right one while it cannot ask its authentication backend.
     assert local.agent_pid(NODE) is None
     config = agent_config(local, NODE, broker={"amqp": {"password": "wrong", "password_file": None}})
-    said = refusal(run_agent(tmp_path / "agent.yml", config, 120))
-    assert said.startswith(
-        "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
-    )
+    with running_agent(tmp_path / "agent.yml", config):
+        view, _ = watch.until(
+            lambda view: (
+                NODE in view.members and states(view)[NODE] is MemberStatus.UNREACHABLE and not view.leader
+            ),
+            "it is refused",
+            120,
+        )
+        reasons = view.members[NODE].record.reasons
+        assert reasons[0].startswith("the broker refuses the credentials: ")
+        assert "cannot ask its authentication backend" in reasons[1]
+        pid = local.broker_pid(NODE)
+        assert pid is not None
+        time.sleep(5)  # nothing should happen for so long
+        assert local.broker_pid(NODE) == pid
     view, _ = watch.until(lambda view: not view.members, "it has left")
     assert view.leader is None
     assert local.broker_pid(NODE) is None

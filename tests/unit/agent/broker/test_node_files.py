@@ -1,11 +1,14 @@
 """The files and the environment of a broker that the agent runs."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rabbitkeeper.agent.broker.drivers import node_files
+from rabbitkeeper.agent.broker.drivers.base import BrokerStartFailed
 from rabbitkeeper.agent.broker.drivers.node_files import NodeSettings
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
@@ -42,6 +45,33 @@ def test_files_can_be_written_again_over_read_only_ones(tmp_path: Path) -> None:
     node_files.write(settings(tmp_path))
     node_files.write(replace(settings(tmp_path), cookie="OTHER"))
     assert (tmp_path / "home/.erlang.cookie").read_text() == "OTHER"
+
+
+def test_a_full_disk_is_no_mistake_and_leaves_no_half_file(tmp_path: Path) -> None:
+    """It ended the agent with exit status 2, and what it had cut off was read at the next start."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/enabled_plugins.new").symlink_to("/dev/full")
+    with pytest.raises(BrokerStartFailed, match=r"a file in it cannot be written: No space left.*make room"):
+        node_files.write(settings(tmp_path))
+    assert not (tmp_path / "etc/enabled_plugins").exists()
+    (tmp_path / "etc/enabled_plugins.new").unlink()
+    node_files.write(settings(tmp_path))
+    assert (tmp_path / "etc/enabled_plugins").read_text() == "[].\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENOMEM])
+def test_what_may_pass_is_no_mistake(number: int) -> None:
+    error = OSError(number, os.strerror(number), "/data/run/starting")
+    failure = node_files.unwritable(Path("/data"), error)
+    assert isinstance(failure, BrokerStartFailed)
+    assert f"/data/run/starting in it cannot be written: {os.strerror(number)}" in str(failure)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR])
+def test_a_folder_that_cannot_be_written_to_is_one(number: int) -> None:
+    failure = node_files.unwritable(Path("/data"), OSError(number, os.strerror(number), "/data/etc"))
+    assert isinstance(failure, ConfigurationError)
+    assert "give a folder that this user can write to" in str(failure)
 
 
 def test_enabled_plugins_that_are_there_stay(tmp_path: Path) -> None:

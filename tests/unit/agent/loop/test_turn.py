@@ -31,12 +31,14 @@ from rabbitkeeper.agent.model.observation import (
 )
 from rabbitkeeper.agent.model.state import SessionFacts
 from rabbitkeeper.coordinator.model.records import (
+    ClusterNode,
+    ClusterRecord,
     MemberStatus,
     OperationKind,
     SwitchoverRecord,
     TakenConfig,
 )
-from rabbitkeeper.coordinator.model.view import GroupView, SwitchoverView
+from rabbitkeeper.coordinator.model.view import ClusterView, GroupView, SwitchoverView
 from rabbitkeeper.coordinator.policy.election import Action
 
 CONFIG = AgentConfig.model_validate(
@@ -129,6 +131,29 @@ def test_credentials_that_have_never_worked_are_a_mistake_unless_something_is_un
     assert judge(facts(observed, busy=True), None).verdict.status is MemberStatus.UNREACHABLE
     worked_once = replace(denied, version="3.10.8")
     judge(facts(replace(WELL, connection=worked_once)), None)
+
+
+def test_credentials_that_are_refused_where_they_have_worked_before_are_waited_for() -> None:
+    """An agent that was started while LDAP was down ended with exit status 2, and was not started again."""
+    denied = ConnectionFacts(failure=ConnectFailure.DENIED, answered_at=NOW - 1, error="refused")
+    observed = replace(WELL, connection=denied)
+    recorded = ClusterNode(member="node1", joined=SINCE)
+
+    def formed(node: str, its: ClusterNode) -> GroupView:
+        record = ClusterRecord(founder=node, formed=SINCE, nodes={node: its})
+        return replace(LEADS, cluster=ClusterView(record, 0))
+
+    verdict = judge(facts(observed, formed("rabbit@node1", recorded)), None).verdict
+    assert verdict.status is MemberStatus.UNREACHABLE
+    assert verdict.reasons[0] == "refused"
+    assert "cannot ask its authentication backend; the agent goes on trying" in verdict.reasons[1]
+    judge(facts(observed, None), None)  # not known yet
+    for other in (
+        formed("rabbit@other", recorded),
+        formed("rabbit@node1", ClusterNode(member="node2", joined=SINCE)),
+    ):
+        with pytest.raises(WrongCredentials):
+            judge(facts(observed, other), None)
 
 
 def test_the_record_and_the_decision_are_of_the_same_turn() -> None:
