@@ -14,7 +14,7 @@ from random import Random
 from rabbitkeeper.client.model.events import ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.coordinator.backend.interface import Backend
-from rabbitkeeper.coordinator.model.errors import CoordinationError, UnknownGroup
+from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.text import printable
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
@@ -60,6 +60,7 @@ class GroupWatch:
         self._read_at = now()  # when the next read without a cause is due
         self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
         self._unknown = False  # the group was not there when it was read last
+        self._denied = False  # nor may it be read
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"{name}-zookeeper", daemon=True)
 
@@ -130,7 +131,12 @@ class GroupWatch:
                 self._unknown = True
                 pause = UNKNOWN_RETRY * self._random.uniform(0.5, 1.5)
             except CoordinationError as error:
-                log.debug("the group could not be read: %s", error)
+                denied = isinstance(error, AccessDenied)
+                if denied and not self._denied:  # that does not pass by itself
+                    log.warning("%s; staying where the client is", error)
+                else:
+                    log.debug("the group could not be read: %s", error)
+                self._denied = denied
                 pause = RETRY
             self._read_at = self._now() + pause
         return min(LEASE_CHECK, max(0.0, self._read_at - self._now()))
@@ -153,7 +159,7 @@ class GroupWatch:
             if problem not in self._told:
                 log.warning("%s", printable(problem))
         self._told = frozenset(view.problems)
-        self._unknown = False
+        self._unknown = self._denied = False
         with self._telling:
             self._view = view
             for listener in self._listeners:

@@ -3,7 +3,7 @@
 import ssl
 from dataclasses import dataclass, field
 
-from rabbitkeeper.coordinator.model.errors import ConfigurationError
+from rabbitkeeper.coordinator.model.errors import AccessDenied, ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +39,13 @@ def check_identity(user: str, password: str) -> tuple[str, str]:
             f"the ZooKeeper user {user!r} is not valid: use a name without a colon, and a password"
         )
     return user, password
+
+
+def may_not_create(path: str) -> AccessDenied:
+    """The error for a node that is not there and that one may not create: it is its parent that is closed."""
+    parent = path.rpartition("/")[0] or "/"
+    return AccessDenied(
+        f"ZooKeeper does not let this identity create {path}: the ACL of {parent} keeps that to others; have "
+        f"whoever owns {parent} create {path} so that the group's agents may do everything with it, or give "
+        "the identity that may (zookeeper.auth of agents, --zookeeper-auth of commands)"
+    )

@@ -175,6 +175,9 @@ def unknown_group(backend: Backend, group: str) -> UnknownGroup:
     """The error for a group that does not exist, naming those that do."""
     known = groups(backend)
     remedy = f"the groups there are: {', '.join(known)}" if known else "there is no group at all yet"
+    chroot = backend.hosts.partition("/")[2]
+    if chroot and not known and backend.stat("/") is None:
+        remedy = f"its /{chroot}, with which that address ends, is not there either: is it meant so?"
     return UnknownGroup(
         f"group {group!r} does not exist in ZooKeeper at {backend.hosts}: {remedy} "
         "(a group begins with its first agent)"

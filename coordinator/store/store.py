@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from rabbitkeeper.coordinator.backend.access import may_not_create
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Create
-from rabbitkeeper.coordinator.model.errors import Conflict, NodeExists, NoNode
+from rabbitkeeper.coordinator.model.errors import AccessDenied, Conflict, NodeExists, NoNode
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths, check_name
 from rabbitkeeper.coordinator.model.records import (
     ClusterRecord,
@@ -91,9 +92,12 @@ class Store:
         first = () if incarnation is None else (Create(paths.incarnation, incarnation.to_bytes()),)
         try:
             self.backend.transaction((*skeleton, *first))
-        except NodeExists:
+        except (NodeExists, AccessDenied) as error:
+            # The parent's ACL is looked at first, be it there or not.
+            if isinstance(error, AccessDenied) and self.backend.stat(paths.root) is None:
+                raise may_not_create(paths.root) from None
             # Mend what somebody has deleted; each of these is what a new group starts with.
-            for missing in skeleton:
+            for missing in skeleton[1:]:
                 with suppress(NodeExists):
                     self.backend.create(missing.path, missing.data)
 

@@ -6,9 +6,10 @@ the operations promise stands in ``backend/interface.py``; the session itself is
 
 from collections.abc import Sequence
 
+from rabbitkeeper.coordinator.backend.access import may_not_create
 from rabbitkeeper.coordinator.backend.interface import TIMEOUT
 from rabbitkeeper.coordinator.backend.node import Node, TransactionStep
-from rabbitkeeper.coordinator.model.errors import NodeExists, NoNode
+from rabbitkeeper.coordinator.model.errors import AccessDenied, NodeExists, NoNode
 from rabbitkeeper.coordinator.model.permissions import Permissions
 from rabbitkeeper.coordinator.zookeeper import requests
 from rabbitkeeper.coordinator.zookeeper.acl import acl_of, permissions_in
@@ -81,8 +82,11 @@ class ZooKeeperBackend(ZooKeeperSession):
         if isinstance(answers[0], NoNode):  # "/" is not there: the chroot has never been made
             make_chroot(self.hosts, timeout, self._access)
             answers = self._ask(wanted, timeout)
-        for answer in answers:
-            if not isinstance(answer, NodeExists):
+        for one, answer in zip(paths, answers, strict=True):
+            if isinstance(answer, AccessDenied):  # its parent's ACL is looked at first, be it there or not
+                if self.stat(one, timeout=timeout) is None:
+                    raise may_not_create(one)
+            elif not isinstance(answer, NodeExists):
                 value(answer)
 
     def sync(self, path: str = "/", *, timeout: float = TIMEOUT) -> None:

@@ -1,8 +1,8 @@
 """Makes the node that an address ends in, as in ``zk1:2181/orders``: a session below it cannot."""
 
-from kazoo.exceptions import KazooException, NodeExistsError
+from kazoo.exceptions import KazooException, NoAuthError, NodeExistsError
 
-from rabbitkeeper.coordinator.backend.access import BackendAccess
+from rabbitkeeper.coordinator.backend.access import BackendAccess, may_not_create
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.zookeeper.client import build, translate
 
@@ -29,6 +29,9 @@ def make_chroot(hosts: str, timeout: float, access: BackendAccess) -> None:
                 client.create_async(path, b"").get(timeout=timeout)
             except NodeExistsError:
                 continue
+            except NoAuthError:  # its parent's ACL is looked at first, be it there or not
+                if client.exists_async(path).get(timeout=timeout) is None:
+                    raise may_not_create(path) from None
             except KazooException as error:
                 raise translate(error, path) from None
     except handler.timeout_exception:

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner
 
+from rabbitkeeper.client.routing.group_watch import GroupWatch
 from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Create
 from rabbitkeeper.coordinator.cli.root import root
 from rabbitkeeper.coordinator.connect import backend_at, writer_name
-from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError
+from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
 from rabbitkeeper.coordinator.model.permissions import EVERYBODY
 from rabbitkeeper.coordinator.model.records import GroupConfig
@@ -171,6 +173,53 @@ def test_a_chroot_that_is_not_there_is_made(zookeeper: str, group: str) -> None:
         below.transaction([Create(GroupPaths("orders").pause, b"{}")])
     finally:
         below.close()
+
+
+def test_a_root_that_is_locked_down_is_named_and_one_that_has_the_node_of_all_groups_is_used(
+    connect: Connect, zookeeper: str, group: str
+) -> None:
+    """ZooKeeper denies to create what is there already, too, and says it of that."""
+    administrator = connect(access=identity(("administrator", "one")))
+    administrator.ensure_path(f"/{group}")
+    administrator.permit(f"/{group}", (), [EVERYBODY])
+    agents = backend_at(f"{zookeeper}/{group}", access=identity(AGENTS), name="test")
+    agents.start(20)
+    try:
+        with pytest.raises(AccessDenied) as denied:
+            Store(agents, "orders").create_group(GroupConfig())
+        assert str(denied.value).startswith(
+            f"ZooKeeper does not let this identity create {ROOT}: the ACL of / keeps that to others; "
+            f"have whoever owns / create {ROOT}"
+        )
+        administrator.create(f"/{group}{ROOT}", b"")
+        administrator.permit(f"/{group}{ROOT}", [writer_name(AGENTS)], [EVERYBODY])
+        Store(agents, "orders").create_group(GroupConfig())
+        administrator.permit(f"/{group}{ROOT}", (), [EVERYBODY])
+        Store(agents, "orders").create_group(GroupConfig())  # as each start of an agent does
+        assert agents.stat(GroupPaths("orders").config) is not None
+        with pytest.raises(
+            AccessDenied, match=f"create {ROOT}/other: the ACL of {ROOT} keeps that to others"
+        ):
+            Store(agents, "other").create_group(GroupConfig())
+    finally:
+        agents.close()
+    deeper = backend_at(f"{zookeeper}/{group}/deep", access=identity(AGENTS), name="test")
+    deeper.start(20)
+    try:
+        with pytest.raises(AccessDenied, match=f"create /{group}/deep: the ACL of /{group} keeps"):
+            Store(deeper, "orders").create_group(GroupConfig())
+    finally:
+        deeper.close()
+
+
+def test_a_chroot_that_is_not_there_is_named(zookeeper: str, group: str) -> None:
+    hosts = f"{zookeeper}/{group}/deep"
+    done = CliRunner().invoke(root, ["-z", hosts, "-g", "orders", "list"])
+    assert done.exit_code == 2
+    assert f"its /{group}/deep, with which that address ends, is not there either" in done.output
+    watch = GroupWatch(lambda wake: backend_at(hosts, name="test"), "orders", random=Random(1), name="test")
+    with pytest.raises(UnknownGroup, match="is not there either"):
+        watch.start(20)
 
 
 def test_the_command_secures_and_the_others_warn_until_then(

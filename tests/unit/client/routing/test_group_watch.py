@@ -15,6 +15,7 @@ from rabbitkeeper.client.routing.group_watch import LEASE_CHECK, REREAD, GroupWa
 from rabbitkeeper.client.routing.listener import Listener, targets_of
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.coordinator.backend.node import Create, Delete
+from rabbitkeeper.coordinator.model.errors import AccessDenied
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import LeaderView, MemberView
@@ -58,6 +59,17 @@ def test_with_tls_only_members_that_speak_it_are_targets() -> None:
     assert targets.epoch == 7
 
 
+class ClosedBackend(SimulatedBackend):
+    """Whose ZooKeeper may deny to read the group."""
+
+    denied = False
+
+    def children(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> tuple[str, ...] | None:
+        if self.denied:
+            raise AccessDenied(f"ZooKeeper denies access to {path}")
+        return super().children(path, watch=watch, timeout=timeout)
+
+
 class Scene:
     """A group in a simulated ZooKeeper, and a client that watches it."""
 
@@ -85,7 +97,7 @@ class Scene:
         self.zookeeper.apply([Create(PATHS.config, b'{"v": 1}')], 0)
 
     def _backend(self, wake: object) -> SimulatedBackend:
-        self.backend = SimulatedBackend(self.zookeeper, 6.0, self._woken)
+        self.backend = ClosedBackend(self.zookeeper, 6.0, self._woken)
         return self.backend
 
     def _woken(self) -> None:
@@ -232,6 +244,21 @@ def test_a_read_that_fails_is_tried_again_soon() -> None:
     scene.backend.link = True
     scene.pass_time(5.0)
     assert [sorted(one.members) for one in scene.seen] == [["a"]]
+
+
+def test_that_the_group_may_not_be_read_any_more_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has closed it: that does not pass by itself, and it was nowhere but in the debug log."""
+    scene = Scene()
+    scene.join("a")
+    scene.pass_time(1.0)
+    for _ in range(2):
+        scene.backend.denied = True
+        scene.pass_time(60.0)
+        scene.backend.denied = False
+        scene.pass_time(60.0)
+    denied = [one for one in caplog.records if "denies access" in one.getMessage()]
+    assert [one.levelname for one in denied if one.levelname != "DEBUG"] == ["WARNING"] * 2
+    assert len(scene.seen) == 1
 
 
 def test_members_that_speak_something_else_are_a_mismatch() -> None:
