@@ -85,6 +85,12 @@ def assemble(settings: EffectiveConfig, path: Path | None = None) -> Agent:
         clock=monotonic,
     )
 
+    def lease() -> tuple[int, float]:
+        now = monotonic()
+        return backend.session_id, now + backend.lease.remaining(now)
+
+    board.lease = lease
+
     def store() -> Store:
         # Each job has one of its own: it runs beside the loop, and a store belongs to one thread.
         return Store(backend, config.group, clock=monotonic)

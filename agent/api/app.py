@@ -119,7 +119,7 @@ def build(sources: Sources) -> FastAPI:
         member=sources.member,
         version=sources.version,
         group=lambda: answers.group(
-            sources.board.state, sources.clock(), sources.board.silent, sources.board.waiting
+            sources.board.current, sources.clock(), sources.board.silent, sources.board.waiting
         )[1],
     )
     return app
@@ -138,12 +138,12 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
 
     def leader(request: Request) -> Answer:
         hold = request.query_params.get("hold", "").lower() in ("1", "true", "yes")
-        return answers.leader(board.state, clock(), board.silent, hold=hold, waiting=board.waiting)
+        return answers.leader(board.current, clock(), board.silent, hold=hold, waiting=board.waiting)
 
     def health(_: Request) -> Answer:
         operations = sources.access().token is not None
         return answers.health(
-            board.state,
+            board.current,
             clock(),
             sources.wall(),
             board.silent,
@@ -173,7 +173,7 @@ def _add_group(app: FastAPI, sources: Sources, executor: StoreExecutor) -> None:
 
     @app.get("/group", summary="the group as this agent has read it last")
     async def show_group() -> Response:
-        status, content = answers.group(board.state, clock(), board.silent, board.waiting)
+        status, content = answers.group(board.current, clock(), board.silent, board.waiting)
         return JSONResponse(content, status)
 
     @app.get("/traffic", summary="what the cluster carries, by RabbitMQ's management API, oldest first")

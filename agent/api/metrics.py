@@ -138,7 +138,7 @@ class _Now(Collector):
         for labels, count in sorted(self._hooks.items()):
             hooks.add_metric(labels, count)
         yield hooks
-        state = self._board.state
+        state = self._board.current
         if state is not None:
             yield from self._of(state, self._clock())
 

@@ -6,7 +6,7 @@ texts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rabbitkeeper.agent.model.observation import ConnectionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
@@ -103,6 +103,11 @@ def _nobody(_state: AgentState) -> None:
     """Nobody is to be told."""
 
 
+def _no_session() -> tuple[int, float]:
+    """None that anything is known of."""
+    return 0, 0.0
+
+
 class Board:
     """Where the loop puts up its state. Reading and writing are single assignments: nobody waits.
 
@@ -113,12 +118,15 @@ class Board:
         state: the last one; None before the first turn has ended.
         waiting: what the agent waits for before its loop begins, a sentence; None: it waits for nothing.
         tell: called with each new state, on the loop's thread; must return at once.
+        lease: the session that there is, and until when it is certain to live (monotonic seconds); from any
+            thread.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._beaten_at = clock()
         self.tell: Callable[[AgentState], None] = _nobody
+        self.lease: Callable[[], tuple[int, float]] = _no_session
         self.state: AgentState | None = None
         self.waiting: str | None = None
 
@@ -134,6 +142,21 @@ class Board:
     def put_up(self, state: AgentState) -> None:
         self.state = state
         self.tell(state)
+
+    @property
+    def current(self) -> AgentState | None:
+        """The last state with the lease that there is now.
+
+        The lease is renewed while the loop waits for the answers of a slow store, which takes longer than a
+        lease lasts. Whoever leads has not ceased to meanwhile.
+        """
+        state = self.state
+        if state is None:
+            return None
+        session, until = self.lease()
+        if session != state.session.id or until <= state.session.lease_until:
+            return state
+        return replace(state, session=replace(state.session, lease_until=until))
 
     def beat(self) -> None:
         """The loop comes round."""

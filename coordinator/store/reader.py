@@ -54,7 +54,7 @@ class GroupReader:
         group: its name, or its paths.
         with_history: whether ``last_change`` is wanted; the history is the one large node.
         clock: seconds, monotonic; the backend's own.
-        answered: called after each answer.
+        answered: called after each answer, and before the first request: there is time to wait until then.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class GroupReader:
             CoordinationError: as :meth:`Nodes.read`.
         """
         backend, paths, now = self._backend, self._paths, self._clock()
+        self._answered()
         connection = backend.connections
         if connection != self._connection:
             backend.sync(timeout=timeout)
@@ -120,6 +121,7 @@ class GroupReader:
             except InvalidName as error:
                 problems.append(f"{paths.members} has a znode that is no member: {error}")
         found = backend.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
+        self._answered()
         if backend.connections != connection:  # some of it may be of a server that has not been synced
             raise ZooKeeperUnreachable("the connection to ZooKeeper has changed while the group was read")
         view = _view(paths, found, members, self._last_change, problems, now)
@@ -128,6 +130,7 @@ class GroupReader:
     def _read_history(self, timeout: float) -> None:
         path = self._paths.history
         stat = self._backend.stat(path, timeout=timeout)
+        self._answered()
         if stat is None:
             self._history_modified, self._last_change, self._history_problem = 0, None, None
             return

@@ -84,7 +84,15 @@ class SimulatedAgent:
         clock = self._clock
         self.session = SimulatedBackend(self.group.zookeeper, self.config.zookeeper.asked_timeout, ring_group)
         session = self.session
-        store = Store(session, GROUP, clock=clock, answered=session.renew)
+        self.board = board = Board(clock)
+
+        board.lease = lambda: (session.session_id, clock() + session.lease.remaining(clock()))
+
+        def answered() -> None:
+            board.beat()
+            session.renew()
+
+        store = Store(session, GROUP, clock=clock, answered=answered)
         announcer = Announcer(self.config, instance=f"{self.name}-{run}")
         draw = self.world.chance.random
         self.settings = EffectiveConfig(self.config)
@@ -94,7 +102,7 @@ class SimulatedAgent:
             store,
             announcer,
             bell,
-            lambda: None,
+            board.beat,
             clock=clock,
             wall=clock,
             draw=draw,
@@ -144,7 +152,6 @@ class SimulatedAgent:
             launch=self._later,
         )
         inspection = Inspection(self.tools.node_state, wake=ring, launch=self._beside)
-        self.board = Board(clock)
         self.loop = Loop(
             self.settings,
             BrokerSide(
@@ -155,8 +162,8 @@ class SimulatedAgent:
             GroupSide(session, store, self.membership, operations, announcer),
             mode,
             wakeup=bell,
-            board=self.board,
-            beat=lambda: None,
+            board=board,
+            beat=board.beat,
             clocks=Clocks(clock, clock),
             starved=lambda: self.starved,
         )
@@ -175,7 +182,7 @@ class SimulatedAgent:
     @property
     def acts_as_leader(self) -> bool:
         """Whether it says, when it is asked now, that it leads for certain."""
-        state = self.board.state
+        state = self.board.current
         return self.alive and state is not None and not self.session.suspended and state.leads(self.world.now)
 
     def crash(self) -> None:

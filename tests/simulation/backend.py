@@ -197,7 +197,7 @@ class SimulatedBackend(OpenBackend):
             server = self.zookeeper.sessions.get(self.session_id)
             if self._reaches(connection) and server is not None and generation == self.generation:
                 server.expires = self.world.now + self.timeout
-                self.world.after(self._latency(), answer)
+                self.world.after(self._latency_of_renewal(), answer)
 
         def answer() -> None:
             if connection == self.connections:
@@ -208,7 +208,11 @@ class SimulatedBackend(OpenBackend):
                 if not before:
                     self._tell()
 
-        self.world.after(self._latency(), arrive)
+        self.world.after(self._latency_of_renewal(), arrive)
+
+    def _latency_of_renewal(self) -> float:
+        """Answers come in the order of the requests: what is sent later does not overtake a slow one."""
+        return 0.0005 + self.slow / 2 if self.slow else self._latency()
 
     # -- requests
 

@@ -385,15 +385,3 @@ def test_an_agent_that_may_not_write_any_more_gives_its_session_up_with_the_lead
     assert group.run_until(lambda: group.leader not in (None, led), 10) is not None
     agent.session.read_only = False
     assert group.run_until(lambda: group.whole, 60) is not None
-
-
-def test_a_slow_store_is_not_a_dead_one(group: Group) -> None:
-    led, epochs, before = group.leader, list(group.epochs), pids(group)
-    assert led is not None
-    # Of one: in the model each request holds up those that began before it, so that three would add up.
-    group.agents[led].session.slow = 1.5
-    group.run(120)
-    group.agents[led].session.slow = 0.0
-    group.run(10)
-    assert group.whole
-    assert (group.leader, group.epochs, pids(group)) == (led, epochs, before)
