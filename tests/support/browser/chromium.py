@@ -45,11 +45,17 @@ class Chromium:
         self._contexts: list[Any] = []
         self.complaints: list[str] = []
 
-    def open(self, url: str, *, width: int = 1280, height: int = 900, **more: Any) -> Page:
-        """A page that is loaded; with scripts, when the group is drawn."""
+    def open(self, url: str, *, width: int = 1280, height: int = 900, script: str = "", **more: Any) -> Page:
+        """A page that is loaded; with scripts, when the group is drawn.
+
+        Args:
+            script: is run in the page before its own.
+        """
         context = self._browser.new_context(viewport={"width": width, "height": height}, **more)
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE)
+        if script:
+            context.add_init_script(script)
         page: Page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", self._heard)
