@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,8 @@ from rabbitkeeper.coordinator.model.paths import GroupPaths
 
 PATIENCE = 120.0  # seconds for anything that is waited for while a fault is made or undone
 ZOOKEEPERS = 3
-MOVES = 5  # of the lead; more than three are too many
+MOVES = 6  # of the lead; more than three are too many
+PACE = 4.0  # seconds between two moves: those between two scrapes would count as one
 _TOOL = 60.0  # seconds for one command of RabbitMQ's
 
 
@@ -179,6 +181,7 @@ class Stage(LocalStage):
             if number == 0 and member != here:
                 self.move(member, here)
             self.move(here, to)
+            time.sleep(PACE)
 
     def fail_hooks(self, member: str) -> None:
         self._flag.touch()
