@@ -47,6 +47,8 @@ new MutationObserver(() => {
   if (head && window.heads.at(-1)?.[0] !== head) window.heads.push([head, Date.now()]);
 }).observe(document, { childList: true, subtree: true, characterData: true });
 """
+# When the page said so first after that moment.
+SHOWN = "([head, since]) => window.heads.find(([said, at]) => said === head && at >= since)?.[1]"
 SIZES = """
 [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
   .map((one) => one.transferSize)
@@ -147,11 +149,9 @@ def failover(
 
     found = {name: at - since for name, at in wait(all_told, "all agents tell it", PATIENCE).items()}
     if page is not None:
-        page.wait_for_function("(head) => window.heads.some(([said]) => said === head)", arg=f"{new} leads")
-        shown = page.evaluate("window.heads")
-        found["page"] = (
-            next(at for said, at in shown if said == f"{new} leads" and at / 1000 >= since) / 1000 - since
-        )
+        since_then = [f"{new} leads", since * 1000]
+        found["page"] = page.wait_for_function(SHOWN, arg=since_then).json_value() / 1000 - since
+    print(", ".join(f"{who} {seconds:.3f} s" for who, seconds in found.items()), flush=True)
     return found
 
 
@@ -190,7 +190,8 @@ def show_rounds(rounds: list[dict[str, Any]]) -> None:
 
 def show(what: str, values: list[float], unit: str, bar: float) -> None:
     if values:
-        print(f"{what}: median {statistics.median(values):.3g} {unit}, worst {max(values):.3g} (bar {bar:g})")
+        middle, least, worst = statistics.median(values), min(values), max(values)
+        print(f"{what}: median {middle:.3g} {unit}, least {least:.3g}, worst {worst:.3g} (bar {bar:g})")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ What they ask, and how often, is ``agent/dashboard/static/main.js``'s.
 """
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
@@ -116,7 +117,10 @@ class Listener:
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        with httpx.stream("GET", f"{self._url}/events", timeout=60) as answer:
+        with (
+            contextlib.suppress(httpx.RemoteProtocolError),  # the agent was killed
+            httpx.stream("GET", f"{self._url}/events", timeout=60) as answer,
+        ):
             for line in answer.iter_lines():
                 if line.startswith("data: "):
                     self._heard.append((json.loads(line.removeprefix("data: ")), time.time()))
