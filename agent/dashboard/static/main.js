@@ -19,6 +19,7 @@ const SOON = 40; // milliseconds after an event: some come together
 const PATIENCE = 4000; // milliseconds without an answer until another agent is looked for
 const OLD = 6; // seconds after which an answer is called old
 const KEPT = 200; // events
+const NOW = ["group", "health"]; // answered from the agent's memory; what else there is may wait for ZooKeeper
 
 const self = document.documentElement.dataset.member;
 const version = document.documentElement.dataset.version;
@@ -99,7 +100,8 @@ async function look() {
   reading = true;
   const parts = [...waiting];
   waiting.clear();
-  const statuses = await Promise.all(parts.map((part) => READERS[part]()));
+  for (const part of parts) if (!NOW.includes(part)) later(part);
+  const statuses = await Promise.all(parts.filter((part) => NOW.includes(part)).map((part) => READERS[part]()));
   reading = false;
   if (statuses.some((status) => status !== 0)) await answered();
   else state.failing ??= Date.now();
@@ -109,10 +111,25 @@ async function look() {
   else again();
 }
 
+const underWay = new Map(); // what is being read and nobody waits for: whether it is asked for again
+
+async function later(part) {
+  if (underWay.has(part)) {
+    underWay.set(part, true);
+    return;
+  }
+  do {
+    underWay.set(part, false);
+    await READERS[part]();
+    draw();
+  } while (underWay.get(part));
+  underWay.delete(part);
+}
+
 let logsAt = 0;
 
 function again() {
-  const parts = ["group", "health"];
+  const parts = [...NOW];
   if (Date.now() - logsAt > LOGS_EVERY) {
     parts.push("history", "log", "traffic");
     logsAt = Date.now();
@@ -172,7 +189,7 @@ function draw() {
     render($("picture"), [members, group.leader?.name, group.cluster, health.zookeeper?.connected, health.zookeeper?.hosts, health.zookeeper?.since, operations],
       () => pictureSection(group, health, operations, act));
     requestAnimationFrame(() => drawLines($("picture")));
-    render($("operations"), [log.entries, log.problem, group.switchover, group.maintenance, operations], () => operationsSection(log, group, operations, act));
+    if (log.entries || log.problem) render($("operations"), [log.entries, log.problem, group.switchover, group.maintenance, operations], () => operationsSection(log, group, operations, act));
     timeline();
     agents();
     announce();
@@ -185,6 +202,7 @@ function draw() {
 }
 
 function timeline() {
+  if (!known.history.entries && !known.history.problem) return; // not read yet
   $("timeline").hidden = false; // it has a width only then
   const width = Math.max(260, Math.floor($("timeline").clientWidth) - 50);
   const minute = Math.floor(clock.now() / 20000);
@@ -224,7 +242,7 @@ listen((event, id) => {
   if (heard.has(key)) return;
   heard.add(key);
   known.events = [...known.events, { ...event, key }].slice(-KEPT);
-  const parts = ["group", "health"];
+  const parts = [...NOW];
   if (event.event.startsWith("leader")) parts.push("history");
   if (event.event === "operation" || event.event.startsWith("leader")) parts.push("log");
   soon(parts);

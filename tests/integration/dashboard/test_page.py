@@ -291,6 +291,25 @@ def test_a_page_left_open_lives_through_a_restart_of_the_only_agent(stage: Stage
         again.stop()
 
 
+# The history is asked for, and comes when the test says so: as of a ZooKeeper that hangs.
+HISTORY_LATER = """
+const now = window.fetch;
+const told = new Promise((release) => { window.release = release; });
+window.fetch = (path, options) =>
+  String(path).startsWith("history") ? told.then(() => now(path, { cache: "no-store" })) : now(path, options);
+"""
+
+
+def test_who_leads_is_shown_before_what_waits_for_zookeeper(stage: Stage, browser: Chromium) -> None:
+    page = browser.open(stage.url, script=HISTORY_LATER)
+    assert page.inner_text("#lead h2") == "node2 leads"
+    assert page.locator("#timeline").is_hidden()
+    stage.show(group("node3", *map(member, NAMES)))
+    says(page, "#lead h2", "node3 leads")
+    page.evaluate("window.release()")
+    says(page, "#timeline .changes", "node3 → node2")
+
+
 def test_without_javascript_it_is_a_table(stage: Stage, browser: Chromium) -> None:
     page = browser.open(stage.url, java_script_enabled=False)
     assert page.locator("tbody tr").count() == 3
