@@ -120,6 +120,19 @@ FAULTS: dict[str, tuple[Course, Group, set[str]]] = {
         Group(),
         {"RabbitKeeperNoMajority", "RabbitKeeperAgentDown"},
     ),
+    "two of three brokers gone, and the third pauses itself": (
+        lasting(
+            120,
+            agents={
+                "node1": Agent(MemberStatus.UNREACHABLE),
+                "node2": Agent(answers=False),
+                "node3": Agent(answers=False),
+            },
+            leader=None,
+        ),
+        Group(),
+        {"RabbitKeeperNoLeader", "RabbitKeeperAgentDown", "RabbitKeeperBrokerDown"},
+    ),
     "disk alarm": (
         lasting(60, agents={name: Agent(MemberStatus.ALARMED) for name in MEMBERS}),
         Group(),
