@@ -5,8 +5,8 @@
 One ZooKeeper server; the watchers are sessions in four processes, as light as can be, that read what a client
 reads and watch it (``peers/light_sessions.py``). The leader's znode is deleted, and half a second later made
 by another member, as at a failover. ``told``: from then until a watcher has the event; ``known``: until it
-has read everything again, the new leader with it. ``ours`` is one watch of RabbitKeeper's client, among them.
-The bar is a second until all are told.
+has read the new leader. ``ours`` is one watch of RabbitKeeper's client, among them. The bar is a second until
+all are told.
 """
 
 import argparse
@@ -15,13 +15,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from common import wait
 
 from rabbitkeeper.compose.demo.observer import Observer
-from rabbitkeeper.compose.local import Local
+from rabbitkeeper.compose.local.guardian import Guardian
+from rabbitkeeper.compose.local.ports import Ports
+from rabbitkeeper.compose.local.zookeeper import LocalZooKeeper
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
@@ -67,7 +71,8 @@ class Group:
         )
         self._session.renew()
         asked = time.monotonic()
-        self._session.create(self.paths.leader, record.to_bytes(), ephemeral=True)
+        self._session.create(self.paths.leader, record.to_bytes(), ephemeral=True, timeout=PATIENCE)
+        print(f"     written after {time.monotonic() - asked:.3f} s", flush=True)
         return asked
 
     def leave(self) -> None:
@@ -113,6 +118,15 @@ def change(group: Group, workers: list[subprocess.Popen[str]], observer: Observe
     return {"told": sorted(told), "known": sorted(known), "ours": seen.at - made}
 
 
+@contextmanager
+def one_zookeeper() -> Iterator[str]:
+    """Its address."""
+    with Guardian(None, keep=False, grace=0.0) as guardian:
+        zookeeper = LocalZooKeeper(guardian, Ports(), lean=False)
+        zookeeper.start()
+        yield zookeeper.hosts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -121,12 +135,12 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with Local(zookeepers=1, members=0) as local:
-        group = Group(local.zookeeper_hosts)
+    with one_zookeeper() as hosts:
+        group = Group(hosts)
         group.lead(MEMBERS[0])
-        observer = Observer(local.zookeeper_hosts, GROUP, MEMBERS)
+        observer = Observer(hosts, GROUP, MEMBERS)
         observer.start()
-        host, _, port = local.zookeeper_hosts.partition(":")
+        host, _, port = hosts.partition(":")
         paths = group.paths
         records = [paths.incarnation, paths.config, paths.cluster, paths.pause, paths.switchover]
         task = {

@@ -1,9 +1,9 @@
 """Many ZooKeeper sessions in one process, as light as can be: each watches a group as a client does.
 
 Speaks the few messages of ZooKeeper's protocol that this needs (``zookeeper.jute``), over one event loop: a
-session of kazoo's has threads of its own, of which no machine bears thousands. What is read, and again after
-each change, is what ``coordinator/store/reader.py`` reads without the history: the names of the members, then
-all records, the leader's last.
+session of kazoo's has threads of its own, of which no machine bears thousands. What is read is what
+``coordinator/store/reader.py`` reads without the history: the names of the members, then all records, the
+leader's last; after each event what it is about.
 
 One JSON object on standard input says what is watched; a line that says ``report`` asks for the moments of
 the last change.
@@ -49,7 +49,7 @@ class LightSession(asyncio.Protocol):
         self._buffer = bytearray()
         self._begun = False
         self._xid = 0
-        self._leader_xid = 0
+        self._leader_xids: set[int] = set()
         self._seen: bytes | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -71,7 +71,7 @@ class LightSession(asyncio.Protocol):
                 self._answered(frame)
             else:
                 self._begun = True
-                self._read()
+                self._read([self._task.members, *self._task.paths, self._task.leader])
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.ready.done():
@@ -80,27 +80,33 @@ class LightSession(asyncio.Protocol):
     def ping(self) -> None:
         self._transport.write(struct.pack(">iii", 8, PING_XID, PING))
 
-    def _read(self) -> None:
-        """All that a client reads, in as few packets."""
-        asked = [self._asked(GET_CHILDREN, self._task.members)]
-        asked += [self._asked(GET_DATA, path) for path in self._task.paths]
-        asked.append(self._asked(EXISTS, self._task.leader))  # a node that is not there has its watch by this
-        asked.append(self._asked(GET_DATA, self._task.leader))
-        self._leader_xid = self._xid
+    def _read(self, paths: list[str]) -> None:
+        """As a client does, in one packet."""
+        asked = []
+        for path in paths:
+            if path == self._task.members:
+                asked.append(self._asked(GET_CHILDREN, path, watch=True))
+                continue
+            asked.append(self._asked(EXISTS, path, watch=True))  # which watches what is not there too
+            asked.append(self._asked(GET_DATA, path, watch=False))
+            if path == self._task.leader:
+                self._leader_xids.add(self._xid)
         self._transport.write(b"".join(asked))
 
-    def _asked(self, what: int, path: str) -> bytes:
+    def _asked(self, what: int, path: str, *, watch: bool) -> bytes:
         self._xid += 1
         name = path.encode()
-        request = struct.pack(f">iii{len(name)}sb", self._xid, what, len(name), name, 1)
+        request = struct.pack(f">iii{len(name)}sb", self._xid, what, len(name), name, watch)
         return struct.pack(">i", len(request)) + request
 
     def _answered(self, frame: bytes) -> None:
         xid, _, failed = struct.unpack_from(">iqi", frame)
         if xid == EVENT_XID:
             self._moments.told.append(time.monotonic())
-            self._read()
-        elif xid == self._leader_xid:
+            (length,) = struct.unpack_from(">i", frame, 24)
+            self._read([frame[28 : 28 + length].decode()])
+        elif xid in self._leader_xids:
+            self._leader_xids.discard(xid)
             record = b"" if failed else frame[20 : 20 + struct.unpack_from(">i", frame, 16)[0]]
             if record and record != self._seen:
                 self._moments.known.append(time.monotonic())

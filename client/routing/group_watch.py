@@ -1,7 +1,7 @@
 """The group watch: keeps the picture of a group that clients have, on a thread of its own.
 
-ZooKeeper's watches only wake it; it then reads the group again and hands the result on. It also
-reads now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
+ZooKeeper's watches only wake it; it then reads what has changed and hands the group on. It also reads all
+of it now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
 picture stays: nothing that works stops because of it.
 """
 
@@ -21,7 +21,7 @@ from rabbitkeeper.coordinator.store.reader import GroupReader
 
 log = logging.getLogger(__name__)
 
-REREAD = 30.0  # seconds between reads without a cause, half of it jitter
+REREAD = 30.0  # seconds between reads of everything without a cause, half of it jitter
 UNKNOWN_RETRY = 1.0  # seconds, about, after the group was not there: ZooKeeper's data may have been deleted
 RETRY = 0.2  # seconds after a read that failed while ZooKeeper is connected
 READ_TIMEOUT = 2.0  # seconds
@@ -57,7 +57,8 @@ class GroupWatch:
         self._view: GroupView | None = None
         self._now = now
         self._was_connected = True
-        self._read_at = now()  # when the next read without a cause is due
+        self._whole_at = now()  # when all of it is read again, without a cause
+        self._read_at = now()  # when the next read is due, if nothing happens before
         self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
         self._unknown = False  # the group was not there when it was read last
         self._denied = False  # nor may it be read
@@ -122,9 +123,9 @@ class GroupWatch:
         if not self._backend.connected:
             return LEASE_CHECK
         if woken or self._now() >= self._read_at:
-            pause = REREAD * self._random.uniform(0.5, 1.0)
             try:
                 self._read(READ_TIMEOUT)
+                pause = self._whole_at - self._now()
             except UnknownGroup as error:
                 if not self._unknown:
                     log.warning("%s; staying where the client is", error)
@@ -154,7 +155,10 @@ class GroupWatch:
                     pause = REREAD
 
     def _read(self, timeout: float) -> None:
-        view = self._reader.read(watch=True, timeout=timeout)
+        whole = self._now() >= self._whole_at
+        view = self._reader.read(watch=True, timeout=timeout, whole=whole)
+        if whole:
+            self._whole_at = self._now() + REREAD * self._random.uniform(0.5, 1.0)
         for problem in view.problems:
             if problem not in self._told:
                 log.warning("%s", printable(problem))

@@ -32,6 +32,13 @@ class _Ports:
     election: int
 
 
+_LEAN = (
+    "-Xmx128m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # boots with a third of the CPU
+)
+
+
 class LocalZooKeeper:
     """N ZooKeeper servers, numbered from 0. Data survives a stop and a kill, not the guardian's end.
 
@@ -42,6 +49,8 @@ class LocalZooKeeper:
         address: what they listen on.
         tls: a folder with ``ca.pem`` and ``server.pem`` (certificate and key): there is a secure client port
             too, and whoever comes there needs no certificate of its own.
+        lean: it boots soon and takes little, which suffices for hundreds of sessions; else Java runs it as by
+            default.
     """
 
     def __init__(
@@ -52,8 +61,10 @@ class LocalZooKeeper:
         *,
         address: str = LOOPBACK,
         tls: Path | None = None,
+        lean: bool = True,
     ) -> None:
         self._guardian = guardian
+        self._lean = lean
         self._address = address
         self._tls = tls
         self._secure_ports = [ports.reserve() for _ in range(servers)] if tls is not None else []
@@ -140,9 +151,7 @@ class LocalZooKeeper:
         (data / "myid").write_text(f"{number + 1}\n")
         argv: list[str | Path] = [
             java,
-            "-Xmx128m",
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",  # boots with a third of the CPU
+            *(_LEAN if self._lean else ()),
             "-XX:-UsePerfData",  # leaves nothing in the temporary folder when it is killed
             "-Djava.net.preferIPv4Stack=true",
             "-Dzookeeper.admin.enableServer=false",

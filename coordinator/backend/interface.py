@@ -15,8 +15,9 @@ What an owner can rely on, whichever backend it is:
 - *Lease.* While ``lease.valid(now)`` the session lives, and so do its ephemerals. It is renewed only by
   ``renew``, which the owner calls in each turn of its loop: a loop that hangs loses the lease.
 - *Watches* are one-shot and gone after a lost connection. Each one, and each change of the connection, calls
-  the ``wake`` that the backend was made with; the owner then reads again what it wants to watch. Reading
-  again does not pile them up.
+  the ``wake`` that the backend was made with; the owner then reads again what it wants to watch, or what
+  ``touched`` names of it. Reading again does not pile them up. Events come in the order in which what they
+  tell of was done.
 - *Deadlines.* Every operation ends by its timeout and raises subclasses of ``CoordinationError`` only. One
   that was not answered raises ``ZooKeeperUnreachable`` and is *unknown*: a write may have been applied, or be
   applied while this connection lasts.
@@ -96,6 +97,10 @@ class Session(Protocol):
         Returns:
             False if there was none in time.
         """
+
+    def touched(self) -> frozenset[str]:
+        """The paths whose watches have fired since this was asked last, each once. Those of a connection
+        that is gone are not among them: look at :attr:`connections`."""
 
     def renew(self) -> None:
         """Ask for a sign of life and return at once; its answer extends the lease from *now*.

@@ -49,6 +49,10 @@ RecordT = TypeVar("RecordT", bound=StoredRecord)
 class GroupReader:
     """Reads one group again and again, and spares the history while it has not changed.
 
+    Whoever is one of thousands reads ``whole=False`` after an event: what has not changed is not asked for
+    again. Ten thousand watchers of a group that all read twenty nodes at each event would keep ZooKeeper from
+    answering the agents for seconds.
+
     Args:
         backend: started.
         group: its name, or its paths.
@@ -75,8 +79,11 @@ class GroupReader:
         self._history_modified = 0
         self._last_change: HistoryEntry | None = None
         self._history_problem: str | None = None
+        self._names: tuple[str, ...] | None = None  # of the members
+        self._known: dict[str, Node | None] = {}  # nodes as they were read, with a watch each
+        self._touched: set[str] = set()  # and those that have changed since
 
-    def read(self, *, watch: bool = True, timeout: float = 2.0) -> GroupView:
+    def read(self, *, watch: bool = True, timeout: float = 2.0, whole: bool = True) -> GroupView:
         """Read the group.
 
         After a new connection, which may be to a server that lags behind, the server is synced first.
@@ -84,6 +91,9 @@ class GroupReader:
         Args:
             watch: be woken by the next change of what was read, history excepted.
             timeout: seconds for each of the round trips (two or three; four when the history has changed).
+            whole: read all of it; else what is watched and has not changed since it was read is not read
+                again. With ``watch`` only, and the reader must be the only one who asks this backend for
+                ``touched``.
 
         Raises:
             UnknownGroup: it does not exist; the message names those that do.
@@ -98,8 +108,15 @@ class GroupReader:
             if backend.rollbacks != self._rollbacks:  # the history can be another one with the same number
                 self._rollbacks, self._history_modified = backend.rollbacks, 0
             self._answered()
-        names = backend.children(paths.members, watch=watch, timeout=timeout)
-        self._answered()
+            whole = True  # there are no watches
+        if whole:
+            self._names, self._known = None, {}
+        self._touched |= backend.touched()
+        names = self._names
+        if names is None or paths.members in self._touched:
+            self._names = names = backend.children(paths.members, watch=watch, timeout=timeout)
+            self._touched.discard(paths.members)
+            self._answered()
         if names is None and backend.stat(paths.root, timeout=timeout) is None:
             raise unknown_group(backend, paths.group)
         if self._with_history:
@@ -120,10 +137,18 @@ class GroupReader:
                 members[name] = paths.member(name)
             except InvalidName as error:
                 problems.append(f"{paths.members} has a znode that is no member: {error}")
-        found = backend.read([*wanted, *members.values(), paths.leader], watch=watch, timeout=timeout)
-        self._answered()
+        wanted += [*members.values(), paths.leader]  # the leader's last
+        asked = [path for path in wanted if path in self._touched or path not in self._known]
+        if asked:
+            self._known |= backend.read(asked, watch=watch, timeout=timeout)
+            self._touched.difference_update(asked)
+            self._answered()
         if backend.connections != connection:  # some of it may be of a server that has not been synced
             raise ZooKeeperUnreachable("the connection to ZooKeeper has changed while the group was read")
+        found = {path: self._known[path] for path in wanted}
+        self._known = found if watch else {}
+        self._names = names if watch else None
+        self._touched.intersection_update([*wanted, paths.members])
         view = _view(paths, found, members, self._last_change, problems, now)
         return replace(view, rollbacks=self._rollbacks)
 

@@ -6,6 +6,8 @@ the operations promise stands in ``backend/interface.py``; the session itself is
 
 from collections.abc import Sequence
 
+from kazoo.protocol.states import WatchedEvent
+
 from rabbitkeeper.coordinator.backend.access import may_not_create
 from rabbitkeeper.coordinator.backend.interface import TIMEOUT
 from rabbitkeeper.coordinator.backend.node import Node, TransactionStep
@@ -106,9 +108,21 @@ class ZooKeeperBackend(ZooKeeperSession):
         (answer,) = self._ask([requests.set_acl(path, acl_of(self._access, writers, readers))], timeout)
         value(answer)
 
+    def touched(self) -> frozenset[str]:
+        with self._lock:
+            touched, self._touched = frozenset(self._touched), set()
+        return touched
+
     def adopt_acl(self, path: str, *, timeout: float = TIMEOUT) -> None:
         if self._access.identity is None:
             return
         (answer,) = self._ask([requests.acl(path)], timeout)
         if not isinstance(answer, NoNode):
             self._create_with(value(answer))
+
+    def _on_event(self, event: WatchedEvent) -> None:
+        """The one watch callback, for every path: kazoo keeps each callback once a path."""
+        if event.path is not None:  # else the connection is gone, and the watches are with it
+            with self._lock:
+                self._touched.add(event.path)
+        self._tell()

@@ -93,6 +93,7 @@ class ZooKeeperSession:
         self._granted: float | None = None
         self._state = SessionState()
         self._events = 0
+        self._touched: set[str] = set()
         self._question = RollbackQuestion(name)
         self._seen = 0  # the newest zxid
         self._rollbacks = 0
@@ -387,10 +388,6 @@ class ZooKeeperSession:
             regained = not before and self._state.lease.valid(now)
         if regained:
             self._tell()
-
-    def _on_event(self, _event: object) -> None:
-        """The one watch callback, for every path: kazoo keeps each callback once a path."""
-        self._tell()
 
     def _tell(self) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ so the real ``Store`` and ``GroupReader`` run on it unchanged. Requests are lost
 whose answer never came is done later; followers lag behind; connections break and come back elsewhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -68,7 +68,7 @@ class SimulatedBackend(OpenBackend):
         self._highest = 0  # the newest zxid seen, also in earlier sessions
         self._refusals = 0
         self._seen = 0
-        self._watched: set[str] = set()
+        self._watched, self._touched = set[str](), set[str]()
         self._renewing = False
         zookeeper.clients.append(self)
         self._connect_later()
@@ -181,9 +181,14 @@ class SimulatedBackend(OpenBackend):
         self._wake()
 
     def notice_change(self, changed: set[str]) -> None:
-        if self.connected and self.link and changed & self._watched:
+        seen = changed & self._watched
+        if self.connected and self.link and seen:
             self._watched -= changed
-            self.world.after(self._lag + self._latency(), self._tell)
+            self.world.after(self._lag + self._latency(), lambda: self._fire(seen))
+
+    def _fire(self, paths: Iterable[str]) -> None:
+        self._touched.update(paths)
+        self._tell()
 
     # -- the lease
 
@@ -306,7 +311,7 @@ class SimulatedBackend(OpenBackend):
     def _watch(self, paths: Sequence[str], seen: int) -> None:
         self._watched.update(paths)
         if seen != self.zookeeper.zxid:  # what has changed since comes to this follower, and is told
-            self.world.after(self._lag + self._latency(), self._tell)
+            self.world.after(self._lag + self._latency(), lambda: self._fire(paths))
 
     # -- nodes
 

@@ -157,9 +157,14 @@ def parent_of(path: str) -> str:
 
 
 class OpenBackend:
-    """What a client says whose ZooKeeper has one address and keeps nobody out. It holds nothing."""
+    """What a client says whose ZooKeeper has one address and keeps nobody out. It holds no nodes."""
 
     hosts = "simulated:2181"
+    _touched: set[str]
+
+    def touched(self) -> frozenset[str]:
+        touched, self._touched = frozenset(self._touched), set()
+        return touched
 
     def stat(self, path: str, *, watch: bool = False, timeout: float = 2.0) -> Node | None:
         raise NotImplementedError

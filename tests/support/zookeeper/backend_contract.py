@@ -259,6 +259,28 @@ class BackendContract:
         watcher.sync()
         assert watcher.events == seen + 1
 
+    def test_what_was_touched_is_told_once(self, lab: Lab) -> None:
+        watcher, other = lab.connect(), lab.connect()
+        other.create(f"{lab.root}/x", b"")
+        watcher.sync()
+        watched = [f"{lab.root}/x", f"{lab.root}/y"]
+        watcher.read([*watched, f"{lab.root}/z"], watch=True)
+        watcher.children(f"{lab.root}/x", watch=True)
+        assert watcher.touched() == frozenset()
+        other.create(watched[1], b"")
+        other.set(watched[0], b"two", 0)
+        touched: set[str] = set()
+
+        def all_told() -> bool:
+            touched.update(watcher.touched())
+            return touched == set(watched)
+
+        lab.until(all_told)
+        assert watcher.touched() == frozenset()
+        watcher.children(f"{lab.root}/x", watch=True)
+        other.create(f"{lab.root}/x/below", b"")
+        lab.until(lambda: watcher.touched() == {f"{lab.root}/x"})
+
     def test_nothing_wakes_who_watches_nothing_that_changes(self, lab: Lab) -> None:
         watcher, other = lab.connect(), lab.connect()
         watcher.read([f"{lab.root}/x"], watch=True)

@@ -112,6 +112,7 @@ def test_one_can_be_closed_while_another_of_the_same_thread_begins() -> None:
         first.stop()
 
     process.zookeeper.apply([Create(PATHS.member("a"), member("a", 0).record.to_bytes())], 0)
+    process.world.advance(process.world.now + 5.0)  # and the change is told
     process.watches.shared[GROUP].watch.turn(woken=True)  # type: ignore[union-attr]
     second = Watching(
         GROUP,
