@@ -14,12 +14,11 @@ import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from common import wait
+from common import hear, others, spawn, tell, wait
 
 from rabbitkeeper.client import Client, Queue
 from rabbitkeeper.compose.demo.message_log import longest_pause
@@ -39,33 +38,27 @@ QUEUE = "many-clients"
 def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str, Any]:
     """One kill with ``size`` clients."""
     leader = wait(lambda: observer.leader, "somebody leads", PATIENCE)
-    others = [name for name in local.members if name != leader]
     task = {
         "kind": kind,
         "clients": size // PROCESSES,
         "zookeeper": local.zookeeper_hosts,
         "group": local.group,
         "credentials": list(local.credentials),
-        "hosts": [list(local.amqp(name)) for name in (leader, *others)],
+        "hosts": [list(local.amqp(name)) for name in (leader, *others(local, leader))],
         "queue": QUEUE,
     }
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(PROCESSES)
-    ]
+    workers = spawn(WORKER, PROCESSES)
     try:
         for worker in workers:
-            _tell(worker, json.dumps(task))
-        connected = [_hear(worker) for worker in workers]
+            tell(worker, json.dumps(task))
+        connected = [hear(worker) for worker in workers]
         time.sleep(STEADY)
         struck = time.monotonic()
         local.kill_broker(leader)
         time.sleep(AFTER)
         for worker in workers:
-            _tell(worker, "stop")
-        seen = [_hear(worker) for worker in workers]
+            tell(worker, "stop")
+        seen = [hear(worker) for worker in workers]
     finally:
         for worker in workers:
             try:
@@ -97,21 +90,6 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
         / clients
         * 1000,
     }
-
-
-def _tell(worker: "subprocess.Popen[str]", line: str) -> None:
-    assert worker.stdin is not None
-    worker.stdin.write(line + "\n")
-    worker.stdin.flush()
-
-
-def _hear(worker: "subprocess.Popen[str]") -> dict[str, Any]:
-    assert worker.stdout is not None
-    line = worker.stdout.readline()
-    if not line:
-        raise SystemExit("a process of clients has ended; what it said is above")
-    told: dict[str, Any] = json.loads(line)
-    return told
 
 
 def show(results: list[dict[str, Any]]) -> None:

@@ -166,6 +166,45 @@ def wait(condition: Callable[[], Found | None], what: str, patience: float) -> F
     return found
 
 
+def others(local: Local, member: str) -> list[str]:
+    """The members but one."""
+    return [name for name in local.members if name != member]
+
+
+def raise_alarm(local: Local, member: str) -> None:
+    """A memory alarm at a broker, until :func:`end_alarm`."""
+    local.ctl(member)._run("set_vm_memory_high_watermark", "0.00001")
+
+
+def end_alarm(local: Local, member: str) -> None:
+    local.ctl(member)._run("set_vm_memory_high_watermark", "absolute", "512MiB")
+
+
+def spawn(script: Path, count: int) -> list[subprocess.Popen[str]]:
+    """So many processes of a script, which :func:`tell` and :func:`hear` talk to by lines."""
+    command = [sys.executable, str(script)]
+    return [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(count)
+    ]
+
+
+def tell(worker: subprocess.Popen[str], line: str) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write(line + "\n")
+    worker.stdin.flush()
+
+
+def hear(worker: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next line of a process, which is a JSON object."""
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise SystemExit("a process of clients has ended; what it said is above")
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
 def median(results: list[Result], what: str) -> float:
     """The median of ``rate`` or ``cpu_each``."""
     return statistics.median(float(getattr(result, what)) for result in results)

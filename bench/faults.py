@@ -1,13 +1,12 @@
 """Faults that strike the leader of a local group, one after the other, for benchmarks."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common import operate
+from common import end_alarm, operate, others, raise_alarm
 
+from rabbitkeeper.compose.demo.local_faults import LocalStage
 from rabbitkeeper.compose.local import Local
 
 HELD = 20.0  # seconds that a host stands still, or a cable is cut
@@ -62,29 +61,24 @@ def faults(local: Local, *, networks: bool) -> list[Fault]:
         found += [
             Fault("node cut off", lambda leader: _cut(local, leader), replaced=None),
             Fault(
-                "broker cut off", lambda leader: _cut(local, leader, *_others(local, leader)), replaced=None
+                "broker cut off", lambda leader: _cut(local, leader, *others(local, leader)), replaced=None
             ),
-            Fault("half cut", lambda leader: _cut(local, leader, _others(local, leader)[0]), replaced=None),
+            Fault("half cut", lambda leader: _cut(local, leader, others(local, leader)[0]), replaced=None),
         ]
     return found
 
 
-def _others(local: Local, leader: str) -> list[str]:
-    return [name for name in local.members if name != leader]
-
-
 def _alarm(local: Local, leader: str) -> None:
-    ctl = local.ctl(leader)
-    ctl._run("set_vm_memory_high_watermark", "0.00001")
+    raise_alarm(local, leader)
     try:
         time.sleep(ALARM)
     finally:
-        ctl._run("set_vm_memory_high_watermark", "absolute", "512MiB")
+        end_alarm(local, leader)
 
 
 def _move_queues(local: Local, leader: str) -> None:
     """All quorum queues are led elsewhere: an election for each."""
-    target = local.node(_others(local, leader)[0])
+    target = local.node(others(local, leader)[0])
     local.ctl(leader)._run(
         "eval",
         f"[rabbit_quorum_queue:transfer_leadership(Q, '{target}') || Q <- rabbit_amqqueue:list(), "
@@ -93,19 +87,17 @@ def _move_queues(local: Local, leader: str) -> None:
 
 
 def _pause_host(local: Local, leader: str) -> None:
-    agent = local.agent_pid(leader)
-    if agent is not None:
-        os.kill(agent, signal.SIGSTOP)
-    local.stop_broker(leader)
+    stage = LocalStage(local)
+    stage.hang_agent(leader)
+    stage.hang_broker(leader)
     time.sleep(HELD)
     local.continue_broker(leader)
-    if agent is not None:
-        os.kill(agent, signal.SIGCONT)
+    stage.continue_agent(leader)
     time.sleep(NOTICED)
 
 
-def _cut(local: Local, leader: str, *others: str) -> None:
-    local.network.cut(leader, *others)
+def _cut(local: Local, leader: str, *of: str) -> None:
+    local.network.cut(leader, *of)
     time.sleep(HELD)
     local.network.heal(leader)
     time.sleep(NOTICED)

@@ -13,14 +13,13 @@ import argparse
 import json
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from common import wait
+from common import hear, spawn, tell, wait
 
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local.guardian import Guardian
@@ -84,34 +83,20 @@ class Group:
         self._session.close()
 
 
-def ask(worker: subprocess.Popen[str], line: str) -> None:
-    assert worker.stdin is not None
-    worker.stdin.write(line + "\n")
-    worker.stdin.flush()
-
-
-def answer(worker: subprocess.Popen[str]) -> str:
-    assert worker.stdout is not None
-    line = worker.stdout.readline()
-    if not line:
-        raise SystemExit("a process with watchers has ended")
-    return line
-
-
 def change(group: Group, workers: list[subprocess.Popen[str]], observer: Observer, to: str) -> dict[str, Any]:
     """One new leader; seconds from its znode."""
     group.leave()
     time.sleep(VACANT)
     for worker in workers:
-        ask(worker, "forget")
+        tell(worker, "forget")
     made = group.lead(to)
     time.sleep(SETTLED)
     told: list[float] = []
     known: list[float] = []
     for worker in workers:
-        ask(worker, "report")
+        tell(worker, "report")
     for worker in workers:
-        found = json.loads(answer(worker))
+        found = hear(worker)
         told += [at - made for at in found["told"]]
         known += [at - made for at in found["known"]]
     seen = wait(lambda: observer.elected_since(made), "the client's own watch has seen it", PATIENCE)
@@ -151,18 +136,13 @@ def main() -> None:
             "leader": paths.leader,
             "sessions": options.watchers // PROCESSES,
         }
-        workers = [
-            subprocess.Popen(
-                [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            for _ in range(PROCESSES)
-        ]
+        workers = spawn(WORKER, PROCESSES)
         try:
             began = time.monotonic()
             for worker in workers:
-                ask(worker, json.dumps(task))
+                tell(worker, json.dumps(task))
             for worker in workers:
-                answer(worker)
+                hear(worker)
             print(f"{options.watchers} watchers after {time.monotonic() - began:.1f} s", flush=True)
             rounds = []
             for number in range(1, options.changes + 1):

@@ -12,22 +12,17 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from common import wait
+from common import end_alarm, others, raise_alarm, wait
 from kazoo.client import KazooClient
 
-from rabbitkeeper.agent.broker.drivers import node_files
-from rabbitkeeper.agent.rabbitmq.runner import LocalRunner
 from rabbitkeeper.compose.demo.local_faults import LocalStage
 from rabbitkeeper.compose.local import Local
-from rabbitkeeper.compose.local.errors import LocalError
-from rabbitkeeper.compose.local.network import InNetwork
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 
 PATIENCE = 120.0  # seconds for anything that is waited for while a fault is made or undone
 ZOOKEEPERS = 3
 MOVES = 6  # of the lead; more than three are too many
 PACE = 4.0  # seconds between two moves: those between two scrapes would count as one
-_TOOL = 60.0  # seconds for one command of RabbitMQ's
 
 
 class Stage(LocalStage):
@@ -57,9 +52,6 @@ class Stage(LocalStage):
         """What to put before a command so that it runs in a member's network, if it has one of its own."""
         return self.local.network.enter(member) if self.networks else ()
 
-    def others(self, member: str) -> list[str]:
-        return [name for name in self.local.members if name != member]
-
     # -- brokers and agents
 
     def stop_broker(self, member: str) -> None:
@@ -85,22 +77,22 @@ class Stage(LocalStage):
         self.repair(member)
 
     def kill_others(self, member: str) -> None:
-        for name in self.others(member):
+        for name in others(self.local, member):
             self.local.kill_node(name)
 
     def kill_in_a_pause(self, member: str) -> None:
-        self.ask(self.others(member)[0], "pause")
+        self.ask(others(self.local, member)[0], "pause")
         self.local.kill_node(member)
 
     def resume(self, member: str) -> None:
         self.repair(member)
-        self.ask(self.others(member)[0], "resume")
+        self.ask(others(self.local, member)[0], "resume")
 
     def raise_alarm(self, member: str) -> None:
-        self._rabbitmqctl(member, "set_vm_memory_high_watermark", "0.00001")
+        raise_alarm(self.local, member)
 
     def end_alarm(self, member: str) -> None:
-        self._rabbitmqctl(member, "set_vm_memory_high_watermark", "absolute", "512MiB")
+        end_alarm(self.local, member)
 
     def restart_all(self, member: str) -> None:
         for number in range(ZOOKEEPERS):
@@ -112,7 +104,7 @@ class Stage(LocalStage):
     # -- networks
 
     def cut_broker(self, member: str) -> None:
-        self.local.network.cut(member, *self.others(member))
+        self.local.network.cut(member, *others(self.local, member))
 
     def cut_agent(self, member: str) -> None:
         """From ZooKeeper's ports alone: who scrapes is on the same host as ZooKeeper."""
@@ -167,7 +159,7 @@ class Stage(LocalStage):
         self.ask(member, "resume")
 
     def switch_over(self, member: str) -> None:
-        self.move(member, self.others(member)[0])
+        self.move(member, others(self.local, member)[0])
 
     def restart(self, member: str) -> None:
         """Have an operator restart a broker; returns when the old one is gone."""
@@ -196,14 +188,6 @@ class Stage(LocalStage):
         wait(lambda: self._leader() == to, f"{to} leads", PATIENCE)
 
     # -- inside
-
-    def _rabbitmqctl(self, member: str, *arguments: str) -> None:
-        settings = self.local.settings(member)
-        tool = str(self.local.server.with_name("rabbitmqctl"))
-        runner = InNetwork(LocalRunner(node_files.environment(settings)), self.enter(member))
-        done = runner.run([tool, "--quiet", "--node", settings.node, *arguments], timeout=_TOOL)
-        if done.code != 0:
-            raise LocalError(f"rabbitmqctl {arguments[0]} on {member} failed: {done.said}")
 
     def _configuration(self, content: bytes) -> bytes:
         """Write the group's configuration with another tool; what was there."""

@@ -5,8 +5,8 @@ session of kazoo's has threads of its own, of which no machine bears thousands. 
 ``coordinator/store/reader.py`` reads without the history: the names of the members, then all records, the
 leader's last; after each event what it is about.
 
-One JSON object on standard input says what is watched; a line that says ``report`` asks for the moments of
-the last change.
+One JSON object on standard input says what is watched. A line that says ``report`` asks for the moments since
+the line before it; any other begins to count anew.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-CLOSE, EXISTS, GET_DATA, GET_CHILDREN, PING = -11, 3, 4, 8, 11
+EXISTS, GET_DATA, GET_CHILDREN, PING = 3, 4, 8, 11
 EVENT_XID, PING_XID = -1, -2
 AT_ONCE = 100  # sessions that are begun at a time
 SESSION = 30_000  # milliseconds
@@ -138,7 +138,7 @@ async def main() -> None:
     task, moments = Task(**json.loads(sys.stdin.readline())), Moments()
     sessions = await begin(task, moments)
     pings = asyncio.ensure_future(keep(sessions))
-    print("ready", flush=True)
+    print(json.dumps({"sessions": len(sessions)}), flush=True)
     while (line := await asyncio.to_thread(sys.stdin.readline)).strip():
         told, known = moments.told[:], moments.known[:]
         moments.told.clear()
