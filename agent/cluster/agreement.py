@@ -9,6 +9,9 @@ A node that the others have dropped while it hung, and that then goes on as if n
 asked: it takes no part in the cluster any more, whatever it says, until RabbitMQ has started again on it.
 So it is split.
 
+One node can count another that does not count it. So an agent tells whom its node does not count, and both
+agents of such a pair know which of the two gives way.
+
 The question starts an Erlang machine, so it is asked some times after something has happened from which a
 split can come, and seldom besides.
 """
@@ -31,6 +34,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 AFTER = (1.0, 4.0, 9.0)  # seconds after an event; what a node believes may come out late
 SELDOM = 120.0  # seconds between questions that nothing has asked for
 AGAIN = 3.0  # seconds between questions while the node is split
+DENIED = 6.0  # seconds for which others do not count a node that counts them; they ask again each 3
 CONTESTED = 3.0  # seconds beyond a session's for which nobody has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
 DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not started again on it since"
@@ -49,14 +53,18 @@ class Comparison:
     Attributes:
         split: why our node is the odd one out; None if it is not.
         warning: what is to be told of others that are.
+        uncounted: the nodes that ours does not count and is not split from: their agents are to be told.
         contested: of those, the ones that do not say so themselves: neither side has a majority against it.
         yields: our node is the odd one out if that goes on.
+        counted: our node counts all of those: none has died with its agent, and is still seen as it was.
     """
 
     split: str | None = None
     warning: str | None = None
+    uncounted: frozenset[str] = frozenset()
     contested: bool = False
     yields: bool = False
+    counted: bool = False
 
 
 def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
@@ -67,8 +75,10 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
         status: what it says of its cluster.
         view: the last snapshot.
 
-    The odd one out is who has a majority against it. When nobody has, because a third node counts both in or
-    is ill, it is not the leader's, and of two others the later by name.
+    Two disagree as soon as one of them does not count the other. The odd one out is who has a majority
+    against it, by its own word at once, by theirs after a while: a record may be out of date. When nobody
+    has, because a third node counts both in or is ill, it is not the leader's, and of two others the later by
+    name.
     """
     recorded = frozenset(view.nodes)
     if recorded and node not in recorded:
@@ -78,18 +88,37 @@ def compare(node: str, status: ClusterStatus, view: GroupView) -> Comparison:
     states = {member.record.node: member.record.state for member in view.members.values()}
     well = {each for each, state in states.items() if state in _COUNTS} & recorded
     missing = (well - status.running - {node}) | (status.partitions & well)
-    if not missing:
+    against = {each: _deniers(each, view) & well for each in well | {node}}
+    for each in missing:
+        against[each].add(node)
+    deniers = against[node]
+    if not missing | deniers:
         return Comparison()
-    believed = "believes itself cut off from" if status.partitions & missing else "does not count as running"
+    if missing:
+        believed = (
+            "believes itself cut off from" if status.partitions & missing else "does not count as running"
+        )
+        said = f"node {believed} {_listed(missing)}"
+    else:
+        said = f"node is not counted as running by {_listed(deniers)}"
     if 2 * len(missing) > len(recorded):
-        return Comparison(f"its node {believed} {_listed(missing)}, whose agents say that they run")
+        return Comparison(f"its {said}, whose agents say that they run")
     leader = None if view.leader is None else view.leader.record.node
-    rivals = {each for each in missing if states[each] is not MemberStatus.SPLIT}
+    rivals = {each for each in missing | deniers if states[each] is not MemberStatus.SPLIT}
+    odd = {each for each, its in against.items() if 2 * len(its) > len(recorded)}
+    ours = rivals - odd  # of which one gives way, they or we
     return Comparison(
-        warning=f"the node {believed} {_listed(missing)}: the odd one out is restarted by its agent",
+        warning=f"the {said}: the odd one out is restarted by its agent",
+        uncounted=frozenset(missing),
         contested=bool(rivals),
-        yields=node != leader and (leader in rivals or any(rival < node for rival in rivals)),
+        yields=node in odd or (node != leader and (leader in ours or any(each < node for each in ours))),
+        counted=not missing & rivals,
     )
+
+
+def _deniers(node: str, view: GroupView) -> set[str]:
+    """Whose members say that they do not count the node."""
+    return {member.record.node for member in view.members.values() if node in member.record.uncounted}
 
 
 def is_dropped(node: str, view: GroupView) -> bool:
@@ -128,6 +157,7 @@ class Agreement:
         warning: what is to be told of others that are.
         strangers: in what the node and the record of the cluster differ, a sentence each.
         dropped: the others have dropped our node, and it has not started again.
+        uncounted: the nodes that ours does not count and is not split from.
     """
 
     def __init__(
@@ -156,6 +186,7 @@ class Agreement:
         self.warning: str | None = None
         self.strangers: tuple[str, ...] = ()
         self.dropped = False
+        self.uncounted: frozenset[str] = frozenset()
         self._hung_until = 0.0  # or has hung of late, monotonic seconds
 
     def turn(
@@ -211,6 +242,7 @@ class Agreement:
             verdict.status,
             record,
             sorted((name, member.record.state in _COUNTS) for name, member in view.members.items()),
+            _deniers(self._node, view),
         )
         if seen != self._seen:
             self._seen = seen
@@ -227,7 +259,7 @@ class Agreement:
     def _forget(self, split: str | None) -> None:
         """What was said before is of the past, and so is what is being asked."""
         self._due, self._seen, self.split, self.doubt, self.warning = [], None, split, None, None
-        self.strangers, self._contested_since = (), None
+        self.strangers, self._contested_since, self.uncounted = (), None, frozenset()
         if self._job is not None and self._job.done:
             self._job = None
 
@@ -246,11 +278,13 @@ class Agreement:
         compared = compare(self._node, self._found, view)
         since = self._contested_since = (self._contested_since or now) if compared.contested else None
         split = compared.split
-        if compared.yields and since is not None and now >= since + self._contested_for:
+        patience = DENIED if compared.counted else self._contested_for
+        if compared.yields and since is not None and now >= since + patience:
             split = compared.warning
         if split is not None and split != self.split:
             LOG.warning("split: %s", split)
         self.split, self.doubt, self.warning = split, None, compared.warning
+        self.uncounted = compared.uncounted if split is None else frozenset()
         if split is not None or compared.contested:
             self._due = [now + AGAIN]
         elif not self._due:

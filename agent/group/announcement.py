@@ -1,11 +1,12 @@
 """What an agent writes about itself: its member's record, the leader's, the history's entry. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from types import MappingProxyType
 
 from rabbitkeeper.agent.config import AgentConfig
+from rabbitkeeper.agent.model.observation import NOTHING_TOLD, ToldOfOthers
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.event_ids import lead_taken
 from rabbitkeeper.coordinator.model.records import (
@@ -40,7 +41,7 @@ class Announcer:
         rabbitmq: str | None,
         taken: TakenConfig | None = None,
         load: Mapping[str, int] = MappingProxyType({}),
-        dropped: Iterable[str] = (),
+        others: ToldOfOthers = NOTHING_TOLD,
     ) -> MemberRecord:
         """The member's record.
 
@@ -50,7 +51,7 @@ class Announcer:
             rabbitmq: the broker's version, when it is known.
             taken: the group configuration that the agent goes by.
             load: what the broker carries.
-            dropped: nodes of hung brokers that ours has dropped.
+            others: what their agents are to be told of their nodes.
         """
         broker = self.config.broker
         return MemberRecord(
@@ -65,7 +66,8 @@ class Announcer:
             reasons=verdict.reasons,
             warnings=verdict.warnings,
             load=dict(load),
-            dropped=tuple(sorted(dropped)),
+            dropped=tuple(sorted(others.dropped)),
+            uncounted=tuple(sorted(others.uncounted)),
             since=since,
             tags=self.config.tags.record,
             config=taken,

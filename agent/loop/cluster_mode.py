@@ -17,7 +17,7 @@ from rabbitkeeper.agent.cluster.replicas import Replicas
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_check import MajorityCheck
-from rabbitkeeper.agent.model.observation import NodeFacts, Observation
+from rabbitkeeper.agent.model.observation import NodeFacts, Observation, ToldOfOthers
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -110,9 +110,12 @@ class ClusterMode:
         return self._housekeeping.agreement.dropped
 
     @property
-    def dropped_nodes(self) -> frozenset[str]:
+    def told_of_others(self) -> ToldOfOthers:
         peer_monitor = self._housekeeping.peer_monitor
-        return frozenset() if peer_monitor is None else peer_monitor.dropped
+        return ToldOfOthers(
+            dropped=frozenset() if peer_monitor is None else peer_monitor.dropped,
+            uncounted=self._housekeeping.agreement.uncounted,
+        )
 
     def tend(
         self,

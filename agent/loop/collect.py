@@ -74,7 +74,7 @@ class Collector:
                 campaign_failed_at=self._mode.lead_check.failed_at,
                 holds_lead=self._mode.holds_lead(now),
                 held_until=membership.held_until,
-                dropped=self._mode.dropped_nodes,
+                told_of_others=self._mode.told_of_others,
             ),
         )
 

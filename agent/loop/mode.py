@@ -10,7 +10,7 @@ from typing import Protocol
 from rabbitkeeper.agent.cluster.suspects import PeerSighting
 from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.majority_request import MajorityResult
-from rabbitkeeper.agent.model.observation import NodeFacts, Observation
+from rabbitkeeper.agent.model.observation import NodeFacts, Observation, ToldOfOthers
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -96,8 +96,8 @@ class Mode(Protocol):
         """Whether the others have dropped our broker's node, which has not started again since."""
 
     @property
-    def dropped_nodes(self) -> frozenset[str]:
-        """The others' nodes that hang and that our broker has dropped."""
+    def told_of_others(self) -> ToldOfOthers:
+        """What other members' agents are to be told of their nodes."""
 
     def tend(
         self,

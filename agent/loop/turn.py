@@ -14,7 +14,14 @@ from rabbitkeeper.agent.health.judge import HealthPolicy
 from rabbitkeeper.agent.health.judge import judge as judge_health
 from rabbitkeeper.agent.health.majority_check import elsewhere_since
 from rabbitkeeper.agent.model.errors import WrongCredentials
-from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState, Observation
+from rabbitkeeper.agent.model.observation import (
+    NOTHING_TOLD,
+    ConnectFailure,
+    ConnectionFacts,
+    NodeState,
+    Observation,
+    ToldOfOthers,
+)
 from rabbitkeeper.agent.model.state import SessionFacts
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.records import (
@@ -43,7 +50,7 @@ class GroupFacts:
         campaign_failed_at: when our last campaign came to nothing.
         holds_lead: a leader stays what it is while there is no ZooKeeper.
         held_until: by when whoever led before ZooKeeper forgot it knows that it leads no more.
-        dropped: nodes of hung brokers that ours has dropped.
+        told_of_others: what their agents are to be told of their nodes.
     """
 
     view: GroupView | None
@@ -54,7 +61,7 @@ class GroupFacts:
     campaign_failed_at: float | None
     holds_lead: bool
     held_until: float = 0.0
-    dropped: frozenset[str] = frozenset()
+    told_of_others: ToldOfOthers = NOTHING_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ def decide(facts: Facts, assessment: Assessment, announcer: Announcer, before: I
             facts.broker.connection.version,
             facts.group.taken,
             facts.broker.load,
-            facts.group.dropped,
+            facts.group.told_of_others,
         ),
         leads=view is not None and view.leads(me.session) and me.lease_valid,
         left_drained=node is not None and node.state is NodeState.DRAINED_BY_AGENT,

@@ -153,6 +153,22 @@ class FormationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldOfOthers:
+    """What other members' agents are to be told of their nodes, in our record.
+
+    Attributes:
+        dropped: nodes of hung brokers that ours has dropped.
+        uncounted: nodes that run by their agents' word, and that ours does not count.
+    """
+
+    dropped: frozenset[str] = frozenset()
+    uncounted: frozenset[str] = frozenset()
+
+
+NOTHING_TOLD = ToldOfOthers()
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Everything that a verdict is founded on."""
 

@@ -103,6 +103,7 @@ class MemberRecord(StoredRecord):
     load: dict[str, int] = Field(default_factory=dict)
     config: TakenConfig | None = None
     dropped: tuple[str, ...] = ()  # nodes of hung brokers that this one has dropped
+    uncounted: tuple[str, ...] = ()  # nodes that run by their agents' word, and not by this one's
     condition: str | None = None  # a state that versions before it read as another one: ``split``
 
     @model_validator(mode="before")

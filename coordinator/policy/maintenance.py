@@ -6,7 +6,9 @@ compare-and-set of the record, so whichever agent dies, its next run or the next
 
 A member begins only while the brokers that are left are a majority of the cluster without it, and in a
 rolling restart only while every broker runs, its own as well: one that RabbitMQ has paused meanwhile shows
-that nodes do not see each other, whatever their agents say. The leader comes last, so that clients move once.
+that nodes do not see each other, whatever their agents say. After each restart the others are given the time
+to notice that they do not count the node that is back: the end of the next would leave neither with a
+majority, and RabbitMQ would pause both. The leader comes last, so that clients move once.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.policy.ranking import rank
 
 BEGIN_PATIENCE = 120.0  # seconds to wait until it is safe to begin with the next member
+SETTLED = 6.0  # seconds after a restart; agents compare the nodes after 1 and 4 s, and then tell
 DRAIN_PATIENCE = 180.0  # seconds that a member may take to drain
 RESTART_PATIENCE = 300.0  # seconds that its broker may take to end and to run again
 
@@ -97,7 +100,7 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_run: bool) -> str
 
     Args:
         force: also if the majority is lost meanwhile.
-        all_run: whether every broker must run, and not just a majority of the others.
+        all_run: whether every broker must run and count every other, and not just a majority of the others.
     """
     if name not in view.members:
         return f"{name} is not registered, so nobody could restart its broker"
@@ -112,6 +115,9 @@ def why_unsafe(view: GroupView, name: str, *, force: bool, all_run: bool) -> str
             f"without {name} only {len(serving)} of {len(view.nodes)} brokers would serve, and a majority is "
             f"{majority}: queues would stop meanwhile; bring the others back first, or use --force"
         )
+    apart = _apart(view, {name, *serving} if all_run else set(serving))
+    if apart is not None:
+        return f"{apart}: its agent or that one's restarts the odd one out of the two; wait for that"
     ill = [_how(view, other) for other in others if other not in serving]
     if not view.members[name].record.state.serves:
         ill.append(_how(view, name))
@@ -137,6 +143,15 @@ def rolling_order(view: GroupView) -> tuple[str, ...]:
     )
 
 
+def _apart(view: GroupView, names: set[str]) -> str | None:
+    """Who of them does not count whom, a sentence; None if they agree."""
+    nodes = {view.members[name].record.node for name in names}
+    for name in sorted(names):
+        for node in sorted(nodes & set(view.members[name].record.uncounted)):
+            return f"the broker of {name} does not count {node} as running"
+    return None
+
+
 _VERB = {MaintenanceStep.DRAIN: "drain", MaintenanceStep.RESTART: "run again"}
 
 
@@ -146,6 +161,8 @@ def _before(record: MaintenanceRecord, first: str, view: GroupView, me: Worker, 
     if view.pause is not None:
         return Todo(Do.NOTHING, f"waiting to restart {first}: the group is paused by {view.pause.by}")
     rolling = record.kind is OperationKind.ROLLING_RESTART
+    if rolling and record.done and waited < SETTLED and not record.force:
+        return Todo(Do.NOTHING, f"waiting to restart {first}: the others may not count {record.done[-1]} yet")
     why_not = why_unsafe(view, first, force=record.force, all_run=rolling)
     if why_not is None:
         return Todo(Do.BEGIN, f"{first} begins")

@@ -23,14 +23,22 @@ class History:
         seed: of everything that chance decides.
         kinds: of faults.
         sticks: of the nodes that come back from a pause, those that do not come up, from 0 to 1.
+        overlooks: of the nodes that are back, those that one other does not count, from 0 to 1.
     """
 
-    def __init__(self, seed: int, kinds: tuple[str, ...] = tuple(FAULTS), sticks: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        kinds: tuple[str, ...] = tuple(FAULTS),
+        sticks: float = 0.0,
+        overlooks: float = 0.0,
+    ) -> None:
         self.seed = seed
         self.group = Group(seed)
         self.group.rabbits.retries = 7.0 if seed % 2 else 0.0  # as from RabbitMQ 3.12 on
         self.group.rabbits.stop = (20.0, 45.0) if seed % 4 == 3 else (0.1, 4.0)  # as on a busy host
         self.group.rabbits.sticks = sticks
+        self._overlooks = overlooks
         self.kinds = kinds
         self.faults: list[Fault] = []
         self._since: dict[str, float] = {}  # what is not as it should be, and since when
@@ -43,6 +51,7 @@ class History:
         """
         group = self.group
         self._run(UP, until_whole=True)
+        group.rabbits.overlooks = self._overlooks
         self.faults = by_chance(group.world, group.names, self.kinds)
         for fault in self.faults:
             self._run(fault.after)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from support.agent.rabbitmq_version import rabbitmq_version
 from support.group_watch import Watch, leader_of, states
+from support.waiting import wait_for
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.backend.interface import Backend
@@ -116,3 +118,27 @@ def test_the_whole_group_deleted_by_hand_is_written_again(
     delete(zookeeper, ROOT)
     whole(watch, 30)
     assert pids(local) == before
+
+
+def test_a_node_that_one_other_does_not_count_is_started_again(local: Local, watch: Watch) -> None:
+    """Seen once: RabbitMQ 3.10 had not noticed on one node that another was back."""
+    led = leader_of(whole(watch))
+    blind, unseen = (name for name in MEMBERS if name != led)
+    ctl = local.ctl(blind)
+    if rabbitmq_version(local) >= (3, 13):
+        pytest.skip("there each node is asked whether it runs; before, Mnesia's own list is taken")
+    before = pids(local)
+    ctl._run("eval", f"mnesia_lib:del({{current, db_nodes}}, '{local.node(unseen)}').")
+    assert local.node(unseen) not in ctl.cluster_status().running
+    local.kill_agent(unseen)  # which has all nodes compared
+    local.start_agent(unseen)
+
+    def told(view: GroupView) -> bool:
+        return blind in view.members and view.members[blind].record.uncounted == (local.node(unseen),)
+
+    watch.until(told, "it is told who is not counted", 90)
+    watch.until(lambda view: states(view).get(unseen) is MemberStatus.SPLIT, "it is out of service", 90)
+    whole(watch, 120)
+    wait_for(lambda: ctl.cluster_status().running == set(map(local.node, MEMBERS)), "they agree", 90)
+    after = pids(local)
+    assert {name for name in MEMBERS if after[name] != before[name]} == {unseen}

@@ -57,6 +57,7 @@ class SimulatedCluster:
             nobody: 7 from RabbitMQ 3.12 on.
         sticks: of the nodes that see a majority again after a pause: those that wait for their tables in
             vain, from 0 to 1.
+        overlooks: of the nodes that are back: those that one other does not count, from 0 to 1.
         stop: seconds that a pause takes until the listeners are closed, at least and at most.
     """
 
@@ -69,6 +70,7 @@ class SimulatedCluster:
         self.pauses = True
         self.retries = 0.0
         self.sticks = 0.0
+        self.overlooks = 0.0
         self.stop = (0.1, 4.0)
 
     # -- the network
@@ -117,6 +119,8 @@ class SimulatedCluster:
                 broker.peers.add(other)
                 self.nodes[other].peers.add(node)
                 self.nodes[other].partitions.discard(node)
+        if self.overlooks and broker.peers and self.world.chance.random() < self.overlooks:
+            self.forget(self.world.chance.choice(sorted(broker.peers)), node)
         self.tell_alarms()
 
     def ended(self, node: str) -> None:
@@ -176,6 +180,10 @@ class SimulatedCluster:
             broker.partitions |= away
             return
         self._review(broker.node, always=True)
+
+    def forget(self, node: str, other: str) -> None:
+        """``node`` does not count ``other``, which counts it, until one of them has started again."""
+        self.nodes[node].peers.discard(other)
 
     def resumed(self, node: str) -> None:
         """It goes on after it had stood still."""

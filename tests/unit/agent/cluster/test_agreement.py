@@ -1,6 +1,7 @@
 """Whether nodes count each other in: which is the odd one out, when it is asked, and what follows."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from simulation.managed_group import Group
@@ -68,6 +69,41 @@ def test_of_two_with_a_majority_each_the_leader_stays_or_the_first_by_name() -> 
     elsewhere = group(RUNNING, RUNNING, RUNNING, led="node2")
     assert compare(THREE, says(TWO, THREE), elsewhere).yields
     assert not compare(ONE, says(ONE, TWO), elsewhere).yields
+
+
+def denied(view: GroupView, **uncounted: tuple[str, ...]) -> GroupView:
+    """As it is when members say whom their nodes do not count."""
+    said = {
+        name: replace(its, record=its.record.model_copy(update={"uncounted": uncounted.get(name, ())}))
+        for name, its in view.members.items()
+    }
+    return replace(view, members=MappingProxyType(said))
+
+
+def test_one_that_counts_another_and_is_not_counted_by_it_knows_whose_turn_it_is() -> None:
+    everybody = group(RUNNING, RUNNING, RUNNING)
+    blind = compare(TWO, says(ONE, TWO), everybody)
+    assert (blind.uncounted, blind.yields, blind.counted) == ({THREE}, False, False)
+    unseen = compare(THREE, says(*ALL), denied(everybody, node2=(THREE,)))
+    assert unseen == Comparison(
+        warning=(
+            "the node is not counted as running by rabbit@node2: the odd one out is restarted by its agent"
+        ),
+        contested=True,
+        yields=True,
+        counted=True,
+    )
+    assert compare(ONE, says(*ALL), denied(everybody, node2=(THREE,))) == Comparison()
+    leads = group(RUNNING, RUNNING, RUNNING, led="node3")
+    assert compare(TWO, says(ONE, TWO), leads).yields
+    assert not compare(THREE, says(*ALL), denied(leads, node2=(THREE,))).yields
+
+
+def test_one_that_most_do_not_count_gives_way_though_it_leads_and_they_do_not() -> None:
+    leads = denied(group(RUNNING, RUNNING, RUNNING, led="node3"), node1=(THREE,), node2=(THREE,))
+    assert compare(THREE, says(*ALL), leads).yields
+    assert not compare(ONE, says(ONE, TWO), leads).yields
+    assert not compare(TWO, says(ONE, TWO), leads).yields
 
 
 def test_of_two_without_the_third_only_one_gives_way() -> None:

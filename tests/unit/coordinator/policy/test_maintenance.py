@@ -1,6 +1,7 @@
 """Restarts one at a time: who does what next, and when not."""
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from support.group_views import MINE, OTHER, RUNNING, THIRD, leader, member, view
@@ -19,7 +20,9 @@ from rabbitkeeper.coordinator.policy.maintenance import (
     BEGIN_PATIENCE,
     DRAIN_PATIENCE,
     RESTART_PATIENCE,
+    SETTLED,
     Do,
+    Todo,
     Worker,
     next_step,
     rolling_order,
@@ -85,6 +88,36 @@ def test_a_rolling_restart_waits_until_the_next_one_runs_itself() -> None:
     assert waiting.do is Do.NOTHING
     assert "c is unreachable" in waiting.reason
     assert next_step(todo, paused, LEADER, BEGIN_PATIENCE).do is Do.FAIL
+
+
+def uncounted(by: str, other: str) -> GroupView:
+    """All run, and the broker of one does not count another's."""
+    well = group()
+    its = well.members[by]
+    said = its.record.model_copy(update={"uncounted": (f"rabbit@{other}",)})
+    return replace(well, members=MappingProxyType({**well.members, by: replace(its, record=said)}))
+
+
+def test_nobody_begins_beside_two_of_which_one_does_not_count_the_other() -> None:
+    apart = uncounted("b", "c")
+    assert why_unsafe(apart, "a", force=False, all_run=False) == (
+        "the broker of b does not count rabbit@c as running: its agent or that one's restarts the odd "
+        "one out of the two; wait for that"
+    )
+    assert why_unsafe(apart, "a", force=True, all_run=False) is None
+    assert why_unsafe(apart, "b", force=False, all_run=False) is None, "that heals it"
+    assert why_unsafe(apart, "b", force=False, all_run=True) is not None
+
+
+def test_a_rolling_restart_gives_the_others_time_to_notice_who_is_not_counted() -> None:
+    second = record("c", "a", done=("b",))
+    leads = Worker("a", RUNNING, leads=True)
+    assert next_step(second, group(), leads, SETTLED - 0.1) == (
+        Todo(Do.NOTHING, "waiting to restart c: the others may not count b yet")
+    )
+    assert next_step(second, group(), leads, SETTLED).do is Do.BEGIN
+    assert next_step(second, uncounted("c", "b"), leads, SETTLED).do is Do.NOTHING
+    assert next_step(second, uncounted("c", "b"), leads, BEGIN_PATIENCE).do is Do.FAIL
 
 
 def test_of_a_restart_of_one_it_is_not_asked_whether_it_runs() -> None:
