@@ -12,6 +12,7 @@ from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.paths import GroupPaths
 from rabbitkeeper.coordinator.model.records import LeaderRecord, MemberRecord, MemberStatus, Versions, utcnow
+from support.waiting import wait_for
 
 GROUP = "announced"
 
@@ -23,6 +24,7 @@ class Announcer:
         self.local = local
         self.amqps = amqps  # of the only member, if there is one only
         self.members = local.members
+        self._strangers = 0  # that have a channel now
         self.paths = GroupPaths(GROUP)
         self.session = backend_at(local.zookeeper_hosts, timeout=20, name="announcer")
         self.session.start()
@@ -78,11 +80,18 @@ class Announcer:
         return f"{host}:{port}"
 
     @contextmanager
-    def nobody_there(self) -> Iterator[None]:
-        """All agents say that their brokers have stopped: clients leave, and are back afterwards."""
+    def nobody_there(self, client: Client) -> Iterator[None]:
+        """All agents say that their brokers have stopped: the client has left, and is back afterwards.
+
+        It goes from broker to broker, as they are said to stop, and declares at each. A broker goes on with
+        what it was sent after the connection has ended: the channels are waited for as well, but for the
+        strangers'.
+        """
         for name in self.members:
             self.status(name, MemberStatus.STOPPED)
         try:
+            wait_for(lambda: client.status().member is None, "the client has left")
+            wait_for(lambda: self._channels() == self._strangers, "no channel is left but the strangers'")
             yield
         finally:
             for name in self.members:
@@ -97,13 +106,15 @@ class Announcer:
                 host, port, credentials=pika.PlainCredentials(*self.local.credentials), heartbeat=0
             )
         )
+        self._strangers += 1
         try:
             yield connection.channel()
         finally:
+            self._strangers -= 1
             if connection.is_open:
                 connection.close()
 
-    def channels(self) -> int:
+    def _channels(self) -> int:
         """How many channels there are on all brokers: one goes when it has done all that it was sent."""
         return int(self.local.ctl(next(iter(self.members)))._run("eval", "length(rabbit_channel:list())."))
 

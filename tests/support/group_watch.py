@@ -46,7 +46,7 @@ class Watch:
             if condition(self.view):
                 return self.view, time.monotonic() - started
             self._bell.wait(0.2)
-        raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {self.view}")
+        raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {_told(self.view)}")
 
     def leader(self, timeout: float = PATIENCE) -> GroupView:
         """The group once it has a leader and every member that is registered runs."""
@@ -55,6 +55,20 @@ class Watch:
             "there is a leader, and everybody runs",
             timeout,
         )[0]
+
+
+def _told(view: GroupView | None) -> str:
+    """A snapshot as a person wants it who reads why a test failed."""
+    if view is None:
+        return "nothing"
+    members = [
+        f"{name} {its.record.state} since {its.record.since}"
+        + "".join(f" ({each})" for each in (*its.record.reasons, *its.record.warnings))
+        for name, its in sorted(view.members.items())
+    ]
+    leader = "nobody leads" if view.leader is None else f"{leader_of(view)} leads"
+    requests = [str(each) for each in (view.maintenance, view.switchover, view.pause) if each is not None]
+    return "; ".join([leader, *members, *requests, *map(str, view.problems)])
 
 
 def states(view: GroupView) -> dict[str, MemberStatus]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from support.agent.commands import Run, done, ended, refused
+from support.agent.commands import Run, done, ended, ended_well, refused
 from support.group_watch import Watch, epoch, leader_of, states
 
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
@@ -186,7 +186,7 @@ def test_a_rolling_restart_under_load_loses_nothing(
         return view.maintenance is None
 
     watch.until(over, "it has ended", 300)
-    assert ended(run, asked["id"])["state"] == "done"
+    ended_well(run, asked["id"])
     assert least == 2, "one at a time"
     whole(watch)
     assert all(local.broker_pid(name) not in (None, pid) for name, pid in pids.items())
@@ -224,7 +224,7 @@ def test_a_rolling_restart_survives_the_death_of_the_agent_whose_turn_it_is(
     restarting = last.maintenance.record.members[0]
     local.kill_agent(restarting)
     local.start_agent(restarting)
-    assert ended(run, asked["id"])["state"] == "done"
+    ended_well(run, asked["id"])
     whole(watch)
     assert all(local.broker_pid(name) not in (None, pid) for name, pid in pids.items())
     load.check()

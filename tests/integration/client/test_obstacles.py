@@ -58,8 +58,7 @@ def test_what_cannot_be_declared_again_is_told_and_stops_nothing_else(announcer:
         mine, unhindered = client.consume("mine"), client.consume("unhindered")
         wait_for(lambda: client.status().consumers == 2, "both consume")
         with announcer.stranger() as stranger:
-            with announcer.nobody_there():
-                wait_for(lambda: client.status().member is None, "the client has left")
+            with announcer.nobody_there(client):
                 stranger.exchange_delete("typed")
                 stranger.exchange_declare("typed", "topic", durable=True)
                 own(stranger.connection, "mine")
@@ -83,8 +82,8 @@ def test_what_cannot_be_declared_again_is_told_and_stops_nothing_else(announcer:
         wait_for(lambda: client.status().consumers == 2, "both consume again")
         client.publish("", "mine", b"back")
         takes(mine, b"back")
-        with announcer.nobody_there():
-            wait_for(lambda: client.status().member is None, "the client has left again")
+        with announcer.nobody_there(client):
+            pass
         client.publish("typed", "any key, as it is a fanout", b"restored")
         takes(unhindered, b"restored")
 

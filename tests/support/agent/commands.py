@@ -23,6 +23,12 @@ def refused(result: Result, *, code: int = 1) -> str:
     return result.stderr
 
 
+def ended_well(run: Run, operation: str) -> None:
+    """Wait until it has, and say what became of it otherwise."""
+    entry = ended(run, operation)
+    assert entry["state"] == "done", f"{entry}; {run('list').stdout}"
+
+
 def ended(run: Run, operation: str, timeout: float = 240) -> dict[str, Any]:
     """The operation, once it has ended."""
     deadline = time.monotonic() + timeout
@@ -31,4 +37,4 @@ def ended(run: Run, operation: str, timeout: float = 240) -> dict[str, Any]:
         if entry["state"] in ("done", "failed"):
             return entry
         time.sleep(0.3)
-    raise AssertionError(f"it has not ended: {entry}")
+    raise AssertionError(f"it has not ended: {entry}; {run('list').stdout}")
