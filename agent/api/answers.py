@@ -141,6 +141,11 @@ def group(state: AgentState | None, now: float, silent: float, waiting: str | No
     return _OK, {
         "group": state.group,
         "age": round(max(0.0, now - state.view.read_at), 3),
+        # without a lease there may be something newer that this agent has not been told of
+        "zookeeper": {
+            "connected": state.session.connected,
+            "lease_left": round(max(0.0, state.session.lease_until - now), 3),
+        },
         **_seen(state.view),
     }
 

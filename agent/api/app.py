@@ -137,7 +137,7 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
         app.add_api_route(path, respond, methods=_CHECKS[1:], include_in_schema=False)
 
     def leader(request: Request) -> Answer:
-        hold = request.query_params.get("hold", "").lower() in ("1", "true", "yes")
+        hold = _is_yes(request.query_params.get("hold", ""))
         return answers.leader(board.current, clock(), board.silent, hold=hold, waiting=board.waiting)
 
     def health(_: Request) -> Answer:
@@ -211,10 +211,10 @@ def _add_watching(app: FastAPI, sources: Sources) -> None:
         return Response(sources.metrics.text(), media_type=CONTENT_TYPE)
 
     @app.get("/events", summary="what happens, as server-sent events")
-    async def events(request: Request, last: str = "") -> Response:
+    async def events(request: Request, last: str = "", group: str = "") -> Response:
         before = _count(last) if last else 0
         heard = request.headers.get("last-event-id", "")
-        return sources.stream.response(sources.board.state, heard, before)
+        return sources.stream.response(sources.board.state, heard, before, group=_is_yes(group))
 
 
 def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log: OperationsLog) -> None:
@@ -321,6 +321,10 @@ def _entry(entry: OperationEntry) -> Content:
 
 def _aged(known: Known[object], entries: list[Content]) -> Content:
     return {"age": round(known.age, 3), "problem": known.problem, "entries": entries}
+
+
+def _is_yes(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes")
 
 
 def _count(text: str) -> int:
