@@ -9,6 +9,7 @@ from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.workers import Workers
 from rabbitkeeper.client.event_log import EventLog
 from rabbitkeeper.client.model.errors import (
+    AgentsUnreachable,
     Blocked,
     Closed,
     InvalidArgument,
@@ -32,6 +33,7 @@ from rabbitkeeper.coordinator.model.errors import UnknownGroup, ZooKeeperUnreach
 from rabbitkeeper.coordinator.tls import client_context
 
 __all__ = [
+    "AgentsUnreachable",
     "Binding",
     "Blocked",
     "Client",

@@ -32,9 +32,8 @@ def tls_context(tls: object) -> ssl.SSLContext | None:
     return tls
 
 
-def check_texts(*, zookeeper: object, virtual_host: object, name: object) -> None:
+def check_texts(*, virtual_host: object, name: object) -> None:
     """Where to connect to, and as what."""
-    check_text("zookeeper", zookeeper)
     check_short("virtual_host", virtual_host)
     check_text("name", name)
 
@@ -69,6 +68,13 @@ def check_flag(key: str, value: object) -> None:
     """True or False, and nothing that is taken for one of them."""
     if not isinstance(value, bool):
         raise InvalidArgument(f"{key} {shown(value)} is not valid: use True or False")
+
+
+def check_absent(other: str, **values: object) -> None:
+    """What is of no use without ``other``."""
+    for key, value in values.items():
+        if value is not None:
+            raise InvalidArgument(f"{key} is given without {other}: leave it out, or give {other}")
 
 
 def check_spread(spread: object, site: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from os import PathLike
 from random import Random
 from typing import ClassVar, Self
 
@@ -34,18 +35,18 @@ from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
 from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
-from rabbitkeeper.client.watching import WatchedGroup, Watching
+from rabbitkeeper.client.watching import Watched, Watching, group_in_zookeeper, group_of_agents
 from rabbitkeeper.coordinator.model.paths import check_name
 
 
 class Client(Declaring):
     """A connection to a group of brokers that moves by itself when its broker dies.
 
-    Safe to use from many threads. One thread of its own does the I/O, another watches ZooKeeper. In a forked
+    Safe to use from many threads. One thread of its own does the I/O, another watches the group. In a forked
     child every call raises ``WrongThread``, but ``close``, which does nothing there.
 
     Args:
-        zookeeper: ``host:port[,host:port…]``.
+        zookeeper: ``host:port[,host:port…]``; or ``agents`` instead.
         group: the group's name.
         credentials: user name and password at the brokers.
         virtual_host: at the brokers.
@@ -67,12 +68,15 @@ class Client(Declaring):
         shared: have one thread for I/O and one for events with all clients of the process that say so, for
             programs with many: a callback that takes long holds up all of them.
         allowed_brokers: the only hosts that get its password: names, ``*.domain``, networks; None: any.
+        agents: the agents' HTTP APIs, as ``https://mq1:8008``, to ask instead of ZooKeeper.
+        token: shown to the agents, for a proxy before them that wants one.
+        ca: PEM file with the authorities that their certificates are of; None: the system's.
 
     Raises:
-        ZooKeeperUnreachable: no ZooKeeper server answered.
-        UnknownGroup: ZooKeeper has no such group.
+        ZooKeeperUnreachable, AgentsUnreachable: no ZooKeeper server, or no agent, answered.
+        UnknownGroup: there is no such group, or the agents are of another.
         NoLeader: the group has no broker that takes messages.
-        NotAuthorized: the broker refused the credentials or the virtual host.
+        NotAuthorized: the broker refused the credentials or the virtual host, or the agents the token.
         InvalidArgument: an argument is not valid.
     """
 
@@ -80,9 +84,9 @@ class Client(Declaring):
 
     def __init__(
         self,
-        zookeeper: str,
-        group: str,
-        credentials: tuple[str, str],
+        zookeeper: str | None = None,
+        group: str | None = None,
+        credentials: tuple[str, str] | None = None,
         *,
         virtual_host: str = "/",
         tls: ssl.SSLContext | bool | None = None,
@@ -99,10 +103,15 @@ class Client(Declaring):
         site: str | None = None,
         shared: bool = False,
         allowed_brokers: Iterable[str] | None = None,
+        agents: Iterable[str] | None = None,
+        token: str | None = None,
+        ca: str | PathLike[str] | None = None,
     ) -> None:
+        if group is None:
+            raise InvalidArgument("group is missing: name the group, as in group='orders'")
         check_name("group", group)
         username, password = arguments.check_credentials(credentials)
-        arguments.check_texts(zookeeper=zookeeper, virtual_host=virtual_host, name=name)
+        arguments.check_texts(virtual_host=virtual_host, name=name)
         arguments.check_timeouts(
             timeout=timeout, session_timeout=session_timeout, connect_timeout=connect_timeout
         )
@@ -111,6 +120,13 @@ class Client(Declaring):
         arguments.check_spread(spread, site)
         arguments.check_flag("shared", shared)
         context = arguments.tls_context(tls)
+        if agents is None:
+            arguments.check_absent("agents", token=token, ca=ca)
+            in_zookeeper = (zookeeper_auth, zookeeper_tls, session_timeout)
+            watched: Watched = group_in_zookeeper(zookeeper, group, *in_zookeeper)
+        else:
+            arguments.check_absent("zookeeper", zookeeper_auth=zookeeper_auth, zookeeper_tls=zookeeper_tls)
+            watched = group_of_agents(agents, group, token, ca, zookeeper=zookeeper)
         self.group = group
         self._name = name
         self._events = EventDispatcher(f"{name}-events", shared=shared)
@@ -130,7 +146,7 @@ class Client(Declaring):
         self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
         self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
         self._group_watch = Watching(
-            WatchedGroup(zookeeper, group, zookeeper_auth, zookeeper_tls, session_timeout),
+            watched,
             publish=self._engine.view,
             emit=self._events.emit,
             secure=context is not None,
@@ -312,7 +328,7 @@ class Client(Declaring):
 
     @property
     def leader(self) -> Leader:
-        """The leader as last seen in ZooKeeper.
+        """The leader as last seen.
 
         Raises:
             NoLeader: there is none.

@@ -9,6 +9,7 @@ import logging
 import secrets
 
 from rabbitkeeper.client.model.events import (
+    AgentsLost,
     ConsumerLost,
     ConsumerMissing,
     ConsumerStalled,
@@ -27,6 +28,7 @@ log = logging.getLogger("rabbitkeeper.client.events")
 
 # Something is not as it should be; all others are told with INFO.
 _WARNINGS = (
+    AgentsLost,
     ConsumerLost,
     ConsumerMissing,
     ConsumerStalled,

@@ -1,6 +1,8 @@
 """What a client tells of itself: the public name of :mod:`rabbitkeeper.client.model.events`."""
 
 from rabbitkeeper.client.model.events import (
+    AgentsBack,
+    AgentsLost,
     ClientClosed,
     Connected,
     ConsumerLost,
@@ -22,6 +24,8 @@ from rabbitkeeper.client.model.events import (
 )
 
 __all__ = [
+    "AgentsBack",
+    "AgentsLost",
     "ClientClosed",
     "Connected",
     "ConsumerLost",

@@ -20,14 +20,14 @@ class Status:
     address: str | None
     since: float  # seconds, monotonic: of the phase
     epoch: int  # the newest that it has seen
-    leader: str | None  # as last seen in ZooKeeper
+    leader: str | None  # as last seen
     unconfirmed: int  # publishes without an outcome
     consumers: int  # that a broker has taken on
     consumers_wanted: int  # that should be: fewer are there for a moment after a switch, or see the events
     in_hand: int  # messages delivered and not answered
     last_switch: LastSwitch | None
     blocked: str | None  # why the broker blocks publishers, while it does
-    zookeeper: bool  # whether ZooKeeper answers
+    zookeeper: bool  # whether ZooKeeper answers; where agents are asked, whether one does that has it
     error: str | None  # the last one, while there is no connection
 
 

@@ -7,7 +7,7 @@ open whether the message is there; the others say that it is (a receipt) or that
 
 from collections.abc import Sequence
 
-from rabbitkeeper.coordinator.model.errors import ConfigurationError, RabbitKeeperError
+from rabbitkeeper.coordinator.model.errors import ConfigurationError, CoordinationError, RabbitKeeperError
 
 
 class PublishError(RabbitKeeperError):
@@ -71,6 +71,10 @@ class TopologyError(RabbitKeeperError):
     """An exchange, queue or binding cannot be declared or consumed from, and trying again would not help."""
 
 
+class AgentsUnreachable(CoordinationError):
+    """No agent told of the group in time; the message says of each why."""
+
+
 class WrongThread(RabbitKeeperError):
     """A call that waits, in a callback on the client's own I/O thread, or any call in a forked child: it
     would never return."""
@@ -86,6 +90,7 @@ class InvalidArgument(ConfigurationError, TypeError, ValueError):
 
 
 __all__ = [
+    "AgentsUnreachable",
     "Blocked",
     "Closed",
     "InvalidArgument",

@@ -43,7 +43,7 @@ class Switched(Event):
 
 @dataclass(frozen=True, slots=True)
 class LeaderChanged(Event):
-    """ZooKeeper names another leader, or (None) no leader."""
+    """The group has another leader, or (None) no leader."""
 
     member: str | None
     epoch: int
@@ -137,6 +137,18 @@ class ZooKeeperLost(Event):
 @dataclass(frozen=True, slots=True)
 class ZooKeeperBack(Event):
     """ZooKeeper answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsLost(Event):
+    """No agent tells of the group, where agents are asked. The client stays where it is and goes on."""
+
+    why: str  # of each
+
+
+@dataclass(frozen=True, slots=True)
+class AgentsBack(Event):
+    """An agent tells of the group again."""
 
 
 @dataclass(frozen=True, slots=True)

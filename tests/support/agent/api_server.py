@@ -1,4 +1,4 @@
-"""An agent's HTTP API without the agent: on a real socket, with a board that nothing is put up on."""
+"""An agent's HTTP API without the agent: on a real socket, with a board that only a test puts states on."""
 
 from pathlib import Path
 
@@ -33,7 +33,11 @@ def _no_zookeeper() -> Store:
 
 
 def server(**http: object) -> ApiServer:
+    return server_of(Board(lambda: 0.0), **http)
+
+
+def server_of(board: Board, **http: object) -> ApiServer:
+    """One that tells of what is put up on ``board``."""
     settings = {key: str(value) for key, value in http.items()}
     config = HttpConfig.model_validate(settings, context={"directory": Path()})
-    board = Board(lambda: 0.0)
     return ApiServer(config, board, store=_no_zookeeper, announcer=_announcer(), hooks={})

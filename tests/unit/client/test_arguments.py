@@ -11,6 +11,7 @@ from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.checks import TIMEOUT_MAX
 from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,34 @@ def test_options_of_a_client(key: str, value: Any) -> None:
     options: dict[str, Any] = {"zookeeper": "127.0.0.1:1", key: value}
     with pytest.raises(InvalidArgument, match=key):
         Client(group="orders", credentials=("app", "secret"), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "about"),
+    [
+        ({"agents": []}, "agents is empty"),
+        ({"agents": "https://mq1"}, "agents of type str"),
+        ({"agents": ["mq1:8008"]}, "agents has 'mq1:8008'"),
+        ({"agents": ["https://mq1"], "token": "geheim\n"}, "token is not valid"),
+        ({"agents": ["https://mq1"], "zookeeper": "zk1:2181"}, "both given"),
+        ({"agents": ["https://mq1"], "ca": "/nowhere/ca.pem"}, r"agents\.ca"),
+        ({"agents": ["https://mq1"], "ca": 7}, "ca 7 is not valid"),
+        ({"token": "geheim", "zookeeper": "zk1:2181"}, "token is given without agents"),
+        ({"ca": "/nowhere/ca.pem", "zookeeper": "zk1:2181"}, "ca is given without agents"),
+    ],
+)
+def test_how_the_agents_are_reached(options: dict[str, Any], about: str) -> None:
+    with pytest.raises(ConfigurationError, match=about) as caught:
+        Client(group="orders", credentials=("app", "secret"), **options)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", ["group", "credentials", "zookeeper"])
+def test_what_a_client_cannot_do_without(missing: str) -> None:
+    options: dict[str, Any] = {"zookeeper": "zk1", "group": "orders", "credentials": ("app", "secret")}
+    del options[missing]
+    with pytest.raises(InvalidArgument, match=missing):
+        Client(**options)
 
 
 @pytest.mark.parametrize("pair", [("\ud800", "x"), ("x", "\ud800"), ("x", None), "ab"])

@@ -9,7 +9,7 @@ from simulation.world import World
 from simulation.zookeeper import SimulatedZooKeeper
 from support.group_views import member
 
-from rabbitkeeper.client.routing.group_watch import GroupWatch
+from rabbitkeeper.client.discovery.group_watch import GroupWatch
 from rabbitkeeper.client.routing.placement import Targets
 from rabbitkeeper.client.watching import WatchedGroup, Watches, Watching
 from rabbitkeeper.coordinator.backend.node import Create

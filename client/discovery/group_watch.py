@@ -1,4 +1,4 @@
-"""The group watch: keeps the picture of a group that clients have, on a thread of its own.
+"""The group watch: keeps the picture of a group that clients have from ZooKeeper, on a thread of its own.
 
 ZooKeeper's watches only wake it; it then reads what has changed and hands the group on. It also reads all
 of it now and then without a cause, with jitter, in case a watch was lost. While ZooKeeper is away the last
@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from random import Random
 
+from rabbitkeeper.client.discovery.interface import Listeners
 from rabbitkeeper.client.model.events import ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, UnknownGroup
 from rabbitkeeper.coordinator.model.text import printable
-from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ LEASE_CHECK = 2.0  # seconds between signs of life asked of ZooKeeper
 
 
 class GroupWatch:
-    """Watches one group.
+    """Watches one group. See :class:`Discovery`.
 
     Args:
         backend: makes the backend that holds the group, not started yet, given what it wakes.
@@ -52,9 +52,7 @@ class GroupWatch:
         self._backend = backend(self._wake.set)
         self._reader = GroupReader(self._backend, group, with_history=False)
         self._random = random
-        self._listeners: list[Listener] = []
-        self._telling = threading.RLock()  # in the order of what was read; a signal handler may end a client
-        self._view: GroupView | None = None
+        self._listeners = Listeners()
         self._now = now
         self._was_connected = True
         self._whole_at = now()  # when all of it is read again, without a cause
@@ -71,16 +69,10 @@ class GroupWatch:
         return self._backend.connected
 
     def add(self, listener: Listener) -> None:
-        """Tell ``listener`` of the group from now on, and of what is known at once."""
-        with self._telling:
-            self._listeners.append(listener)
-            if self._view is not None:
-                listener.tell(self._view)
+        self._listeners.add(listener)
 
     def remove(self, listener: Listener) -> None:
-        """Tell it nothing more."""
-        with self._telling:
-            self._listeners = [known for known in self._listeners if known is not listener]
+        self._listeners.remove(listener)
 
     def start(self, timeout: float) -> None:
         """Connect, read the group once and go on watching it.
@@ -118,8 +110,7 @@ class GroupWatch:
         self._backend.renew()
         if self._backend.connected != self._was_connected:
             self._was_connected = self._backend.connected
-            for listener in list(self._listeners):
-                listener.emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
+            self._listeners.emit(ZooKeeperBack() if self._was_connected else ZooKeeperLost())
         if not self._backend.connected:
             return LEASE_CHECK
         if woken or self._now() >= self._read_at:
@@ -164,7 +155,4 @@ class GroupWatch:
                 log.warning("%s", printable(problem))
         self._told = frozenset(view.problems)
         self._unknown = self._denied = False
-        with self._telling:
-            self._view = view
-            for listener in self._listeners:
-                listener.tell(view)
+        self._listeners.tell(view)

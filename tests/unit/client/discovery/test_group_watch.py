@@ -10,8 +10,8 @@ from simulation.world import World
 from simulation.zookeeper import SimulatedZooKeeper
 from support.group_views import MINE, OTHER, leader, member, view
 
+from rabbitkeeper.client.discovery.group_watch import LEASE_CHECK, REREAD, GroupWatch
 from rabbitkeeper.client.model.events import Event, ZooKeeperBack, ZooKeeperLost
-from rabbitkeeper.client.routing.group_watch import LEASE_CHECK, REREAD, GroupWatch
 from rabbitkeeper.client.routing.listener import Listener, targets_of
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.coordinator.backend.node import Create, Delete
