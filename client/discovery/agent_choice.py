@@ -51,7 +51,7 @@ class AgentChoice:
         Args:
             now: seconds, monotonic.
         """
-        ahead = [self._order[(self._turn + step) % self.count] for step in range(self.count)]
+        ahead = self._ahead()
         for agent in ahead:
             if agent.due <= now:
                 return agent.number, now
@@ -89,15 +89,25 @@ class AgentChoice:
         return self._agent(number).stream_due <= now
 
     def stream_broke(self, number: int, now: float) -> None:
-        """The stream does not work there, though the agent answers."""
+        """The stream does not work there, though the agent answers. The next one's turn comes whose stream
+        may work; when there is none, it is this one's still, which is polled."""
         agent = self._agent(number)
         pause = doubled(STREAM_AGAIN, agent.broken_streams, STREAM_AGAIN_AT_LAST)
         agent.broken_streams += 1
         agent.stream_due = now + pause * self.random.uniform(0.5, 1.0)
+        self._turn = self._order.index(agent)
+        for other in self._ahead():
+            if other.due <= now and other.stream_due <= now:
+                self._turn = self._order.index(other)
+                return
 
     def stream_works(self, number: int) -> None:
         """The stream has told how the group is."""
         self._agent(number).broken_streams = 0
+
+    def _ahead(self) -> list[_Agent]:
+        """All of them, in the order in which their turns come."""
+        return self._order[self._turn :] + self._order[: self._turn]
 
     def _agent(self, number: int) -> _Agent:
         return next(agent for agent in self._order if agent.number == number)

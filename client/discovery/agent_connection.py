@@ -98,7 +98,14 @@ class HttpConnection:
         self._reader = self._stream = None
 
     def _group(self, deadline: float) -> bytes:
-        answer = self._ask("/group", "application/json", deadline)
+        is_kept = self._reader is not None
+        try:
+            answer = self._ask("/group", "application/json", deadline)
+        except ConnectionError:
+            if not is_kept:
+                raise
+            self.close()  # it was closed while nothing was asked, as agents do when they need the place
+            answer = self._ask("/group", "application/json", deadline)
         body = bytearray()
         while chunk := answer.read1(_CHUNK):
             body += chunk

@@ -20,7 +20,7 @@ from rabbitkeeper.client.discovery.agent_address import AgentAddress
 from rabbitkeeper.client.discovery.agent_choice import BRIEF, AgentChoice
 from rabbitkeeper.client.discovery.agent_connection import AgentConnection, AgentFailed, HttpConnection
 from rabbitkeeper.client.discovery.event_stream import SentEvent
-from rabbitkeeper.client.discovery.group_answer import SHOWN, GroupAnswer, parse_group
+from rabbitkeeper.client.discovery.group_answer import SHOWN, GroupAnswer, Order, parse_group
 from rabbitkeeper.client.discovery.interface import Listeners
 from rabbitkeeper.client.discovery.timed_socket import Interrupted, Interrupter
 from rabbitkeeper.client.model.errors import AgentsUnreachable, NotAuthorized
@@ -76,6 +76,7 @@ class AgentWatch:
         self._choice = AgentChoice(len(self._agents), random)
         self._listeners = Listeners()
         self._known: GroupAnswer | None = None
+        self._newest: Order = (0, 0)  # that was told
         self._spare: GroupAnswer | None = None  # of an agent without ZooKeeper, while nothing else is known
         self._denied: dict[int, Exception] = {}  # agents that will not answer otherwise soon, by number
         self._told: frozenset[str] = frozenset()  # what is in the log already
@@ -179,7 +180,7 @@ class AgentWatch:
         self._poll_at = self._now() + POLL * self._random.uniform(0.5, 1.0)
 
     def _listen(self, deadline: float) -> None:
-        """Go over to the stream; where there is none, stay with polling."""
+        """Go over to the stream, if there is one."""
         assert self._connection is not None  # noqa: S101
         now = self._now()
         try:
@@ -220,13 +221,10 @@ class AgentWatch:
                 self._away_at = self._now() + PATIENCE if is_away else float("inf")
 
     def _stream_broke(self, error: AgentFailed) -> None:
-        """It is polled from now on, if it still answers."""
-        address = self._agents[self._number]
-        log.info("the stream of agent %s does not work, so it is polled: %s", address, error)
+        """Another agent's is listened to, or one is polled, if none works."""
+        log.info("the stream of agent %s does not work: %s", self._agents[self._number], error)
         self._choice.stream_broke(self._number, self._now())
         self._close()
-        self._connection = self._connect(address)
-        self._poll_at = self._now()
 
     # -- what it says
 
@@ -246,10 +244,11 @@ class AgentWatch:
     def _take(self, answer: GroupAnswer) -> None:
         """Tell what an agent says, if it is not older than what is known."""
         self._denied.pop(self._number, None)
-        if self._known is not None and answer.is_older_than(self._known):
+        order = answer.order(self._newest)
+        if order < self._newest:
             raise AgentFailed(
                 "it tells of an earlier leader than was seen before "
-                f"(incarnation {answer.view.incarnation}, epoch {answer.order[1]}): it is behind, or wrong"
+                f"(incarnation {order[0]}, epoch {order[1]}): it is behind, or wrong"
             )
         if not answer.current:
             self._spare = answer
@@ -264,6 +263,7 @@ class AgentWatch:
                 log.warning("%s", problem)
         self._told = frozenset(answer.view.problems)
         self._known, self._spare = answer, None
+        self._newest = answer.order(self._newest)
         self._listeners.tell(answer.view)
 
     # -- its end

@@ -41,6 +41,10 @@ class _Answer(Record):
     problems: tuple[str, ...] = ()
 
 
+Order = tuple[int, int]
+"""Of leaders: incarnation and epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupAnswer:
     """What an agent has said."""
@@ -49,16 +53,13 @@ class GroupAnswer:
     current: bool  # it would have heard from ZooKeeper of anything newer
     view: GroupView
 
-    @property
-    def order(self) -> tuple[int, int]:
-        """The larger is the newer; of a group without a leader only the incarnation is known."""
-        return self.view.incarnation, 0 if self.view.leader is None else self.view.leader.epoch
-
-    def is_older_than(self, known: "GroupAnswer") -> bool:
-        """Whether it is of a time before ``known``."""
-        if self.view.incarnation != known.view.incarnation:
-            return self.view.incarnation < known.view.incarnation
-        return self.view.leader is not None and self.order < known.order
+    def order(self, newest: Order = (0, 0)) -> Order:
+        """By incarnation and epoch: the larger is the newer. Of a group without a leader nothing is known but
+        that it is not older than its incarnation: its epoch is the ``newest`` of that."""
+        incarnation, leader = self.view.incarnation, self.view.leader
+        if leader is not None:
+            return incarnation, leader.epoch
+        return incarnation, newest[1] if incarnation == newest[0] else 0
 
 
 def parse_group(data: bytes, now: float) -> GroupAnswer:

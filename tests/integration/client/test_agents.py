@@ -18,7 +18,7 @@ LONG = 180.0  # seconds; a broker boots within them, also on a busy machine
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Local]:
-    with Local(zookeepers=1, members=3) as local:
+    with Local(zookeepers=1, members=3, api=True) as local:
         local.wait_ready(LONG)
         yield local
 

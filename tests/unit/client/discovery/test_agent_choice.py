@@ -52,6 +52,21 @@ def test_pauses_grow_up_to_a_limit() -> None:
     assert all(LONGEST_PAUSE / 2 <= pause <= LONGEST_PAUSE for pause in pauses[5:])
 
 
+def test_where_the_stream_does_not_work_another_agents_is_tried_and_then_one_is_polled() -> None:
+    one, asked = choice(), []
+    for _ in range(3):
+        number, _ = one.next(0.0)
+        one.worked(number)
+        one.stream_broke(number, 0.0)
+        asked.append(number)
+    assert sorted(asked) == [0, 1, 2]
+    last, _ = one.next(1.0)
+    assert last == asked[-1]
+    assert not one.streams(last, 1.0)
+    one.failed(last, "gone", 1.0)
+    assert one.next(1.0)[0] != last
+
+
 def test_a_stream_that_does_not_work_is_tried_again_later_and_later() -> None:
     one = choice()
     assert one.streams(1, 0.0)

@@ -108,6 +108,16 @@ def test_where_no_stream_comes_through_the_agent_is_polled(stream: str, within: 
     assert scene.events == []
 
 
+def test_where_one_agent_takes_no_more_listeners_another_one_is_listened_to() -> None:
+    scene = Scene()
+    number, _ = scene.watch._choice.next(0.0)
+    scene.agents[number].stream = "refused"
+    scene.pass_time(10.0)
+    assert len(scene.listened) == 1
+    assert scene.listened != [scene.agents[number]]
+    assert scene.agents[number].connections == []
+
+
 def test_a_stream_that_is_cut_after_a_while_is_begun_again() -> None:
     scene = Scene(1)
     for _ in range(5):
@@ -136,6 +146,21 @@ def test_what_is_told_never_goes_backwards(older: dict[str, int]) -> None:
     first.fails = None
     scene.pass_time(6.0)
     assert scene.listened == [first]
+
+
+def test_it_does_not_go_back_while_nobody_leads() -> None:
+    scene = Scene(2)
+    scene.pass_time(10.0)
+    (first,) = scene.listened
+    (other,) = [agent for agent in scene.agents if agent is not first]
+    first.leader = None
+    first.tell()
+    scene.turn()
+    assert leaders(scene) == ["a", None]
+    other.leader, other.epoch = "c", 6
+    first.fails = GONE
+    scene.pass_time(20.0)
+    assert leaders(scene) == ["a", None]
 
 
 def test_an_agent_without_zookeeper_is_left_when_that_lasts() -> None:

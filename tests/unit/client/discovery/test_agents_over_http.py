@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import socket
 import ssl
 import subprocess
 import threading
@@ -23,11 +24,12 @@ from rabbitkeeper.client.discovery.agent_connection import AgentFailed, HttpConn
 from rabbitkeeper.client.discovery.agent_watch import AgentWatch, agent_watch
 from rabbitkeeper.client.discovery.event_stream import LARGEST
 from rabbitkeeper.client.discovery.timed_socket import Interrupted, Interrupter
-from rabbitkeeper.client.model.errors import AgentsUnreachable, NotAuthorized
+from rabbitkeeper.client.model.errors import NotAuthorized
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.client.routing.placement import Targets
 from rabbitkeeper.coordinator.model.errors import ConfigurationError, UnknownGroup
 from rabbitkeeper.coordinator.model.view import GroupView
+from rabbitkeeper.coordinator.tls import client_context
 
 PATIENCE = 60.0  # seconds; not waited for when things work
 SECRET = "a-token-that-nobody-may-see"
@@ -161,6 +163,17 @@ def test_one_connection_answers_many_questions(interrupter: Interrupter) -> None
         one.close()
 
 
+def test_a_kept_connection_that_was_closed_meanwhile_is_opened_again(interrupter: Interrupter) -> None:
+    def answer(peer: socket.socket) -> None:
+        says("200 OK", WELL)(peer)
+        peer.shutdown(socket.SHUT_RDWR)
+
+    with HostileAgent(answer) as hostile:
+        one = connection(hostile.port, interrupter)
+        assert [one.group(soon()) for _ in range(3)] == [WELL] * 3
+        one.close()
+
+
 # -- the agents' own API
 
 
@@ -252,7 +265,9 @@ def test_when_an_agent_stops_another_one_tells(
     watched.watch.stop()
 
 
-def test_over_tls_by_an_authority_and_a_name(agents: Callable[..., Agent], port: int, pem: Path) -> None:
+def test_over_tls_by_an_authority_and_a_name(
+    agents: Callable[..., Agent], port: int, pem: Path, interrupter: Interrupter
+) -> None:
     agent = agents(listen=f"127.0.0.1:{port}", certificate=pem / "cert.pem", key=pem / "key.pem")
     agent.put_up(led_by("node1", 7))
     watched = Watched(f"https://localhost:{port}", ca=pem / "cert.pem")
@@ -263,10 +278,12 @@ def test_over_tls_by_an_authority_and_a_name(agents: Callable[..., Agent], port:
     for url, ca, why in (
         (f"https://localhost:{port}", None, "certificate is not good"),
         (f"https://127.0.0.1:{port}", pem / "cert.pem", "certificate is not good"),
-        (f"http://localhost:{port}", None, "http://localhost"),
+        (f"http://localhost:{port}", None, "cannot be reached|does not speak HTTP"),
     ):
-        with pytest.raises(AgentsUnreachable, match=why):
-            Watched(url, ca=ca).watch.start(1.0)
+        (address,) = check_agents([url])
+        one = HttpConnection(address, token=SECRET, tls=client_context(ca), interrupter=interrupter)
+        with pytest.raises(AgentFailed, match=why):
+            one.group(soon())
 
 
 @pytest.mark.parametrize(

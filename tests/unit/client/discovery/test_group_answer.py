@@ -59,13 +59,15 @@ def test_a_leader_of_an_earlier_incarnation_or_epoch_is_older() -> None:
         lead = None if epoch is None else leader("node2", epoch)
         return parsed(replace(view(lead), incarnation=incarnation))
 
-    assert of(6, 1).is_older_than(of(7, 1))
-    assert of(9, 0).is_older_than(of(7, 1))
-    assert of(None, 0).is_older_than(of(7, 1))
-    assert not of(7, 1).is_older_than(of(7, 1))
-    assert not of(1, 2).is_older_than(of(7, 1))
-    assert not of(None, 1).is_older_than(of(7, 1))
-    assert not of(5, 1).is_older_than(of(None, 1))
+    newest = of(7, 1).order()
+    assert newest == (1, 7)
+    assert of(6, 1).order(newest) < newest
+    assert of(9, 0).order(newest) < newest
+    assert of(None, 0).order(newest) < newest
+    assert of(7, 1).order(newest) == newest
+    assert of(None, 1).order(newest) == newest
+    assert of(1, 2).order(newest) > newest
+    assert of(None, 2).order(newest) > newest
 
 
 def test_what_a_newer_agent_writes_otherwise_is_left_out_and_the_rest_is_taken() -> None:
