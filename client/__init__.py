@@ -3,6 +3,9 @@
 import logging
 
 from rabbitkeeper.client import events
+from rabbitkeeper.client.aio.client import AsyncClient
+from rabbitkeeper.client.aio.consuming import AsyncConsumer, AsyncWorkers
+from rabbitkeeper.client.aio.publishing import PublishHandle
 from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
@@ -34,6 +37,9 @@ from rabbitkeeper.coordinator.tls import client_context
 
 __all__ = [
     "AgentsUnreachable",
+    "AsyncClient",
+    "AsyncConsumer",
+    "AsyncWorkers",
     "Binding",
     "Blocked",
     "Client",
@@ -51,6 +57,7 @@ __all__ = [
     "NoLeader",
     "NotAuthorized",
     "PublishError",
+    "PublishHandle",
     "PublishInterrupted",
     "PublishUnknown",
     "Queue",

@@ -29,7 +29,7 @@ from rabbitkeeper.client.model.errors import InvalidArgument, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Queue
-from rabbitkeeper.client.publish.future import Receipt
+from rabbitkeeper.client.publish.future import PublishFuture, Receipt
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
@@ -81,6 +81,7 @@ class Client(Declaring):
     """
 
     _transport_type: ClassVar[Callable[..., Transport]] = PikaTransport  # tests have others
+    _future_type: ClassVar[type[PublishFuture]] = PublishFuture  # a front has others
 
     def __init__(
         self,
@@ -143,7 +144,9 @@ class Client(Declaring):
             emit=self._events.emit,
         )
         self._guard = Guard(self._engine)
-        self._publishing = Publishing(self._engine, Window(int(window), int(window_bytes)))
+        self._publishing = Publishing(
+            self._engine, Window(int(window), int(window_bytes)), future_type=self._future_type
+        )
         self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
         self._group_watch = Watching(
             watched,

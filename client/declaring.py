@@ -42,12 +42,7 @@ class Declaring:
 
         A queue whose node is restarting is waited for.
         """
-        for entity in entities:
-            if not isinstance(entity, Exchange | Queue | Binding | ExchangeBinding):
-                raise InvalidArgument(
-                    f"{entity!r} cannot be declared: use Exchange, Queue, Binding or ExchangeBinding"
-                )
-        self._ask(entities, timeout)
+        self._ask(declarations(entities), timeout)
 
     def delete(
         self,
@@ -66,15 +61,11 @@ class Declaring:
         Returns:
             How many messages the queues had.
         """
-        _check_kinds(entities, "deleted")
-        return sum(self._ask([DeleteEntity(one, if_unused, if_empty) for one in entities], timeout))
+        return sum(self._ask(deletions(entities, if_unused, if_empty), timeout))
 
     def unbind(self, *bindings: Binding | ExchangeBinding, timeout: float = 30.0) -> None:
         """Delete bindings. They are not declared again after a switch."""
-        for binding in bindings:
-            if not isinstance(binding, Binding | ExchangeBinding):
-                raise InvalidArgument(f"{binding!r} cannot be unbound: use Binding or ExchangeBinding")
-        self._ask([Unbind(binding) for binding in bindings], timeout)
+        self._ask(unbindings(bindings), timeout)
 
     def purge(self, queue: str | Queue, *, timeout: float = 30.0) -> int:
         """Delete the messages of ``queue`` that no consumer has.
@@ -82,7 +73,7 @@ class Declaring:
         Returns:
             How many there were.
         """
-        return sum(self._ask([Purge(queue_name(queue))], timeout))
+        return sum(self._ask(purges(queue), timeout))
 
     def check(self, *entities: Exchange | Queue, timeout: float = 30.0) -> int:
         """Look whether exchanges and queues of these names are there, whatever their settings (AMQP's passive
@@ -91,8 +82,7 @@ class Declaring:
         Returns:
             How many messages the queues have ready.
         """
-        _check_kinds(entities, "looked for")
-        return sum(self._ask([PassiveDeclare(one) for one in entities], timeout))
+        return sum(self._ask(checks(entities), timeout))
 
     def queue_name(self, queue: Queue) -> str:
         """The broker's name of a declared queue: of one that the broker names, the present one."""
@@ -113,7 +103,42 @@ class Declaring:
         return answers
 
 
-def _check_kinds(entities: tuple[object, ...], what: str) -> None:
+def declarations(entities: Sequence[Entity]) -> Sequence[Entity]:
+    """What ``declare`` asks for. These functions raise ``InvalidArgument`` before anything is."""
+    for entity in entities:
+        if not isinstance(entity, Exchange | Queue | Binding | ExchangeBinding):
+            raise InvalidArgument(
+                f"{entity!r} cannot be declared: use Exchange, Queue, Binding or ExchangeBinding"
+            )
+    return entities
+
+
+def deletions(entities: Sequence[Exchange | Queue], if_unused: bool, if_empty: bool) -> list[Request]:
+    """What ``delete`` asks for."""
+    _check_kinds(entities, "deleted")
+    return [DeleteEntity(one, if_unused, if_empty) for one in entities]
+
+
+def unbindings(bindings: Sequence[Binding | ExchangeBinding]) -> list[Request]:
+    """What ``unbind`` asks for."""
+    for binding in bindings:
+        if not isinstance(binding, Binding | ExchangeBinding):
+            raise InvalidArgument(f"{binding!r} cannot be unbound: use Binding or ExchangeBinding")
+    return [Unbind(binding) for binding in bindings]
+
+
+def purges(queue: str | Queue) -> list[Request]:
+    """What ``purge`` asks for."""
+    return [Purge(queue_name(queue))]
+
+
+def checks(entities: Sequence[Exchange | Queue]) -> list[Request]:
+    """What ``check`` asks for."""
+    _check_kinds(entities, "looked for")
+    return [PassiveDeclare(one) for one in entities]
+
+
+def _check_kinds(entities: Sequence[object], what: str) -> None:
     for entity in entities:
         if not isinstance(entity, Exchange | Queue):
             raise InvalidArgument(f"{entity!r} cannot be {what}: use Exchange or Queue")

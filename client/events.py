@@ -3,6 +3,7 @@
 from rabbitkeeper.client.model.events import (
     AgentsBack,
     AgentsLost,
+    CancelledPublish,
     ClientClosed,
     Connected,
     ConsumerLost,
@@ -26,6 +27,7 @@ from rabbitkeeper.client.model.events import (
 __all__ = [
     "AgentsBack",
     "AgentsLost",
+    "CancelledPublish",
     "ClientClosed",
     "Connected",
     "ConsumerLost",

@@ -40,25 +40,34 @@ class Publishing:
     Args:
         engine: takes what is handed over.
         window: counts what has no outcome.
+        future_type: of what is handed over.
         now: the engine's clock; seconds, monotonic.
     """
 
-    def __init__(self, engine: Engine, window: Window, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._engine = engine
-        self._window = window
-        self._now = now
-        self._futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
+    def __init__(
+        self,
+        engine: Engine,
+        window: Window,
+        *,
+        future_type: type[PublishFuture] = PublishFuture,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.engine = engine
+        self._future_type = future_type
+        self.window = window
+        self.now = now
+        self.futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
         self._templates = Templates()
         # With a number behind it, an id that no other client makes; of one length, for the templates.
         self._id_prefix = uuid.uuid4().hex[:22]
         self._ids = count(1_000_000_000)
-        self.locks = (self._futures.lock, window.lock)  # which the I/O thread takes, too
-        engine.report_to(self._futures)
+        self.locks = (self.futures.lock, window.lock)  # which the I/O thread takes, too
+        engine.report_to(self.futures)
 
     @property
     def unconfirmed(self) -> int:
         """Messages without an outcome."""
-        return self._window.open_messages
+        return self.window.open_messages
 
     def publish(
         self,
@@ -70,13 +79,13 @@ class Publishing:
         timeout: float,
     ) -> PublishFuture:
         """See ``Client.publish_nowait``."""
-        future = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
+        future = self.prepare(exchange, routing_key, body, properties, mandatory, timeout)
         is_counted = False
         try:
-            is_counted = self._window.acquire_now(future.size)
+            is_counted = self.window.acquire_now(future.size)
             if not is_counted:
                 is_counted = self._await_room(future, timeout)
-            self._engine.publish((future,))
+            self.engine.publish((future,))
         except BaseException:  # a signal's: who does not get the future must not keep its place
             if is_counted:
                 future.cancel()
@@ -84,15 +93,15 @@ class Publishing:
         return future
 
     def _await_room(self, future: PublishFuture, timeout: float) -> bool:
-        if threading.get_ident() == self._futures.io_thread:
+        if threading.get_ident() == self.futures.io_thread:
             raise WrongThread(
                 "the window is full, and waiting for it in a callback on the client's I/O thread would "
                 "wait for itself; publish on another thread"
             )
-        return bool(self._window.acquire((future.size,), future.deadline)) or self._give_up(future, timeout)
+        return bool(self.window.acquire((future.size,), future.deadline)) or self._give_up(future, timeout)
 
     def _give_up(self, future: PublishFuture, timeout: float) -> NoReturn:
-        raise self._never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
+        raise self.never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
 
     def result(self, future: PublishFuture) -> Receipt:
         """A publish's receipt, waited for until a little after its deadline.
@@ -101,7 +110,7 @@ class Publishing:
             PublishError: it ended otherwise.
         """
         try:
-            return future.result(max(0.0, future.deadline - self._now()) + GRACE)
+            return future.result(max(0.0, future.deadline - self.now()) + GRACE)
         except FutureTimeout:  # the I/O thread did not settle it: it must not be waited for in silence
             raise PublishUnknown(
                 "no outcome by the deadline, and no word of the I/O thread", future.message_id
@@ -116,7 +125,7 @@ class Publishing:
     ) -> list[Receipt | RabbitKeeperError]:
         """See ``Client.publish_many``; ``check_usable`` is called before each burst."""
         outcomes: list[Receipt | RabbitKeeperError] = []
-        under_way: deque[PublishFuture | _Refused] = deque()
+        under_way: deque[PublishFuture | Refused] = deque()
         # What is there already can be taken in bursts. Anything else may keep us waiting for the next one, so
         # each is sent before that is asked for.
         most = BURST if isinstance(messages, list | tuple) else 1
@@ -132,25 +141,25 @@ class Publishing:
             if not burst:
                 break
             check_usable()
-            prepared = [self._prepared(message, mandatory, timeout) for message in burst]
-            self._hand_over([one for one in prepared if type(one) is PublishFuture], timeout)
+            prepared = [self.prepared(message, mandatory, timeout) for message in burst]
+            self._hand_over([one for one in prepared if isinstance(one, PublishFuture)], timeout)
             under_way.extend(prepared)
             while under_way and under_way[0].done():
                 outcomes.append(under_way.popleft().outcome())
         return outcomes + self._outcomes_of(under_way)
 
     def _outcomes_of(
-        self, under_way: Iterable["PublishFuture | _Refused"]
+        self, under_way: Iterable["PublishFuture | Refused"]
     ) -> list[Receipt | RabbitKeeperError]:
         outcomes: list[Receipt | RabbitKeeperError] = []
         for one in under_way:
             try:
-                outcomes.append(one.outcome() if isinstance(one, _Refused) else self.result(one))
+                outcomes.append(one.outcome() if isinstance(one, Refused) else self.result(one))
             except RabbitKeeperError as error:
                 outcomes.append(error)
         return outcomes
 
-    def _prepare(
+    def prepare(
         self,
         exchange: str,
         routing_key: str,
@@ -173,19 +182,19 @@ class Publishing:
         if type(timeout) not in _NUMBERS or not 0 < timeout <= TIMEOUT_MAX:
             check_timeout("timeout", timeout)
         template = self._templates.get(exchange, routing_key, properties, mandatory=mandatory)
-        if template.header_size > self._engine.frame_max:
+        if template.header_size > self.engine.frame_max:
             raise InvalidArgument(
                 f"properties take {template.header_size} bytes, and the broker takes "
-                f"{self._engine.frame_max} (frame_max): make the headers smaller, or put "
+                f"{self.engine.frame_max} (frame_max): make the headers smaller, or put "
                 "what they hold into the body"
             )
         message_id = None if properties is None else message_id_of(properties)
         if message_id is None:
             message_id = self._id_prefix + str(next(self._ids))
-        return PublishFuture(self._futures, message_id, template, body, self._now() + timeout)
+        return self._future_type(self.futures, message_id, template, body, self.now() + timeout)
 
-    def _prepared(self, message: Any, mandatory: bool, timeout: float) -> "PublishFuture | _Refused":
-        """As :meth:`_prepare`, for one message of many: the error is returned."""
+    def prepared(self, message: Any, mandatory: bool, timeout: float) -> "PublishFuture | Refused":
+        """As :meth:`prepare`, for one message of many: the error is returned."""
         properties = None
         try:
             if len(message) == 3:
@@ -193,35 +202,36 @@ class Publishing:
             else:
                 exchange, routing_key, body, properties = message
         except (TypeError, ValueError):
-            return _Refused(
+            return Refused(
                 InvalidArgument(
                     f"a message of type {type(message).__name__} is not valid: use a tuple (exchange, "
                     "routing key, body) or (exchange, routing key, body, properties)"
                 )
             )
         try:
-            return self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
+            return self.prepare(exchange, routing_key, body, properties, mandatory, timeout)
         except InvalidArgument as error:
-            return _Refused(error)
+            return Refused(error)
 
     def _hand_over(self, futures: list[PublishFuture], timeout: float) -> None:
         """Hand over in order, as the window allows; what it keeps out until its deadline ends there."""
         while futures:
             counted = 0
             try:
-                counted = self._window.acquire([future.size for future in futures], futures[0].deadline)
-                self._engine.publish(futures[:counted])
+                counted = self.window.acquire([future.size for future in futures], futures[0].deadline)
+                self.engine.publish(futures[:counted])
             except BaseException:  # a signal's: nobody gets these futures
                 for future in futures[:counted]:
                     future.cancel()
                 raise
             if not counted:
-                error = self._never_sent(f"the window stayed full for {timeout:g} s", futures[0].message_id)
-                self._futures.refuse(futures[0], error)
+                error = self.never_sent(f"the window stayed full for {timeout:g} s", futures[0].message_id)
+                self.futures.refuse(futures[0], error)
             futures = futures[counted or 1 :]
 
-    def _never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
-        snapshot = self._engine.snapshot
+    def never_sent(self, what: str, message_id: str | None) -> RabbitKeeperError:
+        """Why a message was not sent, as far as is known now."""
+        snapshot = self.engine.snapshot
         if snapshot.blocked:
             return Blocked(f"{what}: the broker blocks publishers ({snapshot.blocked})", message_id)
         if snapshot.target is not None:
@@ -247,12 +257,12 @@ class Publishing:
             case Outcome.UNKNOWN:
                 return PublishUnknown(f"no answer by the deadline for the message {where}", name)
             case Outcome.UNSENT:
-                return self._never_sent(f"the message {where} was not sent by its deadline", name)
+                return self.never_sent(f"the message {where} was not sent by its deadline", name)
         sent = "it may or may not be there" if entry.attempts else "it was not sent"
         return Closed(f"the client was closed before the message {where} was confirmed: {sent}", name)
 
 
-class _Refused:
+class Refused:
     """The place of a message that cannot be sent, among those that can."""
 
     def __init__(self, error: RabbitKeeperError) -> None:

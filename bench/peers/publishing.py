@@ -123,6 +123,71 @@ def rabbitkeeper_many(order: Order) -> None:
         order.done(len(outcomes))
 
 
+def rabbitkeeper_async(order: Order) -> None:
+    """As many tasks as the window has room for, each of which awaits its publish; as with aio-pika."""
+    from rabbitkeeper.client import AsyncClient
+
+    async def publish_all() -> None:
+        credentials = (order.username, order.password)
+        async with AsyncClient(order.zookeeper, order.group, credentials, window=WINDOW) as client:
+            confirmed = 0
+
+            async def publish_one_by_one() -> None:
+                nonlocal confirmed
+                while order.goes_on(confirmed):
+                    await client.publish("", order.queue, BODY)
+                    confirmed += 1
+
+            await asyncio.gather(*(publish_one_by_one() for _ in range(WINDOW)))
+            order.done(confirmed)
+
+    asyncio.run(publish_all())
+
+
+def rabbitkeeper_async_nowait(order: Order) -> None:
+    """One task, which awaits outcomes when they are there."""
+    from rabbitkeeper.client import AsyncClient
+
+    async def publish_all() -> None:
+        credentials = (order.username, order.password)
+        async with AsyncClient(order.zookeeper, order.group, credentials, window=WINDOW) as client:
+            handles: deque[Any] = deque()
+            published = 0
+            while order.goes_on(published - len(handles)):
+                for _ in range(100):
+                    handles.append(await client.publish_nowait("", order.queue, BODY))
+                published += 100
+                while handles and handles[0].done():
+                    handles.popleft().result()
+            for handle in handles:
+                await handle
+            order.done(published)
+
+    asyncio.run(publish_all())
+
+
+def rabbitkeeper_async_many(order: Order) -> None:
+    from rabbitkeeper.client import AsyncClient, Receipt
+
+    async def publish_all() -> None:
+        credentials = (order.username, order.password)
+        async with AsyncClient(order.zookeeper, order.group, credentials, window=WINDOW) as client:
+            taken = 0
+
+            def messages() -> Any:
+                nonlocal taken
+                while order.goes_on(taken - client.status().unconfirmed):
+                    for _ in range(100):
+                        yield "", order.queue, BODY
+                    taken += 100
+
+            outcomes = await client.publish_many(messages())
+            assert all(isinstance(outcome, Receipt) for outcome in outcomes)
+            order.done(len(outcomes))
+
+    asyncio.run(publish_all())
+
+
 def pika_select(order: Order) -> None:
     import pika
 

@@ -11,7 +11,7 @@ who hears it looks, and waits again.
 import queue
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import repeat
 
@@ -27,21 +27,32 @@ class Inbox:
         self._ready: deque[tuple[Acknowledger, Delivery]] = deque()
         self._waiting: deque[None] = deque()  # one for each thread that waits
         self._words: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.on_news: Callable[[], None] | None = None
+        """Called when something can be taken, or nothing more will come; for who waits in no thread."""
         self.keeps_lost = False
         """What a lost channel had delivered stays good; for streams."""
         self._has_ended = False
         self._error: RabbitKeeperError | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether :meth:`take` may have something to say without waiting."""
+        return bool(self._ready) or self._has_ended
 
     def put(self, acknowledger: Acknowledger, deliveries: list[Delivery]) -> None:
         """Deliveries have come."""
         self._ready.extend(zip(repeat(acknowledger), deliveries))
         if self._waiting:
             self._wake(deliveries)
+        if self.on_news is not None:
+            self.on_news()
 
     def put_first(self, item: tuple[Acknowledger, Delivery]) -> None:
         """It was taken, and did not come to its taker."""
         self._ready.appendleft(item)
         self._wake((item,))
+        if self.on_news is not None:
+            self.on_news()
 
     def end(self, error: RabbitKeeperError | None) -> None:
         """Nothing will come any more; who takes what is left hears of it then, and everybody who asks later.
@@ -50,6 +61,8 @@ class Inbox:
             self._error = error
             self._has_ended = True
             self._wake(list(self._waiting))
+            if self.on_news is not None:
+                self.on_news()
 
     def give_back(self, of: Acknowledger | None = None) -> None:
         """What waits here goes back to its queue, unseen: all of it, or what ``of`` answers for."""
@@ -64,6 +77,8 @@ class Inbox:
         if kept:
             self._ready.extend(kept)
             self._wake(kept)
+            if self.on_news is not None:
+                self.on_news()
 
     def withdraw(self) -> list[Delivery]:
         """Take out all that waits here, and ack it, as far as that can be said yet.

@@ -1,6 +1,7 @@
 """A message as a consumer gets it."""
 
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from rabbitkeeper.client.amqp.decoding import Delivery, decode_envelope
@@ -112,5 +113,39 @@ class Message:
         """The message is refused: dead-lettered if its queue has a place for that, else dropped."""
         self.nack(requeue=requeue)
 
+    def process(self, *, requeue: bool = True) -> "Processing":
+        """For ``with`` and ``async with``: acked when the block ends, unless it was answered in it; put back,
+        or with ``requeue=False`` dead-lettered, when the block raises, which is not kept from anybody. A task
+        that is cancelled in the block puts it back in any case."""
+        return Processing(self, requeue=requeue)
+
     def __repr__(self) -> str:
         return f"<Message {self.delivery_tag} of {self.queue!r}, {len(self.body)} bytes>"
+
+
+class Processing:
+    """See :meth:`Message.process`."""
+
+    def __init__(self, message: Message, *, requeue: bool) -> None:
+        self._message = message
+        self._requeue = requeue
+
+    def __enter__(self) -> Message:
+        return self._message
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._message.ack()
+        else:
+            # what ends the program or the task says nothing of the message
+            self._message.nack(requeue=self._requeue or not isinstance(error, Exception))
+
+    async def __aenter__(self) -> Message:
+        return self._message
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)

@@ -130,6 +130,19 @@ class HandlerFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CancelledPublish(Event):
+    """What became of a publish whose task was cancelled when the message had been sent already.
+
+    One that was taken back in time is not told: it is nowhere.
+    """
+
+    message_id: str
+    exchange: str
+    routing_key: str
+    error: Exception | None  # None: it was confirmed
+
+
+@dataclass(frozen=True, slots=True)
 class ZooKeeperLost(Event):
     """ZooKeeper does not answer. The client stays where it is and goes on."""
 

@@ -148,6 +148,10 @@ class Futures:
         self.lock = threading.RLock()
         self.io_thread: int | None = None  # ident
         self.call_later: CallLater  # the loop's timer; set with the thread
+        self.on_ended: Callable[[Sequence[PublishFuture]], None] | None = None
+        """Called with those that have ended together and that the window counts no more, for a front that
+        waits in another way; on the I/O thread, or on the one that cancels."""
+        self.front: object = None  # what its futures are awaited with, if it is not threads
         self._waking = False  # a timer is set
         self._window = window
         self._explain = explain
@@ -178,6 +182,8 @@ class Futures:
         self._release(len(futures), size)
         for future in watched:
             _call_back(future)
+        if self.on_ended is not None:
+            self.on_ended(futures)
 
     def settle(self, settled: Iterable[Settled[PublishFuture]]) -> None:
         """Each ends with its error; a cancelled one has ended already."""
@@ -201,6 +207,8 @@ class Futures:
         self._release(1, future.size)
         if watched:
             _call_back(future)
+        if self.on_ended is not None:
+            self.on_ended((future,))
 
     def refuse(self, future: PublishFuture, error: RabbitKeeperError) -> None:
         """A future whose message was never counted nor handed over, and of which nobody knows yet."""
@@ -212,6 +220,8 @@ class Futures:
         self._window.release(1, future.size)
         self._window.wake()  # this is any thread, which has no timer
         self._withdraw(future)
+        if self.on_ended is not None:
+            self.on_ended((future,))
 
     def loop_is_over(self) -> None:
         """There are no timers any more."""

@@ -40,6 +40,11 @@ class Window:
         """Bytes of their bodies."""
         return self._open_size
 
+    @property
+    def is_worth_waking(self) -> bool:
+        """Whether so much is free that one who waits has something to do for a while."""
+        return self._open_messages <= self._worth_waking[0] and self._open_size <= self._worth_waking[1]
+
     def acquire(self, sizes: Sequence[int], deadline: float) -> int:
         """Wait until there is room for the first message, then take what there is room for.
 
@@ -100,7 +105,7 @@ class Window:
             self._open_size -= size
             if not self._waiting:
                 return False
-            if self._open_messages > self._worth_waking[0] or self._open_size > self._worth_waking[1]:
+            if not self.is_worth_waking:
                 return True
             self._changed.notify_all()
             return False

@@ -8,7 +8,7 @@ from support.source_tree import ROOT
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 # What the architecture has a place for, and nobody has written yet; and what the demo writes.
-TO_COME = {"coordinator/etcd/backend.py", "agent/loop/standalone_mode.py", "client/aio.py", "compose/.env"}
+TO_COME = {"coordinator/etcd/backend.py", "agent/loop/standalone_mode.py", "compose/.env"}
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")})
 
 

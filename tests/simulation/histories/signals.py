@@ -40,7 +40,7 @@ def interrupt_publishing(player: Player, choice: int) -> None:
             if choice % 2:
                 call = partial(publishing.publish, exchange, key, b"1", None, True, timeout)
             else:
-                some = [publishing._prepare(exchange, key, b"1", None, True, timeout) for _ in range(2)]
+                some = [publishing.prepare(exchange, key, b"1", None, True, timeout) for _ in range(2)]
                 call = partial(publishing._hand_over, some, timeout)
             interrupted(call, line)
     finally:

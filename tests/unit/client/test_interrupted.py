@@ -42,7 +42,7 @@ def test_publishing_many() -> None:
 
     for place in interruptions(hand_over):
         works(simulation, place)
-        messages[:] = [publishing._prepare("", "orders", b"1", None, True, 30.0) for _ in range(3)]
+        messages[:] = [publishing.prepare("", "orders", b"1", None, True, 30.0) for _ in range(3)]
     simulation.come_to_rest()
 
 

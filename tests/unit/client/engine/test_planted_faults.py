@@ -167,17 +167,17 @@ def lose_what_was_delivered(right: Callable[..., None], reading: StreamReading, 
 
 
 def publish_carelessly(_right: Callable[..., Any], publishing: Publishing, *given: Any) -> Any:
-    future = publishing._prepare(*given)
-    publishing._window.acquire_now(future.size)
-    publishing._engine.publish((future,))
+    future = publishing.prepare(*given)
+    publishing.window.acquire_now(future.size)
+    publishing.engine.publish((future,))
     return future
 
 
 def hand_over_carelessly(
     _right: Callable[..., None], publishing: Publishing, futures: list[PublishFuture], _timeout: float
 ) -> None:
-    publishing._window.acquire([future.size for future in futures], futures[0].deadline)
-    publishing._engine.publish(futures)
+    publishing.window.acquire([future.size for future in futures], futures[0].deadline)
+    publishing.engine.publish(futures)
 
 
 def take_carelessly(
