@@ -2,6 +2,7 @@
 ``InvalidArgument``, with the argument and what would be right."""
 
 import ssl
+from collections.abc import Callable
 
 from rabbitkeeper.client.model.checks import check_short, check_text, check_timeout, shown
 from rabbitkeeper.client.model.errors import InvalidArgument
@@ -18,7 +19,15 @@ def check_credentials(credentials: object) -> tuple[str, str]:
             except UnicodeEncodeError:
                 raise InvalidArgument("the password is not valid: it has a lone surrogate in it") from None
             return username, password
-    raise InvalidArgument("credentials are not valid: use a pair of strings, (user name, password)")
+    raise InvalidArgument(
+        "credentials are not valid: use a pair of strings, (user name, password), or a function that "
+        "gives one"
+    )
+
+
+def asks_for(credentials: Callable[[], object]) -> Callable[[], tuple[str, str]]:
+    """What gives user name and password whenever it is called, as ``credentials`` gives them, checked."""
+    return lambda: check_credentials(credentials())
 
 
 def tls_context(tls: object) -> ssl.SSLContext | None:

@@ -22,6 +22,7 @@ from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.declaring import Declaring
+from rabbitkeeper.client.engine.asked_credentials import AskingTransport
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
 from rabbitkeeper.client.guard import GRACE, Guard, let_others_in
 from rabbitkeeper.client.model.checks import check_timeout
@@ -48,7 +49,8 @@ class Client(Declaring):
     Args:
         zookeeper: ``host:port[,host:port…]``; or ``agents`` instead.
         group: the group's name.
-        credentials: user name and password at the brokers.
+        credentials: user name and password at the brokers; or a function that returns them, which is called
+            at each connect, on a thread of its own, and may take 10 s.
         virtual_host: at the brokers.
         tls: connect to the brokers with TLS, at the addresses that they announce for it (``amqps``); True
             for the standard settings of Python, which trust the system's authorities.
@@ -87,7 +89,7 @@ class Client(Declaring):
         self,
         zookeeper: str | None = None,
         group: str | None = None,
-        credentials: tuple[str, str] | None = None,
+        credentials: tuple[str, str] | Callable[[], tuple[str, str]] | None = None,
         *,
         virtual_host: str = "/",
         tls: ssl.SSLContext | bool | None = None,
@@ -111,7 +113,8 @@ class Client(Declaring):
         if group is None:
             raise InvalidArgument("group is missing: name the group, as in group='orders'")
         check_name("group", group)
-        username, password = arguments.check_credentials(credentials)
+        ask = arguments.asks_for(credentials) if callable(credentials) else None
+        username, password = ("", "") if ask else arguments.check_credentials(credentials)
         arguments.check_texts(virtual_host=virtual_host, name=name)
         arguments.check_timeouts(
             timeout=timeout, session_timeout=session_timeout, connect_timeout=connect_timeout
@@ -131,10 +134,11 @@ class Client(Declaring):
         self.group = group
         self._name = name
         self._events = EventDispatcher(f"{name}-events", shared=shared)
-        self._access = Access(username, password, virtual_host, context, name, heartbeat)
+        self._access = Access(username, password, virtual_host, context, name, heartbeat, ask)
+        transport = self._transport_type(shared=shared)
         random = Random()
         self._engine = assemble(
-            self._transport_type(shared=shared),
+            transport if ask is None else AskingTransport(transport, ask),
             self._access,
             name=name,
             spread=spread,

@@ -1,6 +1,6 @@
 """What a client tells of itself: values, made on request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rabbitkeeper.client.amqp.pika_connection import ConnectionParameters, connection_parameters
 from rabbitkeeper.client.amqp.transport import Access
@@ -41,8 +41,13 @@ class Leader:
     _access: Access = field(repr=False)
 
     def parameters(self) -> ConnectionParameters:
-        """For pika: host, port, virtual host and the client's own credentials."""
-        return connection_parameters(self._access, self.address, timeout=10.0)
+        """For pika: host, port, virtual host and the client's own credentials, asked for if a function gives
+        them."""
+        access = self._access
+        if access.ask is not None:
+            username, password = access.ask()
+            access = replace(access, username=username, password=password)
+        return connection_parameters(access, self.address, timeout=10.0)
 
 
 def status_of(snapshot: Snapshot, consumers: ConsumerCounts, *, unconfirmed: int, zookeeper: bool) -> Status:

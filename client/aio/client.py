@@ -76,7 +76,7 @@ class AsyncClient(AsyncDeclaring):
         self,
         zookeeper: str | None = None,
         group: str | None = None,
-        credentials: tuple[str, str] | None = None,
+        credentials: tuple[str, str] | Callable[[], tuple[str, str]] | None = None,
         **options: Unpack[Options],
     ) -> None:
         self._make = partial(_Behind, zookeeper, group, credentials, **options)

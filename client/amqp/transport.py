@@ -69,6 +69,9 @@ class Access:
     tls: ssl.SSLContext | None = None
     name: str = "rabbitkeeper"  # shown in RabbitMQ's list of connections
     heartbeat: int = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
+    ask: Callable[[], tuple[str, str]] | None = field(
+        default=None, repr=False
+    )  # for the first two, each time
 
 
 class Hosted(Protocol):

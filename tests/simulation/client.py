@@ -9,7 +9,7 @@ from datetime import datetime
 from random import Random
 from typing import TypeVar
 
-from rabbitkeeper.client.amqp.transport import Access
+from rabbitkeeper.client.amqp.transport import Access, Transport
 from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
@@ -36,6 +36,7 @@ class SimulatedClient:
     Args:
         seed: of its chances.
         window: publishes without an outcome at the most.
+        asked: puts the transport into one that asks for credentials.
     """
 
     def __init__(
@@ -48,13 +49,14 @@ class SimulatedClient:
         site: str | None = None,
         window: int = 1000,
         password: str = PASSWORD,
+        asked: Callable[[Transport], Transport] = lambda transport: transport,
     ) -> None:
         self.time = cluster.time
         self.loop = VirtualLoop(self.time)
         self.transport = SimulatedTransport(cluster, self.loop)
         self.events: list[Event] = []
         self.engine = assemble(
-            self.transport,
+            asked(self.transport),
             Access("app", password),
             name="simulated",
             spread=spread,
@@ -204,6 +206,7 @@ class Simulation:
         spread: Spread = "leader",
         window: int = 1000,
         password: str = PASSWORD,
+        asked: Callable[[Transport], Transport] = lambda transport: transport,
         prepare: Callable[[SimulatedCluster, SimulatedGroup], None] = lambda cluster, group: None,
     ) -> None:
         self.spread = spread
@@ -213,7 +216,13 @@ class Simulation:
         self.group = SimulatedGroup(names, leader)
         prepare(self.cluster, self.group)
         self.client = SimulatedClient(
-            self.cluster, self.group, seed=seed, spread=spread, window=window, password=password
+            self.cluster,
+            self.group,
+            seed=seed,
+            spread=spread,
+            window=window,
+            password=password,
+            asked=asked,
         )
 
     def run(self, seconds: float) -> None:

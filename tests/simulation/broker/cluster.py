@@ -72,6 +72,7 @@ class SimulatedCluster:
         self.commit_time = 0.001
         self.election_time = 0.3
         self.hung_election_time = 7.0
+        self.password: str | None = None  # that is good, if it was changed
         self.alarm: str | None = None
         self.forbidden: set[str] = set()
         self.refusals: dict[str, ChannelLost] = {}

@@ -163,7 +163,7 @@ class SimulatedConnection:
         """The broker's side: somebody wants to come in."""
         assert self.end is not None
         lost = node.refusal
-        if self._access.password != PASSWORD:
+        if self._access.password != (self.cluster.password or PASSWORD):
             lost = CREDENTIALS
         if lost is not None:
             self.end.send(partial(self.lost, lost))
