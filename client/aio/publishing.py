@@ -45,7 +45,7 @@ class PublishHandle(PublishFuture):
     def __await__(self) -> Generator[Any, None, Receipt]:
         if not self.done():
             waiter = self.bridge.loop.create_future()
-            self._callbacks = (*self._callbacks, lambda _: wake(waiter))
+            self._watch(lambda _: wake(waiter))
             yield from waiter
         return self.result()
 
@@ -80,7 +80,14 @@ class PublishHandle(PublishFuture):
         if self._is_told or self.done():
             self.bridge.loop.call_soon(fn, self)
         else:
-            self._callbacks = (*self._callbacks, fn)
+            self._watch(fn)
+
+    def _watch(self, callback: Callback) -> None:
+        """Have it called at the end. The I/O thread ends it first and then looks for callbacks; here it is
+        the other way round, so that one of the two sees the other."""
+        self._callbacks = (*self._callbacks, callback)
+        if self.done():
+            self.bridge.loop.call_soon(self.tell)
 
     def remove_done_callback(self, fn: Callback) -> int:
         """Have it called no more; how often it would have been."""
@@ -89,7 +96,7 @@ class PublishHandle(PublishFuture):
         return removed
 
     def tell(self) -> None:
-        """It has ended. On the event loop."""
+        """It has ended. On the event loop, and perhaps again."""
         self._is_told = True
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
@@ -266,6 +273,7 @@ class AsyncPublishing:
         self._waiting.append(waiter)
         left = max(0.0, handle.deadline - self._publishing.now())
         timer = self._bridge.loop.call_later(left, wake, waiter.woken)
+        self._let_in()  # who has given room back just now has perhaps not seen that somebody waits
         try:
             await waiter.woken
         except asyncio.CancelledError:
@@ -289,23 +297,27 @@ class AsyncPublishing:
             wake(waiter.woken)
         self._bridge.loop.call_soon(self._let_in)
 
-    def _ended(self, handles: Sequence[PublishFuture]) -> None:
-        """These have ended. On any thread."""
-        self._bridge.post(partial(self._told, handles))
+    def _ended(self, ended: Sequence[PublishFuture]) -> None:
+        """These have ended. On any thread.
 
-    def _told(self, ended: Sequence[PublishFuture]) -> None:
+        The loop is not woken when nobody waits, of whom it would be told.
+        """
         handles = cast("Sequence[PublishHandle]", ended)
-        self._to_tell += [one for one in handles if one._callbacks]  # without a call: once a message
+        awaited = [one for one in handles if one._callbacks]  # without a call: once a message
+        if awaited or (self._waiting and (self._lingers is None or self._window.is_worth_waking)):
+            self._bridge.post(partial(self._told, awaited))
+
+    def _told(self, awaited: list[PublishHandle]) -> None:
+        self._to_tell += awaited
         if self._to_tell and not self._is_telling:
             self._is_telling = True
-            self._bridge.loop.call_soon(
-                self._tell_some
-            )  # not now: others of this turn may have ended as well
-        if self._waiting and self._lingers is None:
-            if self._window.is_worth_waking:
-                self._let_in()
-            else:  # a task that is woken for each message does little else
-                self._lingers = self._bridge.loop.call_later(LINGER, self._linger_is_over)
+            self._bridge.loop.call_soon(self._tell_some)  # more of this turn may have ended
+        if not self._waiting:
+            return
+        if self._window.is_worth_waking:
+            self._let_in()
+        elif self._lingers is None:  # a task that is woken for each message does little else
+            self._lingers = self._bridge.loop.call_later(LINGER, self._linger_is_over)
 
     def _tell_some(self) -> None:
         """Some now, the rest in the next turn of the loop: each that is told may be a task that goes on."""
