@@ -100,7 +100,11 @@ class AsyncClient(AsyncDeclaring):
         self._behind = await bridge.in_thread(self._make, undo=lambda made: made.close(0))
         self._bridge = bridge
         self._publishing = AsyncPublishing(
-            self._behind.publishing, bridge, emit=self._behind.emit, check_usable=self._check_usable
+            self._behind.publishing,
+            self._behind.guard,
+            bridge,
+            emit=self._behind.emit,
+            check_usable=self._check_usable,
         )
         return self
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from rabbitkeeper.client.aio.bridge import Bridge, Turns, wake
 from rabbitkeeper.client.amqp.properties import BasicProperties
-from rabbitkeeper.client.guard import GRACE
+from rabbitkeeper.client.guard import GRACE, Guard
 from rabbitkeeper.client.model.errors import PublishInterrupted, PublishUnknown, RabbitKeeperError
 from rabbitkeeper.client.model.events import CancelledPublish, Event
 from rabbitkeeper.client.publish.future import LINGER, PublishFuture, Receipt
@@ -108,20 +108,24 @@ class AsyncPublishing:
 
     Args:
         publishing: that hands over; its futures are :class:`PublishHandle`.
+        guard: says when something cannot be done.
         bridge: to the loop.
         emit: takes events.
-        check_usable: refuses what cannot be done.
+        check_usable: refuses it then, or on another loop.
     """
 
     def __init__(
         self,
         publishing: Publishing,
+        guard: Guard,
         bridge: Bridge,
         *,
         emit: Callable[[Event], None],
         check_usable: Callable[[], None],
     ) -> None:
         self._publishing = publishing
+        self._prepare = cast("Callable[..., PublishHandle]", publishing.prepare)  # it is what it makes
+        self._guard = guard
         self._window = publishing.window
         self._engine = publishing.engine
         self._bridge = bridge
@@ -147,8 +151,15 @@ class AsyncPublishing:
         """See ``AsyncClient.publish_nowait``."""
         if self._turns.is_due():
             await asyncio.sleep(0)  # before anything is handed over: a task may be cancelled here
-        self._check_usable()
-        handle = self._prepared(exchange, routing_key, body, properties, mandatory, timeout)
+        guard = self._guard
+        if (
+            guard.is_closing
+            or guard.process.pid != guard.pid
+            or self._engine.failure is not None
+            or asyncio.get_running_loop() is not self._bridge.loop
+        ):
+            self._check_usable()
+        handle = self._prepare(exchange, routing_key, body, properties, mandatory, timeout)
         if (self._waiting or not self._window.acquire_now(handle.size)) and not await self._room(handle):
             raise self._full(handle, timeout)
         self._engine.publish((handle,))
@@ -256,11 +267,6 @@ class AsyncPublishing:
         outcome = handle.outcome()
         error = None if isinstance(outcome, Receipt) else outcome
         self._emit(CancelledPublish(handle.message_id, handle.exchange, handle.routing_key, error))
-
-    def _prepared(self, *message: Any) -> PublishHandle:
-        handle = self._publishing.prepare(*message)
-        assert isinstance(handle, PublishHandle)  # noqa: S101 - it is what was asked for
-        return handle
 
     def _full(self, handle: PublishHandle, timeout: float) -> RabbitKeeperError:
         return self._publishing.never_sent(f"the window stayed full for {timeout:g} s", handle.message_id)

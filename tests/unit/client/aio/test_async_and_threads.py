@@ -11,6 +11,7 @@ import pytest
 from rabbitkeeper.client.aio.bridge import Bridge
 from rabbitkeeper.client.aio.publishing import AsyncPublishing, PublishHandle
 from rabbitkeeper.client.amqp.transport import FRAME_MAX
+from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.publish.future import Futures, PublishFuture
 from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.publishing import Publishing
@@ -23,6 +24,7 @@ class ConfirmingEngine:
     """In place of the engine, whose timing is a broker's: confirms what it is given, in batches by chance."""
 
     frame_max = FRAME_MAX
+    failure = None
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
@@ -76,7 +78,8 @@ def test_every_task_goes_on(engine: ConfirmingEngine, window: int, tasks: int) -
     async def run() -> None:
         publishing = Publishing(engine, room, future_type=PublishHandle)  # type: ignore[arg-type]
         bridge = Bridge(asyncio.get_running_loop())
-        front = AsyncPublishing(publishing, bridge, emit=print, check_usable=lambda: None)
+        guard = Guard(engine)  # type: ignore[arg-type]
+        front = AsyncPublishing(publishing, guard, bridge, emit=print, check_usable=lambda: None)
         random = Random(1)
 
         async def publish() -> int:
