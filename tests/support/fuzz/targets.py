@@ -21,7 +21,7 @@ from fastapi.testclient import TestClient
 from pika import frame
 from pika.spec import Basic, BasicProperties
 
-from rabbitkeeper.agent.api import Metrics, Sources, Stream, build
+from rabbitkeeper.agent.api import Metrics, Sources, Stream, answers, build
 from rabbitkeeper.agent.api.refusal import WriteAccess
 from rabbitkeeper.agent.config import load
 from rabbitkeeper.agent.config.change import edited, parsed, with_values
@@ -30,8 +30,13 @@ from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.client.amqp.decoding import Decoder, Delivery, FrameError, decode_envelope
 from rabbitkeeper.client.amqp.properties import decode_properties
 from rabbitkeeper.client.amqp.transport import FRAME_MAX
+from rabbitkeeper.client.discovery.agent_address import check_agents
+from rabbitkeeper.client.discovery.event_stream import EventStream, SentEvent
+from rabbitkeeper.client.discovery.group_answer import parse_group
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.routing.allowed_brokers import AllowedBrokers
+from rabbitkeeper.client.routing.listener import targets_of
+from rabbitkeeper.client.routing.placement import Targets
 from rabbitkeeper.coordinator.cli import output
 from rabbitkeeper.coordinator.cli import root as cli
 from rabbitkeeper.coordinator.model import records
@@ -169,6 +174,36 @@ def read_frames(data: bytes) -> None:
         decode_properties(properties)
 
 
+_GROUP = json.dumps(
+    answers.group(hand_made.state(view=hand_made.view(hand_made.leader("node2"))), hand_made.NOW, 0.0)[1]
+).encode()
+_ANSWERS = [
+    _GROUP,
+    b"event: hello\ndata: {}\n\n: still there\n\nid: a-1\nevent: group\ndata: " + _GROUP + b"\n\n",
+    b'event: zookeeper\r\ndata: {"state": "disconnected"}\r\n\r\nretry: 3\ndata\n\n',
+    b"https://mq1:8008",
+    b"http://[fd00::1]:8008/below",
+]
+
+
+def read_answers(data: bytes) -> None:
+    """An agent's answer says how a group is or is refused; a stream is the same however it is cut."""
+    for part in (data, *(event.data for event in _events(data, len(data) or 1))):
+        with suppress(RecordError):
+            told = parse_group(part, 0.0)
+            assert all(problem.isprintable() for problem in told.view.problems)
+            targets_of(told.view, Targets())
+    assert _events(data, len(data) or 1) == _events(data, 1 + len(data) % 7)
+    with suppress(InvalidArgument):
+        (address,) = check_agents([data.decode("latin-1")])
+        assert check_agents([str(address)]) == (address,)
+
+
+def _events(data: bytes, step: int) -> list[SentEvent]:
+    stream = EventStream()
+    return [event for at in range(0, len(data), step) for event in stream.feed(data[at : at + step])]
+
+
 _ARGUMENTS = [
     *(b"-g\nx\nlist", b"-g\nx\n-o\njson\nleader", b"-g\nx\nhistory\n-n\n5", b"-g\nx\noperations\nshow\n1"),
     *(b"-g\nx\nswitchover\n--to\na\n--at\n+10m\n--by\nanna\n--reason\nwhy", b"-g\nx\npause\n--dry-run"),
@@ -266,6 +301,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], object], Sequence[bytes], int]] = {
     "records": (read_records, _RECORDS, 400),
     "configuration": (read_configuration, _CONFIGURATIONS, 150),
     "frames": (read_frames, _FRAMES, 3000),
+    "answers": (read_answers, _ANSWERS, 300),
     "arguments": (read_arguments, _ARGUMENTS, 100),
     "requests": (ask, _REQUESTS, 300),
 }

@@ -11,7 +11,7 @@ from support.group_views import member
 
 from rabbitkeeper.client.discovery.group_watch import GroupWatch
 from rabbitkeeper.client.routing.placement import Targets
-from rabbitkeeper.client.watching import WatchedGroup, Watches, Watching
+from rabbitkeeper.client.watching import WatchedGroup, Watches, Watching, group_of_agents
 from rabbitkeeper.coordinator.backend.node import Create
 from rabbitkeeper.coordinator.model.errors import UnknownGroup
 from rabbitkeeper.coordinator.model.paths import GroupPaths
@@ -55,6 +55,13 @@ class Process:
             watches=self.watches,
         )
         return watching, seen
+
+
+def test_a_group_that_is_asked_for_at_agents_shows_no_token() -> None:
+    one, same = (group_of_agents(["http://a"], "orders", "geheim", None, zookeeper=None) for _ in range(2))
+    assert "geheim" not in f"{one!r} {one.unreachable()}"
+    assert (one, hash(one)) == (same, hash(same))
+    assert one != group_of_agents(["http://a"], "orders", "another", None, zookeeper=None)
 
 
 def test_the_first_client_begins_the_watch_and_the_last_one_ends_it() -> None:

@@ -91,6 +91,19 @@ def test_while_no_agent_answers_the_last_picture_stays() -> None:
     assert [type(event) for event in scene.events] == [AgentsLost, AgentsBack]
 
 
+def test_a_token_that_has_ended_is_a_state_that_can_be_read() -> None:
+    scene = Scene()
+    scene.pass_time(10.0)
+    for agent in scene.agents:
+        agent.fails = DENIED
+    scene.pass_time(30.0)
+    (lost,) = scene.events
+    assert isinstance(lost, AgentsLost)
+    assert "wants another token" in lost.why
+    assert leaders(scene) == ["a"]
+    assert not scene.watch.connected
+
+
 @pytest.mark.parametrize(("stream", "within"), [("held", SILENCE), ("refused", 0.0), ("cut", 0.0)])
 def test_where_no_stream_comes_through_the_agent_is_polled(stream: str, within: float) -> None:
     scene = Scene(1)
