@@ -261,13 +261,16 @@ class AsyncClient(AsyncDeclaring):
         if self._closing is not None:
             await asyncio.shield(self._closing)
             return ()
-        self._closing = asyncio.create_task(self._close(self._behind, self._bridge, timeout))
+        caller = asyncio.current_task()
+        self._closing = asyncio.create_task(self._close(self._behind, self._bridge, caller, timeout))
         return await asyncio.shield(self._closing)
 
-    async def _close(self, behind: "_Behind", bridge: Bridge, timeout: float) -> tuple[Unconfirmed, ...]:
+    async def _close(
+        self, behind: "_Behind", bridge: Bridge, caller: "asyncio.Task[Any] | None", timeout: float
+    ) -> tuple[Unconfirmed, ...]:
         began = bridge.loop.time()
         if self._workers:
-            await asyncio.gather(*(one.stop(timeout) for one in self._workers))
+            await asyncio.gather(*(one.stop_for(caller, timeout) for one in self._workers))
         left = max(0.0, timeout - (bridge.loop.time() - began))
         return await bridge.in_thread(partial(behind.close, left))
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rabbitkeeper.client.aio.bridge import Bridge, Turns, wake
 from rabbitkeeper.client.consume.consumer import Consumer
@@ -111,6 +111,11 @@ class AsyncConsumer:
         self._check_loop()
         return await self._bridge.in_thread(self._consumer.begin_stop(timeout))
 
+    def excuse(self, messages: int) -> None:
+        """Let :meth:`stop` not wait for so many messages more (or fewer): who has them waits for it."""
+        if messages:
+            self._consumer.subscription.excuse(messages)
+
     def __aiter__(self) -> Self:
         return self
 
@@ -182,6 +187,9 @@ class AsyncWorkers:
         self._stopping = asyncio.Event()
         self.error: RabbitKeeperError | None = None
         """Why the workers have ended, if not by :meth:`stop` or with the client."""
+        self._handled: dict[asyncio.Task[Any], Message] = {}  # what the workers' functions have in hand
+        self._away: set[asyncio.Task[Any]] = set()  # workers whose functions wait for the end
+        self._watchers: set[asyncio.Future[None]] = set()  # of those
         name = f"rabbitkeeper-{consumer.queue}"
         self._tasks = [
             asyncio.create_task(self._work(), name=f"{name}-{number}") for number in range(1, count + 1)
@@ -214,23 +222,55 @@ class AsyncWorkers:
         """Take no more from the broker, let the functions finish what is in hand, end the tasks.
 
         Args:
-            timeout: seconds for the functions to return; then their tasks are cancelled. A function that
-                calls this is not waited for.
+            timeout: seconds for the functions to return; then their tasks are cancelled. Within the function
+                itself, its own message is not waited for, nor are others that wait likewise.
 
         Returns:
             How many messages were left unanswered; they go back to their queue.
         """
+        check_timeout("timeout", timeout, zero=True)
+        return await self.stop_for(asyncio.current_task(), timeout)
+
+    async def stop_for(self, caller: "asyncio.Task[Any] | None", timeout: float) -> int:
+        """As :meth:`stop`, for who waits for it in ``caller``."""
         deadline = time.monotonic() + timeout
-        others = [task for task in self._tasks if task is not asyncio.current_task()]
         self._stopping.set()
-        left = await self._consumer.stop(timeout if len(others) == len(self._tasks) else 0.0)
-        if others:
-            _, pending = await asyncio.wait(others, timeout=max(LAST_WORDS, deadline - time.monotonic()))
-            for task in pending:
-                task.cancel()
-            if pending:
-                await asyncio.wait(pending, timeout=LAST_WORDS)
+        message = None if caller is None else self._handled.get(caller)
+        if message is None or caller is None:
+            left = await self._consumer.stop(timeout)
+            await self._end_others(deadline)
+            return left
+        excused = not message.answered
+        self._away.add(caller)
+        for watcher in self._watchers:
+            wake(watcher)
+        self._consumer.excuse(excused)
+        try:
+            left = await self._consumer.stop(timeout)
+            await self._end_others(deadline)
+        finally:
+            self._away.discard(caller)
+            self._consumer.excuse(-excused)
         return left
+
+    async def _end_others(self, deadline: float) -> None:
+        """Wait for the tasks that do not wait for the end themselves; cancel them at ``deadline``."""
+        while pending := [task for task in self._tasks if not task.done() and task not in self._away]:
+            left = max(LAST_WORDS, deadline - time.monotonic())
+            watcher = asyncio.get_running_loop().create_future()
+            self._watchers.add(watcher)
+            try:
+                await asyncio.wait([*pending, watcher], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._watchers.discard(watcher)
+                watcher.cancel()
+            if time.monotonic() >= deadline:
+                late = [task for task in pending if not task.done() and task not in self._away]
+                for task in late:
+                    task.cancel()
+                if late:
+                    await asyncio.wait(late, timeout=LAST_WORDS)
+                return
 
     async def __aenter__(self) -> Self:
         return self
@@ -249,14 +289,15 @@ class AsyncWorkers:
             self.error = error
 
     async def _handle(self, message: Message, retry: Retry) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - it is one of the workers
+        self._handled[task] = message
         try:
             await self._function(message)
-        except (
-            asyncio.CancelledError
-        ):  # the worker's task was cancelled, or the function something of its own
-            message.nack(requeue=True)
-            raise
-        except Exception as error:
+        except BaseException as error:
+            if task.cancelling() or not isinstance(error, Exception | asyncio.CancelledError):
+                message.nack(requeue=True)  # what ends the worker or the program says nothing of the message
+                raise
             message.nack(requeue=self._requeue)
             log.exception("the function for messages of %r failed", message.queue)
             self._emit(HandlerFailed(message.queue, message.message_id, error))
@@ -265,3 +306,5 @@ class AsyncWorkers:
         else:
             message.ack()
             retry.worked()
+        finally:
+            del self._handled[task]

@@ -5,7 +5,7 @@ import gc
 import queue
 
 import pytest
-from simulation.async_client import AsyncScene, play
+from simulation.async_client import PATIENCE, AsyncScene, play
 
 from rabbitkeeper.client.aio.consuming import TURN, AsyncConsumer
 from rabbitkeeper.client.consume.message import Message
@@ -281,14 +281,56 @@ def test_a_function_that_does_not_return_is_cancelled_at_the_end_and_its_message
     play(script)
 
 
-def test_a_function_may_stop_the_workers_that_call_it() -> None:
+@pytest.mark.parametrize("messages", [1, 2])
+def test_functions_may_stop_the_workers_that_call_them(messages: int) -> None:
+    """One waits for the other, and not for itself; two do not wait for one another."""
+
+    async def script(scene: AsyncScene) -> None:
+        left: list[int] = []
+        both = asyncio.Barrier(messages)
+
+        async def handle(_message: Message) -> None:
+            await both.wait()
+            left.append(await workers.stop(1000.0))
+
+        workers = scene.client.on_message("orders", handle, workers=2)
+        await published(scene, messages)
+        assert await workers.wait(PATIENCE)
+        assert left == [0] * messages
+        await scene.until(lambda: scene.cluster.kept == set())
+
+    play(script)
+
+
+def test_a_function_may_close_the_client() -> None:
     async def script(scene: AsyncScene) -> None:
         async def handle(_message: Message) -> None:
-            await workers.stop()
+            await scene.client.close(1000.0)
 
         workers = scene.client.on_message("orders", handle, workers=2)
         await published(scene, 1)
-        assert await workers.wait(30.0)
+        assert await workers.wait(PATIENCE)
+        assert scene.behind.is_closed
+
+    play(script)
+
+
+def test_a_function_that_cancels_something_of_its_own_has_failed_and_its_worker_goes_on() -> None:
+    async def script(scene: AsyncScene) -> None:
+        attempts = 0
+
+        async def handle(_message: Message) -> None:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1:
+                raise asyncio.CancelledError
+
+        async with scene.client.on_message("orders", handle):
+            await published(scene, 1)
+            await scene.until(lambda: attempts == 2)
+        (failed,) = scene.simulation.client.seen(HandlerFailed)
+        assert isinstance(failed.error, asyncio.CancelledError)
+        assert scene.cluster.kept == set()
 
     play(script)
 
