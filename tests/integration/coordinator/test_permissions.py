@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from click.testing import CliRunner
 
-from rabbitkeeper.client.routing.group_watch import GroupWatch
+from rabbitkeeper.client.discovery.group_watch import GroupWatch
 from rabbitkeeper.coordinator.backend.access import BackendAccess
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.backend.node import Create

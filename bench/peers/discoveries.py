@@ -1,20 +1,9 @@
-"""Whether a client that asks the agents is as soon elsewhere as one that asks ZooKeeper.
+"""``bench failover --discovery``: a client that asks the agents, and one that asks ZooKeeper."""
 
-    ./dev bench discovery [--runs 5] [--fault broker|hung|node] [--json FILE]
-
-Two clients publish to queues of their own, a message in 5 ms each; the leader's broker is killed or hangs, or
-its node is killed, again and again. What is compared is how soon each goes over another connection; medians
-are to differ by 0.1 s at the most. The gap is the longest pause between two confirms after the fault, which
-is up to the queues as well: one whose leader is on a hung node has none for a while.
-"""
-
-import argparse
-import json
 import statistics
 import threading
 import time
 from concurrent.futures import Future
-from pathlib import Path
 
 from common import wait
 
@@ -106,26 +95,11 @@ def measure(local: Local, runs: int, fault: str) -> list[dict[str, float]]:
     return results
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--fault", choices=FAULTS, default="hung")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    with Local(zookeepers=1, members=3, api=True) as local:
-        local.wait_ready(PATIENCE)
-        results = measure(local, options.runs, options.fault)
+def show(results: list[dict[str, float]]) -> None:
+    """Medians, and whether they are near enough to one another."""
     medians = {name: statistics.median(one[name] for one in results) for name in ("zookeeper", "agents")}
     for name, median in medians.items():
         print(f"{name}: median {median:.3f} s, worst {max(one[name] for one in results):.3f} s")
     later = medians["agents"] - medians["zookeeper"]
     verdict = "reached" if later <= WITHIN else "MISSED"
     print(f"agents: {later:+.3f} s; looked for: {WITHIN} s or less: {verdict}")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

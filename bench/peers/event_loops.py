@@ -1,15 +1,5 @@
-"""What an event loop and a client do to one another: latency, and how long each holds the other up.
+"""``bench publish --loops``: what an event loop and a client do to one another, in processes of their own."""
 
-    ./dev bench loops [--rounds 5] [--json FILE]
-
-One broker, one process for each client, in turn. "latency" is from a publish of 256 bytes with confirms,
-persistent, to a quorum queue until its task goes on, one after the other. "held" is by how much a task that
-sleeps for a millisecond is late while 1,000 tasks publish as fast as they can. Then the loop is blocked for
-four heartbeats of two seconds: "again" is in how many seconds it publishes after that, and "failed" in how
-many rounds that failed. What is looked for: the loop never held over 10 ms.
-"""
-
-import argparse
 import asyncio
 import json
 import statistics
@@ -18,15 +8,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
-from common import BODY, ROOM
-from publish import GROUP, announce
-
+from rabbitkeeper.client import AsyncClient, Client, Queue
 from rabbitkeeper.compose.local import Local
 
 CLIENTS = ("rabbitkeeper-threads", "rabbitkeeper-async", "aio-pika")
+BODY = b"x" * 256
 QUEUE = "bench-loops"
 LATENCIES = 300  # publishes
 SECONDS = 3.0  # of publishing as fast as it goes
@@ -42,9 +30,9 @@ async def _client(order: dict[str, Any], stack: AsyncExitStack, heartbeat: int) 
     """What publishes one message and awaits its confirm."""
     credentials = tuple(order["credentials"])
     if order["client"] == "rabbitkeeper-async":
-        from rabbitkeeper.client import AsyncClient
-
-        client = AsyncClient(order["zookeeper"], GROUP, credentials, heartbeat=heartbeat, window=TASKS)
+        client = AsyncClient(
+            order["zookeeper"], order["group"], credentials, heartbeat=heartbeat, window=TASKS
+        )
         await stack.enter_async_context(client)
         return lambda: client.publish("", QUEUE, BODY)
     import aio_pika
@@ -61,9 +49,7 @@ async def _client(order: dict[str, Any], stack: AsyncExitStack, heartbeat: int) 
 
 def in_threads(order: dict[str, Any]) -> dict[str, Any]:
     """The latency of ``Client.publish``."""
-    from rabbitkeeper.client import Client
-
-    with Client(order["zookeeper"], GROUP, tuple(order["credentials"])) as client:
+    with Client(order["zookeeper"], order["group"], tuple(order["credentials"])) as client:
         took = []
         for _ in range(LATENCIES):
             began = time.perf_counter()
@@ -116,7 +102,7 @@ async def _held(publish: Publish) -> tuple[list[float], int]:
     return late, count
 
 
-def measure(local: Local, client: str) -> dict[str, Any]:
+def measure(local: Local, group: str, client: str) -> dict[str, Any]:
     """One client in a process of its own."""
     host, port = local.amqp("node1")
     order = {
@@ -125,9 +111,10 @@ def measure(local: Local, client: str) -> dict[str, Any]:
         "port": port,
         "credentials": local.credentials,
         "zookeeper": local.zookeeper_hosts,
+        "group": group,
     }
     done = subprocess.run(
-        [sys.executable, __file__, "--order", json.dumps(order)],
+        [sys.executable, __file__, json.dumps(order)],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -162,38 +149,22 @@ def _percentiles(rounds: list[dict[str, Any]], what: str) -> list[float]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--order", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.order:
-        order = json.loads(options.order)
-        threads = order["client"] == "rabbitkeeper-threads"
-        print(json.dumps(in_threads(order) if threads else asyncio.run(in_a_loop(order))))
-        return
-    results: dict[str, list[dict[str, Any]]] = {client: [] for client in CLIENTS}
-    with Local(zookeepers=1, members=1, agents=False, broker_config=ROOM) as local:
-        session = announce(local)
-        _declare(local)
-        for number in range(options.rounds):
-            turn = number % len(CLIENTS)
-            for client in (*CLIENTS[turn:], *CLIENTS[:turn]):
-                results[client].append(measure(local, client))
-        session.close()
-    show(results)
-    if options.json is not None:
-        options.json.write_text(json.dumps(results) + "\n")
-
-
-def _declare(local: Local) -> None:
-    from rabbitkeeper.client import Client, Queue
-
-    with Client(local.zookeeper_hosts, GROUP, local.credentials) as client:
+def compare(local: Local, group: str, rounds: int) -> dict[str, list[dict[str, Any]]]:
+    """Each client, round after round, each round beginning with another one."""
+    with Client(local.zookeeper_hosts, group, local.credentials) as client:
         client.declare(Queue(QUEUE, arguments={"x-max-length": 10_000}))
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in CLIENTS}
+    for number in range(rounds):
+        turn = number % len(CLIENTS)
+        for name in (*CLIENTS[turn:], *CLIENTS[:turn]):
+            results[name].append(measure(local, group, name))
+    return results
+
+
+def main() -> None:
+    order = json.loads(sys.argv[1])
+    threads = order["client"] == "rabbitkeeper-threads"
+    print(json.dumps(in_threads(order) if threads else asyncio.run(in_a_loop(order))))
 
 
 if __name__ == "__main__":
