@@ -214,7 +214,8 @@ def _add_watching(app: FastAPI, sources: Sources) -> None:
     async def events(request: Request, last: str = "", group: str = "") -> Response:
         before = _count(last) if last else 0
         heard = request.headers.get("last-event-id", "")
-        return sources.stream.response(sources.board.state, heard, before, group=_is_yes(group))
+        group_at = sources.clock() if _is_yes(group) else None
+        return sources.stream.response(sources.board.current, heard, before, group_at=group_at)
 
 
 def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log: OperationsLog) -> None:

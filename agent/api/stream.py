@@ -130,7 +130,7 @@ class Stream:
                 self._loop.call_soon_threadsafe(self._send_away)
 
     def response(
-        self, state: AgentState | None, last_event_id: str, last: int = 0, *, group: bool = False
+        self, state: AgentState | None, last_event_id: str, last: int = 0, *, group_at: float | None = None
     ) -> "EventResponse":
         """The answer to one listener.
 
@@ -138,20 +138,21 @@ class Stream:
             state: what it is told first.
             last_event_id: what it has heard last, as it says; empty if nothing.
             last: how many of the events before now it gets, if it has heard none of this run of the agent.
-            group: it is a client, which is sent the group.
+            group_at: the time, monotonic seconds, if it is a client, which is sent the group.
 
         Raises:
             Refusal: there are too many already.
         """
         if len(self._listeners) >= MOST:
             raise Refusal(503, f"{MOST} listen to the events already", {"Retry-After": "10"})
-        if group and sum(one.is_client for one in self._listeners) >= MOST_CLIENTS:
+        is_client = group_at is not None
+        if is_client and sum(one.is_client for one in self._listeners) >= MOST_CLIENTS:
             raise Refusal(
                 503, f"{MOST_CLIENTS} clients listen already; ask for /group", {"Retry-After": "10"}
             )
-        listener = _Listener(is_client=group)
-        if group and state is not None and state.view is not None:
-            listener.offer_group(_group(state))
+        listener = _Listener(is_client=is_client)
+        if group_at is not None and state is not None and state.view is not None:
+            listener.offer_group(_group(state, group_at))
         listener.offer(_hello(state))
         for text in self._missed(last_event_id, last):
             listener.offer(text)
@@ -169,7 +170,7 @@ class Stream:
     def _spread(self, events: tuple[Event, ...], state: AgentState | None) -> None:
         clients = [listener for listener in self._listeners if listener.is_client]
         if state is not None and clients:
-            group = _group(state)
+            group = _group(state, state.at)
             for listener in clients:
                 listener.offer_group(group)
         for event in events:
@@ -225,9 +226,9 @@ def _for_clients(view: GroupView) -> tuple[object, ...]:
     return view.incarnation, leader, members
 
 
-def _group(state: AgentState) -> bytes:
-    """The group as ``/group`` has it, at the end of the turn that ``state`` is of."""
-    return _text("group", answers.group(state, state.at, 0.0)[1])
+def _group(state: AgentState, now: float) -> bytes:
+    """The group as ``/group`` has it."""
+    return _text("group", answers.group(state, now, 0.0)[1])
 
 
 def _hello(state: AgentState | None) -> bytes:

@@ -30,12 +30,12 @@ def carrying(count: int) -> MemberView:
 class Listening:
     """A client of the group that listens, and takes what it is sent or not."""
 
-    def __init__(self, stream: Stream, first: AgentState | None) -> None:
+    def __init__(self, stream: Stream, first: AgentState | None, now: float = NOW) -> None:
         self.sent: list[bytes] = []
         self.reads = asyncio.Event()
         self.reads.set()
         self._gone = asyncio.Event()
-        response = stream.response(first, "", group=True)
+        response = stream.response(first, "", group_at=now)
         self._task = asyncio.create_task(response({"type": "http"}, self._receive, self._send))
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -120,6 +120,17 @@ def test_of_groups_that_wait_for_one_client_only_the_last_is_sent() -> None:
     play(script)
 
 
+def test_a_lease_that_has_ended_since_is_no_lease() -> None:
+    async def script(stream: Stream) -> None:
+        one = Listening(stream, seen(), NOW + 60.0)
+        await one.until(lambda: len(one.named("group")) == 1)
+        (group,) = one.named("group")
+        assert (group["zookeeper"]["lease_left"], group["age"]) == (0.0, 60.0)
+        await one.end()
+
+    play(script)
+
+
 def test_those_who_do_not_ask_for_the_group_are_not_sent_it() -> None:
     async def script(stream: Stream) -> None:
         response = stream.response(seen(), "")
@@ -144,9 +155,9 @@ def test_those_who_do_not_ask_for_the_group_are_not_sent_it() -> None:
 def test_clients_leave_room_for_dashboards() -> None:
     async def script(stream: Stream) -> None:
         for _ in range(streaming.MOST_CLIENTS):
-            stream.response(seen(), "", group=True)
+            stream.response(seen(), "", group_at=NOW)
         with pytest.raises(Refusal) as caught:
-            stream.response(seen(), "", group=True)
+            stream.response(seen(), "", group_at=NOW)
         assert caught.value.status == 503
         for _ in range(streaming.MOST - streaming.MOST_CLIENTS):
             stream.response(seen(), "")
