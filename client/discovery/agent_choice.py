@@ -67,11 +67,14 @@ class AgentChoice:
         agent.due = now + ceiling * self.random.uniform(0.5, 1.0)
         self._turn = (self._order.index(agent) + 1) % self.count
 
+    def answered(self, number: int) -> None:
+        """It has said how the group is; its turn goes on."""
+        self._turn = self._order.index(self._agent(number))
+
     def worked(self, number: int) -> None:
-        """It has said how the group is; it is asked next as well."""
+        """It has said so in the way in which it will be asked from now on: its failures are over."""
         agent = self._agent(number)
         agent.failures, agent.trouble = 0, None
-        self._turn = self._order.index(agent)
 
     @property
     def all_failed(self) -> bool:

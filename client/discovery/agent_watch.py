@@ -177,6 +177,8 @@ class AgentWatch:
     def _poll(self, deadline: float) -> None:
         assert self._connection is not None  # noqa: S101
         self._take(self._parsed(self._connection.group(min(deadline, self._now() + ANSWER))))
+        if not self._choice.streams(self._number, self._now()):
+            self._choice.worked(self._number)
         self._poll_at = self._now() + POLL * self._random.uniform(0.5, 1.0)
 
     def _listen(self, deadline: float) -> None:
@@ -215,6 +217,7 @@ class AgentWatch:
             case "group":
                 self._take(self._parsed(event.data))
                 self._has_streamed = True
+                self._choice.worked(self._number)
                 self._choice.stream_works(self._number)
             case "zookeeper":
                 is_away = _is_disconnected(event.data)
@@ -253,7 +256,7 @@ class AgentWatch:
         if not answer.current:
             self._spare = answer
             raise AgentFailed(_NO_ZOOKEEPER)
-        self._choice.worked(self._number)
+        self._choice.answered(self._number)
         self._tell(answer)
         self._set_connected(connected=True)
 

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import pytest
+
 from rabbitkeeper.client.discovery.agent_choice import LONGEST_PAUSE, STREAM_AGAIN, AgentChoice
 
 
@@ -33,6 +35,7 @@ def test_one_that_works_is_asked_next_as_well() -> None:
     first, _ = one.next(0.0)
     one.failed(first, "gone", 0.0)
     second, _ = one.next(0.0)
+    one.answered(second)
     one.worked(second)
     assert not one.all_failed
     assert one.troubles == {first: "gone"}
@@ -41,9 +44,13 @@ def test_one_that_works_is_asked_next_as_well() -> None:
     assert one.next(60.0)[0] not in (first, second)
 
 
-def test_pauses_grow_up_to_a_limit() -> None:
+@pytest.mark.parametrize("answers", [False, True])
+def test_pauses_grow_up_to_a_limit(answers: bool) -> None:
+    """Also those of an agent that answers when it is asked, and whose stream is no good each time."""
     one, now, pauses = choice(1), 0.0, []
     for _ in range(12):
+        if answers:
+            one.answered(0)
         one.failed(0, "gone", now)
         _, due = one.next(now)
         pauses.append(due - now)
@@ -56,7 +63,7 @@ def test_where_the_stream_does_not_work_another_agents_is_tried_and_then_one_is_
     one, asked = choice(), []
     for _ in range(3):
         number, _ = one.next(0.0)
-        one.worked(number)
+        one.answered(number)
         one.stream_broke(number, 0.0)
         asked.append(number)
     assert sorted(asked) == [0, 1, 2]
