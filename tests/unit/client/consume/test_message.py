@@ -1,8 +1,11 @@
 """A message shows what was sent, whoever has sent it."""
 
+import asyncio
 import struct
+from contextlib import suppress
 from datetime import UTC, datetime
 
+import pytest
 from pika import BasicProperties
 from simulation.client import Simulation
 
@@ -53,3 +56,47 @@ def test_what_pika_has_decoded_is_shown_as_it_is() -> None:
     one = message(BasicProperties(headers={"at": moment}), encode_envelope(b"\xff", "k"))
     assert one.headers == {"at": moment}
     assert (one.exchange, one.routing_key) == ("\udcff", "k")
+
+
+class Answers:
+    """Notes how messages are answered."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    def ack(self, _tag: int) -> None:
+        self.given.append("ack")
+
+    def nack(self, _tag: int, *, requeue: bool) -> None:
+        self.given.append("requeue" if requeue else "reject")
+
+
+@pytest.mark.parametrize(
+    ("error", "requeue", "answer"),
+    [
+        (None, True, "ack"),
+        (None, False, "ack"),
+        (KeyError, True, "requeue"),
+        (KeyError, False, "reject"),
+        (KeyboardInterrupt, False, "requeue"),
+        (asyncio.CancelledError, False, "requeue"),
+    ],
+)
+def test_a_block_answers_for_its_message(
+    error: type[BaseException] | None, requeue: bool, answer: str
+) -> None:
+    answers = Answers()
+    one = Message((1, False, b"", b"", b"body"), "orders", answers)  # type: ignore[arg-type]
+    with suppress(*([error] if error else [])), one.process(requeue=requeue) as same:
+        assert same is one
+        if error is not None:
+            raise error
+    assert answers.given == [answer]
+
+
+def test_what_is_answered_in_its_block_is_answered_once() -> None:
+    answers = Answers()
+    one = Message((1, False, b"", b"", b"body"), "orders", answers)  # type: ignore[arg-type]
+    with one.process():
+        one.reject()
+    assert answers.given == ["reject"]
