@@ -70,8 +70,8 @@ class Bridge:
     async def in_thread(self, call: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
         """What ``call`` returns or raises, made on a thread of its own.
 
-        It cannot be stopped: when the task that waits is cancelled it goes on, and what it has made is given
-        to ``undo``, on that thread.
+        It cannot be stopped: when the task that waits is cancelled, or ends with a loop that is closed, it
+        goes on, and what it has made is given to ``undo``, on that thread.
         """
         result: Future[T] = Future()
         is_wanted = True
@@ -94,7 +94,7 @@ class Bridge:
         threading.Thread(target=run, name="rabbitkeeper-aio", daemon=True).start()
         try:
             await waiter
-        except asyncio.CancelledError:
+        except BaseException:  # GeneratorExit as well, of a task whose loop was closed
             with given:
                 is_wanted = False
             if undo is not None and result.done() and result.exception() is None:

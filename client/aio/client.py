@@ -246,7 +246,8 @@ class AsyncClient(AsyncDeclaring):
     async def close(self, timeout: float = 10.0) -> tuple[Unconfirmed, ...]:
         """Let workers finish what they have in hand, wait for what is unconfirmed, then end everything.
 
-        Can be called again. A task that is cancelled meanwhile changes nothing of that: it goes on.
+        Can be called again. A task that is cancelled meanwhile changes nothing of that: it goes on. When the
+        loop that it was begun on is closed, it can be called on another one.
 
         Args:
             timeout: seconds to wait.
@@ -257,6 +258,8 @@ class AsyncClient(AsyncDeclaring):
         check_timeout("timeout", timeout, zero=True)
         if self._behind is None or self._bridge is None:
             return ()
+        if self._bridge.loop.is_closed():  # and its tasks with it
+            return await Bridge(asyncio.get_running_loop()).in_thread(partial(self._behind.close, timeout))
         self._check_loop()
         if self._closing is not None:
             await asyncio.shield(self._closing)

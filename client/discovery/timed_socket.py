@@ -124,6 +124,8 @@ class TimedSocket:
         if connected is None:
             raise OSError("it is closed")
         while True:
+            if self._now() >= deadline:  # also of a peer that has always something to say
+                raise TimeoutError("no answer in time")
             try:
                 return act(connected) or 0
             except ssl.SSLWantReadError:

@@ -1,12 +1,14 @@
 """The life of an asynchronous client: where it begins, on which loop it is used, and what is left of it."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from simulation.async_client import AsyncScene, no_threads_left, play
+from support.waiting import wait_for
 
 from rabbitkeeper.client import AsyncClient
 from rabbitkeeper.client.aio.bridge import Bridge
@@ -109,6 +111,41 @@ def test_a_start_that_is_cancelled_leaves_nothing(client: AsyncClient, late: boo
         assert task.cancelled()
 
     asyncio.run(script())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_start_whose_loop_is_closed_leaves_nothing(client: AsyncClient) -> None:
+    goes_on, closed = threading.Event(), threading.Event()
+
+    def make() -> Made:
+        assert goes_on.wait(PATIENCE)
+        return Made(closed)
+
+    client._make = make  # type: ignore[assignment]
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(client.start())
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    del task
+    goes_on.set()
+    wait_for(lambda: gc.collect() >= 0 and closed.is_set(), "what was made is closed")
+
+
+def test_a_client_whose_loop_is_closed_can_be_closed_on_another_one() -> None:
+    async def begin() -> AsyncScene:
+        scene = AsyncScene(1000)
+        await scene.client.start()
+        return scene
+
+    loop = asyncio.new_event_loop()
+    scene = loop.run_until_complete(begin())
+    loop.close()
+    closed: list[float] = []
+    scene.behind.close = lambda timeout: tuple(closed.append(timeout) or ())  # type: ignore[method-assign, func-returns-value]
+    with pytest.raises(WrongThread):
+        asyncio.run(scene.client.publish("", "orders", b"1"))
+    assert asyncio.run(scene.client.close(2.0)) == ()
+    assert closed == [2.0]
 
 
 def test_another_loop_is_refused() -> None:

@@ -132,6 +132,32 @@ def test_one_that_answers_a_byte_at_a_time_is_given_up_too(interrupter: Interrup
             one.group(1.0)
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = JSON_HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+
+
+@pytest.mark.parametrize("answer", [without_end(CONTINUE, CONTINUE), without_end(CHUNKED, b"X: y\r\n")])
+def test_one_that_never_comes_to_its_end_is_given_up_too(answer: Answer, interrupter: Interrupter) -> None:
+    """There is always something to read."""
+    with HostileAgent(answer) as hostile, pytest.raises(AgentFailed, match="does not answer in time"):
+        connection(hostile.port, interrupter).group(time.monotonic() + 0.2)
+
+
+def test_a_stream_of_nothing_but_comments_is_given_up(interrupter: Interrupter) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    with HostileAgent(without_end(head, b": still there\n\n" * 1000)) as hostile:
+        one = connection(hostile.port, interrupter)
+        one.listen(soon())
+        deadline = time.monotonic() + 0.2
+
+        def hear_on() -> None:
+            while True:
+                assert one.hear(deadline) == []
+
+        with pytest.raises(AgentFailed, match="does not answer in time"):
+            hear_on()
+
+
 def test_nobody_there(port: int, interrupter: Interrupter) -> None:
     with pytest.raises(AgentFailed, match="cannot be reached: Connection refused"):
         connection(port, interrupter).group(soon())
