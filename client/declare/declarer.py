@@ -160,10 +160,14 @@ class Declarer:
         """``exchange`` is not there: if it goes by itself, with its last binding, declare it again, and its
         bindings. Whether it does."""
         gone = self._topology.that_went_with_exchange(exchange)
-        if self._connection is not None:
-            self._add_again(filter(self._selects, self._not_pending(gone)))
-            self._next()
+        self.declare_anew(gone)
         return bool(gone)
+
+    def declare_anew(self, entities: Iterable[Entity]) -> None:
+        """Declare again what may be gone, but for what is going to be declared anyway."""
+        if self._connection is not None:
+            self._add_again(filter(self._selects, self._not_pending(entities)))
+            self._next()
 
     def _add_again(self, entities: Iterable[Entity]) -> None:
         """Nobody waits for them as for a restore."""

@@ -25,6 +25,7 @@ from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.declare.declarations import Declarations, end_all
 from rabbitkeeper.client.declare.declarer import Declarer
+from rabbitkeeper.client.declare.transient_queues import TransientQueues
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
 from rabbitkeeper.client.engine.snapshot import Snapshot, snapshot_of
@@ -103,6 +104,9 @@ class Engine:
             switch=switch,
             publisher=self._publisher,
             declarations=self._declarations,
+            transient=TransientQueues(
+                self._topology, loop.call_later, self._declarations.shared.declare_anew
+            ),
             subscriptions=self._subscriptions,
             random=random,
             emit=emit,

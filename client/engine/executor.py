@@ -13,6 +13,7 @@ from random import Random
 
 from rabbitkeeper.client.amqp.transport import Access, Connection, ConnectionLost, Transport
 from rabbitkeeper.client.declare.declarations import Declarations
+from rabbitkeeper.client.declare.transient_queues import TransientQueues
 from rabbitkeeper.client.engine.connections import Connections, MemberConnection
 from rabbitkeeper.client.engine.consuming_connection import ConsumingConnection
 from rabbitkeeper.client.engine.migration import Migration
@@ -66,6 +67,7 @@ class SwitchExecutor:
         switch: Switch,
         publisher: Publisher[PublishFuture],
         declarations: Declarations,
+        transient: TransientQueues,
         subscriptions: Subscriptions,
         random: Random,
         emit: Callable[[Event], None],
@@ -101,6 +103,7 @@ class SwitchExecutor:
             on_silent=self.doubt,
             on_current=self.look_at_declarations,
         )
+        self._transient = transient
         self.others = OtherMembers(transport, access, publisher, lambda: switch.targets)
         publisher.elsewhere.members = self.others
         self._exclusive = declarations.exclusive
@@ -129,6 +132,8 @@ class SwitchExecutor:
             self._emit(LeaderChanged(leader, meant.epoch, meant.incarnation))
         if known.members and (targets.order, targets.members) != (known.order, known.members):
             self._publisher.trouble()
+        if any(_is_down(targets, name) and not _is_down(known, name) for name in known.members):
+            self._transient.node_lost()
         self._obey(orders)
         self.consuming.view(targets)
 
@@ -210,6 +215,7 @@ class SwitchExecutor:
         if not order.prepared:
             if self._switch.lost_at is not None:
                 self._publisher.trouble()
+                self._transient.node_lost()
             self._begin_restoring(promoted)
         self._tell_of_switch(promoted, self.connections.get(order.retire))
         self.connections.forget_renewals()
@@ -330,6 +336,11 @@ class SwitchExecutor:
         if self._migration is not None:
             self._migration.cancel()
             self._migration = None
+
+
+def _is_down(targets: Targets, member: str) -> bool:
+    target = targets.members.get(member)
+    return target is None or targets.declares_dead(target)
 
 
 def _leader_of(targets: Targets) -> str | None:

@@ -17,6 +17,7 @@ from simulation.broker.node import Node
 from simulation.broker.queues import SimulatedQueue
 from simulation.loop import VirtualTime
 
+TRANSIENT = 3.0  # seconds after a node's end until the others have deleted the last queues that went with it
 NOTICED = 0.03  # seconds until a client notices that its broker was killed
 HEARTBEAT_LOST = 20.0  # seconds until a client gives up a broker that says nothing
 
@@ -188,7 +189,14 @@ class SimulatedCluster:
             node.is_up, node.is_hung = False, False
             for end in list(node.connections):
                 end.break_off("connection reset by peer", NOTICED)
+            self.time.after(TRANSIENT, lambda gone=name: self._forget_transient(gone))  # type: ignore[misc]
         self.look()
+
+    def _forget_transient(self, name: str) -> None:
+        """What was not durable has gone with the node. Until now it could be declared, in vain."""
+        for queue in list(self.queues.values()):
+            if queue.leader == name and not queue.declared.durable and not queue.is_quorum:
+                self.remove_queue(queue)
 
     def start(self, name: str) -> None:
         """The node is back."""

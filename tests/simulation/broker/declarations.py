@@ -82,7 +82,7 @@ def _queue(cluster: "SimulatedCluster", channel: "ChannelEnd", declared: Queue, 
         owner = channel.connection if declared.exclusive else None
         kind = SimulatedStream if declared.type == "stream" else SimulatedQueue
         cluster.queues[name] = kind(cluster, declared, name, channel.node, owner)
-    elif not known.is_reachable:
+    elif not known.is_reachable and known.declared.durable:
         raise Refused(
             404,
             f"NOT_FOUND - home node 'rabbit@{known.leader}' of durable queue '{name}' in vhost '/' "

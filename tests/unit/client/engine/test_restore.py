@@ -19,6 +19,7 @@ from rabbitkeeper.client.model.errors import (
 from rabbitkeeper.client.model.events import DeclarationFailed, Disconnected, QueueRenamed
 from rabbitkeeper.client.model.retry import Retry
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 LOCKED = ChannelLost(405, "RESOURCE_LOCKED - cannot obtain exclusive access")
 REFUSED = ChannelLost(406, "PRECONDITION_FAILED - inequivalent arg")
@@ -70,6 +71,44 @@ def test_a_declaration_without_an_answer_leaves_publishing_alone() -> None:
     simulation.cluster.silent_declarations.clear()
     simulation.cluster.look()
     simulation.until(lambda: "orders" in simulation.journal.declared)
+    simulation.come_to_rest()
+
+
+def test_queues_that_are_not_durable_are_there_again_though_they_go_some_time_after_their_node() -> None:
+    simulation = Simulation().started()
+    transient = [Queue(f"t{number}", type="classic", durable=False) for number in range(3)]
+    simulation.client.declare(
+        Exchange("events", "fanout"), *transient, *(Binding("events", queue.name) for queue in transient)
+    )
+    switched(simulation)
+    simulation.run(1.0)
+    assert {"t0", "t1", "t2"} <= set(simulation.journal.declared), "they are taken for what is there still"
+    simulation.run(30.0)
+    assert {"t0", "t1", "t2"} <= set(simulation.cluster.queues)
+    future = simulation.client.publish("events")
+    simulation.client.all_done()
+    assert future.exception(0) is None
+    assert all(len(simulation.cluster.queues[queue.name].ready) == 1 for queue in transient)
+    simulation.come_to_rest()
+
+
+def test_a_queue_that_is_not_durable_is_there_again_though_another_node_than_the_clients_was_lost() -> None:
+    simulation = Simulation().started()
+    simulation.client.declare(Queue("transient", type="classic", durable=False))
+    first = simulation.client.member
+    assert first is not None
+    simulation.cluster.kill(first)
+    simulation.until(lambda: simulation.client.member not in (first, None))
+    simulation.run(30.0)
+    home = simulation.cluster.queues["transient"].leader
+    assert home == simulation.client.member
+    simulation.cluster.start(first)
+    simulation.group.lead(first)
+    simulation.until(lambda: simulation.client.member == first, limit=120.0)
+    simulation.cluster.kill(home or "")
+    simulation.group.says(home or "", MemberStatus.STOPPED)
+    simulation.run(30.0)
+    assert simulation.cluster.queues["transient"].leader == first
     simulation.come_to_rest()
 
 
