@@ -69,7 +69,16 @@ def limits_for(descriptors: int) -> Limits:
         descriptors: that the process may have; half of them are for everything else that it does.
     """
     most = max(8, min(CONNECTIONS, descriptors // 2))
-    return Limits(most, most // 4, most // 4, most // 8)
+    # One address may be a proxy in front of as many dashboards as may listen to the events, an eighth of all
+    # places. Each has two requests under way at times, that of its events and one more.
+    dashboards = most // 8
+    others = 2 * dashboards
+    return Limits(
+        most,
+        per_address=others + dashboards,
+        others=others + dashboards,
+        others_per_address=others,
+    )
 
 
 def counted_as(host: str) -> str:

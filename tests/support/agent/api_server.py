@@ -1,5 +1,6 @@
 """An agent's HTTP API without the agent: on a real socket, with a board that only a test puts states on."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rabbitkeeper.agent.api import ApiServer
@@ -32,12 +33,16 @@ def _no_zookeeper() -> Store:
     raise ZooKeeperUnreachable("ZooKeeper is away")
 
 
-def server(**http: object) -> ApiServer:
-    return server_of(Board(lambda: 0.0), **http)
+def server(store: Callable[[], Store] = _no_zookeeper, /, **http: object) -> ApiServer:
+    return _server(Board(lambda: 0.0), store, http)
 
 
 def server_of(board: Board, **http: object) -> ApiServer:
     """One that tells of what is put up on ``board``."""
+    return _server(board, _no_zookeeper, http)
+
+
+def _server(board: Board, store: Callable[[], Store], http: Mapping[str, object]) -> ApiServer:
     settings = {key: str(value) for key, value in http.items()}
     config = HttpConfig.model_validate(settings, context={"directory": Path()})
-    return ApiServer(config, board, store=_no_zookeeper, announcer=_announcer(), hooks={})
+    return ApiServer(config, board, store=store, announcer=_announcer(), hooks={})

@@ -7,15 +7,16 @@ import pytest
 from support.agent.api_server import server
 
 from rabbitkeeper.agent.api import ApiServer
+from rabbitkeeper.coordinator.store.store import Store
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., None]]:
-    """Starts a server with what is given of ``http``; it is stopped at the end."""
+    """Starts a server with what is given of ``http``, and of its store; it is stopped at the end."""
     started: list[ApiServer] = []
 
-    def begin(**http: object) -> None:
-        one = server(**http)
+    def begin(store: Callable[[], Store] | None = None, **http: object) -> None:
+        one = server(**http) if store is None else server(store, **http)
         one.listen()
         one.start()
         started.append(one)

@@ -129,6 +129,13 @@ def test_half_of_the_descriptors_are_left_for_the_agent() -> None:
     assert limits_for(0).connections == 8
 
 
+@pytest.mark.parametrize("descriptors", [0, 64, 256, 1024, 1_000_000])
+def test_one_address_leaves_places_for_its_own_checks_and_for_others(descriptors: int) -> None:
+    limits = limits_for(descriptors)
+    assert limits.others_per_address < limits.per_address < limits.connections
+    assert limits.others_per_address < limits.others < limits.connections
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_comes_the_limits_hold_and_a_check_always_has_a_place(seed: int) -> None:
     random, now = Random(seed), 0.0

@@ -1,7 +1,9 @@
 """The API's server on real loopback sockets while strangers hold connections to it."""
 
+import contextlib
 import logging
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,9 @@ from support.waiting import wait_for
 
 from rabbitkeeper.agent.api import admission, connections
 from rabbitkeeper.agent.api import server as api_server
+from rabbitkeeper.agent.api import stream as streaming
+from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
+from rabbitkeeper.coordinator.store.store import Store
 
 PATIENCE = 20.0  # seconds; not waited for when things work
 ENOUGH = 20  # checks
@@ -39,6 +44,37 @@ def test_checks_are_answered_whoever_holds_connections(address: tuple[str, int],
         with Checks(address, "/live", interval=0.0, timeout=PATIENCE) as checks:
             wait_for(lambda: sum(checks.answers.values()) >= ENOUGH, "some checks")
     assert set(checks.answers) == {"200"}
+
+
+def test_as_many_dashboards_as_may_listen_come_through_one_proxy(
+    port: int, start: Callable[..., None]
+) -> None:
+    hangs, answers = threading.Event(), threading.Event()
+
+    def store() -> Store:
+        hangs.set()
+        answers.wait(PATIENCE)
+        raise ZooKeeperUnreachable("it has answered nothing")
+
+    start(store, listen=f"127.0.0.1:{port}")
+    with contextlib.ExitStack() as proxy:
+
+        def ask(path: str) -> socket.socket:
+            connection = proxy.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: agent\r\n\r\n".encode())
+            return connection
+
+        try:
+            listening = [ask("/events") for _ in range(streaming.MOST)]
+            assert all(b"event: hello" in read_to(one, b"\n\n", 1) for one in listening)
+            asked = [ask("/operations") for _ in listening]
+            assert hangs.wait(PATIENCE)
+            # A check is answered beside them, and whoever comes with one request more is told so.
+            assert read_to(ask("/live"), b"}").startswith(b"HTTP/1.1 200 ")
+            wait_for(lambda: b"too many requests" in read_to(ask("/group"), b"}"), "one is refused")
+        finally:
+            answers.set()
+        assert all(b"it has answered nothing" in read_to(one, b"}") for one in asked)
 
 
 def test_half_a_request_ends_at_its_deadline_and_a_trickle_does_not_help(
