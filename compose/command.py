@@ -1,9 +1,11 @@
 """``rabbitkeeper demo``: the failover demo, in processes on this machine or in containers."""
 
+import contextlib
 import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 from types import FrameType
@@ -42,7 +44,7 @@ from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 @click.option(
     "--fault", "chosen", multiple=True, metavar="NAME", help="With --docker: only this; repeatable."
 )
-@click.option("--watch", is_flag=True, help="With --docker: leave it running after the report, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Leave it running after the report, until Ctrl-C.")
 @click.option("--down", is_flag=True, help="With --docker: remove what is running or was left behind.")
 @click.option("--env-only", is_flag=True, help="With --docker: only write compose/.env and secrets.")
 def command(
@@ -62,13 +64,14 @@ def command(
 
     Kills the leader's broker, then a whole node, then stops a broker in its tracks, and reports for each how
     long no message was confirmed, and whether any confirmed message was lost (then the exit status is 1).
-    Everything runs in a temporary folder on loopback ports, and is gone afterwards.
+    Everything runs in a temporary folder on loopback ports, and is gone afterwards. It says where its
+    dashboard is; with --watch there is time to look at that, and to move the lead oneself.
 
     With --docker it runs in containers, and more is broken: agents, ZooKeeper servers and the network too.
     Afterwards everything is gone but the images.
     """
-    if not docker and (chosen or watch or down or env_only):
-        raise click.UsageError("--fault, --watch, --down and --env-only need --docker")
+    if not docker and (chosen or down or env_only):
+        raise click.UsageError("--fault, --down and --env-only need --docker")
     if docker and keep:
         raise click.UsageError("--keep is of no use with --docker; --watch leaves everything running")
     if json_file is not None and not json_file.parent.is_dir():
@@ -80,6 +83,7 @@ def command(
         seed = SystemRandom().randrange(10**6)
     signal.signal(signal.SIGTERM, _interrupt)
     screen: Screen | None = None
+    show = (lambda report: report.show(console)) if watch else None
     try:
         if docker:
             # The docker SDK belongs to an extra of its own, and the local demo does without it.
@@ -95,11 +99,11 @@ def command(
                 faults=faults,
                 minutes=minutes,
                 seed=seed,
-                watch=(lambda report: report.show(console)) if watch else None,
+                watch=show,
             )
         else:
             screen = _screen(console, plain=plain)
-            report = _run_local(screen, minutes, seed, keep=keep)
+            report = _run_local(screen, minutes, seed, keep=keep, watch=show)
     except KeyboardInterrupt:
         if screen is not None:
             screen.close()
@@ -126,15 +130,29 @@ def _screen(console: Console, *, plain: bool) -> Screen:
     return PlainScreen(console) if plain or not console.is_terminal else LiveScreen(console)
 
 
-def _run_local(screen: Screen, minutes: float | None, seed: int | None, *, keep: bool) -> Report:
+def _run_local(
+    screen: Screen,
+    minutes: float | None,
+    seed: int | None,
+    *,
+    keep: bool,
+    watch: Callable[[Report], None] | None,
+) -> Report:
     """Run the demo in processes and return what it found.
+
+    Args:
+        screen: where it is shown.
+        minutes: go on at random for so long.
+        seed: of what is random.
+        keep: leave the folder.
+        watch: is given the report, and then everything goes on until an interrupt.
 
     Raises:
         LocalError: a server could not be started.
         RabbitKeeperError: the producer or the consumer ended with an error.
     """
     started = time.monotonic()
-    local = Local(zookeepers=1, members=3, keep=keep)
+    local = Local(zookeepers=1, members=3, keep=keep, api=True)
     done = waiting(screen.say, "starting a ZooKeeper and three brokers with agents")
     with local:
         local.wait_ready(180)
@@ -142,19 +160,34 @@ def _run_local(screen: Screen, minutes: float | None, seed: int | None, *, keep:
         observer = Observer(local.zookeeper_hosts, local.group, local.members)
         observer.start()
         load = LocalTraffic(local.zookeeper_hosts, local.group, local.credentials)
+        dashboard = f"{local.api(local.members[0])}/"
         try:
             load.start()
             screen.watch(load, observer)
-            screen.say("a producer and a consumer are at work")
-            return perform(
+            screen.say(f"a producer and a consumer are at work; dashboard {dashboard}")
+            report = perform(
                 LocalStage(local), FAULTS, load, observer, screen, started=started, minutes=minutes, seed=seed
             )
+            if watch is not None:
+                load.resume()
+                token = local.api_token_file(local.members[0])
+                screen.say(f"left running until Ctrl-C: dashboard {dashboard}, for operations with {token}")
+                screen.close()
+                watch(report)
+                _wait_for_interrupt()
+            return report
         finally:
             if keep:
                 screen.say(f"logs and data are in {local.folder}")
             screen.close()
             load.close()
             observer.stop()
+
+
+def _wait_for_interrupt() -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

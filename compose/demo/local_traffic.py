@@ -80,6 +80,12 @@ class LocalTraffic:
             time.sleep(0.05)
         return self._messages.missing()
 
+    def resume(self) -> None:
+        """Publish again, after :meth:`finish`."""
+        self._stopping.clear()
+        self._threads[0] = threading.Thread(target=self._produce, name="producer", daemon=True)
+        self._threads[0].start()
+
     def close(self) -> None:
         self._stopping.set()
         self.producer.close(1)

@@ -88,6 +88,11 @@ class AgentMember:
         return self.settings.logs / "agent.log"
 
     @property
+    def api_token_file(self) -> Path:
+        """What it reads :attr:`api_token` from."""
+        return self.settings.directory / "secrets" / "token"
+
+    @property
     def agent_pid(self) -> int | None:
         """The agent's pid; None when it is not running."""
         return self._child.pid if self._child is not None and self._child.running else None
@@ -183,10 +188,10 @@ class AgentMember:
             },
         }
         if self.api is not None:
-            node_files.write_private(secrets / "token", self.api_token, 0o600)
+            node_files.write_private(self.api_token_file, self.api_token, 0o600)
             config["http"] = {
                 "listen": f"{self.api[0]}:{self.api[1]}",
-                "token_file": str(secrets / "token"),
+                "token_file": str(self.api_token_file),
             }
         file = self.settings.directory / "agent.yml"
         config = _merged(_merged(config, self._group.extra), self._extra)

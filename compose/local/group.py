@@ -238,6 +238,10 @@ class Local:
         """What operations over that API need."""
         return self._agent(name).api_token
 
+    def api_token_file(self, name: str) -> Path:
+        """Where the agent reads that."""
+        return self._agent(name).api_token_file
+
     def kill_broker(self, name: str) -> None:
         """SIGKILL a broker; returns when it is gone."""
         self._member(name).kill_broker()
