@@ -1,11 +1,12 @@
 """What open dashboards cost an agent, how soon a page is there, and how soon it shows a failover.
 
-    ./dev bench viewers [--viewers 50] [--seconds 20] [--rounds 3] [--views 10] [--failovers 5] [--json FILE]
+    ./dev bench viewers [--viewers 50] [--seconds 20] [--rounds 3] [--views 10] [--failovers 5]
+                        [--proxied] [--json FILE]
 
 A group of three. By rounds nobody looks at the leader's agent, and so many dashboards are open on it: each
 listens to the events, asks for the group and the agent's health every 2 s and for the logs every 15 s, as the
-page does. Of each round: the loop's own histogram of its turns, the lease's margin as ``/metrics`` has it,
-asked five times a second, the agent's CPU, and how long the dashboards' answers took.
+page does; with ``--proxied`` all from one address. Of each round: the loop's own histogram of its turns, the
+lease's margin as ``/metrics`` has it, asked five times a second, the agent's CPU, and how long answers took.
 
 Then the page is opened in Chromium, each time with nothing kept of the time before: bytes, and milliseconds
 until the group is drawn. At last the leader's broker is killed again and again. From the moment that the new
@@ -66,10 +67,10 @@ def samples(url: str) -> dict[str, float]:
     }
 
 
-def round_of(local: Local, member: str, viewers: int, seconds: float) -> dict[str, Any]:
+def round_of(local: Local, member: str, viewers: int, seconds: float, *, proxied: bool) -> dict[str, Any]:
     """One round with so many dashboards; times in milliseconds but for the lease's margin."""
     url = local.api(member)
-    dashboards = Dashboards(url, viewers)
+    dashboards = Dashboards(url, viewers, proxied=proxied)
     dashboards.start()
     wait(lambda: dashboards.listening >= viewers, "all dashboards listen", PATIENCE)
     time.sleep(SETTLE)
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="with, and as many without")
     parser.add_argument("--views", type=int, default=10, help="times that the page is opened")
     parser.add_argument("--failovers", type=int, default=5)
+    parser.add_argument("--proxied", action="store_true", help="the dashboards come from one address")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with browser_if_any() as browser, Local(zookeepers=1, members=3, api=True) as local:
@@ -211,7 +213,7 @@ def main() -> None:
         observer.start()
         leader = wait(lambda: observer.leader, "somebody leads", PATIENCE)
         rounds = [
-            round_of(local, leader, viewers, options.seconds)
+            round_of(local, leader, viewers, options.seconds, proxied=options.proxied)
             for _ in range(options.rounds)
             for viewers in (0, options.viewers)
         ]

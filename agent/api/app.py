@@ -118,9 +118,8 @@ def build(sources: Sources) -> FastAPI:
         app,
         member=sources.member,
         version=sources.version,
-        group=lambda: answers.group(
-            sources.board.current, sources.clock(), sources.board.silent, sources.board.waiting
-        )[1],
+        group=lambda: _group(sources)[1],
+        health=lambda: _health(sources)[1],
     )
     return app
 
@@ -140,18 +139,6 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
         hold = _is_yes(request.query_params.get("hold", ""))
         return answers.leader(board.current, clock(), board.silent, hold=hold, waiting=board.waiting)
 
-    def health(_: Request) -> Answer:
-        operations = sources.access().token is not None
-        return answers.health(
-            board.current,
-            clock(),
-            sources.wall(),
-            board.silent,
-            operations=operations,
-            zookeeper=sources.zookeeper,
-            waiting=board.waiting,
-        )
-
     check("/leader", leader, "200 while this member leads and its broker serves clients")
     check(
         "/replica",
@@ -164,21 +151,20 @@ def _add_checks(app: FastAPI, sources: Sources) -> None:
         lambda _: answers.ready(board.state, board.silent, board.waiting),
         "200 while the broker serves clients",
     )
-    check("/health", health, "everything about this agent")
+    check("/health", lambda _: _health(sources), "everything about this agent")
 
 
 def _add_group(app: FastAPI, sources: Sources, executor: StoreExecutor) -> None:
-    board, clock = sources.board, sources.clock
-    history = Cache(executor, lambda store: store.history(), clock)
+    history = Cache(executor, lambda store: store.history(), sources.clock)
 
     @app.get("/group", summary="the group as this agent has read it last")
     async def show_group() -> Response:
-        status, content = answers.group(board.current, clock(), board.silent, board.waiting)
+        status, content = _group(sources)
         return JSONResponse(content, status)
 
     @app.get("/traffic", summary="what the cluster carries, by RabbitMQ's management API, oldest first")
     async def show_traffic() -> Response:
-        return JSONResponse(answers.traffic(sources.traffic(), clock()))
+        return JSONResponse(answers.traffic(sources.traffic(), sources.clock()))
 
     @app.get("/history", summary="the changes of the lead, oldest first")
     async def show_history(last: str = "") -> Response:
@@ -274,6 +260,24 @@ def _add_operations(app: FastAPI, sources: Sources, executor: StoreExecutor, log
         )
         log.forget()
         return JSONResponse(_entry(entry))
+
+
+def _group(sources: Sources) -> Answer:
+    board = sources.board
+    return answers.group(board.current, sources.clock(), board.silent, board.waiting)
+
+
+def _health(sources: Sources) -> Answer:
+    board = sources.board
+    return answers.health(
+        board.current,
+        sources.clock(),
+        sources.wall(),
+        board.silent,
+        operations=sources.access().token is not None,
+        zookeeper=sources.zookeeper,
+        waiting=board.waiting,
+    )
 
 
 async def _asked(request: Request, kind: type[RequestT], access: WriteAccess) -> RequestT:

@@ -5,6 +5,7 @@ Pure. Everything that comes from the group is text: it is escaped here, whatever
 becomes markup, a script, a style or a header.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -62,25 +63,26 @@ def origin_of(url: object) -> str | None:
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
 
 
-def render_page(files: Files, *, member: str, version: str, group: Mapping[str, Any]) -> str:
+def render_page(
+    files: Files, *, member: str, version: str, group: Mapping[str, Any], health: Mapping[str, Any]
+) -> str:
     """The page.
 
     Args:
-        files: its template and its scripts.
+        files: its template, and under which name its files lie.
         member: whose agent shows it.
         version: the agent's.
         group: what ``/group`` answers: the group, or a reason why there is none to show.
+        health: what ``/health`` answers. The page has both with it, so that it need not ask before it shows
+            the group.
     """
-    folder = f"dashboard/{files.digest}"
-    preloads = "\n".join(
-        f'  <link rel="modulepreload" href="{folder}/{escape(name)}">' for name in files.scripts
-    )
     return Template(files.template).substitute(
-        folder=folder,
-        preloads=preloads,
+        folder=f"dashboard/{files.digest}",
         member=_text(member),
         version=_text(version),
         group=_text(group.get("group", "")),
+        group_answer=_json(group),
+        health_answer=_json(health),
         plain=_plain(group),
     )
 
@@ -147,6 +149,11 @@ def _mappings(value: object) -> Sequence[Mapping[str, Any]]:
 
 def _text(value: object) -> str:
     return escape(str(value), quote=True)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """For an attribute, from which a script reads it."""
+    return _text(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
 
 
 def _name(value: object) -> str:

@@ -15,7 +15,7 @@ import httpx
 EVERY = 2.0  # seconds between two looks at what is now
 LOGS_EVERY = 15.0  # seconds between two looks at the logs
 NOW = ("/group", "/health")
-LOGS = ("/history?last=50", "/operations?last=50", "/traffic")
+LOGS = ("/traffic", "/history?last=50", "/operations?last=50")
 EVENTS = "/events?last=60"
 
 Heard = list[tuple[dict[str, Any], float]]  # events, and when each came, seconds since 1970
@@ -24,16 +24,16 @@ Heard = list[tuple[dict[str, Any], float]]  # events, and when each came, second
 class Dashboards:
     """So many of them, from :meth:`start` to :meth:`stop`, on a thread of their own.
 
-    Each comes from an address of its own on loopback, since an agent gives one address fewer places than all.
-
     Args:
         url: the agent's.
         count: how many.
+        proxied: all come from one address, as through a proxy; else each from one of its own, on loopback.
     """
 
-    def __init__(self, url: str, count: int) -> None:
+    def __init__(self, url: str, count: int, *, proxied: bool = False) -> None:
         self._url = url
         self._count = count
+        self._proxied = proxied
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._over = asyncio.Event()
@@ -59,7 +59,8 @@ class Dashboards:
         await asyncio.gather(*viewers, return_exceptions=True)
 
     async def _one(self, number: int) -> None:
-        transport = httpx.AsyncHTTPTransport(local_address=f"127.0.1.{number + 1}")
+        host = "127.0.1.1" if self._proxied else f"127.0.1.{number + 1}"
+        transport = httpx.AsyncHTTPTransport(local_address=host)
         await asyncio.sleep(EVERY * number / self._count)  # people do not come all at once
         async with httpx.AsyncClient(base_url=self._url, transport=transport, timeout=30) as client:
             listening = asyncio.create_task(self._listen(client))
@@ -75,7 +76,8 @@ class Dashboards:
             if time.monotonic() >= logs_due:
                 paths += LOGS
                 logs_due = time.monotonic() + LOGS_EVERY
-            await asyncio.gather(*(self._ask(client, path) for path in paths))
+            for path in paths:
+                await self._ask(client, path)
             await asyncio.sleep(EVERY)
 
     async def _ask(self, client: httpx.AsyncClient, path: str) -> None:

@@ -45,11 +45,13 @@ const KINDS = [
 ];
 const SHOWN = 60; // events before now that are asked for
 
-// Listens to what happens; the browser comes again by itself and gets what it has missed.
-export function listen(heard) {
+// Listens to what happens; the browser comes again by itself and gets what it has missed. `greeted` is called each time
+// that the agent begins to tell.
+export function listen(heard, greeted) {
   let source;
   const open = () => {
     source = new EventSource(`events?last=${SHOWN}`);
+    source.addEventListener("hello", greeted);
     for (const kind of KINDS) {
       source.addEventListener(kind, (message) => {
         try {

@@ -2,7 +2,7 @@
 // in this module's memory and nowhere else, and is gone with the page or after some idle minutes.
 
 import { read, write } from "./agent.js";
-import { el, name, sentence } from "./dom.js";
+import { alone, el, name, sentence } from "./dom.js";
 import { members } from "./reading.js";
 
 const FORGET = 10 * 60 * 1000; // milliseconds without an operation
@@ -132,7 +132,7 @@ function field(label, control) {
 function choice(about, subject, group) {
   const all = members(group).filter((one) => !one.gone);
   const fit = about.target === "member" ? all : all.filter((one) => !one.leader);
-  const options = fit.map((one) => el("option", { value: one.name, selected: one.name === subject }, `${one.name} (${one.state})`));
+  const options = fit.map((one) => el("option", { value: one.name, selected: one.name === subject }, `${alone(one.name)} (${one.state})`));
   if (about.any) options.unshift(el("option", { value: "", selected: subject === undefined }, about.any));
   return el("select", { id: "ask-target", name: "target" }, options);
 }

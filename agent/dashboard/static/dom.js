@@ -30,6 +30,11 @@ export function name(text) {
   return el("bdi", { class: "name" }, String(text));
 }
 
+// The same where there can be no element: between characters that set its direction apart, and without such of its own.
+export function alone(text) {
+  return `\u2068${String(text).replace(/[\u202a-\u202e\u2066-\u2069]/g, "")}\u2069`;
+}
+
 const LONG = 220; // characters that are shown of a text before it is folded
 const MOST = 20000; // characters that are shown at all
 

@@ -3,7 +3,7 @@
 import { listen, read } from "./agent.js";
 import * as clock from "./clock.js";
 import * as dialog from "./dialog.js";
-import { el, name, render } from "./dom.js";
+import { alone, el, name, render } from "./dom.js";
 import { banners, leadSection } from "./lead.js";
 import { eventsSection, operationsSection } from "./operations.js";
 import { drawLines, pictureSection } from "./picture.js";
@@ -15,11 +15,16 @@ import { trafficSection } from "./traffic.js";
 const EVERY = 2000; // milliseconds between two looks when nothing happens
 const HIDDEN = 15000; // while nobody looks
 const LOGS_EVERY = 15000; // the logs, when nothing happens
+const AGAIN = 500; // milliseconds, and by chance up to as much more, when nothing was answered
 const SOON = 40; // milliseconds after an event: some come together
 const PATIENCE = 4000; // milliseconds without an answer until another agent is looked for
 const OLD = 6; // seconds after which an answer is called old
 const KEPT = 200; // events
-const NOW = ["group", "health"]; // answered from the agent's memory; what else there is may wait for ZooKeeper
+const NOW = ["group", "health"]; // answered from the agent's memory
+const LATER = ["traffic", "history", "log"]; // the logs may wait for ZooKeeper
+const BRIEF = 200; // milliseconds that one question waits for another
+const LONG = 3000; // as long as one may take
+const BUSY = 503;
 
 const self = document.documentElement.dataset.member;
 const version = document.documentElement.dataset.version;
@@ -50,39 +55,36 @@ function act(kind, subject) {
 
 // -- reading
 
-const READERS = {
-  async group() {
-    const { status, content } = await read("group");
-    if (status === 200) known.group = content;
-    return status;
-  },
-  async health() {
-    const { status, content } = await read("health");
+const PATHS = { group: "group", health: "health", traffic: "traffic", history: "history?last=50", log: "operations?last=50" };
+
+function learn(part, status, content) {
+  if (part === "health") {
     state.hangs = content.live === false ? content.reason : false;
-    if (content.at) {
-      known.health = content;
-      clock.learn(content.at);
-    }
-    return status;
-  },
-  async history() {
-    const { status, content } = await read("history?last=50");
-    if (status === 200) known.history = content;
-    else known.history = { ...known.history, problem: content.reason ?? "it cannot be read" };
-    return status;
-  },
-  async log() {
-    const { status, content } = await read("operations?last=50");
-    if (status === 200) known.log = content;
-    else known.log = { ...known.log, problem: content.reason ?? "it cannot be read" };
-    return status;
-  },
-  async traffic() {
-    const { status, content } = await read("traffic");
-    if (status === 200) known.traffic = content;
-    return status;
-  },
-};
+    if (!content.at) return;
+    known.health = content;
+    clock.learn(content.at);
+  } else if (status === 200) {
+    known[part] = content;
+  } else if (part === "history" || part === "log") {
+    known[part] = { ...known[part], problem: content.reason ?? "it cannot be read" };
+  }
+}
+
+async function ask(part) {
+  const { status, content } = await read(PATHS[part]);
+  learn(part, status, content);
+  return status;
+}
+
+let last = Promise.resolve(); // the question that was put last
+
+// One question after the other, so that a page keeps two connections: this one, and that of its events. Behind a proxy many
+// pages are one address to the agent, which gives one address a part of its places. What is now waits but briefly for the logs.
+function askInTurn(part) {
+  const brief = new Promise((resume) => setTimeout(resume, NOW.includes(part) ? BRIEF : LONG));
+  last = Promise.race([last, brief]).then(() => ask(part));
+  return last;
+}
 
 const waiting = new Set();
 let timer;
@@ -100,41 +102,48 @@ async function look() {
   reading = true;
   const parts = [...waiting];
   waiting.clear();
-  for (const part of parts) if (!NOW.includes(part)) later(part);
-  const statuses = await Promise.all(parts.filter((part) => NOW.includes(part)).map((part) => READERS[part]()));
+  const began = Date.now();
+  const statuses = {};
+  for (const part of NOW.filter((one) => parts.includes(one))) {
+    statuses[part] = await askInTurn(part);
+    if (statuses[part] === 0) break; // who does not answer would only be waited for twice
+  }
   reading = false;
-  if (statuses.some((status) => status !== 0)) await answered();
-  else state.failing ??= Date.now();
+  if (Object.values(statuses).some((status) => status !== 0)) await answered();
+  else state.failing ??= began;
   draw();
+  for (const part of LATER) if (parts.includes(part)) later(part);
   await seek();
   if (waiting.size) soon([]);
-  else again();
+  else again(statuses.group === BUSY);
 }
 
-const underWay = new Map(); // what is being read and nobody waits for: whether it is asked for again
+const due = new Set(); // what is asked for meanwhile
+let asking = false;
 
+// What may wait for ZooKeeper is waited for by nobody.
 async function later(part) {
-  if (underWay.has(part)) {
-    underWay.set(part, true);
-    return;
-  }
-  do {
-    underWay.set(part, false);
-    await READERS[part]();
+  due.add(part);
+  if (asking) return;
+  asking = true;
+  while (due.size) {
+    const next = LATER.find((one) => due.has(one));
+    due.delete(next);
+    await askInTurn(next);
     draw();
-  } while (underWay.get(part));
-  underWay.delete(part);
+  }
+  asking = false;
 }
 
 let logsAt = 0;
 
-function again() {
+function again(busy) {
   const parts = [...NOW];
   if (Date.now() - logsAt > LOGS_EVERY) {
-    parts.push("history", "log", "traffic");
+    parts.push(...LATER);
     logsAt = Date.now();
   }
-  soon(parts, document.hidden ? HIDDEN : state.failing ? 1000 : EVERY);
+  soon(parts, document.hidden ? HIDDEN : state.failing || busy ? AGAIN + AGAIN * Math.random() : EVERY);
 }
 
 async function answered() {
@@ -189,13 +198,13 @@ function draw() {
     render($("picture"), [members, group.leader?.name, group.cluster, health.zookeeper?.connected, health.zookeeper?.hosts, health.zookeeper?.since, operations],
       () => pictureSection(group, health, operations, act));
     requestAnimationFrame(() => drawLines($("picture")));
-    if (log.entries || log.problem) render($("operations"), [log.entries, log.problem, group.switchover, group.maintenance, operations], () => operationsSection(log, group, operations, act));
+    if (log.entries || log.problem || group.switchover || group.maintenance) render($("operations"), [log.entries, log.problem, group.switchover, group.maintenance, operations], () => operationsSection(log, group, operations, act));
     timeline();
     agents();
     announce();
-    document.title = `${found.some((one) => one.tone === "bad") ? "● " : ""}${group.group}: ${group.leader ? `${group.leader.name} leads` : "nobody leads"} · RabbitKeeper`;
+    document.title = `${found.some((one) => one.tone === "bad") ? "● " : ""}${alone(group.group)}: ${group.leader ? `${alone(group.leader.name)} leads` : "nobody leads"} · RabbitKeeper`;
   }
-  render($("events"), events.map((event) => event.key), () => eventsSection(events));
+  if (state.greeted) render($("events"), events.map((event) => event.key), () => eventsSection(events));
   if (traffic.samples?.length) render($("traffic"), traffic, () => trafficSection(traffic));
   else $("traffic").hidden = true;
   fresh();
@@ -228,7 +237,7 @@ function fresh() {
   const seconds = Math.max(0, (Date.now() - state.answeredAt) / 1000);
   const away = known.health.zookeeper?.connected === false ? known.health.zookeeper.since : null;
   let tone = "good", told = `live · ${self} answered ${seconds < 1.5 ? "just now" : `${Math.round(seconds)} s ago`}`;
-  if (state.failing || seconds > OLD || state.hangs) [tone, told] = ["bad", `${Math.round(seconds)} s old · ${self} does not answer`];
+  if (state.failing || seconds > OLD || state.hangs) [tone, told] = ["bad", `${clock.whole(Math.round(seconds))} old · ${self} does not answer`];
   else if (away) [tone, told] = ["warn", `${clock.whole(Math.max(0, Math.round((clock.now() - Date.parse(away)) / 1000)))} old · ${self} has no ZooKeeper`];
   else if (!known.group.members) [tone, told] = ["quiet", "loading"];
   $("freshness").dataset.tone = tone;
@@ -246,9 +255,18 @@ listen((event, id) => {
   if (event.event.startsWith("leader")) parts.push("history");
   if (event.event === "operation" || event.event.startsWith("leader")) parts.push("log");
   soon(parts);
+}, () => {
+  state.greeted = true;
+  soon(NOW);
 });
-setInterval(() => { clock.tick(); fresh(); }, 1000);
+setInterval(() => { clock.tick(); fresh(); seek(); }, 1000);
 addEventListener("resize", () => { if (known.group.members) { timeline(); drawLines($("picture")); } });
-document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(Object.keys(READERS), 0); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(Object.keys(PATHS), 0); });
 logsAt = Date.now();
-soon(Object.keys(READERS), 0);
+// What the agent answered as it made the page: shown before anything is asked.
+for (const part of NOW) {
+  const content = JSON.parse($("page").dataset[part]);
+  learn(part, part === "group" && !content.members ? BUSY : 200, content);
+}
+draw();
+soon(Object.keys(PATHS), 0);

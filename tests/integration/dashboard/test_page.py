@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.agent.dashboard_stage import TOKEN, Stage, ago, change, event, group, member
 from support.browser.chromium import Chromium, obstacles, says, width_beyond
+from support.waiting import wait_for
 
 from rabbitkeeper.agent.notify.events import EventKind
 from rabbitkeeper.coordinator.model.records import (
@@ -170,6 +171,7 @@ def test_names_and_reasons_are_text(stage: Stage, browser: Chromium) -> None:
     page = browser.open(f"{stage.url}/#from={HOSTILE}&because={HOSTILE}")
     for part in ("#lead", "#picture", "#timeline", "#operations", "#events", "#banners"):
         says(page, part, HOSTILE)
+    assert "\u202e" not in page.title(), "it would turn round what stands behind it"
     page.click("[data-key=resume]")
     assert page.locator("img").count() == 1, "the page's own mark"
     assert page.locator("script").count() == 1
@@ -308,6 +310,26 @@ def test_who_leads_is_shown_before_what_waits_for_zookeeper(stage: Stage, browse
     says(page, "#lead h2", "node3 leads")
     page.evaluate("window.release()")
     says(page, "#timeline .changes", "node3 → node2")
+
+
+def test_the_first_view_waits_for_no_answer(stage: Stage, browser: Chromium) -> None:
+    page = browser.open(stage.url, script="window.fetch = () => new Promise(() => {});")
+    assert page.inner_text("#lead h2") == "node2 leads"
+    assert "all is well" in page.inner_text("#lead")
+    assert page.locator("#timeline").is_hidden()
+
+
+def test_a_page_keeps_two_connections(stage: Stage, browser: Chromium) -> None:
+    page = browser.open(stage.url)
+    says(page, "#timeline", "gap 0.42 s")
+    says(page, "#operations", "node3 leads")
+    says(page, "#events", "Nothing since this agent was started")
+    # Those that its files have come over are closed when nothing has been asked over them for five seconds.
+    wait_for(lambda: stage.connections <= 2, "two are left")
+    for leads in ("node1", "node2", "node3"):
+        stage.show(group(leads, *map(member, NAMES)), event(EventKind.LEADER, leads))
+        says(page, "#lead h2", f"{leads} leads")
+    wait_for(lambda: stage.connections <= 2, "no more than two stay")
 
 
 def test_without_javascript_it_is_a_table(stage: Stage, browser: Chromium) -> None:

@@ -97,6 +97,11 @@ class Stage:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return 0 if self._server is None else len(self._server.server_state.connections)
+
     def start(self) -> None:
         app = build(
             Sources(

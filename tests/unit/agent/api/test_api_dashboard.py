@@ -1,7 +1,9 @@
 """``GET /`` and the dashboard's files, and what the page asks beside them."""
 
+import json
 import re
 from collections.abc import Iterator
+from html import unescape
 
 import pytest
 from fastapi.testclient import TestClient
@@ -42,6 +44,7 @@ def http(board: Board) -> Iterator[TestClient]:
         zookeeper=("zk1:2181", "zk2:2181"),
         traffic=lambda: ((NOW - 2.5, CARRIED),),
         clock=lambda: NOW,
+        wall=lambda: 1_770_000_000.0,
     )
     with TestClient(api.build(sources)) as client:
         yield client
@@ -51,14 +54,25 @@ def test_a_browser_gets_the_page_and_everybody_else_the_index(http: TestClient) 
     page = http.get("/", headers=HTML)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "node2" in page.text
-    assert page.headers["vary"] == "Accept"
-    assert page.headers["cache-control"] == "no-cache"
+    assert page.headers["vary"] == "Accept, Accept-Encoding"
+    assert page.headers["cache-control"] == "no-store"
     assert page.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     index = http.get("/")
     assert index.headers["vary"] == "Accept"
     assert index.json()["member"] == NAME
     assert "GET /group" in index.json()["paths"]
+
+
+def test_the_page_says_what_the_group_is_like_and_is_packed(http: TestClient) -> None:
+    packed = http.get("/", headers={**HTML, "Accept-Encoding": "gzip"})
+    plain = http.get("/", headers={**HTML, "Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content
+    told = {key: json.loads(unescape(text)) for key, text in re.findall(r'data-(\w+)="({.*?})"', plain.text)}
+    assert told["group"] == http.get("/group").json()
+    assert told["health"] == http.get("/health").json()
 
 
 def test_the_page_is_there_before_the_group_is_known(http: TestClient, board: Board) -> None:
@@ -82,7 +96,7 @@ def test_agents_that_the_group_names_may_be_looked_for(http: TestClient, board: 
 
 def test_its_files_are_kept_for_ever_and_packed(http: TestClient) -> None:
     names = set(re.findall(r"dashboard/\w+/[\w.]+", http.get("/", headers=HTML).text))
-    assert len(names) > 10
+    assert {name.rpartition(".")[2] for name in names} == {"css", "js", "svg"}
     for name in names:
         packed = http.get(f"/{name}", headers={"Accept-Encoding": "gzip"})
         plain = http.get(f"/{name}", headers={"Accept-Encoding": "identity"})
