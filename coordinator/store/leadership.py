@@ -6,6 +6,7 @@ exists only in the session that also owns this leader, and a session's requests 
 while it is as we wrote it last, our session lives and the ``leader`` of this epoch, if it is there, is ours.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from rabbitkeeper.coordinator.backend.interface import Backend
@@ -33,10 +34,19 @@ class Leadership:
         backend: started.
         paths: of the group.
         member: the agent's own, through the same backend.
+        answered: called between two requests, each of which may take its timeout.
     """
 
-    def __init__(self, backend: Backend, paths: GroupPaths, member: OwnMember) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        paths: GroupPaths,
+        member: OwnMember,
+        *,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._backend = backend
+        self._answered = answered
         self._path = paths.leader
         self._member = member
         self._written: tuple[int, int, LeaderRecord] | None = None  # session, version, record: the last lead
@@ -55,6 +65,7 @@ class Leadership:
         except (NoNode, Conflict, SessionLost) as error:
             self._member.forget()
             raise NotRegistered(f"may not lead: {error}") from None
+        self._answered()
         leader = read_node(self._backend, path)
         if leader is None:
             raise ZooKeeperUnreachable(f"{path} went away while it was looked at: try again")
@@ -79,6 +90,7 @@ class Leadership:
             return False
         own, path = self._member.require(), self._path
         there = read_node(self._backend, path)
+        self._answered()
         if there is None or there.owner != own.session or there.created != leader.epoch:
             return False
         ours: TransactionStep = Check(own.path, own.version)

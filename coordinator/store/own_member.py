@@ -4,6 +4,7 @@ What was written last is remembered, so that a write which says nothing new is n
 and giving up the lead (``leadership.py``) can be bound to the very node that this session has.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -44,10 +45,14 @@ class OwnMember:
     Args:
         backend: started.
         paths: of the group.
+        answered: called between two requests, each of which may take its timeout.
     """
 
-    def __init__(self, backend: Backend, paths: GroupPaths) -> None:
+    def __init__(
+        self, backend: Backend, paths: GroupPaths, *, answered: Callable[[], None] = lambda: None
+    ) -> None:
         self._backend = backend
+        self._answered = answered
         self._paths = paths
         self._written: Written | None = None
 
@@ -101,7 +106,9 @@ class OwnMember:
         except NoNode:
             raise unknown_group(self._backend, self._paths.group) from None
         except NodeExists:
+            self._answered()
             there = read_node(self._backend, path)
+            self._answered()
             if there is None:
                 raise ZooKeeperUnreachable(f"{path} went away while it was looked at: try again") from None
             if there.owner != session:
@@ -120,7 +127,9 @@ class OwnMember:
         try:
             node = self._backend.set(own.path, data, own.version, in_session=own.session)
         except (Conflict, NoNode):
+            self._answered()
             own = self._reread(own)
+            self._answered()
             node = self._backend.set(own.path, data, own.version, in_session=own.session)
         except SessionLost:
             self._written = None
@@ -134,6 +143,7 @@ class OwnMember:
             return
         with suppress(SessionLost):
             node = read_node(self._backend, own.path)
+            self._answered()
             if node is not None and node.owner == own.session:
                 with suppress(NoNode):
                     self._backend.delete(own.path, node.version, in_session=own.session)

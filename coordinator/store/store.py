@@ -43,7 +43,7 @@ class Store:
         backend: started.
         group: the group's name.
         clock: seconds, monotonic; the backend's own.
-        answered: called after each answer to a request of a snapshot, which takes several.
+        answered: called between the requests of what takes several: a snapshot, a lead, a member.
 
     Attributes:
         backend: for what concerns no group's records: watching a node, waiting.
@@ -66,8 +66,9 @@ class Store:
         self.paths = GroupPaths(group)
         self.clock = clock
         self._reader = GroupReader(backend, self.paths, clock=clock, answered=answered)
-        self._member = OwnMember(backend, self.paths)
-        self._lead = Leadership(backend, self.paths, self._member)
+        self._answered = answered
+        self._member = OwnMember(backend, self.paths, answered=answered)
+        self._lead = Leadership(backend, self.paths, self._member, answered=answered)
 
     # -- the group
 
@@ -83,6 +84,7 @@ class Store:
         """
         paths = self.paths
         self.backend.ensure_path(ROOT)
+        self._answered()
         skeleton = (
             Create(paths.root, b""),
             Create(paths.config, config.to_bytes()),
@@ -94,12 +96,14 @@ class Store:
             self.backend.transaction((*skeleton, *first))
         except (NodeExists, AccessDenied) as error:
             # The parent's ACL is looked at first, be it there or not.
+            self._answered()
             if isinstance(error, AccessDenied) and self.backend.stat(paths.root) is None:
                 raise may_not_create(paths.root) from None
             # Mend what somebody has deleted; each of these is what a new group starts with.
             for missing in skeleton[1:]:
                 with suppress(NodeExists):
                     self.backend.create(missing.path, missing.data)
+                self._answered()
 
     def snapshot(self, *, watch: bool = True) -> GroupView:
         """All of the group at about one moment; see :meth:`GroupReader.read`."""

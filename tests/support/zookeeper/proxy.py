@@ -1,8 +1,10 @@
-"""A TCP proxy that can be cut or go silent: a network between one client and its server."""
+"""A TCP proxy that can be cut, go silent or be slow: a network between one client and its server."""
 
 import contextlib
+import queue
 import socket
 import threading
+import time
 from typing import Self
 
 
@@ -17,6 +19,7 @@ class Proxy:
         self._open.set()
         self._refusing = False
         self._swallow = 0
+        self._delay = 0.0
         self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,6 +44,10 @@ class Proxy:
     def swallow(self, connections: int) -> None:
         """The next connections are taken and never answered, as by a ZooKeeper that boots."""
         self._swallow = connections
+
+    def delay(self, seconds: float) -> None:
+        """What the server says comes so much later from now on, on connections that there are as well."""
+        self._delay = seconds
 
     def silence(self) -> None:
         """Connections stay and carry nothing, new ones too: a cut cable."""
@@ -75,14 +82,38 @@ class Proxy:
                 continue
             server = socket.create_connection(self._target)
             self._sockets |= {client, server}
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+            held: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+            threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._take, args=(server, held), daemon=True).start()
+            threading.Thread(target=self._give, args=(held, server, client), daemon=True).start()
 
     def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._open.wait()
                 sink.sendall(data)
+        self._end(source, sink)
+
+    def _take(self, source: socket.socket, held: "queue.SimpleQueue[tuple[float, bytes]]") -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                held.put((time.monotonic() + self._delay, data))
+        held.put((0.0, b""))
+
+    def _give(
+        self, held: "queue.SimpleQueue[tuple[float, bytes]]", source: socket.socket, sink: socket.socket
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = held.get()
+                if not data:
+                    break
+                time.sleep(max(0.0, due - time.monotonic()))
+                self._open.wait()
+                sink.sendall(data)
+        self._end(source, sink)
+
+    def _end(self, source: socket.socket, sink: socket.socket) -> None:
         self._open.wait()  # a cut cable does not carry a good-bye either
         for one in (source, sink):
             with contextlib.suppress(OSError):
