@@ -13,6 +13,7 @@ from rabbitkeeper.agent.loop.loop import Loop
 from rabbitkeeper.agent.loop.reload import Reload
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.loop.turn import worked_before, wrong_credentials
+from rabbitkeeper.agent.model.errors import AddressTaken
 from rabbitkeeper.agent.model.observation import ConnectFailure
 from rabbitkeeper.agent.notify.sinks import Sinks
 from rabbitkeeper.agent.runtime.clocks import Clocks
@@ -26,6 +27,7 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 DRAIN_TIMEOUT = 5.0  # seconds to wait for another leader when this one is stopped
 MOVE_TIME = 1.0  # seconds that clients have to move to it before the broker is stopped
 BROKER_STOP_TIMEOUT = 30.0  # seconds for an orderly end of the broker
+PORT_RETRY = 1.0  # seconds until a port that is taken is tried again
 RETRY = 0.2  # seconds until ZooKeeper is asked again while there is no connection to it
 MOST_FAILURES = 10  # turns in a row that may fail
 
@@ -92,7 +94,9 @@ class Agent:
             ConfigurationError: something else is wrong with the settings.
         """
         zookeeper = self._config.zookeeper
-        self._sinks.start()  # first: a port that is taken must not leave a trace in ZooKeeper
+        if not self._takes_its_port():  # first: one that is taken must not leave a trace in ZooKeeper
+            return
+        self._sinks.start()
         try:
             for exposure in self._config.exposures:
                 LOG.warning("%s", exposure)
@@ -139,6 +143,21 @@ class Agent:
             self._backend.close()
 
     # -- inside
+
+    def _takes_its_port(self) -> bool:
+        """Wait for it; False if told to stop. An earlier run may have it, or the host no address yet."""
+        told = False
+        while self._stopping is None:
+            try:
+                self._sinks.listen()
+            except AddressTaken as error:
+                if not told:
+                    LOG.warning("waiting for the address of the HTTP API; nothing is done before: %s", error)
+                told = True
+                self._wakeup.wait(PORT_RETRY)
+            else:
+                return True
+        return False
 
     def _is_stopping(self) -> bool:
         return self._stopping is not None

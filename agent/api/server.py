@@ -1,5 +1,6 @@
 """The HTTP API as the agent has it: put together, its port taken, run in a thread of its own, ended."""
 
+import errno
 import logging
 import os
 import socket
@@ -18,6 +19,7 @@ from rabbitkeeper.agent.api.stream import Stream
 from rabbitkeeper.agent.api.tls import server_context
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.agent.group.announcement import Announcer
+from rabbitkeeper.agent.model.errors import AddressTaken
 from rabbitkeeper.agent.model.observation import Traffic
 from rabbitkeeper.agent.model.state import Board
 from rabbitkeeper.agent.notify.dispatcher import Sink
@@ -27,6 +29,7 @@ from rabbitkeeper.coordinator.store.store import Store
 
 LOG = logging.getLogger("rabbitkeeper.agent.api")
 
+_PASSES = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, socket.EAI_AGAIN})  # another has it; not up yet
 _DEFER = 5  # seconds; the kernel rounds up to its retransmissions, about 7
 _BACKLOG = 4096  # a wave of strangers must not fill it; the kernel's net.core.somaxconn may be lower
 _GRACE = 1  # seconds for requests under way when it ends
@@ -88,6 +91,7 @@ class ApiServer:
         """Take the port and read the certificate.
 
         Raises:
+            AddressTaken: the port cannot be had yet; it may be tried again.
             ConfigurationError: one of them cannot be had.
         """
         self._context = server_context(self._config)
@@ -158,10 +162,11 @@ def _listen(config: HttpConfig) -> socket.socket:
         listening = socket.create_server(address, family=family, backlog=_BACKLOG)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else str(error)
-        raise ConfigurationError(
+        said = (
             f"http.listen is {config.listen!r}, and there the agent cannot listen: "
             f"{why}; give an address of this host and a port that is free"
-        ) from None
+        )
+        raise (AddressTaken if error.errno in _PASSES else ConfigurationError)(said) from None
     # Both are taken over by each connection. An answer is two writes, and without the first option the second
     # waits 40 ms for the peer's delayed acknowledgement. (asyncio sets it only on sockets that name TCP.)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -7,6 +7,10 @@ class WrongCredentials(ConfigurationError):
     """The broker refuses the user or the password that the agent was given."""
 
 
+class AddressTaken(RabbitKeeperError):
+    """An address cannot be listened on yet: another process has it, or the host has not. That passes."""
+
+
 class DisruptionRefused(RabbitKeeperError):
     """The broker must not be taken down now. Says why; trying again later may help."""
 

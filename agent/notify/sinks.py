@@ -20,6 +20,7 @@ class Server(Protocol):
         """Take the port.
 
         Raises:
+            AddressTaken: it cannot be had yet.
             ConfigurationError: it cannot be had, or the certificate cannot be used.
         """
 
@@ -65,14 +66,18 @@ class Sinks:
         if self._dispatcher is not None:
             board.tell = self._dispatcher.tell
 
-    def start(self) -> None:
-        """Take the port, then start everything.
+    def listen(self) -> None:
+        """Take the port, before :meth:`start`.
 
         Raises:
-            ConfigurationError: as :meth:`Server.listen`; nothing has been started.
+            AddressTaken, ConfigurationError: as :meth:`Server.listen`.
         """
         if self._server is not None:
             self._server.listen()
+
+    def start(self) -> None:
+        """Start everything, after :meth:`listen`."""
+        if self._server is not None:
             self._server.start()
         self._hooks.start()
         if self._dispatcher is not None:

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from support.agent.api import Events, problems, read_log, until
-from support.agent.processes import agent_config, refusal, run_agent
+from support.agent.processes import agent_config, running_agent
 from support.agent.znodes import is_other, znodes_of
 from support.group_watch import PATIENCE, Watch, epoch, states
+from support.waiting import wait_for
 
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.cli.root import root
@@ -191,16 +192,21 @@ def test_a_client_that_never_ends_its_request_holds_up_nobody(
         assert b"408" in slow.recv(4096).split(b"\r\n")[0]
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_written(
+def test_a_port_that_is_taken_is_waited_for_before_anything_is_written(
     local: Local, watch: Watch, tmp_path: Path
 ) -> None:
+    """Exit status 2 would keep systemd from starting the agent again, though the port is free in a moment."""
     listen = local.api(NODE).removeprefix("http://")
     config = agent_config(local, NODE, group="elsewhere", http={"listen": listen})
-    said = refusal(run_agent(tmp_path / "agent.yml", config))
-    assert said == (
+    log = tmp_path / "agent.log"
+    with log.open("w") as said, running_agent(tmp_path / "agent.yml", config, stderr=said) as agent:
+        wait_for(lambda: "waiting for the address of the HTTP API" in log.read_text(), "it says so", 60)
+        assert agent.poll() is None
+    assert agent.returncode == 0
+    assert (
         f"http.listen is '{listen}', and there the agent cannot listen: Address already in use; "
         "give an address of this host and a port that is free"
-    )
+    ) in log.read_text()
     assert "elsewhere" not in watch.groups()
 
 

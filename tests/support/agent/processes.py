@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -46,17 +46,25 @@ def run_agent(path: Path, config: dict[str, Any], timeout: float = 60.0) -> subp
 
 
 @contextmanager
-def running_agent(path: Path, config: dict[str, Any]) -> Iterator[None]:
-    """Run an agent, and tell it to stop at the end."""
+def running_agent(
+    path: Path, config: dict[str, Any], *, stderr: IO[str] | int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run an agent, and tell it to stop at the end.
+
+    Args:
+        path: where its file is written.
+        config: what is in it.
+        stderr: where its log goes.
+    """
     path.write_text(written(config))
     agent = subprocess.Popen(
         [sys.executable, "-m", "rabbitkeeper.agent", str(path)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         env=os.environ,
     )
     try:
-        yield
+        yield agent
     finally:
         agent.terminate()
         agent.wait(60)

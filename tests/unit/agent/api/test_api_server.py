@@ -12,6 +12,7 @@ import pytest
 from support.agent.api_server import server
 
 from rabbitkeeper.agent.config import HttpConfig
+from rabbitkeeper.agent.model.errors import AddressTaken
 from rabbitkeeper.coordinator.model.errors import ConfigurationError
 
 PATIENCE = 20.0  # seconds; not waited for when things work
@@ -76,13 +77,25 @@ def test_the_port_is_free_again_at_once(start: Callable[..., None], port: int) -
 def test_a_port_that_is_taken_is_said(port: int) -> None:
     with (
         socket.create_server(("127.0.0.1", port)),
-        pytest.raises(ConfigurationError, match="agent cannot listen: Address already in use; give an"),
+        pytest.raises(AddressTaken, match="agent cannot listen: Address already in use; give an"),
     ):
         server(listen=f"127.0.0.1:{port}").listen()
 
 
-def test_an_address_of_another_host_is_said() -> None:
-    with pytest.raises(ConfigurationError, match=r"http.listen is '192.0.2.1:8008', and there"):
+def test_one_that_was_taken_can_be_had_when_it_is_free(start: Callable[..., None], port: int) -> None:
+    one = server(listen=f"127.0.0.1:{port}")
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(AddressTaken):
+        one.listen()
+    one.listen()
+    one.start()
+    try:
+        assert httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE).status_code == 200
+    finally:
+        one.stop()
+
+
+def test_an_address_that_this_host_has_not_may_come_up_later() -> None:
+    with pytest.raises(AddressTaken, match=r"http.listen is '192.0.2.1:8008', and there"):
         server(listen="192.0.2.1:8008").listen()
 
 

@@ -1,5 +1,6 @@
 """What an agent says over HTTP that waits for ZooKeeper and has not begun."""
 
+import socket
 from pathlib import Path
 
 import httpx
@@ -46,6 +47,21 @@ def test_the_reason_is_told_over_http_until_zookeeper_is_there(port: int) -> Non
     assert seen == [(503, why), (503, why), (503, why), (200, "")]
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/live", timeout=PATIENCE)
+
+
+def test_a_port_that_is_taken_meanwhile_is_had_when_it_is_free(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[int] = []
+    with waiting_api(config(port)) as tell:
+        with socket.create_server(("127.0.0.1", port)):
+            tell("waiting for ZooKeeper: it is away")
+            tell("waiting for ZooKeeper: it is away")
+        tell("waiting for ZooKeeper: it is away")
+        seen.append(httpx.get(f"http://127.0.0.1:{port}/health", timeout=PATIENCE).status_code)
+    assert seen == [503]
+    said = [record.message for record in caplog.records if "nobody can ask" in record.message]
+    assert len(said) == 1, "told once"
 
 
 def test_an_agent_that_does_not_wait_takes_no_port_before_its_time(port: int) -> None:
