@@ -140,7 +140,10 @@ def _row(member: Mapping[str, Any]) -> str:
         "leads" if member.get("leader") else "",
     )
     head = f'<th scope="row">{_name(member.get("name"))}</th>'
-    return f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    rest = "".join(
+        f'<td data-head="{title}">{cell}</td>' for title, cell in zip(_COLUMNS[1:], cells, strict=True)
+    )
+    return f"<tr>{head}{rest}</tr>"
 
 
 def _mappings(value: object) -> Sequence[Mapping[str, Any]]:
