@@ -137,9 +137,10 @@ def test_fifty_consumers_are_all_there_again_after_their_connections_were_closed
             )
             assert all(isinstance(outcome, Receipt) for outcome in outcomes)
             await until(lambda sent=sent: sent <= got)  # type: ignore[misc]
-        assert all(one.active for one in workers)
+        # It may just be moving back to the leader.
+        await until(lambda: all(one.active for one in workers))
         assert not await workers[0].wait(0)
-        for name in queues:
-            assert await client.check(Queue(name)) == 0
 
     play(announcer, script)
+    for number in range(50):
+        wait_for(lambda number=number: depth(announcer, f"async-fifty-{number}") == 0, "all is acked")  # type: ignore[misc]
