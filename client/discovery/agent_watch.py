@@ -79,7 +79,6 @@ class AgentWatch:
         self._newest: Order = (0, 0)  # that was told
         self._spare: GroupAnswer | None = None  # of an agent without ZooKeeper, while nothing else is known
         self._denied: dict[int, Exception] = {}  # agents that will not answer otherwise soon, by number
-        self._told: frozenset[str] = frozenset()  # what is in the log already
         self._number = 0  # of the agent that is asked
         self._connection: AgentConnection | None = None  # to it
         self._streams_since: float | None = None  # None: it is polled
@@ -261,10 +260,6 @@ class AgentWatch:
         self._set_connected(connected=True)
 
     def _tell(self, answer: GroupAnswer) -> None:
-        for problem in answer.view.problems:
-            if problem not in self._told:
-                log.warning("%s", problem)
-        self._told = frozenset(answer.view.problems)
         self._known, self._spare = answer, None
         self._newest = answer.order(self._newest)
         self._listeners.tell(answer.view)

@@ -16,7 +16,6 @@ from rabbitkeeper.client.model.events import ZooKeeperBack, ZooKeeperLost
 from rabbitkeeper.client.routing.listener import Listener
 from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.model.errors import AccessDenied, CoordinationError, UnknownGroup
-from rabbitkeeper.coordinator.model.text import printable
 from rabbitkeeper.coordinator.store.reader import GroupReader
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,6 @@ class GroupWatch:
         self._was_connected = True
         self._whole_at = now()  # when all of it is read again, without a cause
         self._read_at = now()  # when the next read is due, if nothing happens before
-        self._told: frozenset[str] = frozenset()  # what was not understood of the group, and is in the log
         self._unknown = False  # the group was not there when it was read last
         self._denied = False  # nor may it be read
         self._stopping = threading.Event()
@@ -150,9 +148,5 @@ class GroupWatch:
         view = self._reader.read(watch=True, timeout=timeout, whole=whole)
         if whole:
             self._whole_at = self._now() + REREAD * self._random.uniform(0.5, 1.0)
-        for problem in view.problems:
-            if problem not in self._told:
-                log.warning("%s", printable(problem))
-        self._told = frozenset(view.problems)
         self._unknown = self._denied = False
         self._listeners.tell(view)

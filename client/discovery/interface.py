@@ -4,12 +4,16 @@ Behind it are :mod:`group_watch`, which asks ZooKeeper, and :mod:`agent_watch`, 
 tell the same views. What a client makes of one is for :mod:`rabbitkeeper.client.routing.listener`.
 """
 
+import logging
 import threading
 from typing import Protocol
 
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.routing.listener import Listener
+from rabbitkeeper.coordinator.model.text import printable
 from rabbitkeeper.coordinator.model.view import GroupView
+
+log = logging.getLogger(__name__)
 
 
 class Discovery(Protocol):
@@ -62,8 +66,12 @@ class Listeners:
             self._all = [known for known in self._all if known is not listener]
 
     def tell(self, view: GroupView) -> None:
-        """The group is so now."""
+        """The group is so now. What was not understood of it is logged once."""
         with self._telling:
+            logged = () if self.view is None else self.view.problems
+            for problem in view.problems:
+                if problem not in logged:
+                    log.warning("%s", printable(problem))
             self.view = view
             for listener in self._all:
                 listener.tell(view)
