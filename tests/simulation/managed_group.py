@@ -57,6 +57,11 @@ class Group:
         for name in self.names:
             self.agents[name] = SimulatedAgent(self, _config(name))
 
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """Of the members' brokers."""
+        return {name: agent.broker.pid for name, agent in self.agents.items()}
+
     def note(self, member: str, what: str) -> None:
         self.log.append((self.world.now, member, what))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pika
 import pytest
 from click.testing import CliRunner, Result
-from support.agent.commands import done, ended
+from support.agent.commands import done, ended_well
 from support.agent.rabbitmq_version import rabbitmq_version
 from support.group_watch import Watch, states
 
@@ -120,8 +120,7 @@ def test_a_restart_by_force_ends_though_queues_find_no_other_leader(local: Local
         return CliRunner().invoke(root, ["-o", "json", *arguments], env={**environment, **more})
 
     asked = done(run("restart", "node1", "--force", "--wait", "0"))
-    entry = ended(run, asked["id"], LONG)
-    assert entry["state"] == "done", entry
+    ended_well(run, asked["id"], LONG)
     whole(watch)
     assert local.broker_pid("node1") != pid
 

@@ -23,9 +23,9 @@ def refused(result: Result, *, code: int = 1) -> str:
     return result.stderr
 
 
-def ended_well(run: Run, operation: str) -> None:
+def ended_well(run: Run, operation: str, timeout: float = 240) -> None:
     """Wait until it has, and say what became of it otherwise."""
-    entry = ended(run, operation)
+    entry = ended(run, operation, timeout)
     assert entry["state"] == "done", f"{entry}; {run('list').stdout}"
 
 

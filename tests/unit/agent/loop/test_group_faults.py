@@ -21,10 +21,6 @@ def group(request: pytest.FixtureRequest) -> Group:
     return group
 
 
-def pids(group: Group) -> dict[str, int | None]:
-    return {name: agent.broker.pid for name, agent in group.agents.items()}
-
-
 def dropped_by(group: Group, since: float) -> list[str]:
     """Whose brokers have dropped node2's."""
     node = group.agents["node2"].broker.node
@@ -44,28 +40,28 @@ def everybody(group: Group, do: Callable[[str], object]) -> None:
 
 @pytest.mark.parametrize("lasts", [3.0, 3.5, 8.0, 20.0])
 def test_brokers_that_stall_together_are_not_killed(group: Group, lasts: float) -> None:
-    before = pids(group)
+    before = group.pids
     everybody(group, lambda name: group.agents[name].broker.hang())
     group.run(lasts)
     everybody(group, lambda name: group.agents[name].broker.go_on())
     assert group.run_until(lambda: group.whole, 30) is not None
     group.run(30)
-    assert pids(group) == before
+    assert group.pids == before
 
 
 def test_one_that_stalls_with_a_host_that_is_starved_is_given_time(group: Group) -> None:
-    before, agent = pids(group), group.agents["node2"]
+    before, agent = group.pids, group.agents["node2"]
     agent.starved = True
     agent.broker.hang()
     group.run(6.0)
     agent.broker.go_on()
     assert group.run_until(lambda: group.whole, 30) is not None
-    assert pids(group) == before
+    assert group.pids == before
 
 
 def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_started_again(group: Group) -> None:
     """Its channels have lived on meanwhile, and nobody else counts it in."""
-    before, began, agent = pids(group), group.world.now, group.agents["node2"]
+    before, began, agent = group.pids, group.world.now, group.agents["node2"]
     agent.starved = True  # so that it is given time
     group.rabbits.splits = 1.0
     agent.broker.hang()
@@ -77,7 +73,7 @@ def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_starte
         group.run(0.05)
     assert group.run_until(lambda: group.whole, 60) is not None
     assert len(group.noted("node2", "kill", began)) == 1
-    assert pids(group)["node2"] != before["node2"]
+    assert group.pids["node2"] != before["node2"]
 
 
 @pytest.mark.parametrize("after", [0.0, 3.0, 8.0])
@@ -95,14 +91,14 @@ def test_beside_a_host_that_dies_whole_nobody_takes_itself_for_split(group: Grou
 
 
 def test_a_majority_that_stalls_is_not_killed_either(group: Group) -> None:
-    before = pids(group)
+    before = group.pids
     for name in ("node1", "node3"):
         group.agents[name].broker.hang()
     group.run(10.0)
     for name in ("node1", "node3"):
         group.agents[name].broker.go_on()
     assert group.run_until(lambda: group.whole, 30) is not None
-    assert pids(group) == before
+    assert group.pids == before
 
 
 @pytest.mark.parametrize("damage", [None, b"{]"])
@@ -110,14 +106,14 @@ def test_brokers_that_stall_while_nobody_knows_the_cluster_are_not_killed_either
     group: Group, damage: bytes | None
 ) -> None:
     """Nobody can write the record again, since no node answers; and without it no majority was wanted."""
-    before = pids(group)
+    before = group.pids
     everybody(group, lambda name: group.agents[name].broker.hang())
     group.zookeeper.by_hand(f"{ROOT}/cluster", damage)
     group.run(8.0)
     everybody(group, lambda name: group.agents[name].broker.go_on())
     assert group.run_until(lambda: group.whole, 30) is not None
     group.run(30)
-    assert pids(group) == before
+    assert group.pids == before
     assert len(group.recorded) == 3
 
 
@@ -156,21 +152,21 @@ def test_two_that_hang_so_are_ended_one_after_the_other_though_no_majority_is_we
 def test_one_whose_tools_are_slow_while_its_listeners_are_closed_is_not_killed(
     group: Group, state: NodeState, lasts: float, starved: bool
 ) -> None:
-    agent, before = group.agents["node2"], pids(group)
+    agent, before = group.agents["node2"], group.pids
     agent.starved = starved
     refuses(group, "node2", state)
     agent.tools.slow = True
     group.run(lasts)
     agent.tools.slow = False
     group.run(30)
-    assert pids(group) == before
+    assert group.pids == before
 
 
 def test_one_that_waits_when_a_new_agent_comes_is_not_killed_for_a_look_that_found_no_answer(
     group: Group,
 ) -> None:
     """It counted at once as one that had not come up."""
-    agent, before = group.agents["node2"], pids(group)
+    agent, before = group.agents["node2"], group.pids
     agent.broker.refuse(NodeState.DRAINED)
     agent.crash()
     group.run(10)
@@ -180,7 +176,7 @@ def test_one_that_waits_when_a_new_agent_comes_is_not_killed_for_a_look_that_fou
     group.run(40)
     agent.tools.slow = False
     group.run(60)
-    assert pids(group) == before
+    assert group.pids == before
 
 
 def test_brokers_that_hang_for_good_are_ended_one_after_the_other_though_nobody_is_well(group: Group) -> None:
@@ -195,7 +191,7 @@ def test_brokers_that_hang_for_good_are_ended_one_after_the_other_though_nobody_
 
 @pytest.mark.parametrize("alarmed", [False, True])
 def test_a_storm_of_connections_is_sat_out(group: Group, alarmed: bool) -> None:
-    before = pids(group)
+    before = group.pids
     broker = group.agents["node2"].broker
     if alarmed:
         broker.sound_alarm(ALARM)
@@ -205,7 +201,7 @@ def test_a_storm_of_connections_is_sat_out(group: Group, alarmed: bool) -> None:
     broker.storm(False)
     broker.sound_alarm(None)
     assert group.run_until(lambda: group.whole, 30) is not None
-    assert pids(group) == before
+    assert group.pids == before
 
 
 def test_a_slow_boot_is_given_time(group: Group) -> None:
@@ -218,7 +214,7 @@ def test_a_slow_boot_is_given_time(group: Group) -> None:
 
 
 def test_a_node_that_pauses_because_it_is_cut_off_from_the_others_alone_is_not_killed(group: Group) -> None:
-    began, before = group.world.now, pids(group)
+    began, before = group.world.now, group.pids
     broker = group.agents["node2"].broker
     broker.cut_off = True
     group.run(70)  # RabbitMQ notices after a minute
@@ -226,7 +222,7 @@ def test_a_node_that_pauses_because_it_is_cut_off_from_the_others_alone_is_not_k
     group.run(60)
     broker.cut_off = False
     assert group.run_until(lambda: group.whole, 60) is not None
-    assert pids(group) == before
+    assert group.pids == before
 
 
 @pytest.mark.parametrize("from_zookeeper", [True, False])
@@ -235,7 +231,7 @@ def test_a_node_that_takes_long_to_pause_after_a_cut_is_not_killed(
     group: Group, cut: float, from_zookeeper: bool
 ) -> None:
     """RabbitMQ 4.0.5 on a busy machine answered no canary for 33 s: killed just before it was well."""
-    before, began = pids(group), group.world.now
+    before, began = group.pids, group.world.now
     agent = group.agents["node2"]
     group.rabbits.retries, group.rabbits.stop, group.rabbits.splits = 7.0, (45.0, 45.0), 0.0
     agent.broker.cut_off = True
@@ -244,7 +240,7 @@ def test_a_node_that_takes_long_to_pause_after_a_cut_is_not_killed(
     agent.broker.cut_off = False
     agent.session.link = True
     assert group.run_until(lambda: group.whole, 120) is not None, group.log
-    assert pids(group) == before
+    assert group.pids == before
     assert not group.noted("node2", "kill", began)
 
 
@@ -323,7 +319,7 @@ def test_an_alarmed_member_takes_the_lead_when_nobody_runs(group: Group) -> None
 def test_a_znode_that_is_deleted_or_spoilt_by_hand_is_written_again(
     group: Group, node: str, damage: bytes | None
 ) -> None:
-    path, before, led = f"{ROOT}/{node}", pids(group), group.leader
+    path, before, led = f"{ROOT}/{node}", group.pids, group.leader
     if node == "config":
         config = b'{"v":1,"mode":"cluster","health":{"hung_after":3.0}}'
         group.zookeeper.by_hand(path, config)
@@ -334,7 +330,7 @@ def test_a_znode_that_is_deleted_or_spoilt_by_hand_is_written_again(
     group.zookeeper.by_hand(path, damage)
     group.run(10)
     assert group.whole
-    assert pids(group) == before
+    assert group.pids == before
     if node == "leader" and damage is None:
         assert len(group.epochs) == len(epochs) + 1, "whoever is first, it is another lead"
         return

@@ -27,10 +27,6 @@ def group(request: pytest.FixtureRequest) -> Group:
     return group
 
 
-def pids(group: Group) -> dict[str, int | None]:
-    return {name: agent.broker.pid for name, agent in group.agents.items()}
-
-
 def agree(group: Group) -> bool:
     return group.whole and not group.rabbits.disagreement()
 
@@ -45,11 +41,11 @@ def restarted(group: Group, name: str) -> None:
 @pytest.mark.parametrize(("blind", "unseen"), [*permutations(NAMES, 2)])
 def test_one_of_the_two_is_started_again_and_never_the_leader(group: Group, blind: str, unseen: str) -> None:
     restarted(group, unseen)
-    before, led = pids(group), group.leader
+    before, led = group.pids, group.leader
     group.rabbits.forget(*(group.agents[name].broker.node for name in (blind, unseen)))
     assert group.run_until(lambda: agree(group), HEALED) is not None, group.log
     group.run(30)
-    changed = {name for name, pid in pids(group).items() if pid != before[name]}
+    changed = {name for name, pid in group.pids.items() if pid != before[name]}
     assert len(changed) == 1
     assert changed <= {blind, unseen} - {led or ""}
     assert group.leader == led
@@ -60,12 +56,12 @@ def test_one_that_both_others_do_not_count_is_started_again_and_they_are_not(gro
     for name in NAMES:
         if name != "node2":
             restarted(group, name)
-    before = pids(group)
+    before = group.pids
     for blind in ("node1", "node3"):
         group.rabbits.forget(*(group.agents[name].broker.node for name in (blind, "node2")))
     assert group.run_until(lambda: agree(group), HEALED) is not None, group.log
     group.run(30)
-    assert {name for name, pid in pids(group).items() if pid != before[name]} == {"node2"}
+    assert {name for name, pid in group.pids.items() if pid != before[name]} == {"node2"}
 
 
 def test_nobody_is_restarted_beside_two_that_disagree(group: Group) -> None:
