@@ -2,10 +2,13 @@
 
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,10 +49,22 @@ def silent(_method: Any, _channel: int) -> bytes:
     return b""
 
 
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 signed by itself, and its key: its own authority."""
+    folder = tmp_path_factory.mktemp("pem")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=one "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    )
+    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
 class Scene:
     """A broker and a connection to it."""
 
-    def __init__(self, broker: ScriptedBroker, answer_timeout: float) -> None:
+    def __init__(self, broker: ScriptedBroker, answer_timeout: float, tls: object) -> None:
         self.broker = broker
         self.reports = Reports()
         target = Target("mq1", "1", broker.address, MemberStatus.RUNNING)
@@ -61,21 +76,27 @@ class Scene:
             login_method="PLAIN",
             confirm_publish=True,
             connect_timeout=PATIENCE,
+            ssl=tls,
         )
         self.connection.connect()
         self.connection.report_to(self.reports, 7)
 
 
 @contextmanager
-def scene(on_method: Any = silent, *, answer_timeout: float = PATIENCE, **broker: Any) -> Iterator[Scene]:
-    with ScriptedBroker(on_method, **broker) as one:
-        made = Scene(one, answer_timeout)
+def scene(
+    on_method: Any = silent, *, answer_timeout: float = PATIENCE, pem: Path | None = None, **broker: Any
+) -> Iterator[Scene]:
+    made_broker = ScriptedBroker(on_method, **broker)
+    tls: object = False
+    if pem is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pem / "cert.pem", pem / "key.pem")
+        made_broker._listener = context.wrap_socket(made_broker._listener, server_side=True)
+        tls = {"ca_certs": str(pem / "cert.pem"), "server_hostname": "127.0.0.1"}
+    with made_broker as one:
+        made = Scene(one, answer_timeout, tls)
         yield made
         made.connection.collect()
-
-
-def message(connection: KombuConnection) -> Any:
-    return connection.channel().prepare_message(b"1")
 
 
 # -- waits end
@@ -132,6 +153,18 @@ def test_a_broker_that_does_not_answer_holds_up_no_close() -> None:
         assert one.reports.ends == [7]
 
 
+def test_a_broker_that_hangs_holds_up_no_end_of_tls(pem: Path) -> None:
+    goes_on = threading.Event()
+    with scene(pem=pem) as one:
+        channel = one.connection.channel()
+        one.broker._on_method = lambda _method, _channel: b"" if goes_on.wait(PATIENCE) else b""
+        channel.basic_ack(1)
+        began = time.monotonic()
+        one.connection.collect()
+        assert time.monotonic() - began < PATIENCE / 4
+        goes_on.set()
+
+
 def test_who_waits_for_events_waits_as_long_as_is_asked_for() -> None:
     with scene(answer_timeout=SOON) as one:
         with pytest.raises(TimeoutError) as caught:
@@ -143,8 +176,9 @@ def test_who_waits_for_events_waits_as_long_as_is_asked_for() -> None:
 # -- it is left
 
 
-def test_who_waits_is_woken_when_it_is_dropped() -> None:
-    with scene() as one:
+@pytest.mark.parametrize("secure", [False, True])
+def test_who_waits_is_woken_when_it_is_dropped(secure: bool, pem: Path) -> None:
+    with scene(pem=pem if secure else None) as one:
         errors: list[BaseException] = []
 
         def wait() -> None:
