@@ -20,6 +20,7 @@ from rabbitkeeper.client.declare.refusals import passes_for_user
 from rabbitkeeper.client.kombu.errors import MemberLeft, NoAnswer, NotReady
 from rabbitkeeper.client.routing.placement import Target
 
+PERSISTENT = 2  # AMQP's delivery mode
 CLOSING = 1.0  # seconds for the broker to take part in a connection's end
 
 _NEVER = float("inf")
@@ -36,7 +37,23 @@ class Reporting(Protocol):
 
 
 class KombuChannel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
-    """A channel whose waits end."""
+    """A channel whose waits end, and that asks for confirms of what is to be kept."""
+
+    _confirms = False  # it has asked for confirms
+
+    def basic_publish_confirm(self, message: Any, *arguments: Any, **options: Any) -> Any:
+        """Publish, and wait for the confirm of a message that is persistent.
+
+        Of one that is not, as are Celery's events and its answers to remote control, nobody waits for the
+        confirm: it would be that of each queue, one on a node that hangs among them, and a worker would stand
+        still meanwhile. (On a channel that has asked for confirms each is waited for, since py-amqp does not
+        tell them from one another.)
+        """
+        if not self._confirms and message.properties.get("delivery_mode") != PERSISTENT:
+            options.pop("confirm_timeout", None)
+            return super().basic_publish(message, *arguments, **options)
+        self._confirms = True
+        return super().basic_publish_confirm(message, *arguments, **options)
 
     def wait(
         self,

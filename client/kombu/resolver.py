@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from rabbitkeeper.client.event_log import EventLog
 from rabbitkeeper.client.kombu.member_choice import MemberChoice
-from rabbitkeeper.client.kombu.plan import Plan
+from rabbitkeeper.client.kombu.settings import Lookup
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.client.watching import Watching
@@ -30,7 +30,7 @@ LINGER = 60.0  # seconds without a connection until it ends
 _FOREVER = 3600.0  # seconds; locks cannot wait for ever
 
 
-_Make = Callable[[Plan, Callable[[Targets], None], Callable[[Event], None]], "Watching"]
+_Make = Callable[[Lookup, Callable[[Targets], None], Callable[[Event], None]], "Watching"]
 
 
 class Leaving(Protocol):
@@ -44,10 +44,10 @@ class Leaving(Protocol):
 
 
 class Resolver:
-    """Of one process and one plan. From any thread.
+    """Of one process and one lookup. From any thread.
 
     Args:
-        plan: says where to look.
+        lookup: says where to look.
         watching: makes what watches; tests have others.
         now: seconds, monotonic.
         random: for the chance.
@@ -55,16 +55,16 @@ class Resolver:
 
     def __init__(
         self,
-        plan: Plan,
+        lookup: Lookup,
         *,
         watching: "_Make | None" = None,
         now: Callable[[], float] = time.monotonic,
         random: Random | None = None,
     ) -> None:
-        self._plan = plan
+        self._lookup = lookup
         self._make = watching or _watching
         self._now = now
-        self._choice = MemberChoice(plan.spread, plan.site, random or Random(), now())
+        self._choice = MemberChoice(lookup.spread, lookup.site, random or Random(), now())
         self._changed = threading.Condition(threading.RLock())
         self._starting = threading.RLock()
         self._watching: Watching | None = None
@@ -82,15 +82,15 @@ class Resolver:
 
         Raises:
             CoordinationError, NotAuthorized: see :meth:`Discovery.start`.
-            InvalidArgument, ConfigurationError: a file of the plan's is not what it should be.
+            InvalidArgument, ConfigurationError: a file that is named there is not what it should be.
         """
         with self._starting:
             if self._watching is not None:
                 return
-            watching = self._make(self._plan, self._view, EventLog(self._plan.group))
+            watching = self._make(self._lookup, self._view, EventLog(self._lookup.group))
             watching.start(timeout)
             self._watching = watching
-        threading.Thread(target=self._run, name=f"{self._plan.name}-kombu", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{self._lookup.name}-kombu", daemon=True).start()
 
     def next(self, deadline: float) -> Target | None:
         """The member to try next, as soon as there is one; None if there is none by ``deadline``.
@@ -190,10 +190,13 @@ class Resolver:
             self._take_reports()
             leaves = self._choice.leaves(self._now())
             due = [(leave, self._connections.pop(leave.number, None)) for leave in leaves]
+        dropped: Counter[tuple[str, str]] = Counter()
         for leave, connection in due:
             if connection is not None:
-                log.warning("leaving %s: %s", leave.member, printable(leave.why))
                 connection.drop(leave.why)
+                dropped[leave.member, leave.why] += 1
+        for (member, why), count in dropped.items():
+            log.warning("leaving %s, with %d connections: %s", member, count, printable(why))
 
     def _take_reports(self) -> None:
         with suppress(IndexError):
@@ -206,14 +209,14 @@ class Resolvers:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._all: dict[Plan, Resolver] = {}
+        self._all: dict[Lookup, Resolver] = {}
 
-    def of(self, plan: Plan) -> Resolver:
-        """The one of ``plan``; made if there is none."""
+    def of(self, lookup: Lookup) -> Resolver:
+        """The one of ``lookup``; made if there is none."""
         with self._lock:
-            resolver = self._all.get(plan)
+            resolver = self._all.get(lookup)
             if resolver is None:
-                resolver = self._all[plan] = Resolver(plan)
+                resolver = self._all[lookup] = Resolver(lookup)
             resolver.touch()
             return resolver
 
@@ -222,7 +225,7 @@ class Resolvers:
         with self._lock:
             if not resolver.try_to_end():
                 return False
-            self._all = {plan: known for plan, known in self._all.items() if known is not resolver}
+            self._all = {lookup: known for lookup, known in self._all.items() if known is not resolver}
             return True
 
     def reset(self) -> None:
@@ -232,14 +235,14 @@ class Resolvers:
         self.__init__()  # type: ignore[misc]
 
 
-def _watching(plan: Plan, publish: Callable[[Targets], None], emit: Callable[[Event], None]) -> Watching:
+def _watching(lookup: Lookup, publish: Callable[[Targets], None], emit: Callable[[Event], None]) -> Watching:
     return Watching(
-        plan.watched(),
+        lookup.watched(),
         publish=publish,
         emit=emit,
-        secure=plan.secure,
-        name=plan.name,
-        allowed_brokers=plan.allowed_brokers,
+        secure=lookup.secure,
+        name=lookup.name,
+        allowed_brokers=lookup.allowed_brokers,
     )
 
 

@@ -3,6 +3,7 @@
 What decides is in :mod:`member_choice`. Messages, serializers and pools are kombu's own.
 """
 
+import logging
 import ssl
 import time
 from dataclasses import replace
@@ -15,13 +16,15 @@ from kombu.transport import pyamqp
 from rabbitkeeper.client.kombu.broker_url import SCHEME, BrokerUrl
 from rabbitkeeper.client.kombu.connection import KombuConnection
 from rabbitkeeper.client.kombu.errors import NoMember
-from rabbitkeeper.client.kombu.plan import Settings, settings_of
 from rabbitkeeper.client.kombu.resolver import Resolver, resolvers
+from rabbitkeeper.client.kombu.settings import KombuSettings, settings_of
 from rabbitkeeper.client.routing.placement import Target
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
 from rabbitkeeper.coordinator.model.broker_replies import Reply
 from rabbitkeeper.coordinator.model.errors import CoordinationError
 from rabbitkeeper.coordinator.model.text import printable
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds for one attempt of kombu's, at all members, where kombu has no connect_timeout
 
@@ -60,7 +63,7 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
         client = self.client
         settings = settings_of(self._url, client.transport_options or {}, secure=bool(client.ssl))
         deadline = time.monotonic() + (client.connect_timeout or PATIENCE)
-        resolver = resolvers.of(settings.plan)
+        resolver = resolvers.of(settings.lookup)
         try:
             resolver.start(max(0.1, deadline - time.monotonic()))
         except CoordinationError as error:
@@ -79,7 +82,7 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
         raise NoMember(self._none(resolver, failures))
 
     def _connect(
-        self, resolver: Resolver, target: Target, settings: Settings, timeout: float
+        self, resolver: Resolver, target: Target, settings: KombuSettings, timeout: float
     ) -> KombuConnection:
         client = self.client
         password = client.password
@@ -92,7 +95,7 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
             "ssl": _tls(client.ssl, target.address),
             "heartbeat": client.heartbeat,
             "confirm_publish": True,
-            "client_properties": {"connection_name": settings.plan.name},
+            "client_properties": {"connection_name": settings.lookup.name},
         }
         arguments.update(settings.amqp)
         connection = self.Connection(
@@ -103,6 +106,7 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
         except BaseException:
             connection.collect()
             raise
+        log.info("connected to %s at %s", target.member, printable(target.address))
         connection.client = client
         connection.report_to(resolver, resolver.opened(target, connection))
         return connection

@@ -42,7 +42,12 @@ IMPURE = frozenset(
     }
 )
 # Of these, what does not act. Chance that is handed in is an argument like any other.
-PURE_NAMES = frozenset({("random", "Random"), ("urllib.parse", "urlsplit")})
+PURE_NAMES = frozenset(
+    {
+        ("random", "Random"),
+        *(("urllib.parse", name) for name in ("SplitResult", "parse_qsl", "quote", "unquote", "urlsplit")),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.celery_tasks import application, noted
+from support.celery.tasks import application, noted
 from support.source_tree import ROOT
 from support.waiting import PATIENCE, wait_for
 
@@ -51,7 +51,7 @@ class Site:
     @contextmanager
     def running(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         """``celery`` with these arguments; it ends well when it is asked to."""
-        command = [sys.executable, "-m", "celery", "-A", "support.celery_tasks", *arguments]
+        command = [sys.executable, "-m", "celery", "-A", "support.celery.tasks", *arguments]
         environment = {
             **os.environ,
             "BROKER_URL": self.url,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from amqp.exceptions import ConnectionForced, MessageNacked, NotFound
 from pika import frame
-from pika.spec import Basic, Channel, Connection, Queue
+from pika.spec import Basic, Channel, Confirm, Connection, Queue
 from support.client.scripted_broker import ScriptedBroker
 from support.waiting import PATIENCE, wait_for
 
@@ -43,6 +43,11 @@ class Reports:
 def said(method: Any, channel: int) -> bytes:
     """A method as bytes."""
     return bytes(frame.Method(channel, method).marshal())
+
+
+def kept(channel: Any) -> Any:
+    """A persistent message."""
+    return channel.prepare_message(b"1", properties={"delivery_mode": 2})
 
 
 def silent(_method: Any, _channel: int) -> bytes:
@@ -106,7 +111,7 @@ def test_a_message_that_is_not_confirmed_ends_the_connection_and_its_member_is_t
     with scene(answer_timeout=SOON) as one:
         channel = one.connection.channel()
         with pytest.raises(NoAnswer, match=r"mq1 has not answered within 0\.3 s"):
-            channel.basic_publish(channel.prepare_message(b"1"), routing_key="orders")
+            channel.basic_publish(kept(channel), routing_key="orders")
         assert not one.connection.connected
         assert one.reports.failures == [("mq1", True, False)]
         assert one.reports.ends == [7]
@@ -116,7 +121,7 @@ def test_a_confirm_timeout_of_the_callers_own_counts() -> None:
     with scene() as one:
         channel = one.connection.channel()
         with pytest.raises(NoAnswer):
-            channel.basic_publish(channel.prepare_message(b"1"), routing_key="orders", confirm_timeout=SOON)
+            channel.basic_publish(kept(channel), routing_key="orders", confirm_timeout=SOON)
         assert not one.connection.connected  # a late confirm would be taken for the next message's
 
 
@@ -128,12 +133,31 @@ def test_what_is_confirmed_or_refused_is_so() -> None:
 
     with scene(on_method) as one:
         channel = one.connection.channel()
-        channel.basic_publish(channel.prepare_message(b"1"), routing_key="orders")
+        channel.basic_publish(kept(channel), routing_key="orders")
         with pytest.raises(MessageNacked):
-            channel.basic_publish(channel.prepare_message(b"1"), routing_key="orders")
+            channel.basic_publish(kept(channel), routing_key="orders")
         assert one.connection.connected
     assert one.reports.failures == []
     assert one.reports.ends == [7]
+
+
+def test_what_is_not_to_be_kept_is_not_waited_for() -> None:
+    heard: list[type] = []
+
+    def on_method(method: Any, _channel: int) -> bytes:
+        heard.append(type(method))
+        return b""
+
+    with scene(on_method, answer_timeout=SOON) as one:
+        channel = one.connection.channel()
+        passing = channel.prepare_message(b"1", properties={"delivery_mode": 1})
+        channel.basic_publish(passing, routing_key="events", confirm_timeout=SOON)
+        channel.close()
+        assert Confirm.Select not in heard
+        channel = one.connection.channel()
+        with pytest.raises(NoAnswer):
+            channel.basic_publish(kept(channel), routing_key="orders")
+        assert heard.index(Confirm.Select) < len(heard) - 1 - heard[::-1].index(Basic.Publish)
 
 
 def test_an_answer_that_does_not_come_while_others_do_is_late_too() -> None:
@@ -157,7 +181,12 @@ def test_a_broker_that_hangs_holds_up_no_end_of_tls(pem: Path) -> None:
     goes_on = threading.Event()
     with scene(pem=pem) as one:
         channel = one.connection.channel()
-        one.broker._on_method = lambda _method, _channel: b"" if goes_on.wait(PATIENCE) else b""
+
+        def hang(_method: Any, _channel: int) -> bytes:
+            goes_on.wait(PATIENCE)
+            return b""
+
+        one.broker._on_method = hang
         channel.basic_ack(1)
         began = time.monotonic()
         one.connection.collect()
@@ -202,7 +231,7 @@ def test_who_publishes_later_finds_it_broken() -> None:
         channel = one.connection.channel()
         one.connection.drop("mq1 hangs")
         with pytest.raises((MemberLeft, OSError)):
-            channel.basic_publish(channel.prepare_message(b"1"), routing_key="orders")
+            channel.basic_publish(kept(channel), routing_key="orders")
 
 
 def test_dropping_again_or_what_has_ended_does_nothing() -> None:

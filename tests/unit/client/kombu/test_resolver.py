@@ -10,13 +10,13 @@ import pytest
 from support.waiting import PATIENCE, wait_for
 
 from rabbitkeeper.client.kombu import resolver as module
-from rabbitkeeper.client.kombu.plan import Plan
 from rabbitkeeper.client.kombu.resolver import LINGER, Resolver, Resolvers
+from rabbitkeeper.client.kombu.settings import Lookup
 from rabbitkeeper.client.routing.placement import Target, Targets
 from rabbitkeeper.coordinator.model.errors import ZooKeeperUnreachable
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
-PLAN = Plan("orders", "zk1:2181", None, "leader", None, secure=False, name="kombu-test")
+LOOKUP = Lookup("orders", "zk1:2181", None, "leader", None, secure=False, name="kombu-test")
 
 
 def member(name: str, status: MemberStatus = MemberStatus.RUNNING) -> Target:
@@ -44,7 +44,7 @@ class Watching:
         self.starts = 0
         self.error: Exception | None = None
 
-    def make(self, _plan: Plan, publish: Callable[[Targets], None], _emit: object) -> "Watching":
+    def make(self, _lookup: Lookup, publish: Callable[[Targets], None], _emit: object) -> "Watching":
         self.publish = publish
         return self
 
@@ -79,7 +79,7 @@ def watching() -> Watching:
 
 @pytest.fixture
 def resolver(watching: Watching) -> Iterator[Resolver]:
-    one = Resolver(PLAN, watching=watching.make, random=Random(1))  # type: ignore[arg-type]
+    one = Resolver(LOOKUP, watching=watching.make, random=Random(1))  # type: ignore[arg-type]
     one.start(1.0)
     yield one
     one.end()
@@ -87,7 +87,7 @@ def resolver(watching: Watching) -> Iterator[Resolver]:
 
 
 def test_it_is_begun_once_and_a_start_that_fails_can_be_made_again(watching: Watching) -> None:
-    one = Resolver(PLAN, watching=watching.make)  # type: ignore[arg-type]
+    one = Resolver(LOOKUP, watching=watching.make)  # type: ignore[arg-type]
     watching.error = ZooKeeperUnreachable("nobody")
     with pytest.raises(ZooKeeperUnreachable):
         one.start(1.0)
@@ -169,28 +169,28 @@ def test_it_ends_a_while_after_the_last_connection(
     monkeypatch.setattr(module, "resolvers", all_of_them)
     monkeypatch.setattr(module, "LINGER", 0.05)
     monkeypatch.setattr(module, "_watching", watching.make)
-    one = all_of_them.of(PLAN)
+    one = all_of_them.of(LOOKUP)
     one.start(1.0)
     here = Connection()
     number = one.opened(ONE, here)
     assert not watching.stopped.wait(0.2)
-    assert all_of_them.of(PLAN) is one
+    assert all_of_them.of(LOOKUP) is one
     one.ended(number)
     del here
     gc.collect()
     assert watching.stopped.wait(PATIENCE)
-    assert all_of_them.of(PLAN) is not one
+    assert all_of_them.of(LOOKUP) is not one
     assert LINGER == 60.0
 
 
 def test_a_child_has_none_of_its_parents(watching: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
     all_of_them = Resolvers()
     monkeypatch.setattr(module, "_watching", watching.make)
-    one = all_of_them.of(PLAN)
+    one = all_of_them.of(LOOKUP)
     one.start(1.0)
     here = Connection()
     one.opened(ONE, here)
     all_of_them.reset()
     assert here.abandoned == 1
-    assert all_of_them.of(PLAN) is not one
+    assert all_of_them.of(LOOKUP) is not one
     one.end()

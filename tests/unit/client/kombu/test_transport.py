@@ -18,7 +18,7 @@ from support.waiting import PATIENCE
 from rabbitkeeper.client.kombu import resolver as module
 from rabbitkeeper.client.kombu.connection import KombuConnection
 from rabbitkeeper.client.kombu.errors import NoMember
-from rabbitkeeper.client.kombu.plan import Plan
+from rabbitkeeper.client.kombu.settings import Lookup
 from rabbitkeeper.client.kombu.transport import KombuTransport, _tls
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.routing.placement import Target, Targets
@@ -38,7 +38,7 @@ class Watching:
         self.error: Exception | None = None
         self.publish: Callable[[Targets], None] = lambda _: None
 
-    def make(self, _plan: Plan, publish: Callable[[Targets], None], _emit: object) -> "Watching":
+    def make(self, _lookup: Lookup, publish: Callable[[Targets], None], _emit: object) -> "Watching":
         self.publish = publish
         return self
 

@@ -24,8 +24,8 @@ OPTIONS = (*_ZOOKEEPER, *_AGENTS, "allowed_brokers", "answer_timeout", "name")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where to look for brokers. Connections with equal plans share what looks there.
+class Lookup:
+    """Where to look for brokers. Connections with equal ones share what looks there.
 
     Attributes:
         secure: connect to the brokers with TLS.
@@ -72,7 +72,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class KombuSettings:
     """All that is known of one connection before it is made.
 
     Attributes:
@@ -80,12 +80,12 @@ class Settings:
         amqp: what else is for py-amqp.
     """
 
-    plan: Plan
+    lookup: Lookup
     answer_timeout: float
     amqp: Mapping[str, Any] = field(default_factory=dict)
 
 
-def settings_of(url: BrokerUrl, options: Mapping[str, Any], *, secure: bool) -> Settings:
+def settings_of(url: BrokerUrl, options: Mapping[str, Any], *, secure: bool) -> KombuSettings:
     """What a URL and the transport's options say together.
 
     Raises:
@@ -106,9 +106,9 @@ def settings_of(url: BrokerUrl, options: Mapping[str, Any], *, secure: bool) -> 
     if "allowed_brokers" in ours:
         AllowedBrokers(ours["allowed_brokers"])  # refused at once
         ours["allowed_brokers"] = tuple(ours["allowed_brokers"])
-    plan = Plan(url.group, url.zookeeper, url.agents, url.spread, url.site, secure, **ours)
+    lookup = Lookup(url.group, url.zookeeper, url.agents, url.spread, url.site, secure, **ours)
     rest = {key: value for key, value in options.items() if key not in OPTIONS}
-    return Settings(plan, float(answer_timeout), rest)
+    return KombuSettings(lookup, float(answer_timeout), rest)
 
 
 def _path(key: str, value: object) -> str:

@@ -1,0 +1,1 @@
+"""A real Celery: its application, and what its tasks have noted."""
