@@ -21,6 +21,7 @@ _ZOOKEEPER = ("zookeeper_auth_file", "zookeeper_ca", "session_timeout")
 _AGENTS = ("token_file", "ca")
 OPTIONS = (*_ZOOKEEPER, *_AGENTS, "allowed_brokers", "answer_timeout", "name")
 """Those that are ours; all others are py-amqp's."""
+_SECRETS = {"token": "token_file", "zookeeper_auth": "zookeeper_auth_file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ def settings_of(url: BrokerUrl, options: Mapping[str, Any], *, secure: bool) -> 
     Raises:
         InvalidArgument: an option is not valid, or has no meaning here.
     """
+    for secret, file in _SECRETS.items():
+        if secret in options:
+            raise InvalidArgument(
+                f"the transport option {secret} is not known: kombu shows its options; use {file}"
+            )
     ours = {key: options[key] for key in OPTIONS if options.get(key) is not None}
     foreign = _ZOOKEEPER if url.agents is not None else _AGENTS
     for key in foreign:

@@ -26,6 +26,7 @@ from rabbitkeeper.coordinator.model.text import printable
 
 log = logging.getLogger(__name__)
 
+LEAST = 0.1  # seconds for anything that is begun
 PATIENCE = 5.0  # seconds for one attempt of kombu's, at all members, where kombu has no connect_timeout
 
 
@@ -65,12 +66,15 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
         deadline = time.monotonic() + (client.connect_timeout or PATIENCE)
         resolver = resolvers.of(settings.lookup)
         try:
-            resolver.start(max(0.1, deadline - time.monotonic()))
+            resolver.start(max(LEAST, deadline - time.monotonic()))
         except CoordinationError as error:
             raise NoMember(printable(str(error))) from error
         failures: dict[str, str] = {}
         while (target := resolver.next(deadline)) is not None:
-            left = max(0.1, deadline - time.monotonic())
+            left = deadline - time.monotonic()
+            if left <= 0 and target.member in failures:  # the others have had their turn
+                break
+            left = max(LEAST, left)
             timeout = min(left, CONNECT_TIMEOUT * resolver.patience(target))
             try:
                 return self._connect(resolver, target, settings, timeout)
@@ -95,9 +99,10 @@ class KombuTransport(pyamqp.Transport):  # type: ignore[misc]  # kombu has no ty
             "ssl": _tls(client.ssl, target.address),
             "heartbeat": client.heartbeat,
             "confirm_publish": True,
-            "client_properties": {"connection_name": settings.lookup.name},
         }
         arguments.update(settings.amqp)
+        given = arguments.get("client_properties") or {}
+        arguments["client_properties"] = {"connection_name": settings.lookup.name, **given}
         connection = self.Connection(
             target, settings.answer_timeout, **{**arguments, "connect_timeout": timeout}
         )

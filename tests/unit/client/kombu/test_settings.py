@@ -57,11 +57,14 @@ def test_the_group_is_watched_where_the_url_says(tmp_path: Path) -> None:
         (ZOOKEEPER, {"allowed_brokers": "mq1"}, "allowed_brokers"),
         (ZOOKEEPER, {"allowed_brokers": ["mq1:5672"]}, "allowed_brokers"),
         (ZOOKEEPER, {"name": 7}, "name"),
+        (ZOOKEEPER, {"zookeeper_auth": ("reader", "hunter-two")}, "use zookeeper_auth_file"),
+        (AGENTS, {"token": "hunter-two"}, "use token_file"),
     ],
 )
 def test_what_is_not_valid_is_said(url: BrokerUrl, options: dict[str, Any], why: str) -> None:
-    with pytest.raises(InvalidArgument, match=why):
+    with pytest.raises(InvalidArgument, match=why) as caught:
         settings(url, **options)
+    assert "hunter" not in str(caught.value)
 
 
 def test_files_that_will_not_do_are_said_and_not_shown(tmp_path: Path) -> None:

@@ -175,11 +175,20 @@ def test_a_password_that_is_wrong_is_tried_at_one_member_alone(watching: Watchin
 
 def test_options_of_py_amqps_pass_and_ours_do_not(watching: Watching, stack: ExitStack) -> None:
     watching.targets = group("mq1", member("mq1", broker(stack)))
-    options = {"confirm_publish": False, "answer_timeout": 3, "max_retries": 2, "name": "a-worker"}
+    properties = {"region": "south"}
+    options = {
+        "confirm_publish": False,
+        "answer_timeout": 3,
+        "max_retries": 2,
+        "name": "a-worker",
+        "client_properties": properties,
+    }
     with Connection(URL, connect_timeout=PATIENCE, transport_options=options) as connection:
         made = connection.connect()
         assert made.confirm_publish is False
         assert made.client_properties["connection_name"] == "a-worker"
+        assert made.client_properties["region"] == "south"
+    assert properties == {"region": "south"}
 
 
 def test_a_password_may_be_asked_for_at_each_connect(watching: Watching, stack: ExitStack) -> None:
