@@ -41,7 +41,7 @@ class KombuChannel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
 
     _confirms = False  # it has asked for confirms
 
-    def basic_publish_confirm(self, message: Any, *arguments: Any, **options: Any) -> Any:
+    def basic_publish_confirm(self, msg: Any, *arguments: Any, **options: Any) -> Any:
         """Publish, and wait for the confirm of a message that is persistent.
 
         Of one that is not, as are Celery's events and its answers to remote control, nobody waits for the
@@ -49,11 +49,11 @@ class KombuChannel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
         still meanwhile. (On a channel that has asked for confirms each is waited for, since py-amqp does not
         tell them from one another.)
         """
-        if not self._confirms and message.properties.get("delivery_mode") != PERSISTENT:
+        if not self._confirms and msg.properties.get("delivery_mode") != PERSISTENT:
             options.pop("confirm_timeout", None)
-            return super().basic_publish(message, *arguments, **options)
+            return super().basic_publish(msg, *arguments, **options)
         self._confirms = True
-        return super().basic_publish_confirm(message, *arguments, **options)
+        return super().basic_publish_confirm(msg, *arguments, **options)
 
     def wait(
         self,

@@ -13,6 +13,7 @@ uses it, who opens another one and gets again what it had not answered. So one i
 One that was opened while nobody led, as after a kill, stays where it is when somebody else takes the lead.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 
@@ -109,6 +110,11 @@ class MemberChoice:
     def ended(self, number: int) -> None:
         """The connection is none any more."""
         self._held.pop(number, None)
+
+    def keep(self, numbers: Collection[int]) -> None:
+        """All others are none any more: nobody holds them, though nobody has ended them."""
+        for number in self._held.keys() - numbers:
+            del self._held[number]
 
     # -- when to leave
 

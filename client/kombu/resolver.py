@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from random import Random
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -124,6 +123,7 @@ class Resolver:
             self._used_at = self._now()
             number = self._choice.opened(target, self._used_at)
             self._connections[number] = connection
+            self._choice.keep(list(self._connections.keys()))
             self._changed.notify_all()
         return number
 
@@ -199,9 +199,8 @@ class Resolver:
             log.warning("leaving %s, with %d connections: %s", member, count, printable(why))
 
     def _take_reports(self) -> None:
-        with suppress(IndexError):
-            while True:
-                self._reports.popleft()()
+        while self._reports:
+            self._reports.popleft()()
 
 
 class Resolvers:

@@ -142,6 +142,15 @@ def test_one_that_has_ended_or_that_nobody_holds_is_dropped_no_more(
     assert here.dropped == []
 
 
+def test_connections_that_nobody_holds_and_nobody_has_ended_leave_no_trace(resolver: Resolver) -> None:
+    for _ in range(10):
+        resolver.opened(ONE, Connection())
+    gc.collect()
+    last = Connection()
+    resolver.opened(ONE, last)
+    assert len(resolver._choice._held) == 1
+
+
 def test_a_report_is_made_wherever_it_comes_from(resolver: Resolver) -> None:
     """As from a collection of garbage while the lock is held, or from a child that has it held for ever."""
     number = resolver.opened(ONE, Connection())
