@@ -77,6 +77,8 @@ class ScriptedBroker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits for a client in vain
         self._listener.close()
         if self._client is not None:
             with suppress(OSError):  # it has hung up
