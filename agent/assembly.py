@@ -220,6 +220,7 @@ def _cluster_mode(
         return store().formation_lock(config.name, GROW_PATIENCE)
 
     return ClusterMode(
+        config.name,
         into_cluster,
         MajorityCheck(probe.confirm_majority, random.random),
         ClusterHousekeeping(

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from rabbitkeeper.agent.broker.policy import Plan
 from rabbitkeeper.agent.model.errors import DisruptionRefused
-from rabbitkeeper.agent.model.observation import ConnectionFacts, NodeState
+from rabbitkeeper.agent.model.observation import RESUMES, ConnectionFacts, NodeState
 
 ANSWER = 5.0  # seconds for the node's tools
 _PASSES = {
     NodeState.PAUSED: "it serves no client because RabbitMQ pauses it: it goes on when it sees a majority",
-    NodeState.RESUMING: "it serves no client because RabbitMQ starts it again after a pause",
+    **dict.fromkeys(RESUMES, "it serves no client because RabbitMQ starts it again after a pause"),
     NodeState.BOOTING: "it serves no client because it boots",
 }
 """States of a node that answers nobody and comes back by itself, and why it is left alone."""
@@ -61,17 +61,20 @@ class LastQuestion:
         Raises:
             DisruptionRefused: it may not, or need not; says why.
         """
-        if planned.listens or planned.asks or planned.still is not None:
+        if planned.listens or planned.asks or planned.still:
             state = self._says(ANSWER)
-            if planned.still is not None and state is not planned.still:
-                raise DisruptionRefused(f"its node, which was {planned.still}, does not say so any more")
-            if state in _PASSES and state is not planned.still:
+            if planned.still and state not in planned.still:
+                before = " or ".join(sorted(planned.still))
+                raise DisruptionRefused(f"its node, which was {before}, does not say so any more")
+            if state in _PASSES and not planned.still:
                 raise DisruptionRefused(_PASSES[state])
             if state is not None and planned.asks:
                 raise DisruptionRefused(_ANSWERS if planned.hangs else _REFUSES)
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
         connection = self._connection()
-        refuses = planned.asks or planned.still is not None
+        refuses = planned.asks or bool(planned.still)
         answered = connection.silent <= 0.0 if planned.hangs else refuses and connection.answers
         if answered:
             raise DisruptionRefused("it has answered meanwhile")
+        if planned.starves and not connection.unfed:
+            raise DisruptionRefused("its canary has been fed meanwhile")

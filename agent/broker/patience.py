@@ -7,7 +7,7 @@ import logging
 
 from rabbitkeeper.agent.broker.policy import BOOT_SILENCE, REJOIN_GRACE
 from rabbitkeeper.agent.model.errors import DisruptionRefused
-from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -24,6 +24,8 @@ class Patience:
     Attributes:
         hung_since: since when the verdict says that it hangs, monotonic seconds; None while it does not.
         split_since: the same of a node that is split from the others.
+        starves_since: the same of one that feeds nobody.
+        resumes_since: the same of one that RabbitMQ starts again after a pause.
         boots_until: until when a node is believed that has said that it boots, monotonic seconds.
         rejoins_until: until when one that was cut off may hang for that, monotonic seconds.
     """
@@ -31,6 +33,8 @@ class Patience:
     def __init__(self) -> None:
         self.hung_since: float | None = None
         self.split_since: float | None = None
+        self.starves_since: float | None = None
+        self.resumes_since: float | None = None
         self.boots_until = 0.0
         self.rejoins_until = 0.0
         self._cut_off_until = 0.0
@@ -56,6 +60,9 @@ class Patience:
         """
         self.hung_since = _since(self.hung_since, now, so=status is MemberStatus.HUNG)
         self.split_since = _since(self.split_since, now, so=status is MemberStatus.SPLIT)
+        self.starves_since = _since(self.starves_since, now, so=status is MemberStatus.STARVING)
+        resumes = node is not None and node.state in RESUMES
+        self.resumes_since = _since(self.resumes_since, now, so=resumes)
         if node is None or node.state is not NodeState.BOOTING:
             return
         self.boots_until = now + BOOT_SILENCE

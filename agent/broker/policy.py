@@ -18,7 +18,7 @@ it. What the driver has no means for is left to whatever runs the broker.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rabbitkeeper.agent.model.observation import WAITING, NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import RESUMES, WAITING, NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 APP_STOPPED_GRACE = 60.0  # seconds for whoever has stopped it; a paused group gives him all the time he needs
@@ -32,9 +32,11 @@ STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself s
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
+STARVING_GRACE = 5.0  # seconds for clients to leave one that feeds nobody; twice if strained
 DROPPED_GRACE = 2.0  # seconds for one that the others have dropped to pause by itself
 REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
 RESUME_GRACE = 60.0  # seconds for one that RabbitMQ starts again after a pause; twice if strained
+RESUME_APART_GRACE = 9.0  # the same for one whose database has not found the others': three looks
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
 LONGEST_SILENCE = 240.0  # to which kills double these two, as LONGEST_GRACE
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
@@ -82,6 +84,8 @@ class Supervised:
     kill_due: float = 0.0
     hung_since: float | None = None  # the verdict
     split_since: float | None = None  # the same
+    starves_since: float | None = None  # the same
+    resumes_since: float | None = None  # RabbitMQ starts it again after a pause
     only_new: bool = False  # it is new connections that it does not answer
     strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
     recent_kills: int = 0  # in the last ten minutes
@@ -97,9 +101,10 @@ class Plan:
     look_again: float | None = None  # monotonic seconds
     takes_down: bool = False  # a process that is there: only with the group's leave
     hangs: bool = False  # only if it still does just before
+    starves: bool = False  # only if it still feeds nobody
     listens: bool = False  # only if the node does not say that it pauses or boots
     asks: bool = False  # only if the node does not answer its tools either
-    still: NodeState | None = None  # only if the node still says this, and nobody can connect
+    still: frozenset[NodeState] = frozenset()  # only if the node still says one of these, if there are any
     needs_majority: bool = False  # only while a majority of the other brokers is well
 
 
@@ -140,13 +145,19 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         late = broker.strained or now < broker.rejoins_until
         grace = DROPPED_GRACE if broker.dropped else REUNION_GRACE if late else SPLIT_GRACE
         return _when(now, max(since + grace, broker.kill_due), end)
+    if broker.status is MemberStatus.STARVING and broker.can_kill and broker.can_start:
+        since = now if broker.starves_since is None else broker.starves_since
+        due = since + _with_patience(STARVING_GRACE, broker)
+        why = "it takes messages and feeds nobody"
+        end = Plan(Step.KILL, why, takes_down=True, starves=True, listens=True, needs_majority=True)
+        return _when(now, max(due, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]
         kill = Plan(Step.KILL, why, takes_down=True)
         return _when(now, max(node.since + grace, broker.kill_due), kill)
-    if node is not None and node.state is NodeState.RESUMING and broker.can_kill and broker.can_start:
-        return _of_a_resuming_one(broker, node.since, now)
+    if node is not None and node.state in RESUMES and broker.can_kill and broker.can_start:
+        return _of_a_resuming_one(broker, node, now)
     silent_since = node.since if node is not None and node.state is NodeState.SILENT else None
     if silent_since is not None and broker.running and broker.been_up:
         return _of_a_silent_one(broker, silent_since, now)
@@ -188,17 +199,31 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     return _when(now, due, end)
 
 
-def _of_a_resuming_one(broker: Supervised, since: float, now: float) -> Plan:
+def _of_a_resuming_one(broker: Supervised, node: NodeFacts, now: float) -> Plan:
     """Of one that sees a majority again after its pause, and that RabbitMQ starts.
 
     That takes seconds. But one that starts at the very moment at which the network heals can find its Mnesia
     partitioned from the others' (``starting_partitioned_network``): RabbitMQ 3.10 waited for tables for 9
-    times 30 s then, and has given up afterwards.
+    times 30 s then, and has given up afterwards. Mnesia looks for the others once, when it starts. So one
+    that has started, and that has not found those that it can reach now, does not come up however long it
+    is waited for; of any other it is only known that it takes long.
     """
+    apart = node.state is NodeState.RESUMING_APART
     grace = _with_patience(RESUME_GRACE, broker)
+    since = node.since if broker.resumes_since is None else broker.resumes_since
+    due = max(since + grace, broker.rejoins_until)
     why = f"RabbitMQ sees a majority again after its pause, and has not started the broker in {grace:g} s"
-    end = Plan(Step.KILL, why, takes_down=True, still=NodeState.RESUMING, needs_majority=True)
-    return _when(now, max(since + grace, broker.rejoins_until, broker.kill_due), end)
+    if apart:  # what it has said is no guess, whether it was cut off just before or not
+        due = min(due, node.since + _with_patience(RESUME_APART_GRACE, broker))
+        why = "RabbitMQ starts the broker after its pause, and its database does not find those it can reach"
+    end = Plan(
+        Step.KILL,
+        why,
+        takes_down=True,
+        still=frozenset({NodeState.RESUMING_APART}) if apart else RESUMES,
+        needs_majority=True,
+    )
+    return _when(now, max(due, broker.kill_due), end)
 
 
 def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | None:

@@ -206,6 +206,8 @@ class BrokerSupervisor:
                 kill_due=self._kill_due,
                 hung_since=self._patience.hung_since,
                 split_since=self._patience.split_since,
+                starves_since=self._patience.starves_since,
+                resumes_since=self._patience.resumes_since,
                 only_new=connection.failure is ConnectFailure.SILENT,
                 strained=strained,
                 recent_kills=self._patience.recent_kills(now),

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.strangers import strangers
-from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
@@ -41,9 +41,9 @@ DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not 
 HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may come
 STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
-_ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT})
-_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.RESUMING, NodeState.BOOTING, NodeState.APART})
-_COUNTS = frozenset({MemberStatus.RUNNING, MemberStatus.ALARMED, MemberStatus.SPLIT})
+_ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT, MemberStatus.STARVING})
+_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.BOOTING, NodeState.APART}) | RESUMES
+_COUNTS = _ASKED | {MemberStatus.ALARMED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from rabbitkeeper.agent.model.observation import NOTHING_TOLD, ToldOfOthers
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.coordinator.model.event_ids import lead_taken
 from rabbitkeeper.coordinator.model.records import (
+    FORGET_NODES,
     HistoryEntry,
     LeaderRecord,
     MaintenanceRecord,
@@ -68,6 +69,7 @@ class Announcer:
             load=dict(load),
             dropped=tuple(sorted(others.dropped)),
             uncounted=tuple(sorted(others.uncounted)),
+            knows=(FORGET_NODES,),
             since=since,
             tags=self.config.tags.record,
             config=taken,

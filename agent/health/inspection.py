@@ -12,7 +12,7 @@ tools, which find no answer; what is made of that is not decided here (``broker/
 import logging
 from collections.abc import Callable
 
-from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlTimeout
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
@@ -21,7 +21,8 @@ LOG = logging.getLogger("rabbitkeeper.agent")
 FIRST = 1.0  # seconds of refusal before the first look: a process that has just died is seen by then
 PAUSE = 5.0  # seconds between looks, each of which starts an Erlang machine; doubled each time but in a boot
 LONGEST_PAUSE = 30.0  # seconds
-_ON_ITS_WAY = frozenset({NodeState.BOOTING, NodeState.RESUMING})
+PAUSED_PAUSE = 10.0  # the same of a paused node: nobody but it knows when it sees a majority again
+_ON_ITS_WAY = RESUMES | {NodeState.BOOTING}
 
 
 class Inspection:
@@ -101,7 +102,8 @@ class Inspection:
             return  # it says nothing of what is there now
         self._due = now + self._pause
         # One that boots or resumes is on its way: how it goes on is of interest soon.
-        self._pause = PAUSE if self._found in _ON_ITS_WAY else min(LONGEST_PAUSE, 2 * self._pause)
+        longest = PAUSED_PAUSE if self._found is NodeState.PAUSED else LONGEST_PAUSE
+        self._pause = PAUSE if self._found in _ON_ITS_WAY else min(longest, 2 * self._pause)
         if failure is not None:
             LOG.debug("the node cannot be asked why it refuses connections: %s", failure)
             self._facts = None

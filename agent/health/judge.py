@@ -44,6 +44,11 @@ _SAYS_WHY = {
         "RabbitMQ had paused it, sees a majority of its cluster again and starts it; "
         "if that takes longer than a minute, it is started anew",
     ),
+    NodeState.RESUMING_APART: (
+        MemberStatus.UNREACHABLE,
+        "RabbitMQ had paused it and starts it again, but its database has not found those of nodes that it "
+        "can reach: if that lasts for some seconds, it is started anew",
+    ),
     NodeState.BOOTING: (MemberStatus.STARTING, "the broker boots inside its Erlang machine"),
     NodeState.APART: (
         MemberStatus.STARTING,
@@ -186,6 +191,8 @@ def _connected(
         return MemberStatus.SPLIT, (observation.split,)
     if status is MemberStatus.RUNNING and observation.doubt is not None:
         return MemberStatus.STARTING, (observation.doubt,)
+    if status is MemberStatus.RUNNING and observation.starving is not None:
+        return MemberStatus.STARVING, (observation.starving,)
     return status, reasons
 
 

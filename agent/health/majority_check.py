@@ -13,7 +13,7 @@ from rabbitkeeper.coordinator.model.records import MemberStatus
 
 RETRY = 1.0  # seconds between canaries once one was not confirmed
 _ASKED = frozenset(
-    {MemberStatus.RUNNING, MemberStatus.MINORITY, MemberStatus.SPLIT}
+    {MemberStatus.RUNNING, MemberStatus.MINORITY, MemberStatus.SPLIT, MemberStatus.STARVING}
 )  # in other states the answer is known
 
 

@@ -17,6 +17,7 @@ from pika.adapters.select_connection import IOLoop
 from rabbitkeeper.agent.health.alarm_probe import AlarmProbe
 from rabbitkeeper.agent.health.channel import Connection
 from rabbitkeeper.agent.health.connection import BrokerConnection, ProbeSettings
+from rabbitkeeper.agent.health.feed_canary import FeedCanary
 from rabbitkeeper.agent.health.majority_canary import CanaryChannel, MajorityCanary
 from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.agent.health.response_timer import STEP, ResponseTimer
@@ -58,6 +59,7 @@ class Probe:
         self._reconnecting: object = None  # the timer of the next attempt
         self._majority: tuple[MajorityRequest, MajorityCanary] | None = None
         self._majority_channel: CanaryChannel | None = None  # on the present connection, for the next canary
+        self._feed: FeedCanary | None = None  # of the present connection
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="rabbitkeeper-probe", daemon=True)
 
@@ -192,6 +194,7 @@ class Probe:
             return
         self._answered()
         now = self._clock()
+        self._feed = None if connection.amqp is None else FeedCanary(connection.amqp, clock=self._clock)
         self._report(ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version=connection.version))
         self._move_majority(connection.amqp)
 
@@ -241,15 +244,26 @@ class Probe:
             return
         self._answered()
         count = self._facts.confirmed + 1 if confirmed else 0
+        feed = self._feed
         self._report(
-            replace(self._facts, silent=0.0, heard_at=self._clock(), confirmed=count, latency=latency)
+            replace(
+                self._facts,
+                silent=0.0,
+                heard_at=self._clock(),
+                confirmed=count,
+                latency=latency,
+                unfed=0 if feed is None else feed.unfed,
+                unfed_since=None if feed is None else feed.since,
+            )
         )
 
     def connection_blocked(self, connection: BrokerConnection, reason: str | None) -> None:
         if connection is not self._connection:
             return
         self._answered()
-        self._report(replace(self._facts, silent=0.0, blocked=reason))
+        if self._feed is not None:
+            self._feed.blocked()
+        self._report(replace(self._facts, silent=0.0, blocked=reason, unfed=0, unfed_since=None))
         if reason is None:
             self._close_alarm_probe()
         elif self._alarm_probe is None:
@@ -302,6 +316,8 @@ class Probe:
         canary.end()
         self._majority_channel = canary.kept
         if result is not None:
+            if result.confirmed and self._feed is not None and self._facts.blocked is None:
+                self._feed.confirmed()
             request.result = result
             self._wake()
 

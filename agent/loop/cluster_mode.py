@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
+from rabbitkeeper.agent.cluster.feeding import Feeding
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.cluster.replicas import Replicas
@@ -47,13 +48,18 @@ class ClusterMode:
     """See :class:`~rabbitkeeper.agent.loop.mode.Mode`, whose methods these are.
 
     Args:
+        name: our member's.
         form: brings our broker into the cluster; returns when it is in.
         majority_check: what confirms a lead.
         housekeeping: what is done beside the loop.
     """
 
     def __init__(
-        self, form: Callable[[], object], majority_check: MajorityCheck, housekeeping: ClusterHousekeeping
+        self,
+        name: str,
+        form: Callable[[], object],
+        majority_check: MajorityCheck,
+        housekeeping: ClusterHousekeeping,
     ) -> None:
         self._form = form
         self._housekeeping = housekeeping
@@ -61,6 +67,7 @@ class ClusterMode:
         self._size_since = 0.0
         self._cluster: ClusterRecord | None = None  # as it was read last
         self._excused_until = 0.0
+        self._feeding = Feeding(name)
         self.lead_check = majority_check
 
     def join(self) -> object:
@@ -80,6 +87,7 @@ class ClusterMode:
         if size != self._size:
             self._size, self._size_since = size, now
         lasts = now >= self._size_since + SETTLED
+        self._feeding.turn(observation.connection, view, now)
         return replace(
             observation,
             majority=self.lead_check.facts,
@@ -90,6 +98,7 @@ class ClusterMode:
             doubt=self._housekeeping.agreement.doubt,
             split_elsewhere=self._housekeeping.agreement.warning,
             strangers=self._housekeeping.agreement.strangers,
+            starving=self._feeding.starving,
         )
 
     def holds_lead(self, now: float) -> bool:

@@ -35,6 +35,8 @@ class ConnectionFacts:
     confirmed: int = 0  # canaries confirmed in a row on this connection
     latency: float | None = None  # seconds, of the last confirmed canary
     blocked: str | None = None  # the broker's reason for blocking publishers
+    unfed: int = 0  # majority canaries confirmed in a row without one that their consumer got
+    unfed_since: float | None = None  # when the first of them was confirmed
     version: str | None = None  # RabbitMQ's, of the last connection
 
     def since(self, moment: float) -> "ConnectionFacts":
@@ -84,13 +86,17 @@ class NodeState(StrEnum):
     DRAINED_BY_AGENT = "drained by an agent"  # the same, for a restart that an agent was to carry out
     PAUSED = "paused"  # by RabbitMQ, until it sees a majority of its cluster
     RESUMING = "resuming"  # RabbitMQ sees that majority, and starts the broker again
+    RESUMING_APART = "resuming apart"  # the same, but its database has not found those of nodes it can reach
     BOOTING = "booting"
     APART = "booting apart"  # from nodes that it can reach by now, and whose database it has not found
     STOPPED = "stopped"  # the broker is, inside a living Erlang machine
     SILENT = "silent"  # its Erlang machine, which has answered its tools before, does not any more
 
 
-WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED, NodeState.RESUMING})
+RESUMES = frozenset({NodeState.RESUMING, NodeState.RESUMING_APART})
+"""States of a broker that RabbitMQ starts again after a pause."""
+
+WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED}) | RESUMES
 """States of a broker that has booted and is well by itself, though nobody can connect."""
 
 
@@ -188,5 +194,6 @@ class Observation:
     split: str | None = None  # why the node and the others do not count each other in, a sentence
     doubt: str | None = None  # why that may be so, and is being asked
     split_elsewhere: str | None = None  # the same of other nodes
+    starving: str | None = None  # that it feeds nobody, and that it is its turn to leave for that; a sentence
     strangers: tuple[str, ...] = ()  # in what RabbitMQ's cluster and the group's record differ: sentences
     draining: str | None = None  # why this member is being taken out of service

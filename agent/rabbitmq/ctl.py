@@ -352,10 +352,10 @@ class RabbitmqCtl:
         if running:
             return NodeState.SERVING
         if waiting:
-            return NodeState.RESUMING if booting else NodeState.PAUSED
-        if booting:
-            return NodeState.APART if apart else NodeState.BOOTING
-        return NodeState.STOPPED
+            resumes = NodeState.RESUMING_APART if apart else NodeState.RESUMING
+            return resumes if booting else NodeState.PAUSED
+        boots = NodeState.APART if apart else NodeState.BOOTING
+        return boots if booting else NodeState.STOPPED
 
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"

@@ -32,6 +32,7 @@ class MemberStatus(StrEnum):
     STOPPED = "stopped"  # not running, and not about to be
     UNREACHABLE = "unreachable"  # the agent cannot connect to it
     SPLIT = "split"  # well by itself, but it and the other nodes do not count each other in
+    STARVING = "starving"  # takes messages and feeds no consumer that was there
 
     @property
     def serves(self) -> bool:
@@ -54,7 +55,12 @@ class MemberStatus(StrEnum):
             MemberStatus.STOPPED,
             MemberStatus.UNREACHABLE,
             MemberStatus.SPLIT,
+            MemberStatus.STARVING,
         )
+
+
+_NEWER = frozenset({MemberStatus.SPLIT, MemberStatus.STARVING})
+"""States that versions before them read as ``unreachable``, with the true one in ``condition``."""
 
 
 def utcnow() -> str:
@@ -85,6 +91,10 @@ class TakenConfig(Record):
     own: dict[str, Any] = Field(default_factory=dict)  # by key, as in "health.interval"
 
 
+FORGET_NODES = "forget nodes"
+"""What agents know that carry out the removal of a node; older ones do nothing, and say that it is done."""
+
+
 class MemberRecord(StoredRecord):
     """``members/<name>``: who an agent is, what clients connect to, and how its broker is."""
 
@@ -104,20 +114,21 @@ class MemberRecord(StoredRecord):
     config: TakenConfig | None = None
     dropped: tuple[str, ...] = ()  # nodes of hung brokers that this one has dropped
     uncounted: tuple[str, ...] = ()  # nodes that run by their agents' word, and not by this one's
-    condition: str | None = None  # a state that versions before it read as another one: ``split``
+    knows: tuple[str, ...] = ()  # which requests its agent knows that agents before it do not
+    condition: str | None = None  # a state that versions before it read as another one, as in ``split``
 
     @model_validator(mode="before")
     @classmethod
     def _state_behind_another(cls, content: Any) -> Any:
-        if isinstance(content, dict) and content.get("condition") == MemberStatus.SPLIT:
-            return {**content, "state": MemberStatus.SPLIT}
+        if isinstance(content, dict) and content.get("condition") in _NEWER:
+            return {**content, "state": MemberStatus(content["condition"])}
         return content
 
     def fields_to_store(self) -> dict[str, Any]:
-        """As versions understand it that do not know every state: a split node is no good to anybody."""
+        """As versions understand it that do not know every state: such a node is no good to anybody."""
         fields = super().fields_to_store()
-        if self.state is MemberStatus.SPLIT:
-            fields |= {"state": MemberStatus.UNREACHABLE.value, "condition": MemberStatus.SPLIT.value}
+        if self.state in _NEWER:
+            fields |= {"state": MemberStatus.UNREACHABLE.value, "condition": self.state.value}
         else:
             del fields["condition"]
         return fields

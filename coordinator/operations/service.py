@@ -36,6 +36,7 @@ from rabbitkeeper.coordinator.policy.removal import (
     removal_of_member,
     removal_of_node,
     replacement_of,
+    too_old_for,
 )
 from rabbitkeeper.coordinator.policy.schedule import moment
 from rabbitkeeper.coordinator.policy.switchover import best_candidate, why_unfit
@@ -303,16 +304,13 @@ class OperationService:
     # -- inside
 
     def _forget(
-        self,
-        view: GroupView,
-        removal: Removal | str,
-        target: str,
-        by: str,
-        reason: str | None,
-        dry_run: bool,
+        self, view: GroupView, removal: Removal | str, target: str, by: str, reason: str | None, dry_run: bool
     ) -> Submitted:
         if isinstance(removal, str):
             raise OperationRefused(removal)
+        why_not = too_old_for(view, removal)
+        if why_not is not None:
+            raise OperationRefused(why_not)
         entry = new_entry(OperationKind.REMOVE, self._wall(), by=by, reason=reason, target=target)
         return self._maintain(view, entry, removal.targets, removal.said, False, dry_run)
 

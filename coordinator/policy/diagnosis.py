@@ -239,6 +239,7 @@ _STATE_REMEDIES = {
     MemberStatus.DRAINING: "wait; if it lasts, rabbitkeeper operations",
     MemberStatus.STOPPED: "its agent's log says how it ended",
     MemberStatus.SPLIT: "its agent restarts it, if it may; else restart it",
+    MemberStatus.STARVING: "its agent restarts it, if it may; else restart it",
     MemberStatus.UNREACHABLE: "see whether it listens, and its log",
 }
 

@@ -38,6 +38,7 @@ _CAUSES = {
     MemberStatus.STOPPED: "broker stopped",
     MemberStatus.UNREACHABLE: "broker unreachable",
     MemberStatus.SPLIT: "node split",
+    MemberStatus.STARVING: "broker feeds nobody",
 }
 
 

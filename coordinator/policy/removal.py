@@ -7,6 +7,7 @@ while the others are a majority.
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from rabbitkeeper.coordinator.model.records import FORGET_NODES
 from rabbitkeeper.coordinator.model.view import GroupView
 
 
@@ -82,6 +83,23 @@ def reinit_of(view: GroupView, member: str) -> Removal | str:
         return f"{member} is {there.record.state}: it has what it had, and nothing is to be done"
     said = f"the cluster forgets {node} and what was on it; then it joins again, empty as it is"
     return _without_majority(view, {node}) or Removal((node,), said)
+
+
+def too_old_for(view: GroupView, removal: Removal) -> str | None:
+    """Whose agents would say that nodes were forgotten, and do nothing; None if all know such a request.
+
+    Whoever leads carries it out, and who leads can change meanwhile.
+    """
+    if not any("@" in target for target in removal.targets):
+        return None  # a member's name, which all agents know
+    records = [view.members[name].record for name in sorted(view.members)]
+    old = [f"{each.name} ({each.versions.agent})" for each in records if FORGET_NODES not in each.knows]
+    if not old:
+        return None
+    return (
+        f"too old to forget nodes are the agents of {', '.join(old)}: whichever of them leads would say that "
+        "it is done, and do nothing; upgrade them first"
+    )
 
 
 def _nodes_of(view: GroupView, member: str) -> frozenset[str]:

@@ -111,6 +111,7 @@ class SimulatedAgent:
         )
         self.broker.probe_anew(ring)
         mode = ClusterMode(
+            self.name,
             self._form,
             MajorityCheck(self.broker.confirm_majority, draw),
             ClusterHousekeeping(

@@ -236,7 +236,21 @@ REQUESTS: dict[str, Inflict] = {
 }
 """What operators ask for, in the middle of faults."""
 
-KINDS = FAULTS | REQUESTS
+
+def _starve(group: Group, agent: SimulatedAgent, lasts: float) -> None:
+    if agent.broker.up:
+        agent.broker.feeding.starves = True
+
+
+def _starve_together(group: Group, agent: SimulatedAgent, lasts: float) -> None:
+    for each in group.agents.values():
+        _starve(group, each, lasts)
+
+
+STARVES: dict[str, Inflict] = {"feeds nobody": _starve, "all feed nobody": _starve_together}
+"""Messages are taken, and no consumer that was there gets one until its broker has started again."""
+
+KINDS = FAULTS | REQUESTS | STARVES
 """All there are; histories that name none have :data:`FAULTS` alone, so that a seed stays what it was."""
 
 

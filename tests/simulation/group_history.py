@@ -4,6 +4,7 @@ What is asked of every moment is asserted where it could break (``managed_group.
 here is what is asked once a second, and of the end.
 """
 
+from rabbitkeeper.coordinator.model.records import MemberStatus
 from simulation.agents import SimulatedAgent
 from simulation.group_faults import FAULTS, KINDS, Fault, by_chance
 from simulation.managed_group import Group
@@ -13,6 +14,8 @@ OVER = 420.0  # seconds after the last fault in which everything is well again: 
 DISAGREE = 15.0  # seconds for which a group may call itself well while its nodes disagree
 DEAD = 15.0  # seconds for which a broker may lead that does not work
 UNTOLD = 15.0  # seconds for which an agent may not have read that its lead was deleted, its store being slow
+STARVED = 150.0  # seconds until a broker that feeds nobody beside others that run has been started again
+TOGETHER = 2.0  # seconds for which two may leave for that, until they have seen each other
 QUIET = 20.0  # seconds in which nothing happens any more
 
 
@@ -39,6 +42,8 @@ class History:
         self.group.rabbits.stop = (20.0, 45.0) if seed % 4 == 3 else (0.1, 4.0)  # as on a busy host
         self.group.rabbits.sticks = sticks
         self._overlooks = overlooks
+        if seed % 8 == 4:  # databases find one another late
+            self.group.rabbits.rejoin, self.group.rabbits.blind = 9.0, 7.0
         self.kinds = kinds
         self.faults: list[Fault] = []
         self._since: dict[str, float] = {}  # what is not as it should be, and since when
@@ -76,7 +81,9 @@ class History:
         while group.world.now < end:
             group.run(min(1.0, max(end - group.world.now, 0.001)))
             self._look()
-            well = all(agent.broker.well for agent in group.agents.values())
+            well = all(
+                agent.broker.well and not agent.broker.feeding.starves for agent in group.agents.values()
+            )
             well = well and group.paths.maintenance not in group.zookeeper.tree
             if until_whole and well and group.whole and not group.rabbits.disagreement():
                 return
@@ -89,6 +96,7 @@ class History:
         assert len(informed) <= 1, self._told(f"more than one leads: {leading}")
         assert self._lasts("two", len(leading) > 1) <= UNTOLD, self._told(f"two lead for long: {leading}")
         self._look_at_the_leader()
+        self._look_at_the_starving()
         said = {name: group.member(name) for name in group.names}
         unseen = bool(group.rabbits.disagreement()) and all(
             one and one.state == "running" for one in said.values()
@@ -116,6 +124,20 @@ class History:
         dead = leader is not None and not group.agents[leader].broker.well
         lasts = self._lasts("dead", dead and another and group.zookeeper.up)
         assert lasts <= DEAD, self._told(f"{leader} leads, and its broker does not work")
+
+    def _look_at_the_starving(self) -> None:
+        """One after the other is started again while nothing else is wrong; who goes first is up to them."""
+        brokers = [agent.broker for agent in self.group.agents.values()]
+        starve = [each.node for each in brokers if each.feeding.starves]
+        calm = all(each.well and not each.alarm for each in brokers) and self.group.zookeeper.up
+        lasts = self._lasts("starve", bool(starve) and calm and self.group.whole)
+        assert lasts <= STARVED, self._told(f"{starve} feed nobody, and nothing is done about it")
+        said = [name for name in self.group.names if self._says(name) is MemberStatus.STARVING]
+        assert self._lasts("leave", len(said) > 1) <= TOGETHER, self._told(f"{said} leave at the same time")
+
+    def _says(self, name: str) -> MemberStatus | None:
+        record = self.group.member(name)
+        return None if record is None else record.state
 
     def _lasts(self, what: str, so: bool) -> float:
         """For how many seconds it has been so."""

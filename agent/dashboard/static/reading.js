@@ -2,13 +2,14 @@
 
 export const TONE = {
   running: "good", alarmed: "warn", starting: "busy", draining: "busy", minority: "bad", hung: "bad", stopped: "bad",
-  unreachable: "bad", split: "bad", gone: "bad",
+  unreachable: "bad", split: "bad", starving: "bad", gone: "bad",
 };
 
 const MEANING = {
   alarmed: "publishers are blocked", minority: "no majority confirms", hung: "it answers nothing",
   stopped: "it does not run", unreachable: "its agent cannot connect to it",
-  split: "it and the other nodes do not count each other in", gone: "its agent is not registered",
+  split: "it and the other nodes do not count each other in",
+  starving: "it takes messages and feeds nobody", gone: "its agent is not registered",
   starting: "it boots, or joins the cluster", draining: "it is closed for maintenance",
 };
 

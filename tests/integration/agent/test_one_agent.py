@@ -7,24 +7,31 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from support.agent.processes import agent_config, refusal, run_agent, running_agent
 from support.agent.rabbitmq_version import rabbitmq_version
+from support.agent.starved_queue import consumers, starve
 from support.group_watch import Watch, epoch, leader_of, states
+from support.waiting import wait_for
+from support.zookeeper.proxy import Proxy
 
+from rabbitkeeper.agent.cluster.feeding import REASON
+from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.compose.local import Local
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(300)]
 
 NODE = "node1"
+VHOST = "rabbitkeeper"
 LONG = 300.0  # seconds; a node has one or two minutes to answer its tools, and looks are half a minute apart
 REFUSED = "broker.amqp.username 'rabbitkeeper' and its password are refused by the broker at "
 
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[Local]:
-    with Local(zookeepers=1, members=1, group="one-agent") as local:
+    with Local(zookeepers=1, members=1, group="one-agent", api=True) as local:
         local.wait_ready(120)
         yield local
 
@@ -74,6 +81,20 @@ def test_a_hung_broker_is_killed_and_started_again(local: Local, watch: Watch) -
     assert vacant.members[NODE].record.reasons == ("no answer to a canary within 2 s",)
     after = watch.leader()
     assert (epoch(after) or 0) > (epoch(before) or 0)
+    assert local.broker_pid(NODE) != pid
+
+
+@pytest.mark.timeout(2 * LONG)
+def test_a_broker_that_feeds_nobody_is_started_again(local: Local, watch: Watch) -> None:
+    watch.leader()
+    pid = local.broker_pid(NODE)
+    ctl = local.ctl(NODE)
+    wait_for(lambda: consumers(ctl, VHOST, QUEUE) > 0, "the canary is consumed", 60)
+    starve(ctl, VHOST, QUEUE)
+    view, _ = watch.until(lambda view: states(view)[NODE] is MemberStatus.STARVING, "it says so", LONG)
+    assert view.members[NODE].record.reasons == (REASON,)
+    watch.until(lambda view: view.leader is None, "the lead is given up", LONG)
+    watch.leader(LONG)
     assert local.broker_pid(NODE) != pid
 
 
@@ -138,6 +159,7 @@ def test_another_agent_under_the_same_name_is_refused(local: Local, watch: Watch
     config = agent_config(
         local,
         NODE,
+        http=None,
         broker={
             "node": "other@localhost",
             "amqp": {"port": port},
@@ -163,6 +185,7 @@ def test_wrong_credentials_for_a_broker_that_is_not_ours_leave_no_trace(
         local,
         NODE,
         group="elsewhere",
+        http=None,
         broker={
             "driver": "external",
             "process": None,
@@ -183,6 +206,7 @@ def test_a_broker_that_cannot_boot_is_given_up_and_says_why(local: Local, tmp_pa
         local,
         NODE,
         group="never-boots",
+        http=None,
         broker={
             "node": "never@localhost",
             "restart_limit": 1,
@@ -234,6 +258,39 @@ def test_a_canary_queue_that_can_have_no_leader_any_more_is_declared_anew(local:
     said = (local.settings(NODE).directory / "log" / "agent.log").read_text()
     repaired = "queue rabbitkeeper.canary had no leader for 30 s while all its nodes ran" in said
     assert repaired is not elects
+
+
+def test_while_zookeeper_is_slow_it_leads_on_and_says_so(local: Local, watch: Watch, tmp_path: Path) -> None:
+    watch.leader()
+    local.kill_agent(NODE)
+    pid = local.broker_pid(NODE)
+    with Proxy(local.zookeeper_hosts) as proxy:
+        config = agent_config(local, NODE, zookeeper={"hosts": proxy.address})
+        with running_agent(tmp_path / "agent.yml", config), httpx.Client(base_url=local.api(NODE)) as http:
+
+            def answers(path: str) -> int:
+                try:
+                    return http.get(path, timeout=30.0).status_code
+                except httpx.TransportError:
+                    return 0
+
+            wait_for(lambda: answers("/leader") == httpx.codes.OK, "it leads", 120)
+            before = watch.leader()
+            proxy.delay(1.5)
+            refused: list[tuple[str, int]] = []
+            end = time.monotonic() + 60.0
+            while time.monotonic() < end:
+                for path in ("/live", "/ready", "/leader?hold=true"):
+                    code = answers(path)
+                    if code != httpx.codes.OK:
+                        refused.append((path, code))
+                time.sleep(0.5)  # as a load balancer asks
+            proxy.delay(0.0)
+            assert refused == []
+            assert epoch(watch.leader()) == epoch(before)
+            assert local.broker_pid(NODE) == pid
+    local.start_agent(NODE)
+    watch.leader()
 
 
 def test_told_to_stop_it_leaves_and_stops_the_broker(local: Local, watch: Watch) -> None:

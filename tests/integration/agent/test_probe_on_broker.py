@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from support.agent.starved_queue import consumers, starve
 
 from rabbitkeeper.agent.health.connection import ProbeSettings
 from rabbitkeeper.agent.health.majority_canary import QUEUE
@@ -103,6 +104,40 @@ def test_the_majority_canary_makes_its_queue_and_is_confirmed(
     assert [queue["name"] for queue in queues] == [QUEUE]  # the local canary's is not durable
     assert isinstance(arguments := queues[0]["arguments"], dict)
     assert arguments["x-queue-type"] == "quorum"
+
+
+def test_a_broker_that_takes_messages_and_feeds_nobody_is_told_from_one_that_does(
+    broker: Local, settings: ProbeSettings, probed: Start
+) -> None:
+    def confirmed(one: Probed) -> None:
+        request = one.probe.confirm_majority(LONG)
+        one.until(lambda _: request.result is not None)
+        assert request.result is not None
+        assert request.result.confirmed, request.result
+
+    one = probed(replace(settings, name="starves"))
+    one.until(lambda facts: facts.confirmed > 0)
+    deadline = time.monotonic() + LONG
+    while not consumers(broker.ctl("node1"), VHOST, QUEUE):  # it begins with the first that is confirmed
+        assert time.monotonic() < deadline
+        confirmed(one)
+    confirmed(one)
+    one.until(lambda facts: facts.unfed == 0)
+    starve(broker.ctl("node1"), VHOST, QUEUE)
+    for _ in range(3):
+        confirmed(one)
+    facts = one.until(lambda facts: facts.unfed >= 3)
+    assert facts.unfed_since is not None
+    other = probed(replace(settings, name="fed"))
+    other.until(lambda facts: facts.confirmed > 0)
+    deadline = time.monotonic() + LONG
+    while consumers(broker.ctl("node1"), VHOST, QUEUE) < 2:
+        assert time.monotonic() < deadline
+        confirmed(other)
+    for _ in range(3):
+        confirmed(other)
+    other.until(lambda facts: facts.unfed == 0)
+    assert one.probe.facts.unfed >= 3, "a new consumer is fed at once, and the old one is not"
 
 
 def test_a_vhost_that_is_deleted_under_it_breaks_the_connection(

@@ -13,6 +13,7 @@ from rabbitkeeper.agent.broker.drivers import BrokerProcess
 from rabbitkeeper.agent.health.majority_request import MajorityRequest, MajorityResult
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 from simulation.rabbitmq.cluster import Database, SimulatedCluster
+from simulation.rabbitmq.feeding import Feeding
 from simulation.world import World
 
 BOOT = 8.0  # seconds
@@ -55,6 +56,8 @@ class SimulatedBroker:
         split: what will become of it, between its finding out that it was dropped and its doing something.
         resumes: it sees a majority after its pause, and starts again.
         stuck: it does, and waits for its tables in vain.
+        apart_until: until when its database has not found the others', though it will.
+        feeding: what its canary's consumer gets.
         retries: it tries to reach nodes that are gone before it pauses, and answers nobody meanwhile.
     """
 
@@ -83,8 +86,10 @@ class SimulatedBroker:
         self.partitions: set[str] = set()
         self.split: bool | None = None
         self.retries = False
+        self.feeding = Feeding(node)
         self.resumes = False
         self.stuck = False
+        self.apart_until = 0.0
         self.facts = REFUSED
         self.exited: str | None = None
         self.wake: Callable[[], None] = lambda: None
@@ -196,6 +201,7 @@ class SimulatedBroker:
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
             self.hung_since, self.retries, self.resumes, self.stuck = None, False, False, False
+            self.feeding.starves = False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))
@@ -275,6 +281,7 @@ class SimulatedBroker:
             passed = self.world.now - started
             if self.well and self.group.rabbits.confirms(self.node) and not self.group.leaderless:
                 self.group.note(self.member, "confirmed")
+                self.facts = self.feeding.confirmed(self.facts, self.world.now)
                 request.result = MajorityResult(True, passed, 1)
                 self.wake()
             elif passed >= timeout:
@@ -307,7 +314,8 @@ class SimulatedBroker:
     def state(self) -> NodeState:
         """As the node says itself."""
         if self.refuses is NodeState.PAUSED and self.resumes:
-            return NodeState.RESUMING
+            apart = self.stuck or self.world.now < self.apart_until
+            return NodeState.RESUMING_APART if apart and self._finds_some else NodeState.RESUMING
         if self.refuses is not None:
             return self.refuses
         if self.up:
@@ -316,6 +324,13 @@ class SimulatedBroker:
         if self._apart and any(self.group.rabbits.reaches(self.node, one) for one in others):
             return NodeState.APART
         return NodeState.BOOTING
+
+    @property
+    def _finds_some(self) -> bool:
+        """Whether it can tell that it reaches one of its cluster's nodes whose database runs."""
+        rabbits, others = self.group.rabbits, self.disk.members - {self.node}
+        there = any(rabbits.reaches(self.node, one) and rabbits.serves(one) for one in others)
+        return there and rabbits.tells
 
     def _paused(self, pid: int | None) -> None:
         if self.pid == pid and self.refuses is NodeState.PAUSED:

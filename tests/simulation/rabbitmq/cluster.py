@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from simulation.rabbitmq.broker import SimulatedBroker
 
 NET_TICK = 60.0  # seconds after which a silent node counts as gone
-REJOIN = 3.0  # seconds from seeing a majority again until a paused node serves
 LOOK = 1.0  # seconds between a paused node's looks
 TABLES = 270.0  # seconds for which a node that starts after its pause waits for tables: 9 times 30
 SPLIT = 0.4  # of the nodes that were dropped and go on: those that stay split
@@ -59,6 +58,9 @@ class SimulatedCluster:
             vain, from 0 to 1.
         overlooks: of the nodes that are back: those that one other does not count, from 0 to 1.
         stop: seconds that a pause takes until the listeners are closed, at least and at most.
+        rejoin: seconds from seeing a majority again until a paused node serves.
+        blind: for how many of these its database has not found the others' yet.
+        tells: one that starts after its pause apart from the others can tell that it does.
     """
 
     def __init__(self, world: World) -> None:
@@ -72,6 +74,9 @@ class SimulatedCluster:
         self.sticks = 0.0
         self.overlooks = 0.0
         self.stop = (0.1, 4.0)
+        self.rejoin = 3.0
+        self.blind = 0.0
+        self.tells = True
 
     # -- the network
 
@@ -259,8 +264,9 @@ class SimulatedCluster:
                 broker.stuck = True
                 self.world.after(TABLES, lambda: broker.give_up_resuming(pid))
                 return
-            self.world.after(REJOIN, lambda: broker.go_on_serving(pid))
-            self.world.after(REJOIN + LOOK, lambda: self._look(node, pid))
+            broker.apart_until = self.world.now + self.blind
+            self.world.after(self.rejoin, lambda: broker.go_on_serving(pid))
+            self.world.after(self.rejoin + LOOK, lambda: self._look(node, pid))
         else:
             broker.resumes = False
             self.world.after(LOOK, lambda: self._look(node, pid))

@@ -14,7 +14,6 @@ from rabbitkeeper.agent.broker.policy import (
     HUNG_GRACE,
     LONGEST_GRACE,
     LONGEST_SILENCE,
-    RESUME_GRACE,
     REUNION_GRACE,
     SILENT_GRACE,
     SPLIT_GRACE,
@@ -222,48 +221,6 @@ def test_one_that_is_silent_for_long_is_ended_whatever_the_others_do_but_not_wit
 )
 def test_a_silent_one_is_left_alone_where_any_is_or_when_that_is_not_known(changes: dict[str, Any]) -> None:
     assert step(replace(SILENT, **changes), 10_000.0) is Step.NOTHING
-
-
-RESUMES = replace(SILENT, node=NodeFacts(NodeState.RESUMING, 100.0))
-
-
-@pytest.mark.parametrize(
-    ("changes", "due"),
-    [
-        ({}, 100.0 + RESUME_GRACE),
-        ({"been_up": False}, 100.0 + RESUME_GRACE),
-        ({"strained": True}, 100.0 + 2 * RESUME_GRACE),
-        ({"recent_kills": 1}, 100.0 + 2 * RESUME_GRACE),
-        ({"recent_kills": 9}, 100.0 + LONGEST_SILENCE),
-        ({"rejoins_until": 230.0}, 230.0),
-        ({"kill_due": 200.0}, 200.0),
-    ],
-)
-def test_one_that_sees_a_majority_after_its_pause_and_does_not_come_up_is_killed(
-    changes: dict[str, Any], due: float
-) -> None:
-    """Seen with RabbitMQ 3.10 beside a load: it waited for tables for minutes, and counted as paused."""
-    resumes = replace(RESUMES, **changes)
-    assert plan(resumes, due - 0.1, boot_timeout=BOOT).look_again == due
-    planned = plan(resumes, due, boot_timeout=BOOT)
-    assert (planned.step, planned.takes_down, planned.still) == (Step.KILL, True, NodeState.RESUMING)
-    assert planned.needs_majority
-    assert plan(resumes, due + 1000.0, boot_timeout=BOOT).needs_majority, "it gives up by itself in the end"
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"paused": True}, {"cut_off": True}, {"busy": True}, {"can_kill": False}, {"can_start": False}],
-)
-def test_one_that_resumes_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
-    assert step(replace(RESUMES, **changes), 10_000.0) is Step.NOTHING
-
-
-@pytest.mark.parametrize("rejoins_until", [0.0, 130.0])
-def test_one_that_sees_no_majority_is_left_paused_for_ever(rejoins_until: float) -> None:
-    """Whether its agent was cut off with it or not: started again, it would boot alone."""
-    pauses = replace(RESUMES, node=NodeFacts(NodeState.PAUSED, 100.0), rejoins_until=rejoins_until)
-    assert step(pauses, 10_000.0) is Step.NOTHING
 
 
 def test_one_that_has_never_been_up_and_is_silent_is_killed_when_both_times_are_over() -> None:

@@ -1,12 +1,13 @@
 """What is asked just before a broker is taken down, and what keeps it up."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.model.errors import DisruptionRefused
+from rabbitkeeper.agent.model.observation import RESUMES as STARTS_AFTER_PAUSE
 from rabbitkeeper.agent.model.observation import ConnectFailure, ConnectionFacts, NodeState
 
 HANGS = Plan(
@@ -14,7 +15,7 @@ HANGS = Plan(
 )
 
 RESUMES = Plan(
-    Step.KILL, "it does not resume", takes_down=True, still=NodeState.RESUMING, needs_majority=True
+    Step.KILL, "it does not resume", takes_down=True, still=STARTS_AFTER_PAUSE, needs_majority=True
 )
 MUTE = Plan(Step.KILL, "its node is silent", takes_down=True, asks=True, needs_majority=True)
 ANSWERS = ConnectionFacts(up_since=100.0)
@@ -58,7 +59,7 @@ def test_after_a_while_that_does_not_help_it_any_more() -> None:
 
 
 @pytest.mark.parametrize("asks", [True, False])
-@pytest.mark.parametrize("says", [NodeState.PAUSED, NodeState.RESUMING, NodeState.BOOTING])
+@pytest.mark.parametrize("says", [NodeState.PAUSED, *sorted(STARTS_AFTER_PAUSE), NodeState.BOOTING])
 def test_one_that_pauses_or_boots_comes_back_by_itself_however_long_it_takes(
     says: NodeState, asks: bool
 ) -> None:
@@ -108,13 +109,14 @@ def test_one_that_refused_connections_and_takes_them_again_is_left(connection: C
         Case(connection=connection).ask(MUTE)
 
 
-def test_one_that_does_not_come_up_after_its_pause_goes_down_with_leave() -> None:
-    case = Case(connection=REFUSES, says=NodeState.RESUMING)
+@pytest.mark.parametrize("says", sorted(STARTS_AFTER_PAUSE))
+def test_one_that_does_not_come_up_after_its_pause_goes_down_with_leave(says: NodeState) -> None:
+    case = Case(connection=REFUSES, says=says)
     case.ask(RESUMES)
     assert case.begun == [("it does not resume", True)]
 
 
-@pytest.mark.parametrize("says", [*(state for state in NodeState if state is not NodeState.RESUMING), None])
+@pytest.mark.parametrize("says", [*(state for state in NodeState if state not in STARTS_AFTER_PAUSE), None])
 def test_one_that_has_given_up_resuming_or_lost_the_others_again_is_left(says: NodeState | None) -> None:
     """One that is paused since the network is cut again would boot alone."""
     case = Case(connection=REFUSES, says=says)
@@ -123,9 +125,25 @@ def test_one_that_has_given_up_resuming_or_lost_the_others_again_is_left(says: N
     assert not case.begun
 
 
+def test_one_whose_database_has_found_the_others_after_all_is_left() -> None:
+    case = Case(connection=REFUSES, says=NodeState.RESUMING)
+    with pytest.raises(DisruptionRefused, match="which was resuming apart, does not say so any more"):
+        case.ask(replace(RESUMES, still=frozenset({NodeState.RESUMING_APART})))
+    assert not case.begun
+
+
 def test_one_that_has_resumed_meanwhile_is_left() -> None:
     with pytest.raises(DisruptionRefused, match="answered meanwhile"):
         Case(connection=ANSWERS, says=NodeState.RESUMING).ask(RESUMES)
+
+
+def test_one_that_feeds_nobody_goes_down_unless_its_canary_has_been_fed_meanwhile() -> None:
+    starves = Plan(Step.KILL, "it feeds nobody", takes_down=True, starves=True, listens=True)
+    case = Case(says=NodeState.SERVING, connection=replace(ANSWERS, unfed=9))
+    case.ask(starves)
+    assert case.begun == [("it feeds nobody", False)]
+    with pytest.raises(DisruptionRefused, match="fed meanwhile"):
+        Case(says=NodeState.SERVING, connection=ANSWERS).ask(starves)
 
 
 def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from support.jobs import Called
 
-from rabbitkeeper.agent.health.inspection import FIRST, LONGEST_PAUSE, PAUSE, Inspection
+from rabbitkeeper.agent.health.inspection import FIRST, LONGEST_PAUSE, PAUSE, PAUSED_PAUSE, Inspection
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
@@ -49,6 +49,27 @@ def test_it_is_asked_a_second_later_and_then_less_and_less_often() -> None:
     assert asked[0] == FIRST
     assert pauses[:3] == [PAUSE, 2 * PAUSE, 4 * PAUSE]
     assert set(pauses[3:]) == {LONGEST_PAUSE}
+
+
+def test_a_paused_one_is_asked_often_enough_to_see_soon_that_it_starts_again() -> None:
+    case = Case()
+    case.answer = NodeState.PAUSED
+    asked = []
+    for step in range(1000):
+        now = step / 10
+        case.turn(now)
+        if case.looks and not case.looks[-1].done:
+            asked.append(now)
+            case.looks[-1].end()
+    pauses = {round(after - before) for before, after in itertools.pairwise(asked[2:])}
+    assert pauses == {PAUSED_PAUSE}
+    case.answer = NodeState.RESUMING
+    for step in range(1000, 1300):
+        case.turn(step / 10)
+        if not case.looks[-1].done:
+            asked.append(step / 10)
+            case.looks[-1].end()
+    assert round(asked[-1] - asked[-2]) == PAUSE
 
 
 def test_one_that_answers_again_is_not_asked() -> None:

@@ -153,6 +153,15 @@ def test_a_majority_is_lost_and_found_by_as_many_canaries_as_the_policy_says() -
     assert status(MajorityFacts(confirmed=3), minority) is Status.RUNNING
 
 
+def test_one_that_feeds_nobody_says_so_unless_something_else_is_wrong() -> None:
+    starves = replace(WELL_OBSERVED, starving="it feeds nobody")
+    assert judge(starves, 20.0, POLICY, RUNNING) == Verdict(Status.STARVING, ("it feeds nobody",), 20.0)
+    split = replace(starves, split="it is split")
+    assert judge(split, 20.0, POLICY, RUNNING).status is Status.SPLIT
+    lost = replace(starves, majority=MajorityFacts(failed=1, error="none"))
+    assert judge(lost, 20.0, POLICY, RUNNING).status is Status.MINORITY
+
+
 def test_another_answer_of_the_same_minority_is_not_news() -> None:
     minority = Verdict(Status.MINORITY, ("no majority answers",), 15.0)
     refused = replace(WELL_OBSERVED, majority=MajorityFacts(failed=7, error="it refuses messages"))
@@ -187,6 +196,7 @@ def test_draining_is_said_of_a_broker_that_runs() -> None:
         (NodeState.PAUSED, Status.UNREACHABLE, "no majority of its cluster"),
         (NodeState.PAUSED, Status.UNREACHABLE, "not back then within a minute, it is started anew"),
         (NodeState.RESUMING, Status.UNREACHABLE, "longer than a minute, it is started anew"),
+        (NodeState.RESUMING_APART, Status.UNREACHABLE, "has not found those of nodes that it can reach"),
         (NodeState.BOOTING, Status.STARTING, "boots"),
         (NodeState.APART, Status.STARTING, "started anew"),
         (NodeState.STOPPED, Status.STOPPED, "stopped inside its living Erlang machine"),

@@ -68,6 +68,7 @@ class Case:
         self.requests: list[MajorityRequest] = []
         wake: Callable[[], None] = nothing
         self.mode: Mode = ClusterMode(
+            "node1",
             self.tools.form,
             MajorityCheck(self._ask, draw=lambda: 0.5),
             ClusterHousekeeping(

@@ -244,45 +244,6 @@ def test_a_node_that_takes_long_to_pause_after_a_cut_is_not_killed(
     assert not group.noted("node2", "kill", began)
 
 
-@pytest.mark.parametrize("from_zookeeper", [True, False])
-def test_a_node_that_does_not_come_up_after_its_pause_is_started_anew(
-    group: Group, from_zookeeper: bool
-) -> None:
-    """RabbitMQ 3.10 began to start just as the network healed, and waited for its tables for 270 s."""
-    agent, group.rabbits.sticks = group.agents["node2"], 1.0
-    agent.broker.cut_off = True
-    agent.session.link = not from_zookeeper
-    group.run(30.0 if from_zookeeper else 90.0)
-    group.rabbits.sticks, group.rabbits.splits = 1.0, 0.0
-    agent.broker.cut_off = False
-    agent.session.link = True
-    healed = group.world.now
-    assert group.run_until(lambda: agent.broker.stuck, 10) is not None
-    group.rabbits.sticks = 0.0
-    assert group.run_until(lambda: group.whole, 110) is not None, group.log
-    (killed,) = group.noted("node2", "kill", healed)
-    assert killed >= healed + 60.0
-    assert not any(group.noted(name, "kill") for name in ("node1", "node3"))
-
-
-def test_one_that_does_not_come_up_is_left_while_no_majority_of_the_others_is_well(group: Group) -> None:
-    agent, group.rabbits.sticks = group.agents["node2"], 1.0
-    agent.broker.cut_off = True
-    agent.session.link = False
-    group.run(30)
-    agent.broker.cut_off = False
-    agent.session.link = True
-    healed = group.world.now
-    assert group.run_until(lambda: agent.broker.stuck, 10) is not None
-    group.rabbits.sticks = 0.0
-    group.agents["node3"].broker.refuse(NodeState.DRAINED)
-    group.run(120)
-    assert not group.noted("node2", "kill", healed)
-    group.agents["node3"].broker.refuse(None)
-    assert group.run_until(lambda: group.whole, 60) is not None
-    assert len(group.noted("node2", "kill", healed)) == 1
-
-
 def test_two_restarts_at_a_time_are_one_after_the_other(group: Group) -> None:
     """One hangs while another is restarted by its operator: the lock has the reason in it."""
     group.agents["node1"].broker.hang()

@@ -19,12 +19,14 @@ from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
 from rabbitkeeper.agent.cluster import formation
 from rabbitkeeper.agent.cluster.agreement import Agreement
+from rabbitkeeper.agent.cluster.feeding import Feeding
 from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep
 from rabbitkeeper.agent.cluster.record_keeper import RecordKeeper
 from rabbitkeeper.agent.group import disruption
 from rabbitkeeper.agent.group.disruption import Disruption
 from rabbitkeeper.agent.group.membership import Membership
 from rabbitkeeper.agent.loop import turn
+from rabbitkeeper.agent.model.observation import ConnectionFacts, NodeFacts, NodeState
 from rabbitkeeper.coordinator.backend.lease import Lease
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.policy import election
@@ -33,7 +35,9 @@ from rabbitkeeper.coordinator.store.disruption_lock import DisruptionLock
 from rabbitkeeper.coordinator.store.store import Store
 
 RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
+STARVED = ("feeds nobody", "all feed nobody", "broker dies", "alarm", "cut off", "restart", "broker hangs")
 PAUSES = ("cut off", "host pauses", "cut from brokers", "broker hangs", "node crashes")
+LONG_UNFED = 8  # canaries
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
 
 
@@ -51,6 +55,17 @@ def leave_alone(status: MemberStatus) -> Callable[..., Plan]:
         return Plan(Step.NOTHING) if broker.status is status else right(broker, now, **named)
 
     return wrong
+
+
+def at_the_first_look(right: Callable[..., Plan], broker: Any, node: NodeFacts, now: float) -> Plan:
+    since = now - 1000.0 if node.state is NodeState.RESUMING_APART else node.since
+    return right(replace(broker, resumes_since=since), replace(node, since=since), now)
+
+
+def whoever_else_does(
+    _right: Callable[..., None], feeding: Feeding, connection: ConnectionFacts, *_given: object
+) -> None:
+    feeding.starving = "it feeds nobody" if connection.unfed > LONG_UNFED else None
 
 
 def for_ever(right: Callable[..., float], lease: Lease, now: float) -> float:
@@ -142,10 +157,22 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         instead(policy, "_of_a_silent_one", nothing),
         ("broker stopped inside", "broker hangs"),
     ),
+    "one that has not found the others yet after its pause is started anew at once": (
+        instead(policy, "_of_a_resuming_one", at_the_first_look),
+        ("cut off", "cut from brokers"),
+    ),
     "nodes are not compared": (instead(Agreement, "turn", nothing), ("host pauses",)),
     "a split node is left alone": (
         instead(supervisor, "plan", leave_alone(MemberStatus.SPLIT)),
         ("host pauses",),
+    ),
+    "a broker that feeds nobody is left alone": (
+        instead(supervisor, "plan", leave_alone(MemberStatus.STARVING)),
+        ("feeds nobody",),
+    ),
+    "all that feed nobody leave at once": (
+        instead(Feeding, "turn", whoever_else_does),
+        ("all feed nobody",),
     ),
     "a broker that died is not started again": (
         instead(supervisor, "plan", leave_alone(MemberStatus.STOPPED)),
@@ -186,6 +213,11 @@ def test_a_group_is_whole_again_when_operators_ask_for_restarts_meanwhile() -> N
 def test_a_group_is_whole_again_though_nodes_do_not_come_up_after_their_pause() -> None:
     for seed in range(examples(32)):
         History(seed, PAUSES, sticks=0.5).play()
+
+
+def test_a_group_is_whole_again_though_brokers_feed_nobody() -> None:
+    for seed in range(examples(32)):
+        History(seed, STARVED).play()
 
 
 @pytest.mark.parametrize("seed", [1029, 2025])

@@ -206,7 +206,7 @@ def test_a_tool_that_is_not_there_names_the_setting() -> None:
         ("false,true,false,false,false,false", NodeState.BOOTING),
         ("false,false,true,false,false,false", NodeState.PAUSED),
         ("false,true,true,false,false,false", NodeState.RESUMING),
-        ("false,true,true,false,false,true", NodeState.RESUMING),
+        ("false,true,true,false,false,true", NodeState.RESUMING_APART),
         ("false,false,false,false,false,false", NodeState.STOPPED),
         ("false,true,false,false,false,true", NodeState.APART),
     ],

@@ -47,12 +47,31 @@ MEMBER = {
         (MemberStatus.DRAINING, False, False, False),
         (MemberStatus.STOPPED, False, False, True),
         (MemberStatus.UNREACHABLE, False, False, True),
+        (MemberStatus.SPLIT, False, False, True),
+        (MemberStatus.STARVING, False, False, True),
     ],
 )
 def test_what_a_status_means_for_clients_and_for_the_lead(
     status: MemberStatus, serves: bool, may_lead: bool, down: bool
 ) -> None:
     assert (status.serves, status.may_lead, status.down) == (serves, may_lead, down)
+
+
+@pytest.mark.parametrize("state", [MemberStatus.SPLIT, MemberStatus.STARVING])
+def test_versions_that_do_not_know_a_state_read_it_as_unreachable(state: MemberStatus) -> None:
+    record = MemberRecord.model_validate(MEMBER | {"state": state})
+    stored = json.loads(record.to_bytes())
+    assert (stored["state"], stored["condition"]) == ("unreachable", state.value)
+    again = MemberRecord.from_bytes("/m", record.to_bytes())
+    assert again.state is state
+    well = json.loads(again.model_copy(update={"state": MemberStatus.RUNNING}).to_bytes())
+    assert well["state"] == "running"
+    assert "condition" not in well
+
+
+def test_a_condition_of_a_later_version_is_left_to_it() -> None:
+    text = json.dumps(MEMBER | {"state": "unreachable", "condition": "bewitched"}).encode()
+    assert MemberRecord.from_bytes("/m", text).state is MemberStatus.UNREACHABLE
 
 
 def test_unknown_keys_are_kept_at_every_level() -> None:

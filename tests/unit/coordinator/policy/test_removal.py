@@ -1,9 +1,11 @@
 """Who may be forgotten by the cluster, and what those are told who may not."""
 
+from dataclasses import replace
+
 import pytest
 from support.group_views import MINE, THIRD, A, B, C, member, view
 
-from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
+from rabbitkeeper.coordinator.model.records import FORGET_NODES, ClusterNode, ClusterRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView, MemberView
 from rabbitkeeper.coordinator.policy.removal import (
     Removal,
@@ -11,6 +13,7 @@ from rabbitkeeper.coordinator.policy.removal import (
     removal_of_member,
     removal_of_node,
     replacement_of,
+    too_old_for,
 )
 
 STARTING = MemberStatus.STARTING
@@ -39,6 +42,23 @@ def test_a_member_that_is_gone_is_removed() -> None:
     assert "is registered" in refusal(removal_of_member(group(A, B, C), "c"))
     assert "recorded are: a, b, c" in refusal(removal_of_member(group(A, B, C), "d"))
     assert "only 1 of 3 brokers would serve" in refusal(removal_of_member(group(A), "c"))
+
+
+def knowing(name: str, owner: int, *knows: str) -> MemberView:
+    there = member(name, owner)
+    return replace(there, record=there.record.model_copy(update={"knows": knows}))
+
+
+def test_agents_that_would_do_nothing_and_say_that_it_is_done_are_named_first() -> None:
+    new = [knowing(name, owner, FORGET_NODES, "more") for owner, name in enumerate("abc", 1)]
+    node, gone = Removal(("rabbit@old",), ""), Removal(("c",), "")
+    assert too_old_for(group(*new), node) is None
+    mixed = group(*new[:2], knowing("c", THIRD))
+    assert too_old_for(mixed, gone) is None, "all agents know members"
+    said = too_old_for(mixed, node)
+    assert said is not None
+    assert said.startswith("too old to forget nodes are the agents of c (1): ")
+    assert "upgrade them first" in said
 
 
 def test_a_node_that_belongs_to_nobody_is_removed_recorded_or_not() -> None:

@@ -1,0 +1,145 @@
+"""What is done to a broker that does not come up after a pause, and to one that feeds nobody."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rabbitkeeper.agent.broker.policy import (
+    LONGEST_SILENCE,
+    RESUME_APART_GRACE,
+    RESUME_GRACE,
+    STARVING_GRACE,
+    Step,
+    Supervised,
+    plan,
+)
+from rabbitkeeper.agent.model.observation import RESUMES as STARTS_AFTER_PAUSE
+from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
+from rabbitkeeper.coordinator.model.records import MemberStatus as Status
+
+WELL = Supervised(
+    can_start=True,
+    can_kill=True,
+    running=True,
+    status=Status.RUNNING,
+    answers=True,
+    been_up=True,
+    formed=True,
+    watched_since=100.0,
+)
+BOOT = 120.0
+
+
+def step(broker: Supervised, now: float = 200.0) -> Step:
+    return plan(broker, now, boot_timeout=BOOT).step
+
+
+RESUMES = replace(WELL, status=Status.UNREACHABLE, answers=False, node=NodeFacts(NodeState.RESUMING, 100.0))
+APART_AFTER_PAUSE = replace(RESUMES, resumes_since=100.0, node=NodeFacts(NodeState.RESUMING_APART, 105.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, 100.0 + RESUME_GRACE),
+        ({"been_up": False}, 100.0 + RESUME_GRACE),
+        ({"strained": True}, 100.0 + 2 * RESUME_GRACE),
+        ({"recent_kills": 1}, 100.0 + 2 * RESUME_GRACE),
+        ({"recent_kills": 9}, 100.0 + LONGEST_SILENCE),
+        ({"rejoins_until": 230.0}, 230.0),
+        ({"kill_due": 200.0}, 200.0),
+    ],
+)
+def test_one_that_sees_a_majority_after_its_pause_and_does_not_come_up_is_killed(
+    changes: dict[str, Any], due: float
+) -> None:
+    """Seen with RabbitMQ 3.10 beside a load: it waited for tables for minutes, and counted as paused."""
+    resumes = replace(RESUMES, **changes)
+    assert plan(resumes, due - 0.1, boot_timeout=BOOT).look_again == due
+    planned = plan(resumes, due, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.still) == (Step.KILL, True, STARTS_AFTER_PAUSE)
+    assert planned.needs_majority
+    assert plan(resumes, due + 1000.0, boot_timeout=BOOT).needs_majority, "it gives up by itself in the end"
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, 105.0 + RESUME_APART_GRACE),
+        ({"been_up": False}, 105.0 + RESUME_APART_GRACE),
+        ({"strained": True}, 105.0 + 2 * RESUME_APART_GRACE),
+        ({"recent_kills": 1}, 105.0 + 2 * RESUME_APART_GRACE),
+        ({"recent_kills": 9}, 100.0 + LONGEST_SILENCE),
+        ({"rejoins_until": 230.0}, 105.0 + RESUME_APART_GRACE),
+        ({"kill_due": 200.0}, 200.0),
+        ({"resumes_since": 50.0}, 50.0 + RESUME_GRACE),
+        ({"resumes_since": None}, 105.0 + RESUME_APART_GRACE),
+    ],
+)
+def test_one_whose_database_does_not_find_those_it_can_reach_is_killed_sooner(
+    changes: dict[str, Any], due: float
+) -> None:
+    """Mnesia looks for the others once, when it starts: it is known that this one does not come up."""
+    if "resumes_since" in changes and changes["resumes_since"] is not None:
+        changes = {**changes, "node": NodeFacts(NodeState.RESUMING_APART, 109.0)}
+    apart = replace(APART_AFTER_PAUSE, **changes)
+    assert plan(apart, due - 0.1, boot_timeout=BOOT).look_again == due
+    planned = plan(apart, due, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down) == (Step.KILL, True)
+    assert planned.still == {NodeState.RESUMING_APART}, "one that has found them is given its minute"
+    assert planned.needs_majority
+
+
+def test_a_start_that_wavers_between_both_has_its_minute_once() -> None:
+    wavers = replace(RESUMES, resumes_since=100.0, node=NodeFacts(NodeState.RESUMING, 150.0))
+    assert step(wavers, 159.9) is Step.NOTHING
+    assert step(wavers, 160.0) is Step.KILL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"paused": True}, {"cut_off": True}, {"busy": True}, {"can_kill": False}, {"can_start": False}],
+)
+@pytest.mark.parametrize("state", [NodeState.RESUMING, NodeState.RESUMING_APART])
+def test_one_that_resumes_is_left_alone_where_any_is(changes: dict[str, Any], state: NodeState) -> None:
+    assert step(replace(RESUMES, node=NodeFacts(state, 100.0), **changes), 10_000.0) is Step.NOTHING
+
+
+@pytest.mark.parametrize("rejoins_until", [0.0, 130.0])
+def test_one_that_sees_no_majority_is_left_paused_for_ever(rejoins_until: float) -> None:
+    """Whether its agent was cut off with it or not: started again, it would boot alone."""
+    pauses = replace(RESUMES, node=NodeFacts(NodeState.PAUSED, 100.0), rejoins_until=rejoins_until)
+    assert step(pauses, 10_000.0) is Step.NOTHING
+
+
+STARVES = replace(WELL, status=Status.STARVING, starves_since=100.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "grace"),
+    [
+        ({}, STARVING_GRACE),
+        ({"strained": True}, 2 * STARVING_GRACE),
+        ({"recent_kills": 2}, 4 * STARVING_GRACE),
+        ({"recent_kills": 9}, LONGEST_SILENCE),
+        ({"kill_due": 150.0}, 50.0),
+    ],
+)
+def test_one_that_feeds_nobody_is_killed_once_clients_have_left(
+    changes: dict[str, Any], grace: float
+) -> None:
+    starves = replace(STARVES, **changes)
+    assert plan(starves, 100.0 + grace - 0.1, boot_timeout=BOOT).look_again == 100.0 + grace
+    planned = plan(starves, 100.0 + grace, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.starves) == (Step.KILL, True, True)
+    assert planned.listens
+    assert plan(starves, 10_000.0, boot_timeout=BOOT).needs_majority, "it takes messages, whatever else"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"paused": True}, {"cut_off": True}, {"busy": True}, {"can_kill": False}, {"can_start": False}],
+)
+def test_one_that_feeds_nobody_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
+    assert step(replace(STARVES, **changes), 10_000.0) is Step.NOTHING

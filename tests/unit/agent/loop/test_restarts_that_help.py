@@ -1,0 +1,125 @@
+"""Brokers that do not come up after a pause, and ones that feed nobody, in whole groups in virtual time."""
+
+import pytest
+from simulation.managed_group import Group
+from support.effort import seeds
+
+from rabbitkeeper.agent.model.observation import NodeState
+
+
+@pytest.fixture(params=seeds(4))
+def group(request: pytest.FixtureRequest) -> Group:
+    group = Group(seed=request.param)
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    group.run(1)
+    return group
+
+
+def pids(group: Group) -> dict[str, int | None]:
+    return {name: agent.broker.pid for name, agent in group.agents.items()}
+
+
+@pytest.mark.parametrize("from_zookeeper", [True, False])
+def test_a_node_that_does_not_come_up_after_its_pause_is_started_anew(
+    group: Group, from_zookeeper: bool
+) -> None:
+    """RabbitMQ 3.10 began to start just as the network healed, and waited for its tables for 270 s."""
+    agent, group.rabbits.sticks = group.agents["node2"], 1.0
+    agent.broker.cut_off = True
+    agent.session.link = not from_zookeeper
+    group.run(30.0 if from_zookeeper else 90.0)
+    group.rabbits.sticks, group.rabbits.splits = 1.0, 0.0
+    agent.broker.cut_off = False
+    agent.session.link = True
+    healed = group.world.now
+    assert group.run_until(lambda: agent.broker.stuck, 10) is not None
+    group.rabbits.sticks = 0.0
+    assert group.run_until(lambda: group.whole, healed + 60.0 - group.world.now) is not None, group.log
+    assert len(group.noted("node2", "kill", healed)) == 1
+    assert not any(group.noted(name, "kill") for name in ("node1", "node3"))
+
+
+@pytest.mark.parametrize(("rejoin", "blind"), [(50.0, 0.0), (12.0, 6.0), (25.0, 6.0)])
+def test_a_node_that_comes_up_slowly_after_its_pause_is_left_alone(
+    group: Group, rejoin: float, blind: float
+) -> None:
+    """It makes progress, be it that its database has not found the others' at first."""
+    before, agent = pids(group), group.agents["node2"]
+    group.rabbits.splits, group.rabbits.rejoin, group.rabbits.blind = 0.0, rejoin, blind
+    agent.broker.cut_off = True
+    agent.session.link = False
+    group.run(30)
+    agent.broker.cut_off = False
+    agent.session.link = True
+    assert group.run_until(lambda: agent.broker.resumes, 10) is not None
+    assert group.run_until(lambda: group.whole, rejoin + 20.0) is not None, group.log
+    assert pids(group) == before
+
+
+def test_a_node_that_cannot_be_told_to_be_apart_is_given_a_minute(group: Group) -> None:
+    """Nothing of the others' databases can be reached: that says nothing of its own."""
+    agent, group.rabbits.sticks, group.rabbits.tells = group.agents["node2"], 1.0, False
+    agent.broker.cut_off = True
+    agent.session.link = False
+    group.run(30)
+    agent.broker.cut_off = False
+    agent.session.link = True
+    healed = group.world.now
+    assert group.run_until(lambda: agent.broker.stuck, 10) is not None
+    assert group.run_until(lambda: bool(group.noted("node2", "kill", healed)), 120) is not None
+    assert group.world.now >= healed + 60.0
+
+
+def test_one_that_does_not_come_up_is_left_while_no_majority_of_the_others_is_well(group: Group) -> None:
+    agent, group.rabbits.sticks = group.agents["node2"], 1.0
+    agent.broker.cut_off = True
+    agent.session.link = False
+    group.run(30)
+    agent.broker.cut_off = False
+    agent.session.link = True
+    healed = group.world.now
+    assert group.run_until(lambda: agent.broker.stuck, 10) is not None
+    group.rabbits.sticks = 0.0
+    group.agents["node3"].broker.refuse(NodeState.DRAINED)
+    group.run(120)
+    assert not group.noted("node2", "kill", healed)
+    group.agents["node3"].broker.refuse(None)
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert len(group.noted("node2", "kill", healed)) == 1
+
+
+def test_a_broker_that_feeds_nobody_leaves_and_is_started_again(group: Group) -> None:
+    """Seen after a full disk: messages were taken and confirmed, and no consumer got one, for good."""
+    leader = group.leader
+    assert leader is not None
+    broker, began = group.agents[leader].broker, group.world.now
+    broker.feeding.starves = True
+    assert group.run_until(lambda: bool(group.noted(leader, "kill", began)), 90) is not None, group.log
+    assert group.leader != leader, "it gave up the lead first"
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert not broker.feeding.starves
+    group.run(120)
+    assert len(group.noted(leader, "kill", began)) == 1
+    assert not any(group.noted(name, "kill", began) for name in group.names if name != leader)
+
+
+def test_brokers_that_all_feed_nobody_are_started_again_one_after_the_other(group: Group) -> None:
+    for agent in group.agents.values():
+        agent.broker.feeding.starves = True
+    starve = [agent.broker.feeding for agent in group.agents.values()]
+
+    def one_is_away() -> bool:
+        away = [name for name in group.names if (it := group.member(name)) is None or not it.state.serves]
+        assert len(away) <= 1, f"{away} serve nobody at the same time"
+        return group.whole and not any(each.starves for each in starve)
+
+    assert group.run_until(one_is_away, 300) is not None, group.log
+
+
+def test_a_broker_that_is_blocked_by_an_alarm_does_not_count_as_one_that_feeds_nobody(group: Group) -> None:
+    before, agent = pids(group), group.agents["node1"]
+    agent.broker.sound_alarm("low on memory")
+    group.run(200)
+    agent.broker.sound_alarm(None)
+    group.run(60)
+    assert pids(group) == before
