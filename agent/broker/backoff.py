@@ -45,3 +45,11 @@ class RestartBackoff:
         if self.deaths and now - since >= STEADY:
             return replace(self, deaths=0, given_up=False)
         return self
+
+
+def given_up(limit: int) -> str:
+    """What is said of a broker that has been started again so often, and has not stayed up."""
+    return (
+        f"given up after {limit} restarts in a row: it is started again once every "
+        f"{LONG_PAUSE / 60:g} minutes, or at once by 'rabbitkeeper restart' or the end of a pause"
+    )

@@ -61,8 +61,10 @@ class LastQuestion:
         Raises:
             DisruptionRefused: it may not, or need not; says why.
         """
-        if planned.listens or planned.asks or planned.still:
+        if planned.listens or planned.asks or planned.still or planned.mute:
             state = self._says(ANSWER)
+            if planned.mute and state is not None:
+                raise DisruptionRefused("its tools find the node again")
             if planned.still and state not in planned.still:
                 before = " or ".join(sorted(planned.still))
                 raise DisruptionRefused(f"its node, which was {before}, does not say so any more")

@@ -39,6 +39,10 @@ RESUME_GRACE = 60.0  # seconds for one that RabbitMQ starts again after a pause;
 RESUME_APART_GRACE = 9.0  # the same for one whose database has not found the others': three looks
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
 LONGEST_SILENCE = 240.0  # to which kills double these two, as LONGEST_GRACE
+MUTE_GRACE = (
+    180.0  # seconds for one that works and whose tools find no node; six questions, twice if strained
+)
+LONGEST_MUTE = 1200.0  # to which kills double it
 STUCK = 60.0  # seconds after which a hung broker is no part of a majority, whatever becomes of the others
 BOOT_SILENCE = 30.0  # seconds without a word from a node that said that it boots
 _STANDSTILLS = {
@@ -85,6 +89,7 @@ class Supervised:
     hung_since: float | None = None  # the verdict
     split_since: float | None = None  # the same
     starves_since: float | None = None  # the same
+    mute_since: float | None = None  # its tools find no node, though it works
     resumes_since: float | None = None  # RabbitMQ starts it again after a pause
     only_new: bool = False  # it is new connections that it does not answer
     strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
@@ -102,6 +107,7 @@ class Plan:
     takes_down: bool = False  # a process that is there: only with the group's leave
     hangs: bool = False  # only if it still does just before
     starves: bool = False  # only if it still feeds nobody
+    mute: bool = False  # only if its tools find no node, whatever it answers to clients
     listens: bool = False  # only if the node does not say that it pauses or boots
     asks: bool = False  # only if the node does not answer its tools either
     still: frozenset[NodeState] = frozenset()  # only if the node still says one of these, if there are any
@@ -151,6 +157,11 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         why = "it takes messages and feeds nobody"
         end = Plan(Step.KILL, why, takes_down=True, starves=True, listens=True, needs_majority=True)
         return _when(now, max(due, broker.kill_due), end)
+    if broker.mute_since is not None and broker.running and broker.can_kill and broker.can_start:
+        grace = min(MUTE_GRACE * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, LONGEST_MUTE)
+        why = f"its tools have found no node for {grace:g} s, so that no node which starts can join it"
+        end = Plan(Step.KILL, why, takes_down=True, mute=True, needs_majority=True)
+        return _when(now, max(broker.mute_since + grace, broker.rejoins_until, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

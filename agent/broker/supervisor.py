@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from rabbitkeeper.agent.broker.backoff import LONG_PAUSE, RestartBackoff
+from rabbitkeeper.agent.broker.backoff import RestartBackoff, given_up
 from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
 from rabbitkeeper.agent.broker.patience import POSTPONED, Patience
@@ -153,6 +153,7 @@ class BrokerSupervisor:
         cut_off: bool,
         can_form: bool,
         dropped: bool = False,
+        mute_since: float | None = None,
         node: NodeFacts | None = None,
         strained: bool = False,
     ) -> float | None:
@@ -167,6 +168,7 @@ class BrokerSupervisor:
             cut_off: the broker is, from most of the others.
             can_form: ZooKeeper is there.
             dropped: the others have dropped its node, and it has not started again since.
+            mute_since: since when its tools find no node, though it works; monotonic seconds.
             node: what it says of itself while it refuses connections.
             strained: an alarm, or a host that stands still: what looks hung may be slow.
 
@@ -196,6 +198,7 @@ class BrokerSupervisor:
                 paused=paused,
                 cut_off=cut_off,
                 dropped=dropped,
+                mute_since=mute_since,
                 answers=connection.since(self.watched_since).answers,
                 been_up=self._been_up,
                 formed=self._formed,
@@ -366,7 +369,7 @@ class BrokerSupervisor:
     def _died(self, now: float) -> None:
         self._restarts = self._restarts.died(now, self._draw(), self._restart_limit)
         if self._restarts.given_up:
-            LOG.error("the broker is %s", self._given_up)
+            LOG.error("the broker is %s", given_up(self._restart_limit))
         elif self._restarts.due > now:
             LOG.info("starting the broker again in %.1f s", self._restarts.due - now)
 
@@ -384,15 +387,10 @@ class BrokerSupervisor:
             return ProcessFacts()
         facts = ProcessFacts(process.running, process.since, process.exited, self._start_problem)
         if process.running is False and self._restarts.given_up:
-            return replace(facts, given_up=self._given_up, last_lines=telling(process.log_tail))
+            return replace(
+                facts, given_up=given_up(self._restart_limit), last_lines=telling(process.log_tail)
+            )
         return facts
-
-    @property
-    def _given_up(self) -> str:
-        return (
-            f"given up after {self._restart_limit} restarts in a row: it is started again once every "
-            f"{LONG_PAUSE / 60:g} minutes, or at once by 'rabbitkeeper restart' or the end of a pause"
-        )
 
 
 def _same(before: BrokerProcess | None, process: BrokerProcess) -> bool:

@@ -24,7 +24,7 @@ from typing import Protocol
 from rabbitkeeper.agent.cluster.strangers import strangers
 from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, RabbitmqCtlError
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
@@ -38,6 +38,11 @@ DENIED = 6.0  # seconds for which others do not count a node that counts them; t
 CONTESTED = 3.0  # seconds beyond a session's for which nobody has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
 DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not started again on it since"
+MUTE = (
+    "the broker works, and its tools do not find its node: no other node that starts can join it; "
+    "if that lasts for minutes, it is started again"
+)
+MUTE_AGAIN = 30.0  # seconds between questions while the tools find no node
 HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may come
 STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
@@ -138,7 +143,13 @@ def is_dropped(node: str, view: GroupView) -> bool:
 class Tools(Protocol):
     """What is needed of ``rabbitmqctl``."""
 
+    @property
+    def answered(self) -> bool:
+        """Whether the node has ever answered; if not, they may have another cookie."""
+
     def cluster_status(self) -> ClusterStatus: ...
+
+    def answers(self, node: str) -> bool: ...
 
 
 class Agreement:
@@ -158,6 +169,7 @@ class Agreement:
         strangers: in what the node and the record of the cluster differ, a sentence each.
         dropped: the others have dropped our node, and it has not started again.
         uncounted: the nodes that ours does not count and is not split from.
+        mute_since: since when the tools find no node, though it works; monotonic seconds.
     """
 
     def __init__(
@@ -176,6 +188,7 @@ class Agreement:
         self._launch = launch
         self._job: Job | None = None
         self._found: ClusterStatus | None = None
+        self._mute = False  # the last question found no node
         self._due: list[float] = []
         self._record: int | None = None  # the version of the cluster's record when it was asked
         self._contested_since: float | None = None
@@ -187,6 +200,7 @@ class Agreement:
         self.strangers: tuple[str, ...] = ()
         self.dropped = False
         self.uncounted: frozenset[str] = frozenset()
+        self.mute_since: float | None = None
         self._hung_until = 0.0  # or has hung of late, monotonic seconds
 
     def turn(
@@ -260,19 +274,30 @@ class Agreement:
         """What was said before is of the past, and so is what is being asked."""
         self._due, self._seen, self.split, self.doubt, self.warning = [], None, split, None, None
         self.strangers, self._contested_since, self.uncounted = (), None, frozenset()
+        self.mute_since = None
         if self._job is not None and self._job.done:
             self._job = None
 
     def _ask(self) -> None:
-        self._found = self._tools.cluster_status()
+        self._mute = False
+        try:
+            self._found = self._tools.cluster_status()
+        except RabbitmqCtlError:
+            # It asks all nodes, so it can wait for another one that hangs.
+            self._mute = not self._tools.answers(self._node)
+            raise
 
     def _collect(self, now: float, view: GroupView) -> None:
         job, self._job = self._job, None
         if job is not None and job.failure is not None:
             LOG.debug("the node cannot be asked about its cluster: %s", job.failure)
         if self._found is None:
-            self._due = self._due or [now + AGAIN]
+            mute = self._mute and self._tools.answered
+            self.mute_since = (self.mute_since or now) if mute else None
+            self.warning = MUTE if mute else self.warning
+            self._due = [now + MUTE_AGAIN] if mute else self._due or [now + AGAIN]
             return
+        self.mute_since = None
         record = None if view.cluster is None else view.cluster.version
         self.strangers = strangers(self._found.nodes, view) if record == self._record else ()
         compared = compare(self._node, self._found, view)

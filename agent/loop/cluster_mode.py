@@ -119,6 +119,10 @@ class ClusterMode:
         return self._housekeeping.agreement.dropped
 
     @property
+    def mute_since(self) -> float | None:
+        return self._housekeeping.agreement.mute_since
+
+    @property
     def told_of_others(self) -> ToldOfOthers:
         peer_monitor = self._housekeeping.peer_monitor
         return ToldOfOthers(

@@ -207,6 +207,7 @@ class Loop:
             paused=self._group.membership.paused,
             cut_off=self._mode.cut_off,
             dropped=self._mode.dropped,
+            mute_since=self._mode.mute_since,
             can_form=self._group.backend.connected,
             node=node,
             strained=strained(

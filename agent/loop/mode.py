@@ -96,6 +96,10 @@ class Mode(Protocol):
         """Whether the others have dropped our broker's node, which has not started again since."""
 
     @property
+    def mute_since(self) -> float | None:
+        """Since when the tools find no node of our broker's, though it works; monotonic seconds."""
+
+    @property
     def told_of_others(self) -> ToldOfOthers:
         """What other members' agents are to be told of their nodes."""
 

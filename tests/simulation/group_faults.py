@@ -247,10 +247,18 @@ def _starve_together(group: Group, agent: SimulatedAgent, lasts: float) -> None:
         _starve(group, each, lasts)
 
 
+def _mute(group: Group, agent: SimulatedAgent, lasts: float) -> None:
+    if agent.broker.up:
+        agent.broker.mute = True
+
+
+MUTE: dict[str, Inflict] = {"tools find no node": _mute}
+"""Clients are served, and no node can connect, until the broker's process has ended."""
+
 STARVES: dict[str, Inflict] = {"feeds nobody": _starve, "all feed nobody": _starve_together}
 """Messages are taken, and no consumer that was there gets one until its broker has started again."""
 
-KINDS = FAULTS | REQUESTS | STARVES
+KINDS = FAULTS | REQUESTS | STARVES | MUTE
 """All there are; histories that name none have :data:`FAULTS` alone, so that a seed stays what it was."""
 
 

@@ -81,9 +81,8 @@ class History:
         while group.world.now < end:
             group.run(min(1.0, max(end - group.world.now, 0.001)))
             self._look()
-            well = all(
-                agent.broker.well and not agent.broker.feeding.starves for agent in group.agents.values()
-            )
+            brokers = [agent.broker for agent in group.agents.values()]
+            well = all(each.well and not (each.feeding.starves or each.mute) for each in brokers)
             well = well and group.paths.maintenance not in group.zookeeper.tree
             if until_whole and well and group.whole and not group.rabbits.disagreement():
                 return

@@ -84,10 +84,8 @@ class Group:
             return
         if how == "kill":
             odd = broker.node in self.rabbits.disagreement()
-            starves = broker.feeding.starves
-            assert broker.hung or broker.busy or odd or starves, (
-                f"{member} answers, and is killed: {self.log}"
-            )
+            ill = broker.feeding.starves or broker.mute
+            assert broker.hung or broker.busy or odd or ill, f"{member} answers, and is killed: {self.log}"
         others = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
         well = sum(self._seems_well(other) for other in others)
         stuck = broker.hung_since is not None and now >= broker.hung_since + STUCK

@@ -57,6 +57,7 @@ class SimulatedBroker:
         resumes: it sees a majority after its pause, and starts again.
         stuck: it does, and waits for its tables in vain.
         apart_until: until when its database has not found the others', though it will.
+        mute: its tools find no node, though it works, until its process has ended.
         feeding: what its canary's consumer gets.
         retries: it tries to reach nodes that are gone before it pauses, and answers nobody meanwhile.
     """
@@ -86,6 +87,7 @@ class SimulatedBroker:
         self.partitions: set[str] = set()
         self.split: bool | None = None
         self.retries = False
+        self.mute = False
         self.feeding = Feeding(node)
         self.resumes = False
         self.stuck = False
@@ -201,7 +203,7 @@ class SimulatedBroker:
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
             self.hung_since, self.retries, self.resumes, self.stuck = None, False, False, False
-            self.feeding.starves = False
+            self.feeding.starves = self.mute = False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))

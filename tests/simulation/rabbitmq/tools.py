@@ -31,6 +31,7 @@ class SimulatedTools:
         self.broker = broker
         self.group = broker.group
         self.rabbits = broker.group.rabbits
+        self.answered = False  # the node has, once
         self.critical: str | None = None
         self.slow = False
 
@@ -39,19 +40,23 @@ class SimulatedTools:
         return self.broker.node
 
     def _reached(self) -> SimulatedBroker:
-        if self.slow or not self.rabbits.answers(self.node):
+        if self.slow or self.broker.mute or not self.rabbits.answers(self.node):
             raise NodeNotRunning(f"{self.node} does not answer the tools")
+        self.answered = True
         return self.broker
 
     # what it says
 
     def says(self, timeout: float) -> NodeState | None:
-        return self.broker.state if self.rabbits.answers(self.node) and not self.slow else None
+        found = self.rabbits.answers(self.node) and not (self.slow or self.broker.mute)
+        return self.broker.state if found else None
 
     def node_state(self) -> NodeState:
         return self._reached().state
 
     def answers(self, node: str) -> bool:
+        if node == self.node and self.broker.mute:
+            return False
         self._reached()
         return self.rabbits.reaches(self.node, node)
 

@@ -146,6 +146,17 @@ def test_one_that_feeds_nobody_goes_down_unless_its_canary_has_been_fed_meanwhil
         Case(says=NodeState.SERVING, connection=ANSWERS).ask(starves)
 
 
+def test_one_whose_tools_find_no_node_goes_down_unless_they_find_it_again() -> None:
+    mutes = Plan(Step.KILL, "its tools find no node", takes_down=True, mute=True, needs_majority=True)
+    case = Case(says=None, connection=ANSWERS)
+    case.ask(mutes)
+    assert case.begun == [("its tools find no node", True)], "that it answers clients is known"
+    found = Case(says=NodeState.SERVING, connection=ANSWERS)
+    with pytest.raises(DisruptionRefused, match="find the node again"):
+        found.ask(mutes)
+    assert not found.begun
+
+
 def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:
     with pytest.raises(DisruptionRefused, match="RabbitMQ pauses it"):
         Case(says=NodeState.PAUSED, connection=ANSWERS).ask(

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from rabbitkeeper.agent.broker.policy import (
+    LONGEST_MUTE,
     LONGEST_SILENCE,
+    MUTE_GRACE,
     RESUME_APART_GRACE,
     RESUME_GRACE,
     STARVING_GRACE,
@@ -143,3 +145,42 @@ def test_one_that_feeds_nobody_is_killed_once_clients_have_left(
 )
 def test_one_that_feeds_nobody_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
     assert step(replace(STARVES, **changes), 10_000.0) is Step.NOTHING
+
+
+MUTES = replace(WELL, mute_since=100.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, 100.0 + MUTE_GRACE),
+        ({"strained": True}, 100.0 + 2 * MUTE_GRACE),
+        ({"recent_kills": 1}, 100.0 + 2 * MUTE_GRACE),
+        ({"recent_kills": 9}, 100.0 + LONGEST_MUTE),
+        ({"rejoins_until": 500.0}, 500.0),
+        ({"kill_due": 600.0}, 600.0),
+    ],
+)
+def test_one_whose_tools_find_no_node_is_killed_after_minutes_beside_others_that_are_well(
+    changes: dict[str, Any], due: float
+) -> None:
+    mutes = replace(MUTES, **changes)
+    assert plan(mutes, due - 0.1, boot_timeout=BOOT).look_again == due
+    planned = plan(mutes, due, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.mute) == (Step.KILL, True, True)
+    assert plan(mutes, 10_000.0, boot_timeout=BOOT).needs_majority, "it serves clients"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"paused": True},
+        {"cut_off": True},
+        {"busy": True},
+        {"running": None},
+        {"can_kill": False},
+        {"can_start": False},
+    ],
+)
+def test_one_whose_tools_find_no_node_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
+    assert step(replace(MUTES, **changes), 10_000.0) is Step.NOTHING

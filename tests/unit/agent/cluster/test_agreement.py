@@ -7,10 +7,12 @@ import pytest
 from simulation.managed_group import Group
 from support.agent_states import leader, member, view
 from support.effort import seeds
+from support.jobs import Done
 
 from rabbitkeeper.agent.cluster.agreement import (
     DROPPED,
     HUNG_OF_LATE,
+    MUTE,
     Agreement,
     Comparison,
     compare,
@@ -18,7 +20,12 @@ from rabbitkeeper.agent.cluster.agreement import (
 )
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.agent.rabbitmq.ctl import (
+    ClusterStatus,
+    NodeNotRunning,
+    RabbitmqCtlError,
+    RabbitmqCtlTimeout,
+)
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView
 
@@ -139,8 +146,13 @@ def test_who_is_dropped_by_so_many_that_they_are_a_majority_is_out() -> None:
 
 
 class _Says:
+    answered = True
+
     def cluster_status(self) -> ClusterStatus:
         return says(*ALL)
+
+    def answers(self, node: str) -> bool:
+        return True
 
 
 def verdict(status: MemberStatus) -> Verdict:
@@ -224,3 +236,65 @@ def test_a_host_that_was_paused_is_whole_again_within_a_minute(whole: Group, led
     assert whole.run_until(lambda: not whole.rabbits.disagreement() and whole.whole, 60) is not None
     kills = {each: len(whole.noted(each, "kill", began)) for each in whole.names}
     assert kills == {each: int(each == name) for each in whole.names}, "the odd one out, once"
+
+
+class _Fails:
+    """Tools whose question about the cluster fails, and that find the node or not."""
+
+    def __init__(self) -> None:
+        self.failure: RabbitmqCtlError | None = None
+        self.found = self.answered = True
+
+    def cluster_status(self) -> ClusterStatus:
+        if self.failure is not None:
+            raise self.failure
+        return says(*ALL)
+
+    def answers(self, node: str) -> bool:
+        assert node == TWO
+        return self.found
+
+
+def asked(tools: _Fails, seconds: int) -> Agreement:
+    agreement = Agreement(TWO, tools, session_timeout=6.0, wake=lambda: None, launch=Done)
+    for second in range(seconds):
+        agreement.turn(float(second), verdict(RUNNING), group(RUNNING, RUNNING, RUNNING), formed=True)
+    return agreement
+
+
+def test_tools_that_have_found_the_node_and_do_not_any_more_are_told_of() -> None:
+    tools = _Fails()
+    tools.failure, tools.found = NodeNotRunning("no running node"), False
+    agreement = asked(tools, 100)
+    assert agreement.mute_since is not None
+    assert agreement.mute_since < 10.0
+    assert (agreement.warning, agreement.split) == (MUTE, None)
+    tools.failure, tools.found = None, True
+    for second in range(100, 150):
+        agreement.turn(float(second), verdict(RUNNING), group(RUNNING, RUNNING, RUNNING), formed=True)
+    assert agreement.mute_since is None
+    assert agreement.warning is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "found", "answered"),
+    [
+        (RabbitmqCtlTimeout("another node hangs"), True, True),
+        (NodeNotRunning("another cookie"), False, False),
+        (RabbitmqCtlError("it did not print JSON"), True, True),
+    ],
+)
+def test_what_may_be_the_tools_or_another_node_says_nothing(
+    failure: RabbitmqCtlError, found: bool, answered: bool
+) -> None:
+    tools = _Fails()
+    tools.failure, tools.found, tools.answered = failure, found, answered
+    assert asked(tools, 600).mute_since is None
+
+
+def test_one_that_does_not_serve_is_not_asked_for_that() -> None:
+    tools = _Fails()
+    tools.failure, tools.found = NodeNotRunning("no running node"), False
+    agreement = asked(tools, 100)
+    agreement.turn(100.0, verdict(MemberStatus.HUNG), group(RUNNING, RUNNING, RUNNING), formed=True)
+    assert agreement.mute_since is None

@@ -33,6 +33,7 @@ class Tools:
     """Our broker's tools: what was asked of them."""
 
     asked: list[str] = field(default_factory=list)
+    answered = True
 
     def no_store(self) -> Writes:
         raise AssertionError("the record is written")
@@ -43,6 +44,9 @@ class Tools:
 
     def cluster_status(self) -> ClusterStatus:
         return ClusterStatus(frozenset(), frozenset(), {})
+
+    def answers(self, node: str) -> bool:
+        return True
 
     def replicas(self, vhost: str, queue: str) -> frozenset[str] | None:
         return None

@@ -36,6 +36,7 @@ from rabbitkeeper.coordinator.store.store import Store
 
 RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "slow boot")
 STARVED = ("feeds nobody", "all feed nobody", "broker dies", "alarm", "cut off", "restart", "broker hangs")
+MUTED = ("tools find no node", "broker dies", "cut off", "restart", "broker hangs", "host pauses")
 PAUSES = ("cut off", "host pauses", "cut from brokers", "broker hangs", "node crashes")
 LONG_UNFED = 8  # canaries
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
@@ -60,6 +61,10 @@ def leave_alone(status: MemberStatus) -> Callable[..., Plan]:
 def at_the_first_look(right: Callable[..., Plan], broker: Any, node: NodeFacts, now: float) -> Plan:
     since = now - 1000.0 if node.state is NodeState.RESUMING_APART else node.since
     return right(replace(broker, resumes_since=since), replace(node, since=since), now)
+
+
+def as_if_it_answered(right: Callable[..., Any], *given: Any, mute_since: float | None, **named: Any) -> Any:
+    return right(*given, mute_since=None, **named)
 
 
 def whoever_else_does(
@@ -170,6 +175,10 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         instead(supervisor, "plan", leave_alone(MemberStatus.STARVING)),
         ("feeds nobody",),
     ),
+    "one whose tools find no node is left alone": (
+        instead(supervisor.BrokerSupervisor, "act", as_if_it_answered),
+        ("tools find no node",),
+    ),
     "all that feed nobody leave at once": (
         instead(Feeding, "turn", whoever_else_does),
         ("all feed nobody",),
@@ -213,6 +222,11 @@ def test_a_group_is_whole_again_when_operators_ask_for_restarts_meanwhile() -> N
 def test_a_group_is_whole_again_though_nodes_do_not_come_up_after_their_pause() -> None:
     for seed in range(examples(32)):
         History(seed, PAUSES, sticks=0.5).play()
+
+
+def test_a_group_is_whole_again_though_tools_find_no_node() -> None:
+    for seed in range(examples(32)):
+        History(seed, MUTED).play()
 
 
 def test_a_group_is_whole_again_though_brokers_feed_nobody() -> None:

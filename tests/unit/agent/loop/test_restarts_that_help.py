@@ -4,6 +4,7 @@ import pytest
 from simulation.managed_group import Group
 from support.effort import seeds
 
+from rabbitkeeper.agent.broker.policy import MUTE_GRACE
 from rabbitkeeper.agent.model.observation import NodeState
 
 
@@ -123,3 +124,39 @@ def test_a_broker_that_is_blocked_by_an_alarm_does_not_count_as_one_that_feeds_n
     agent.broker.sound_alarm(None)
     group.run(60)
     assert pids(group) == before
+
+
+def test_a_broker_that_works_and_whose_tools_find_no_node_is_started_again_after_minutes(
+    group: Group,
+) -> None:
+    """Seen with OTP 25.1: its Erlang machine span and took in no connection, and no node could join it."""
+    group.run(15)  # it has been asked once
+    agent, before, began = group.agents["node2"], pids(group), group.world.now
+    agent.broker.mute = True
+    assert group.run_until(lambda: bool(group.noted("node2", "kill", began)), 400) is not None
+    assert group.world.now >= began + MUTE_GRACE, "clients are served, so there is time"
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert not agent.broker.mute
+    after = pids(group)
+    assert {name for name in before if before[name] != after[name]} == {"node2"}
+
+
+def test_it_is_left_alone_when_its_tools_find_it_again(group: Group) -> None:
+    group.run(15)
+    agent, before = group.agents["node2"], pids(group)
+    agent.broker.mute = True
+    group.run(MUTE_GRACE)
+    agent.broker.mute = False
+    group.run(MUTE_GRACE)
+    assert pids(group) == before
+
+
+def test_it_is_left_alone_while_no_majority_of_the_others_is_well(group: Group) -> None:
+    group.run(15)
+    agent, other = group.agents["node2"], group.agents["node3"]
+    agent.broker.mute, began = True, group.world.now
+    other.broker.refuse(NodeState.DRAINED)
+    group.run(5 * MUTE_GRACE)
+    assert not group.noted("node2", "kill", began)
+    other.broker.refuse(None)
+    assert group.run_until(lambda: bool(group.noted("node2", "kill", began)), 60) is not None
