@@ -90,6 +90,7 @@ class History:
 
     def _look(self) -> None:
         group = self.group
+        group.note_who_is_back()
         leading = [agent.name for agent in group.agents.values() if agent.acts_as_leader]
         informed = [name for name in leading if not self._untold(group.agents[name])]
         assert len(informed) <= 1, self._told(f"more than one leads: {leading}")

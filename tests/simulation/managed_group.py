@@ -68,14 +68,19 @@ class Group:
     def noted(self, member: str, what: str, since: float = 0.0) -> list[float]:
         return [at for at, who, said in self.log if who == member and said == what and at >= since]
 
-    def taken_down(self, member: str, how: str) -> None:
-        """An agent ends or drains its broker: one at a time, and never part of a majority that is needed."""
-        now, broker = self.world.now, self.agents[member].broker
+    def note_who_is_back(self) -> None:
+        """Of whom agents had taken down, those that were well since: what ails them now is another thing."""
         self.taken = {
             name: at
             for name, at in self.taken.items()
-            if name != member and not self.agents[name].broker.well and now < at + LONGEST_ABSENCE
+            if not self.agents[name].broker.well and self.world.now < at + LONGEST_ABSENCE
         }
+
+    def taken_down(self, member: str, how: str) -> None:
+        """An agent ends or drains its broker: one at a time, and never part of a majority that is needed."""
+        now, broker = self.world.now, self.agents[member].broker
+        self.note_who_is_back()
+        self.taken.pop(member, None)
         assert not self.taken, f"{member} is taken down ({how}) while {', '.join(self.taken)} is: {self.log}"
         self.taken[member] = now
         pauses = broker.refuses is NodeState.PAUSED and not (broker.hung or broker.stuck)

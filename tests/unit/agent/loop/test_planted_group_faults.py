@@ -239,6 +239,10 @@ def test_a_history_that_went_wrong_once(seed: int) -> None:
     History(seed).play()
 
 
+def test_a_history_in_which_a_broker_was_back_and_died_by_itself_while_another_was_stuck() -> None:
+    History(439, RESTARTS).play()
+
+
 def test_a_history_after_which_a_broker_stood_still_for_good() -> None:
     """It hung while its listeners were closed, so that no probe waited for it."""
     History(18, ("broker stopped inside", "broker hangs")).play()

@@ -160,3 +160,19 @@ def test_it_is_left_alone_while_no_majority_of_the_others_is_well(group: Group) 
     assert not group.noted("node2", "kill", began)
     other.broker.refuse(None)
     assert group.run_until(lambda: bool(group.noted("node2", "kill", began)), 60) is not None
+
+
+@pytest.mark.parametrize("cut", [-12.0, -3.0, 2.0, 7.0, 8.5])
+@pytest.mark.parametrize("lasts", [4.0, 9.0, 25.0])
+def test_a_node_that_boots_while_another_is_cut_off_is_not_killed_for_that(
+    group: Group, cut: float, lasts: float
+) -> None:
+    """It does not count the other, which still says for a while that it runs."""
+    one, other, began = group.agents["node2"].broker, group.agents["node3"].broker, group.world.now
+    dies = began + 13.0
+    group.world.at(dies, one.die)
+    group.world.at(dies + cut, lambda: setattr(other, "cut_off", True))
+    group.world.at(dies + cut + lasts, lambda: setattr(other, "cut_off", False))
+    group.run(60.0)
+    assert group.run_until(lambda: group.whole and not group.rabbits.disagreement(), 60) is not None
+    assert not any(group.noted(name, "kill", began) for name in group.names)
