@@ -74,7 +74,7 @@ class LastQuestion:
                 raise DisruptionRefused(_ANSWERS if planned.hangs else _REFUSES)
         self._leave.begin(planned.reason, needs_majority=planned.needs_majority)
         connection = self._connection()
-        refuses = planned.asks or bool(planned.still)
+        refuses = planned.refuses or planned.asks or bool(planned.still)
         answered = connection.silent <= 0.0 if planned.hangs else refuses and connection.answers
         if answered:
             raise DisruptionRefused("it has answered meanwhile")

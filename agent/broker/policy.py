@@ -109,6 +109,7 @@ class Plan:
     starves: bool = False  # only if it still feeds nobody
     mute: bool = False  # only if its tools find no node, whatever it answers to clients
     listens: bool = False  # only if the node does not say that it pauses or boots
+    refuses: bool = False  # only if nobody can connect just before
     asks: bool = False  # only if the node does not answer its tools either
     still: frozenset[NodeState] = frozenset()  # only if the node still says one of these, if there are any
     needs_majority: bool = False  # only while a majority of the other brokers is well
@@ -165,7 +166,7 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]
-        kill = Plan(Step.KILL, why, takes_down=True)
+        kill = Plan(Step.KILL, why, takes_down=True, still=frozenset({node.state}))
         return _when(now, max(node.since + grace, broker.kill_due), kill)
     if node is not None and node.state in RESUMES and broker.can_kill and broker.can_start:
         return _of_a_resuming_one(broker, node, now)
@@ -177,7 +178,7 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         due = max(broker.watched_since + boot_timeout, broker.kill_due, broker.boots_until)
         why = f"the broker did not come up within {boot_timeout:g} s"
         if silent_since is None:
-            return _when(now, due, Plan(Step.KILL, why, takes_down=True))
+            return _when(now, due, Plan(Step.KILL, why, takes_down=True, listens=True, refuses=True))
         # It may have said before that it waits, and the tools be slow.
         due = max(due, silent_since + SILENT_GRACE * (2.0 if broker.strained else 1.0))
         return _when(now, due, Plan(Step.KILL, why, takes_down=True, asks=True))

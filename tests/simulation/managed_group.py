@@ -103,6 +103,8 @@ class Group:
         agent, member = self.agents[broker.member], self.member(broker.member)
         silent = not (agent.alive and agent.session.connected and agent.session.link)
         silent = silent or agent.session.suspended or agent.session.read_only
+        znode = self.zookeeper.tree.get(self.paths.member(broker.member))
+        silent = silent or (znode is not None and znode.owner != agent.session.session_id)  # of its last run
         unknown = silent and member is not None and member.state.serves
         return broker.well or self.world.now < broker.ill_since + NOTICED or unknown
 

@@ -157,6 +157,19 @@ def test_one_whose_tools_find_no_node_goes_down_unless_they_find_it_again() -> N
     assert not found.begun
 
 
+def test_one_that_did_not_come_up_in_time_and_has_just_come_up_is_left() -> None:
+    late = Plan(Step.KILL, "it did not come up", takes_down=True, listens=True, refuses=True)
+    case = Case(says=None, connection=REFUSES)
+    case.ask(late)
+    assert case.begun == [("it did not come up", False)]
+    for case, why in (
+        (Case(says=NodeState.SERVING, connection=ANSWERS), "answered meanwhile"),
+        (Case(says=NodeState.BOOTING, connection=REFUSES), "because it boots"),
+    ):
+        with pytest.raises(DisruptionRefused, match=why):
+            case.ask(late)
+
+
 def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:
     with pytest.raises(DisruptionRefused, match="RabbitMQ pauses it"):
         Case(says=NodeState.PAUSED, connection=ANSWERS).ask(

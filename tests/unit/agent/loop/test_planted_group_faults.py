@@ -243,6 +243,12 @@ def test_a_history_in_which_a_broker_was_back_and_died_by_itself_while_another_w
     History(439, RESTARTS).play()
 
 
+@pytest.mark.parametrize("seed", [7000, 7056])
+def test_a_history_with_a_node_that_had_come_up_just_before_it_was_killed(seed: int) -> None:
+    """It had booted apart from the others, and found them in the second in which it was asked last."""
+    History(seed, PAUSES, sticks=0.5).play()
+
+
 def test_a_history_after_which_a_broker_stood_still_for_good() -> None:
     """It hung while its listeners were closed, so that no probe waited for it."""
     History(18, ("broker stopped inside", "broker hangs")).play()
