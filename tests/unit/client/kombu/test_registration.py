@@ -15,8 +15,9 @@ URL = "rabbitkeeper://app:hunter-two@zk1:2181,zk2:2181/orders?vhost=a%2Fb"
 
 
 def run(program: str) -> str:
+    """What it prints. An old egg-info in the working directory is nothing that is installed (``-P``)."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
+        [sys.executable, "-P", "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         check=True,
