@@ -20,7 +20,6 @@ from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
-from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.declaring import Declaring
 from rabbitkeeper.client.engine.asked_credentials import AskingTransport
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
@@ -32,10 +31,11 @@ from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.future import PublishFuture, Receipt
 from rabbitkeeper.client.publish.window import Window
-from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
 from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
+from rabbitkeeper.client.telemetry.observed import Observed
+from rabbitkeeper.client.telemetry.observer import Telemetry
 from rabbitkeeper.client.watching import Watched, Watching, group_in_zookeeper, group_of_agents
 from rabbitkeeper.coordinator.model.paths import check_name
 
@@ -73,6 +73,7 @@ class Client(Declaring):
         agents: the agents' HTTP APIs, as ``https://mq1:8008``, to ask instead of ZooKeeper.
         token: shown to the agents, for a proxy before them that wants one.
         ca: PEM file with the authorities that their certificates are of; None: the system's.
+        telemetry: what traces and measures the client: ``OpenTelemetry()``, ``Prometheus()``.
 
     Raises:
         ZooKeeperUnreachable, AgentsUnreachable: no ZooKeeper server, or no agent, answered.
@@ -109,6 +110,7 @@ class Client(Declaring):
         agents: Iterable[str] | None = None,
         token: str | None = None,
         ca: str | PathLike[str] | None = None,
+        telemetry: Iterable[Telemetry] = (),
     ) -> None:
         if group is None:
             raise InvalidArgument("group is missing: name the group, as in group='orders'")
@@ -124,6 +126,7 @@ class Client(Declaring):
         arguments.check_spread(spread, site)
         arguments.check_flag("shared", shared)
         context = arguments.tls_context(tls)
+        observed = Observed(telemetry, group, name)
         if agents is None:
             arguments.check_absent("agents", token=token, ca=ca)
             in_zookeeper = (zookeeper_auth, zookeeper_tls, session_timeout)
@@ -148,10 +151,9 @@ class Client(Declaring):
             emit=self._events.emit,
         )
         self._guard = Guard(self._engine)
-        self._publishing = Publishing(
-            self._engine, Window(int(window), int(window_bytes)), future_type=self._future_type
-        )
-        self._consuming = Consuming(self._engine, self._guard, emit=self._events.emit, name=name)
+        room = Window(int(window), int(window_bytes))
+        self._publishing = observed.publishing(self._engine, room, future_type=self._future_type)
+        self._consuming = observed.consuming(self._engine, self._guard, emit=self._events.emit, name=name)
         self._group_watch = Watching(
             watched,
             publish=self._engine.view,
@@ -171,6 +173,7 @@ class Client(Declaring):
                 f"of group {group!r} took the client within {timeout:g} s",
                 mismatch=self._group_watch.mismatch,
             )
+            observed.begin(self.status, self._events.add)
         except BaseException:
             self.close(0)
             raise

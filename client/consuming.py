@@ -1,7 +1,7 @@
 """Consuming as the caller's thread does it: check, subscribe, and wait for the end of a consumer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from weakref import WeakSet
 
@@ -17,6 +17,9 @@ from rabbitkeeper.client.guard import GRACE, Guard
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
+
+Handler = Callable[[Message], object]
+AsyncHandler = Callable[[Message], Awaitable[object]]
 
 
 class Consuming:
@@ -44,15 +47,31 @@ class Consuming:
         self._workers: WeakSet[Workers] = WeakSet()
 
     def consume(
-        self, queue: str | Queue, prefetch: int, dedupe: int, offset: Offset | None = None
+        self,
+        queue: str | Queue,
+        prefetch: int,
+        dedupe: int,
+        offset: Offset | None = None,
+        *,
+        for_handler: bool = False,
     ) -> Consumer:
-        """See ``Client.consume``."""
+        """See ``Client.consume``; ``for_handler``: a function is called with what comes."""
         name = queue_name(queue)
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
         check_offset(offset)
-        subscription = self._engine.subscribe(name, prefetch, dedupe, offset)
+        return self._consumer(self._engine.subscribe(name, prefetch, dedupe, offset), for_handler)
+
+    def _consumer(self, subscription: Subscription, for_handler: bool) -> Consumer:
         return Consumer(subscription, self._finish, self._engine.drop)
+
+    def handler(self, function: Handler) -> Handler:
+        """What is called in place of a user's function: here itself."""
+        return function
+
+    def async_handler(self, function: AsyncHandler) -> AsyncHandler:
+        """What is awaited in place of a user's function: here itself."""
+        return function
 
     def on_message(
         self,
@@ -72,8 +91,8 @@ class Consuming:
         if on_error not in ("requeue", "reject"):
             raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
         running = Workers(
-            self.consume(queue, prefetch, dedupe, offset),
-            function,
+            self.consume(queue, prefetch, dedupe, offset, for_handler=True),
+            self.handler(function),
             count=workers,
             on_error=on_error,
             emit=self._emit,

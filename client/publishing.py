@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeout
 from itertools import count, islice
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
 from rabbitkeeper.client.engine.engine import Engine
@@ -44,6 +44,8 @@ class Publishing:
         now: the engine's clock; seconds, monotonic.
     """
 
+    _futures_type: ClassVar[type[Futures]] = Futures
+
     def __init__(
         self,
         engine: Engine,
@@ -56,7 +58,7 @@ class Publishing:
         self._future_type = future_type
         self.window = window
         self.now = now
-        self.futures = Futures(window, explain=self._explain, withdraw=engine.withdraw)
+        self.futures = self._futures_type(window, explain=self._explain, withdraw=engine.withdraw)
         self._templates = Templates()
         # With a number behind it, an id that no other client makes; of one length, for the templates.
         self._id_prefix = uuid.uuid4().hex[:22]
@@ -89,6 +91,8 @@ class Publishing:
         except BaseException:  # a signal's: who does not get the future must not keep its place
             if is_counted:
                 future.cancel()
+            else:
+                self.dropped(future)
             raise
         return future
 
@@ -101,7 +105,13 @@ class Publishing:
         return bool(self.window.acquire((future.size,), future.deadline)) or self._give_up(future, timeout)
 
     def _give_up(self, future: PublishFuture, timeout: float) -> NoReturn:
-        raise self.never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
+        error = self.never_sent(f"the window stayed full for {timeout:g} s", future.message_id)
+        self.dropped(future, error)
+        raise error
+
+    def dropped(self, future: PublishFuture, error: RabbitKeeperError | None = None) -> None:
+        """A future that nobody gets, and whose message was not handed over: over ``error``, or since its
+        caller was interrupted. For who observes publishes."""
 
     def result(self, future: PublishFuture) -> Receipt:
         """A publish's receipt, waited for until a little after its deadline.

@@ -23,6 +23,7 @@ from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError
+from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.checks import check_timeout
@@ -34,6 +35,7 @@ from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.status import Leader, Status
+from rabbitkeeper.client.telemetry.observer import Telemetry
 
 AsyncMessages = Iterable[tuple[Any, ...]] | AsyncIterable[tuple[Any, ...]]
 
@@ -59,6 +61,7 @@ class Options(TypedDict, total=False):
     agents: Iterable[str] | None
     token: str | None
     ca: str | PathLike[str] | None
+    telemetry: Iterable[Telemetry]
 
 
 class AsyncClient(AsyncDeclaring):
@@ -195,14 +198,17 @@ class AsyncClient(AsyncDeclaring):
         A message is acked when the function returns, unless it has answered it. Arguments and errors are
         those of ``Client.on_message``.
         """
-        behind, _ = self._usable()
+        behind, bridge = self._usable()
         if not callable(function):
             raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
         check_number("workers", workers, 1, 1000)
         if on_error not in ("requeue", "reject"):
             raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
-        consumer = self.consume(queue, prefetch, dedupe=dedupe, offset=offset)
-        running = AsyncWorkers(consumer, function, count=workers, on_error=on_error, emit=behind.emit)
+        consuming = behind.consuming
+        plain = consuming.consume(queue, prefetch, dedupe, offset, for_handler=True)
+        consumer = AsyncConsumer(plain, bridge, self._check_loop)
+        awaited = consuming.async_handler(function)
+        running = AsyncWorkers(consumer, awaited, count=workers, on_error=on_error, emit=behind.emit)
         self._workers.add(running)
         return running
 
@@ -339,6 +345,10 @@ class _Behind(Client):
     @property
     def publishing(self) -> Publishing:
         return self._publishing
+
+    @property
+    def consuming(self) -> Consuming:
+        return self._consuming
 
     @property
     def emit(self) -> Callable[[Event], None]:

@@ -269,7 +269,9 @@ class AsyncPublishing:
         self._emit(CancelledPublish(handle.message_id, handle.exchange, handle.routing_key, error))
 
     def _full(self, handle: PublishHandle, timeout: float) -> RabbitKeeperError:
-        return self._publishing.never_sent(f"the window stayed full for {timeout:g} s", handle.message_id)
+        error = self._publishing.never_sent(f"the window stayed full for {timeout:g} s", handle.message_id)
+        self._publishing.dropped(handle, error)
+        return error
 
     # -- room in the window
 
@@ -285,6 +287,7 @@ class AsyncPublishing:
         except asyncio.CancelledError:
             if waiter.is_counted:
                 self._window.release(1, waiter.size)
+            self._publishing.dropped(handle)
             raise
         finally:
             timer.cancel()

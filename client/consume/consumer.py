@@ -33,7 +33,7 @@ class Consumer:
         drop: Callable[[Subscription], None],
     ) -> None:
         self.subscription = subscription
-        self._get = subscription.get
+        self._get: Callable[[float | None], Message | None] = subscription.get
         self._finish = finish
         self._drop = drop
         self._wait: Callable[[float], int] = lambda _deadline: 0

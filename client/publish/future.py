@@ -49,6 +49,7 @@ class PublishFuture(Entry, Future[Receipt]):
     _state = PENDING
     _exception: RabbitKeeperError | None = None
     _waiting: threading.Condition | None = None
+    trace: object = None  # what traces it, if something does
 
     def __init__(
         self,

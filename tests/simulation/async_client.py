@@ -7,7 +7,7 @@ the event loop.
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 from rabbitkeeper.client.aio.client import AsyncClient
 from rabbitkeeper.client.aio.publishing import PublishHandle
 from rabbitkeeper.client.consume.consumer import Consumer
-from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Queue
-from rabbitkeeper.client.publishing import Publishing
+from rabbitkeeper.client.telemetry.observer import Telemetry
 from simulation.client import Simulation
 
 T = TypeVar("T")
@@ -49,12 +48,13 @@ class SimulatedBehind:
         self.engine: Engine = client.engine
         self.engine.thread = _Thread()  # type: ignore[assignment]
         self.guard = Guard(self.engine)
-        self.emit = client.events.append
+        self.emit = client.emit
         client.window._messages = window
-        self.publishing = Publishing(
+        observed = client.observed
+        self.publishing = observed.publishing(
             self.engine, client.window, future_type=PublishHandle, now=client.loop.now
         )
-        self.consuming = Consuming(self.engine, self.guard, emit=self.emit, name="simulated")
+        self.consuming = observed.consuming(self.engine, self.guard, emit=self.emit, name="simulated")
         self.loop = asyncio.get_running_loop()
         self.is_closed = False
 
@@ -83,8 +83,8 @@ class SimulatedBehind:
 class AsyncScene:
     """Brokers, and a client that has begun. Made on the event loop, by :func:`play`."""
 
-    def __init__(self, window: int) -> None:
-        self.simulation = Simulation().started("orders")
+    def __init__(self, window: int, telemetry: Iterable[Telemetry] = ()) -> None:
+        self.simulation = Simulation(telemetry=telemetry).started("orders")
         self.cluster = self.simulation.cluster
         self.journal = self.simulation.journal
         self.behind = SimulatedBehind(self.simulation, window)
@@ -134,11 +134,16 @@ class AsyncScene:
             await asyncio.sleep(0)
 
 
-def play(script: Callable[[AsyncScene], Awaitable[object]], *, window: int = 1000) -> AsyncScene:
+def play(
+    script: Callable[[AsyncScene], Awaitable[object]],
+    *,
+    window: int = 1000,
+    telemetry: Iterable[Telemetry] = (),
+) -> AsyncScene:
     """Run ``script`` on an event loop of its own; nothing may be left of it, no task, thread or place."""
 
     async def run() -> AsyncScene:
-        scene = AsyncScene(window)
+        scene = AsyncScene(window, telemetry)
         await scene.begin()
         async with asyncio.timeout(PATIENCE):
             await script(scene)

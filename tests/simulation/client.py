@@ -4,7 +4,7 @@ Nothing in it waits: what a user would wait for, a test looks at after it has le
 """
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from random import Random
 from typing import TypeVar
@@ -18,9 +18,11 @@ from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
 from rabbitkeeper.client.publish.future import PublishFuture
 from rabbitkeeper.client.publish.window import Window
-from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import Phase
+from rabbitkeeper.client.status import Status, status_of
+from rabbitkeeper.client.telemetry.observed import Observed
+from rabbitkeeper.client.telemetry.observer import Telemetry
 from simulation.broker.cluster import SimulatedCluster
 from simulation.broker.transport import PASSWORD, SimulatedConnection, SimulatedTransport
 from simulation.group import SimulatedGroup
@@ -50,11 +52,14 @@ class SimulatedClient:
         window: int = 1000,
         password: str = PASSWORD,
         asked: Callable[[Transport], Transport] = lambda transport: transport,
+        telemetry: Iterable[Telemetry] = (),
     ) -> None:
         self.time = cluster.time
         self.loop = VirtualLoop(self.time)
         self.transport = SimulatedTransport(cluster, self.loop)
         self.events: list[Event] = []
+        self._listeners: list[Callable[[Event], object]] = []
+        self.observed = Observed(telemetry, "orders", "simulated")
         self.engine = assemble(
             asked(self.transport),
             Access("app", password),
@@ -62,15 +67,31 @@ class SimulatedClient:
             spread=spread,
             site=site,
             random=Random(seed),
-            emit=self.events.append,
+            emit=self.emit,
         )
         self._window = window
         self.window = Window(window, 64 << 20)
-        self.publishing = Publishing(self.engine, self.window, now=self.loop.now)
+        self.publishing = self.observed.publishing(
+            self.engine, self.window, future_type=PublishFuture, now=self.loop.now
+        )
+        self.observed.begin(self.status, self._listeners.append)
         self.futures: list[PublishFuture] = []
         self._names = 0
         self.engine.view(group.targets)
         group.watchers.append(self.engine.view)
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+        for listener in self._listeners:
+            listener(event)
+
+    def status(self) -> Status:
+        return status_of(
+            self.engine.snapshot,
+            self.engine.consumers,
+            unconfirmed=self.publishing.unconfirmed,
+            zookeeper=True,
+        )
 
     # -- what users do
 
@@ -207,6 +228,7 @@ class Simulation:
         window: int = 1000,
         password: str = PASSWORD,
         asked: Callable[[Transport], Transport] = lambda transport: transport,
+        telemetry: Iterable[Telemetry] = (),
         prepare: Callable[[SimulatedCluster, SimulatedGroup], None] = lambda cluster, group: None,
     ) -> None:
         self.spread = spread
@@ -223,6 +245,7 @@ class Simulation:
             window=window,
             password=password,
             asked=asked,
+            telemetry=telemetry,
         )
 
     def run(self, seconds: float) -> None:
