@@ -53,7 +53,6 @@ def test_a_file_of_2000_lines_arrives_in_order_though_the_leaders_broker_is_kill
     )
     try:
         wait_for(lambda: depth(announcer, queue) >= COUNT / 10, "a tenth is there")
-        assert publish.poll() is None
         announcer.local.kill_broker("node1")
         try:
             announcer.status("node1", MemberStatus.STOPPED)

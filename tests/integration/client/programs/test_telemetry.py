@@ -13,6 +13,7 @@ from support.waiting import PATIENCE
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
 
+QUEUE = "telemetry-page"
 PAGE = Path(__file__).parents[4] / "docs" / "telemetry.md"
 
 SHOW_METRICS = """
@@ -22,7 +23,7 @@ print(generate_latest().decode())
 
 
 def program(announcer: Announcer) -> str:
-    """The page's, with the test's group, and what shows the metrics at its end."""
+    """The page's, with the test's group and queue, and what shows the metrics at its end."""
     blocks: list[str] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (found,) = blocks
     for written, meant in (
@@ -30,6 +31,7 @@ def program(announcer: Announcer) -> str:
         ('group="orders"', f"group={GROUP!r}"),
         ('("app", "secret")', repr(announcer.local.credentials)),
         ("start_http_server(9464)", "start_http_server(0)"),
+        ("my-queue", QUEUE),
     ):
         assert written in found
         found = found.replace(written, meant)
@@ -51,9 +53,10 @@ def test_the_pages_program_makes_one_trace_of_a_message_and_counts_it(announcer:
     )
     assert done.returncode == 0, done.stderr
     made = spans(done.stdout)
-    assert set(made) == {"publish my-queue", "receive my-queue", "process my-queue", "ack my-queue"}
-    published, processed = made["publish my-queue"], made["process my-queue"]
-    assert published["attributes"]["server.port"] == announcer.local.amqp("node1")[1]
+    assert set(made) == {f"{what} {QUEUE}" for what in ("publish", "receive", "process", "ack")}
+    published, processed = made[f"publish {QUEUE}"], made[f"process {QUEUE}"]
+    ports = [announcer.local.amqp(name)[1] for name in announcer.members]
+    assert published["attributes"]["server.port"] in ports
     assert processed["context"]["trace_id"] == published["context"]["trace_id"]
     assert processed["parent_id"] == published["context"]["span_id"]
     assert "b'Message 1'" in done.stdout
