@@ -226,7 +226,7 @@ def _cluster_mode(
         ClusterHousekeeping(
             Replicas(lambda: give(ctl, config.replicas.target, growing), wake=wakeup.ring),
             CanaryRepair(config.name, config.broker.vhost, ctl, wake=wakeup.ring),
-            RecordKeeper(config.broker.node, ctl, store, wake=wakeup.ring),
+            RecordKeeper(config.name, config.broker.node, ctl, store, wake=wakeup.ring),
             Agreement(
                 config.broker.node, ctl, session_timeout=config.zookeeper.session_timeout, wake=wakeup.ring
             ),

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.formation_plan import FormationPlan, FormationStep, plan
+from rabbitkeeper.agent.cluster.record_keeper import whole_record
 from rabbitkeeper.agent.cluster.removal import Clusters, forget_former
 from rabbitkeeper.agent.health.majority_canary import QUEUE
 from rabbitkeeper.agent.model.errors import FormationRefused
@@ -159,7 +160,7 @@ def form(
                 raise FormationFailed(todo.reason)
             if todo.step is FormationStep.FOUND:
                 _grant_access(ctl, me, there)
-                view = _found(store, me)
+                view = _found(store, me, status.nodes)
                 LOG.info("%s: it is recorded in ZooKeeper now", todo.reason)
             elif todo.step is FormationStep.JOIN:
                 _refuse_apart(me, todo, status.versions.get(me.node), peer_versions())
@@ -207,10 +208,13 @@ def _refuse_apart(me: Identity, todo: FormationPlan, version: str | None, others
         raise FormationRefused(f"{me.node} cannot join {', '.join(todo.through)}: {reason}")
 
 
-def _found(store: Clusters, me: Identity) -> ClusterView:
-    now = utcnow()
-    own = ClusterNode(member=me.member, joined=now)
-    record = ClusterRecord(founder=me.node, formed=now, nodes={me.node: own})
+def _found(store: Clusters, me: Identity, nodes: frozenset[str]) -> ClusterView:
+    """Write the record of a cluster that has none, with all its nodes: they count, whoever is away.
+
+    Whose the others are is not known here; each says so itself (:meth:`_record`, ``record_keeper.py``).
+    """
+    whole = whole_record(nodes, None, {me.node: me.member}, utcnow())
+    record = whole.model_copy(update={"founder": me.node})
     try:
         return store.write_cluster(record, None)
     except Conflict:

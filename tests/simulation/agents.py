@@ -118,6 +118,7 @@ class SimulatedAgent:
                 Replicas(self._grow, wake=ring, launch=self._beside),
                 CanaryRepair(self.name, "rabbitkeeper", self.tools, wake=ring, launch=self._beside),
                 RecordKeeper(
+                    self.name,
                     self.tools.node,
                     self.tools,
                     lambda: Store(session, GROUP, clock=clock),

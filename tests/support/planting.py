@@ -25,3 +25,13 @@ def instead(owner: object, name: str, wrong: Callable[..., Any]) -> Plant:
 
 def nothing(_right: object, *_given: object, **_named: object) -> None:
     """Forget it."""
+
+
+def both(one: Plant, other: Plant) -> Plant:
+    """Two at once, each of which the other would make up for."""
+
+    def plant(patch: pytest.MonkeyPatch) -> None:
+        one(patch)
+        other(patch)
+
+    return plant

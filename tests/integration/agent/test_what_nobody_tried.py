@@ -12,7 +12,7 @@ from rabbitkeeper.coordinator.backend.interface import Backend
 from rabbitkeeper.coordinator.connect import backend_at
 from rabbitkeeper.coordinator.model.errors import NodeError
 from rabbitkeeper.coordinator.model.paths import ROOT, GroupPaths
-from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import ClusterRecord, MemberStatus
 from rabbitkeeper.coordinator.model.view import GroupView
 from rabbitkeeper.coordinator.store.reader import read_node
 
@@ -108,6 +108,23 @@ def test_a_znode_that_was_deleted_or_spoilt_by_hand_is_written_again(
     assert pids(local) == before
     if (node, damage) != ("leader", None):
         assert leader_of(after) == led
+
+
+def test_a_member_that_the_record_of_the_cluster_lacks_adds_itself(
+    local: Local, watch: Watch, zookeeper: Backend
+) -> None:
+    """As after a node that booted had found no record, and written one without those that ran."""
+    led, before = leader_of(whole(watch)), pids(local)
+    there = read_node(zookeeper, PATHS.cluster)
+    assert there is not None
+    record = ClusterRecord.from_bytes(PATHS.cluster, there.data)
+    nodes = {node: its for node, its in record.nodes.items() if its.member != "node2"}
+    lacks = record.model_copy(update={"nodes": nodes})
+    zookeeper.set(PATHS.cluster, lacks.to_bytes(), there.version)
+    after = whole(watch, 60)
+    assert after.cluster is not None
+    assert {its.member for its in after.cluster.record.nodes.values()} == set(MEMBERS)
+    assert (leader_of(after), pids(local)) == (led, before)
 
 
 def test_the_whole_group_deleted_by_hand_is_written_again(

@@ -78,7 +78,9 @@ class Case:
             ClusterHousekeeping(
                 Replicas(self.tools.give, wake=wake, draw=lambda: 0.0, launch=Done),
                 CanaryRepair("node1", "rabbitkeeper", self.tools, wake=wake, launch=Done),
-                RecordKeeper("rabbit@node1", self.tools, self.tools.no_store, wake=wake, launch=Done),
+                RecordKeeper(
+                    "node1", "rabbit@node1", self.tools, self.tools.no_store, wake=wake, launch=Done
+                ),
                 Agreement("rabbit@node1", self.tools, session_timeout=6.0, wake=wake, launch=Done),
                 PeerMonitor(self.tools, wake=wake, launch=Done) if watches else None,
             ),

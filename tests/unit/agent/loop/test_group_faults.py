@@ -8,7 +8,7 @@ from simulation.managed_group import Group
 from support.effort import seeds
 
 from rabbitkeeper.agent.model.observation import NodeState
-from rabbitkeeper.coordinator.model.records import MemberStatus
+from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
 
 ROOT = "/rabbitkeeper/orders"
 
@@ -300,6 +300,21 @@ def test_a_znode_that_is_deleted_or_spoilt_by_hand_is_written_again(
         assert group.zookeeper.tree[path].data == content
     if node == "cluster":
         assert set(group.recorded) == {"rabbit@node1", "rabbit@node2", "rabbit@node3"}
+
+
+@pytest.mark.parametrize("whose", [None, "rabbit@node2"], ids=["not recorded", "recorded for nobody"])
+def test_a_running_node_that_the_record_lacks_is_added_by_its_owner(group: Group, whose: str | None) -> None:
+    """A node that booted without the others had found no record, and written one with itself alone."""
+    before, epochs = group.pids, list(group.epochs)
+    path = f"{ROOT}/cluster"
+    record = ClusterRecord.from_bytes(path, group.zookeeper.tree[path].data)
+    nodes = {node: its for node, its in record.nodes.items() if node != "rabbit@node2"}
+    if whose is not None:
+        nodes["rabbit@node2"] = ClusterNode(member=whose, joined="")
+    group.zookeeper.by_hand(path, record.model_copy(update={"nodes": nodes}).to_bytes())
+    group.run(15)
+    assert group.recorded == {f"rabbit@{name}": name for name in group.names}
+    assert (group.pids, group.epochs) == (before, epochs)
 
 
 def test_a_lost_record_and_an_emptied_node_make_no_second_cluster(group: Group) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from simulation.backend import SimulatedBackend
-from simulation.group_faults import KINDS
+from simulation.group_faults import FAULTS as ALL_FAULTS
+from simulation.group_faults import KINDS, REQUESTS
 from simulation.group_history import History
 from support.effort import examples
-from support.planting import Plant, instead, nothing
+from support.planting import Plant, both, instead, nothing
 
 from rabbitkeeper.agent.broker import policy, supervisor
 from rabbitkeeper.agent.broker.last_question import LastQuestion
@@ -124,7 +125,10 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
     "the lease is not renewed": (instead(SimulatedBackend, "renew", nothing), ("alarm",)),
     "every node founds a cluster": (instead(formation, "plan", found), ("alarm",)),
     "who has joined is not recorded": (
-        instead(formation, "_record", lambda _right, store, _me: store.cluster()),
+        both(
+            instead(formation, "_record", lambda _right, store, _me: store.cluster()),
+            instead(RecordKeeper, "_add", nothing),
+        ),
         ("alarm",),
     ),
     "a lost record of the cluster is not written again": (
@@ -252,3 +256,8 @@ def test_a_history_with_a_node_that_had_come_up_just_before_it_was_killed(seed: 
 def test_a_history_after_which_a_broker_stood_still_for_good() -> None:
     """It hung while its listeners were closed, so that no probe waited for it."""
     History(18, ("broker stopped inside", "broker hangs")).play()
+
+
+def test_a_history_after_which_a_node_was_missing_in_the_record() -> None:
+    """The record was deleted, and written again by a node that booted, with itself alone."""
+    History(6047, (*ALL_FAULTS, *REQUESTS)).play()
