@@ -8,6 +8,7 @@ each ("own"), beside as many plain loops of pika that go through a list of hosts
 same run, with every second size in the other order: brokers that have just booted are slower. The gap is the
 longest pause between two confirms of one client after the kill; half a second of it is the pause between two
 publishes. CPU is that of connecting, and of the time from then to the end of the round ("failover").
+Counted are the connections that each other broker accepted since the kill, and the most in a second.
 """
 
 import argparse
@@ -15,9 +16,11 @@ import json
 import statistics
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accepted import accepted_at
 from common import hear, others, spawn, tell, wait
 
 from rabbitkeeper.client import Client, Queue
@@ -53,9 +56,10 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
             tell(worker, json.dumps(task))
         connected = [hear(worker) for worker in workers]
         time.sleep(STEADY)
-        struck = time.monotonic()
+        struck, since = time.monotonic(), datetime.now(UTC)
         local.kill_broker(leader)
         time.sleep(AFTER)
+        accepted = [accepted_at(local.logs(name), since) for name in others(local, leader)]
         for worker in workers:
             tell(worker, "stop")
         seen = [hear(worker) for worker in workers]
@@ -83,6 +87,8 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
         "gap_median": statistics.median(gaps),
         "gap_90": gaps[int(len(gaps) * 0.9)],
         "gap_worst": gaps[-1],
+        "accepted": [one.count for one in accepted],
+        "accepted_most": max(one.most for one in accepted),
         "never": sum(gap >= AFTER - 1 for gap in gaps),
         "cpu_failover_ms": sum(
             one["after"]["cpu"] - before["after"]["cpu"] for one, before in zip(seen, connected, strict=True)
@@ -95,7 +101,7 @@ def measure(local: Local, observer: Observer, kind: str, size: int) -> dict[str,
 def show(results: list[dict[str, Any]]) -> None:
     """A row for each."""
     costs = ("CPU ms", "failover", "threads", "fds", "MB")
-    heads = ("clients", "kind", "gap", "90 %", "worst", "connect s", *costs)
+    heads = ("clients", "kind", "gap", "90 %", "worst", "connect s", *costs, "accepted", "a second")
     print("".join(f"{head:>10}" for head in heads))
     for one in results:
         row = (
@@ -104,6 +110,8 @@ def show(results: list[dict[str, Any]]) -> None:
             *(f"{one[key]:.2f}" for key in ("gap_median", "gap_90", "gap_worst", "connecting")),
             *(f"{one[key]:.1f}" for key in ("cpu_ms", "cpu_failover_ms", "threads", "descriptors")),
             f"{one['rss_mb']:.2f}",
+            "+".join(map(str, one["accepted"])),
+            str(one["accepted_most"]),
         )
         print("".join(f"{field:>10}" for field in row))
 
