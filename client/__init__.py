@@ -11,6 +11,7 @@ from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.workers import Workers
 from rabbitkeeper.client.event_log import EventLog
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import (
     AgentsUnreachable,
     Blocked,
@@ -45,6 +46,7 @@ __all__ = [
     "Client",
     "Closed",
     "Consumer",
+    "Credentials",
     "EventLog",
     "Exchange",
     "ExchangeBinding",

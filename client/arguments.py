@@ -5,29 +5,40 @@ import ssl
 from collections.abc import Callable
 
 from rabbitkeeper.client.model.checks import check_short, check_text, check_timeout, shown
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.topology import Queue
 
 
 def check_credentials(credentials: object) -> tuple[str, str]:
-    """User name and password."""
+    """User name and password, which are given once."""
+    if isinstance(credentials, Credentials) and credentials.expires_in is not None:
+        raise InvalidArgument("credentials that expire come from a function, which is called before they do")
+    username, password, _ = _checked(credentials)
+    return username, password
+
+
+def asks_for(credentials: Callable[[], object]) -> Callable[[], Credentials]:
+    """What gives them whenever it is called, as ``credentials`` gives them, checked."""
+    return lambda: _checked(credentials())
+
+
+def _checked(credentials: object) -> Credentials:
     match credentials:
-        case (str(username), str(password)):
+        case (str(username), str(password)) | Credentials(str(username), str(password)):
             check_text("the user name", username)
             try:
                 password.encode()
             except UnicodeEncodeError:
                 raise InvalidArgument("the password is not valid: it has a lone surrogate in it") from None
-            return username, password
+            expires_in = credentials.expires_in if isinstance(credentials, Credentials) else None
+            if expires_in is not None:
+                check_timeout("expires_in", expires_in)
+            return Credentials(username, password, expires_in)
     raise InvalidArgument(
         "credentials are not valid: use a pair of strings, (user name, password), or a function that "
         "gives one"
     )
-
-
-def asks_for(credentials: Callable[[], object]) -> Callable[[], tuple[str, str]]:
-    """What gives user name and password whenever it is called, as ``credentials`` gives them, checked."""
-    return lambda: check_credentials(credentials())
 
 
 def tls_context(tls: object) -> ssl.SSLContext | None:

@@ -25,6 +25,7 @@ from rabbitkeeper.client.engine.asked_credentials import AskingTransport
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
 from rabbitkeeper.client.guard import GRACE, Guard, let_others_in
 from rabbitkeeper.client.model.checks import check_timeout
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import InvalidArgument, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
@@ -50,7 +51,8 @@ class Client(Declaring):
         zookeeper: ``host:port[,host:port…]``; or ``agents`` instead.
         group: the group's name.
         credentials: user name and password at the brokers; or a function that returns them, which is called
-            at each connect, on a thread of its own, and may take 10 s.
+            at each connect, on a thread of its own, and may take 10 s. It may return ``Credentials`` that
+            expire: it is called before they do, and open connections get what comes (access tokens).
         virtual_host: at the brokers.
         tls: connect to the brokers with TLS, at the addresses that they announce for it (``amqps``); True
             for the standard settings of Python, which trust the system's authorities.
@@ -90,7 +92,7 @@ class Client(Declaring):
         self,
         zookeeper: str | None = None,
         group: str | None = None,
-        credentials: tuple[str, str] | Callable[[], tuple[str, str]] | None = None,
+        credentials: tuple[str, str] | Callable[[], tuple[str, str] | Credentials] | None = None,
         *,
         virtual_host: str = "/",
         tls: ssl.SSLContext | bool | None = None,

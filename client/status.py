@@ -45,7 +45,7 @@ class Leader:
         them."""
         access = self._access
         if access.ask is not None:
-            username, password = access.ask()
+            username, password, _ = access.ask()
             access = replace(access, username=username, password=password)
         return connection_parameters(access, self.address, timeout=10.0)
 

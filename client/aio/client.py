@@ -27,6 +27,7 @@ from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.checks import check_timeout
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import Closed, InvalidArgument, RabbitKeeperError, WrongThread
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
@@ -79,7 +80,7 @@ class AsyncClient(AsyncDeclaring):
         self,
         zookeeper: str | None = None,
         group: str | None = None,
-        credentials: tuple[str, str] | Callable[[], tuple[str, str]] | None = None,
+        credentials: tuple[str, str] | Callable[[], tuple[str, str] | Credentials] | None = None,
         **options: Unpack[Options],
     ) -> None:
         self._make = partial(_Behind, zookeeper, group, credentials, **options)

@@ -159,6 +159,10 @@ class PikaConnection:
         self._channels.append(channel)
         return channel
 
+    def update_secret(self, secret: str, on_done: Callable[[], None]) -> None:
+        if self.is_open:
+            self._connection.update_secret(secret, "it would have expired", lambda _: on_done())
+
     def abort(self) -> None:
         self._forget()
         connection = self._connection

@@ -30,6 +30,7 @@ from typing import Protocol
 
 from rabbitkeeper.client.amqp.decoding import Answer, Delivery
 from rabbitkeeper.client.amqp.frames import Outgoing
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.topology import Entity
 
@@ -69,9 +70,7 @@ class Access:
     tls: ssl.SSLContext | None = None
     name: str = "rabbitkeeper"  # shown in RabbitMQ's list of connections
     heartbeat: int = 10  # seconds; the last resort behind the agents' word, for a peer that is silently gone
-    ask: Callable[[], tuple[str, str]] | None = field(
-        default=None, repr=False
-    )  # for the first two, each time
+    ask: Callable[[], Credentials] | None = field(default=None, repr=False)  # for the first two, each time
 
 
 class Hosted(Protocol):
@@ -180,6 +179,14 @@ class Connection(Protocol):
             on_open: called once with the channel, when it can be used.
             on_lost: called once when the broker closes it, be it over what was done on it. Not when the
                 connection is lost, and not after :meth:`Channel.close`.
+        """
+
+    def update_secret(self, secret: str, on_done: Callable[[], None]) -> None:
+        """Give the broker another password, or token, for this connection. One that it refuses ends the
+        connection.
+
+        Args:
+            on_done: called once when the broker has taken it.
         """
 
     def abort(self) -> None:

@@ -74,6 +74,9 @@ class SimulatedCluster:
         self.election_time = 0.3
         self.hung_election_time = 7.0
         self.password: str | None = None  # that is good, if it was changed
+        self.tokens: dict[
+            str, float
+        ] = {}  # that are good, until when (virtual time); if any, nothing else is
         self.alarm: str | None = None
         self.forbidden: set[str] = set()
         self.refusals: dict[str, ChannelLost] = {}

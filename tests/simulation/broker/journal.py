@@ -44,6 +44,7 @@ class Journal:
     declared: list[str] = field(default_factory=list)
     ended_over: list[Entity] = field(default_factory=list)  # declarations over which a connection was ended
     opened: list[tuple[float, str]] = field(default_factory=list)  # time and node of each connection
+    expired: list[str] = field(default_factory=list)  # tokens over whose end a connection was ended
     misuses: list[str] = field(default_factory=list)
 
     def misuse(self, what: str) -> Misuse:

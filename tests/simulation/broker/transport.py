@@ -73,7 +73,7 @@ class SimulatedConnection:
         self.is_over = False  # nothing is reported any more
         self.is_open = False
         self.channels: list[SimulatedChannel] = []
-        self._access = access
+        self._secret = access.password  # that the broker has
         self.consumes = access.name.endswith("(consuming)")  # it is for consumers; others publish
         self._on_open = on_open
         self._on_lost = on_lost
@@ -127,6 +127,10 @@ class SimulatedConnection:
         """Bytes that the broker has not read."""
         return self.wire.up.unread
 
+    def update_secret(self, secret: str, on_done: Callable[[], None]) -> None:
+        if self.is_open:
+            self.send(partial(self._take_secret, secret, on_done))
+
     def abort(self) -> None:
         self._forget()
         self.wire.down.end()
@@ -163,16 +167,49 @@ class SimulatedConnection:
         """The broker's side: somebody wants to come in."""
         assert self.end is not None
         lost = node.refusal
-        if self._access.password != (self.cluster.password or PASSWORD):
+        if not self._is_good(self._secret):
             lost = CREDENTIALS
         if lost is not None:
             self.end.send(partial(self.lost, lost))
             self.end.end()
             return
         self.end.send(self.opened)
+        self._note_expiry()
         if node.ends_connections:
             self.end.send(partial(self.lost, BOOTING))
             self.end.end()
+
+    def _is_good(self, secret: str) -> bool:
+        if self.cluster.tokens:
+            return self.cluster.tokens.get(secret, 0.0) > self.cluster.time.now
+        return secret == (self.cluster.password or PASSWORD)
+
+    def _take_secret(self, secret: str, on_done: Callable[[], None]) -> None:
+        """The broker's side: another one for this connection."""
+        assert self.end is not None
+        if self._is_good(secret):
+            self._secret = secret
+            self._note_expiry()
+            self.end.send(lambda: None if self.is_over else on_done())
+        else:
+            self._end_over("NOT_ALLOWED - the new secret is refused", 530)
+
+    def _note_expiry(self) -> None:
+        """The broker's side: look at the token when it is over."""
+        if self.cluster.tokens:
+            time = self.cluster.time
+            time.after(self.cluster.tokens[self._secret] - time.now, self._token_over)
+
+    def _token_over(self) -> None:
+        assert self.end is not None
+        if self.end.is_open and not self._is_good(self._secret):
+            self.cluster.journal.expired.append(self._secret)
+            self._end_over("CONNECTION_FORCED - the token has expired", 320)
+
+    def _end_over(self, why: str, code: int) -> None:
+        assert self.end is not None
+        self.end.send(partial(self.lost, ConnectionLost(why, code=code)))
+        self.end.end()
 
     def opened(self) -> None:
         if self.is_over:

@@ -11,6 +11,7 @@ from simulation.client import Simulation
 from rabbitkeeper.client.amqp.transport import Access, ConnectionLost
 from rabbitkeeper.client.arguments import asks_for
 from rabbitkeeper.client.engine.asked_credentials import PATIENCE, AskingTransport
+from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import NotAuthorized
 from rabbitkeeper.client.routing.switch import Phase
 from rabbitkeeper.client.status import Leader
@@ -28,11 +29,11 @@ class Asked:
         self.times = 0
         self.calls: list[Callable[[], None]] = []  # that have not returned
 
-    def __call__(self) -> tuple[str, str]:
+    def __call__(self) -> Credentials:
         self.times += 1
         if self.error is not None:
             raise self.error
-        return "app", self.password
+        return Credentials("app", self.password)
 
     def start(self, call: Callable[[], None]) -> None:
         if self.hangs:
@@ -142,9 +143,9 @@ def test_what_is_no_pair_is_refused_when_it_is_given(asked: Asked) -> None:
 def test_the_function_is_called_on_a_thread_of_its_own() -> None:
     names: list[str] = []
 
-    def ask() -> tuple[str, str]:
+    def ask() -> Credentials:
         names.append(threading.current_thread().name)
-        return "app", PASSWORD
+        return Credentials("app", PASSWORD)
 
     simulation = Simulation(asked=lambda transport: AskingTransport(transport, ask))
     for thread in threading.enumerate():
