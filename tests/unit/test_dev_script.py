@@ -5,6 +5,7 @@ asked for, and fail as they are told.
 """
 
 import json
+import os
 import runpy
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ SHELL = (
     "cp",
     "cut",
     "dirname",
+    "flock",
     "grep",
     "mkdir",
     "mktemp",
@@ -33,29 +35,41 @@ SHELL = (
 PYTHON = """#!/usr/bin/env bash
 echo "$*" >>asked
 case "$*" in
-  "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  "-m venv .venv")
+    [[ ! -p held ]] || read -r <held  # until the test writes to it
+    mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/rabbitkeeper
+    ;;
   *--require-hashes*) [[ -z ${FAILS-} ]] || { echo "$FAILS" >&2; exit 1; } ;;
 esac
 """
 
 
-def dev(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a copy of the script with little on its PATH."""
+def begun(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a copy of the script with little on its PATH."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
     for name in SHELL:
         found = shutil.which(name)
         assert found is not None
-        (programs / name).symlink_to(found)
-    shutil.copy(SCRIPT, folder / "dev")
-    return subprocess.run(
+        if not (programs / name).exists():
+            (programs / name).symlink_to(found)
+    if not (folder / "dev").exists():
+        shutil.copy(SCRIPT, folder / "dev")
+    return subprocess.Popen(
         [programs / "bash", folder / "dev", *arguments],
         env={"PATH": str(programs), **environment},
         cwd=folder,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+
+
+def dev(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As :func:`begun`, to its end."""
+    process = begun(folder, *arguments, **environment)
+    output, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
@@ -125,6 +139,20 @@ def test_where_changes_are_let_in_the_environment_is_made_of_the_locked_files(
     files = "--require-hashes --only-binary :all: -r requirements/dev.txt"
     own = "--no-deps --no-build-isolation --editable ."
     assert asked == ([files, own] if locked else ["--editable .[dev]"])
+
+
+def test_two_calls_at_once_make_one_environment(project: Path) -> None:
+    os.mkfifo(project / "held")
+    first = begun(project, "run", "true")
+    with (project / "held").open("w") as held:  # it is being made
+        second = begun(project, "run", "true")
+        assert second.stderr is not None
+        assert second.stderr.readline() == "dev: another call makes .venv: waiting for it\n"
+        held.write("\n")
+    for process in (first, second):
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert (project / "asked").read_text().splitlines().count("-m venv .venv") == 1
 
 
 def test_a_python_that_has_no_such_files_gets_the_newest_and_that_is_said(project: Path) -> None:
