@@ -1,6 +1,7 @@
 """How long a steady publisher waits when the leader's broker is killed, again and again.
 
-    ./dev bench failover [--runs 10] [--fault broker|hung|node] [--discovery] [--celery] [--json FILE]
+    ./dev bench failover [--runs 10] [--fault broker|hung|node] [--discovery] [--asyncio] [--celery]
+                         [--json FILE]
 
 ``broker``: SIGKILL to the leader's broker; ``hung``: SIGSTOP to it; ``node``: SIGKILL to its agent too, which
 is started again when the gap has been measured. ``whole`` is from the fault until all run again.
@@ -13,8 +14,9 @@ as their documentation has it: "never" is a run in which one had no confirm agai
 
 With ``--discovery`` two of our clients are compared instead, one that asks the agents and one that asks
 ZooKeeper: how soon each goes over another connection. What is looked for: medians that differ by 0.1 s at the
-most. With ``--celery`` it is workers of Celery, one with our broker URL and one with a list of brokers. What
-is looked for: a task runs again 2 s after a kill, and 4 s after a hang.
+most. With ``--asyncio`` they are ``AsyncClient`` and ``Client``: the gap in its confirms is to be 1.1 times
+the other's at the most. With ``--celery`` it is workers of Celery, one with our broker URL and one with a
+list of brokers. What is looked for: a task runs again 2 s after a kill, and 4 s after a hang.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from pathlib import Path
 
 import pika
 from common import wait
-from peers import discoveries
+from peers import pairs
 from peers.rivals import RIVALS
 from pika.exceptions import AMQPError
 from task_queues import workers
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--fault", choices=FAULTS, default="broker")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--discovery", action="store_true")
+    parser.add_argument("--asyncio", action="store_true")
     parser.add_argument("--celery", action="store_true")
     options = parser.parse_args()
     if options.celery:
@@ -177,11 +180,16 @@ def main() -> None:
             worked = workers.measure(local, options.runs, options.fault)
         workers.show(worked, options.fault)
         return
-    if options.discovery:
-        with Local(zookeepers=1, members=3, api=True) as local:
+    if options.discovery or options.asyncio:
+        make, show = (
+            (pairs.discoveries, pairs.show_discoveries)
+            if options.discovery
+            else (pairs.fronts, pairs.show_fronts)
+        )
+        with Local(zookeepers=1, members=3, api=options.discovery) as local:
             local.wait_ready(180)
-            compared = discoveries.measure(local, options.runs, options.fault)
-        discoveries.show(compared)
+            compared = pairs.measure(local, options.runs, options.fault, make(local))
+        show(compared)
         return
     with Local(zookeepers=1, members=3) as local:
         local.wait_ready(180)
