@@ -278,13 +278,19 @@ def main() -> None:
     ) as local:
         local.wait_ready(180)
         endurance = Endurance(local, options.seed, _chosen(local, options.faults, networks=not unable))
+        stopped: BaseException | None = None
         try:
             for number in range(1, options.count + 1):
                 endurance.strike(number)
+        except (SystemExit, KeyboardInterrupt, RabbitKeeperError) as error:  # what came before counts
+            stopped = error
         finally:
             endurance.finish()
     print(f"{len(endurance.rounds)} faults in {(time.monotonic() - started) / 60:.1f} minutes")
-    sys.exit(0 if report(endurance) else 1)
+    well = bool(endurance.rounds) and report(endurance)
+    if stopped is not None:
+        print(f"it ended over: {stopped or type(stopped).__name__}")
+    sys.exit(0 if well and stopped is None else 1)
 
 
 if __name__ == "__main__":
