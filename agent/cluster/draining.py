@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlTimeout
+from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError, RabbitmqCtlTimeout
 from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
@@ -67,10 +67,25 @@ def drain(
         tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
     tools.claim_drain()
     try:
-        tools.drain()
+        _drain_twice(tools)
     except RabbitmqCtlTimeout as error:
         if not force:
             raise
         # From 4.2 on RabbitMQ waits 30 s for each queue to have another leader, and where --force is needed
         # there is none to find. It closes the listeners and the connections first.
         LOG.warning("queues have found no other leader, and --force goes on: %s", error)
+
+
+def _drain_twice(tools: Tools) -> None:
+    """One connection with a stuck channel is enough for RabbitMQ to break off while it closes them all.
+
+    (``channel_termination_timeout``, seen on 3.10 after a cut.) That one is gone then, and a drain that is begun
+    again does what is left.
+    """
+    try:
+        tools.drain()
+    except RabbitmqCtlTimeout:
+        raise
+    except RabbitmqCtlError as error:
+        LOG.warning("the drain broke off, and is begun once more: %s", error)
+        tools.drain()

@@ -396,5 +396,5 @@ class RabbitmqCtl:
             self.answered = self.answered or node == self.node
             return done.output
         if done.code in _UNAVAILABLE:
-            raise NodeNotRunning(f"{said} found no running node: {done.said}")
+            raise NodeNotRunning(f"{said} found no running node, or failed in it: {done.said}")
         raise RabbitmqCtlError(f"{said} failed with exit code {done.code}: {done.said}")

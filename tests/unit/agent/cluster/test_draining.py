@@ -3,7 +3,7 @@
 import pytest
 
 from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
-from rabbitkeeper.agent.rabbitmq.ctl import RabbitmqCtlError, RabbitmqCtlTimeout
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
 
 
 class Node:
@@ -12,6 +12,7 @@ class Node:
     def __init__(self, critical: str | None = None, failure: RabbitmqCtlError | None = None) -> None:
         self.critical = critical
         self.failure = failure
+        self.fails = 2  # times
         self.asked: list[str] = []
         self.now = 0.0
 
@@ -27,7 +28,7 @@ class Node:
 
     def drain(self) -> None:
         self.asked.append("drain")
-        if self.failure is not None:
+        if self.failure is not None and self.asked.count("drain") <= self.fails:
             raise self.failure
 
     def sleep(self, seconds: float) -> None:
@@ -58,6 +59,14 @@ def test_with_force_queues_that_find_no_other_leader_do_not_hold_it_up() -> None
     )
     drained(node, force=True)
     assert node.asked == ["claim", "drain"]
+
+
+def test_a_drain_that_breaks_off_is_begun_once_more() -> None:
+    """RabbitMQ 3.10 gave up over one connection whose channel did not end."""
+    node = Node(failure=NodeNotRunning("Error: {:channel_termination_timeout, …}"))
+    node.fails = 1
+    drained(node, force=False)
+    assert node.asked == ["critical", "await", "claim", "drain", "drain"]
 
 
 @pytest.mark.parametrize(
