@@ -187,14 +187,15 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
 
 def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     since = now if broker.hung_since is None else broker.hung_since
-    grace = HUNG_GRACE
-    if not broker.dropped:  # else the others have asked, and it was no part of the cluster for them
+    grace, due = HUNG_GRACE, broker.kill_due
+    if not broker.dropped:  # else the others have asked, and it is no part of the cluster for them
         if broker.strained:
             grace = STRAINED_GRACE
         elif broker.only_new:
             grace = HANDSHAKE_GRACE
-    grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
-    due = max(since + grace, broker.kill_due, broker.rejoins_until)
+        grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
+        due = max(due, broker.rejoins_until)
+    due = max(due, since + grace)
     alive = ALIVE_GRACE * (2.0 if broker.strained else 1.0)
     step = Step.KILL
     if not broker.can_kill:

@@ -5,9 +5,9 @@ itself alone, or the others do not count it, while publishes are confirmed every
 is silent. Queues are then there on one side only, and consumers get nothing. Nobody notices who looks at one
 node alone, so what our node says of the cluster is compared with what the other agents say of theirs.
 
-A node that the others have dropped while it hung, and that then goes on as if nothing had been, is not
-asked: it takes no part in the cluster any more, whatever it says, until RabbitMQ has started again on it.
-So it is split.
+A node that the others have dropped while it hung, or stood still with its host, and that then goes on as if
+nothing had been, is not asked: it takes no part in the cluster any more, whatever it says, until RabbitMQ has
+started again on it. So it is split.
 
 One node can count another that does not count it. So an agent tells whom its node does not count, and both
 agents of such a pair know which of the two gives way.
@@ -37,7 +37,7 @@ AGAIN = 3.0  # seconds between questions while the node is split
 DENIED = 6.0  # seconds for which others do not count a node that counts them; they ask again each 3
 CONTESTED = 3.0  # seconds beyond a session's for which nobody has a majority, until one of them gives way
 DOUBT = 20.0  # seconds for which a node does not serve because it has not been asked
-DROPPED = "the others have dropped its node while it hung, and RabbitMQ has not started again on it since"
+DROPPED = "the others have dropped its node while it stood still, and RabbitMQ has not started on it since"
 MUTE = (
     "the broker works, and its tools do not find its node: no other node that starts can join it; "
     "if that lasts for minutes, it is started again"
@@ -130,7 +130,7 @@ def is_dropped(node: str, view: GroupView) -> bool:
     """Whether so many others say that they have dropped a node that they are a majority without it. Pure.
 
     Args:
-        node: ours, hung.
+        node: ours, which hangs or has stood still.
         view: the last snapshot.
     """
     recorded = frozenset(view.nodes)
@@ -201,7 +201,7 @@ class Agreement:
         self.dropped = False
         self.uncounted: frozenset[str] = frozenset()
         self.mute_since: float | None = None
-        self._hung_until = 0.0  # or has hung of late, monotonic seconds
+        self._stood_until = 0.0  # it hangs, has hung of late, or its host has stood still; monotonic seconds
 
     def turn(
         self,
@@ -229,10 +229,12 @@ class Agreement:
             self.doubt = None
         if not formed or excused or (node is not None and node.state in _STARTS_AGAIN):
             self.dropped = False
-            self._hung_until = 0.0
+            self._stood_until = 0.0
+        elif stood_still > STOOD_STILL:
+            self._stood_until = now + DOUBT
         elif verdict.status is MemberStatus.HUNG:
-            self._hung_until = now + HUNG_OF_LATE
-        if now < self._hung_until and view is not None and is_dropped(self._node, view):
+            self._stood_until = max(self._stood_until, now + HUNG_OF_LATE)
+        if now < self._stood_until and view is not None and is_dropped(self._node, view):
             self.dropped = True
         if self.dropped:
             self._forget(DROPPED)

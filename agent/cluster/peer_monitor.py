@@ -15,7 +15,7 @@ from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
 LOG = logging.getLogger("rabbitkeeper.agent")
 
-TOLD = 10.0  # seconds for which a node that was dropped is told so after it hangs no more
+TOLD = 10.0  # seconds for which a node that was dropped is told so after it is there again, and well
 ANSWER = 1.0  # seconds for a node to answer our broker over the connection that they have
 
 
@@ -49,8 +49,7 @@ class PeerMonitor:
         self._launch = launch
         self._suspects = Suspects()
         self._job: tuple[frozenset[str], Job] | None = None
-        self._hung: frozenset[str] = frozenset()  # of those that the job asks after
-        self._told: dict[str, float] = {}  # hung nodes that were dropped, until when that is told
+        self._told: dict[str, float] = {}  # nodes that were dropped, until when that is told
         self._found: DroppedNodes | None = None
         self._asked_because_away = False
         self._nodes = 1  # of the cluster
@@ -66,9 +65,9 @@ class PeerMonitor:
 
     @property
     def dropped(self) -> frozenset[str]:
-        """The nodes of hung brokers that ours has dropped: their agents are to be told.
+        """The nodes that our broker has dropped by force: their agents are to be told.
 
-        They may go on at just that moment, so it is told for a while longer than they hang.
+        They may go on at just that moment, so it is told for a while longer than they are gone, or hang.
         """
         return frozenset(self._told)
 
@@ -84,7 +83,7 @@ class PeerMonitor:
         """
         self._collect(now)
         self._suspects = self._suspects.seen(sighting, now)
-        self._told |= dict.fromkeys(self._suspects.hung & self._told.keys(), now + TOLD)
+        self._told |= dict.fromkeys(self._suspects.nodes.keys() & self._told.keys(), now + TOLD)
         self._told = {node: until for node, until in self._told.items() if now < until}
         self._nodes = 1 if sighting.cluster is None else len(sighting.cluster.nodes)
         if self._cut_off and sighting.registered and now >= (sighting.connected_since or now) + SETTLE:
@@ -98,7 +97,6 @@ class PeerMonitor:
             self._asked_because_away = sighting.connected_since is None
             job = self._launch("peer-monitor", lambda: self._ask(nodes), self._wake)
             self._job = (frozenset(nodes), job)
-            self._hung = self._suspects.hung
             return None
         return self._suspects.next_due
 
@@ -116,7 +114,7 @@ class PeerMonitor:
             LOG.warning("it is not known whether %s still answer the broker: %s", ", ".join(nodes), failure)
             self._suspects = self._suspects.failed(nodes, now)
             return
-        self._told |= dict.fromkeys(found.dropped & self._hung, now + TOLD)
+        self._told |= dict.fromkeys(found.dropped, now + TOLD)
         for node in sorted(nodes & self._suspects.nodes.keys()):
             reason = self._suspects.nodes[node].reason
             if node in found.dropped:

@@ -65,7 +65,6 @@ class Suspect:
     reason: str
     since: float
     due: float | None
-    hung: bool  # its agent is there and says that it hangs
     pause: float = AGAIN
 
 
@@ -87,9 +86,9 @@ class Suspects:
             return self
         return Suspects(
             {
-                node: replace(self.nodes[node], reason=reason, hung=hung)
+                node: replace(self.nodes[node], reason=reason)
                 if node in self.nodes
-                else Suspect(reason, now, now + (HUNG if hung else 0.0), hung)
+                else Suspect(reason, now, now + (HUNG if hung else 0.0))
                 for node, (reason, hung) in suspicions.items()
             }
         )
@@ -104,11 +103,6 @@ class Suspects:
     def next_due(self) -> float | None:
         """When there will be one, monotonic seconds."""
         return min((its.due for its in self.nodes.values() if its.due is not None), default=None)
-
-    @property
-    def hung(self) -> frozenset[str]:
-        """Those whose agents are there and say that they hang."""
-        return frozenset(node for node, its in self.nodes.items() if its.hung)
 
     def settled(self, nodes: frozenset[str]) -> "Suspects":
         """These are disconnected, or were: nothing more is to be done until they have been back."""

@@ -9,7 +9,7 @@ dropped.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from rabbitkeeper.agent.cluster.agreement import Agreement
+from rabbitkeeper.agent.cluster.agreement import DOUBT, STOOD_STILL, Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
 from rabbitkeeper.agent.cluster.feeding import Feeding
 from rabbitkeeper.agent.cluster.peer_monitor import PeerMonitor
@@ -67,6 +67,7 @@ class ClusterMode:
         self._size_since = 0.0
         self._cluster: ClusterRecord | None = None  # as it was read last
         self._excused_until = 0.0
+        self._unexcused_until = 0.0
         self._feeding = Feeding(name)
         self.lead_check = majority_check
 
@@ -142,7 +143,10 @@ class ClusterMode:
         stood_still: float = 0.0,
     ) -> None:
         seen = view if current else None
-        if self.cut_off:
+        if stood_still > STOOD_STILL:
+            # What finds itself cut off now is what the others have dropped meanwhile, not a cable.
+            self._unexcused_until, self._excused_until = now + DOUBT, now
+        if self.cut_off and now >= self._unexcused_until:
             self._excused_until = now + EXCUSED
         excused = now < self._excused_until
         self._housekeeping.agreement.turn(

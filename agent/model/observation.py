@@ -163,7 +163,7 @@ class ToldOfOthers:
     """What other members' agents are to be told of their nodes, in our record.
 
     Attributes:
-        dropped: nodes of hung brokers that ours has dropped.
+        dropped: nodes that our broker has dropped by force.
         uncounted: nodes that run by their agents' word, and that ours does not count.
     """
 

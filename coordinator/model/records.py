@@ -112,7 +112,7 @@ class MemberRecord(StoredRecord):
     tags: Tags = Tags()
     load: dict[str, int] = Field(default_factory=dict)
     config: TakenConfig | None = None
-    dropped: tuple[str, ...] = ()  # nodes of hung brokers that this one has dropped
+    dropped: tuple[str, ...] = ()  # nodes that this one's broker has dropped by force
     uncounted: tuple[str, ...] = ()  # nodes that run by their agents' word, and not by this one's
     knows: tuple[str, ...] = ()  # which requests its agent knows that agents before it do not
     condition: str | None = None  # a state that versions before it read as another one, as in ``split``

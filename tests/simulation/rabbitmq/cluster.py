@@ -25,6 +25,7 @@ NET_TICK = 60.0  # seconds after which a silent node counts as gone
 LOOK = 1.0  # seconds between a paused node's looks
 TABLES = 270.0  # seconds for which a node that starts after its pause waits for tables: 9 times 30
 SPLIT = 0.4  # of the nodes that were dropped and go on: those that stay split
+SILENCE = 0.2  # of those: the ones that answer no client, though their Erlang machine does
 
 _numbers = count(1)
 
@@ -51,6 +52,7 @@ class SimulatedCluster:
 
     Attributes:
         splits: of the nodes that were dropped and go on: those that stay split, from 0 to 1.
+        silences: of those: the ones that answer no client, from 0 to 1.
         pauses: a node without a majority pauses, as with Mnesia; with Khepri it goes on.
         retries: seconds for which a node tries to reach each one that is gone before it pauses, and answers
             nobody: 7 from RabbitMQ 3.12 on.
@@ -68,6 +70,7 @@ class SimulatedCluster:
         self.nodes: dict[str, SimulatedBroker] = {}
         self.cuts: set[frozenset[str]] = set()
         self.splits = SPLIT
+        self.silences = SILENCE
         self._dropped: set[tuple[str, str]] = set()  # who has dropped whom, who lived on
         self.pauses = True
         self.retries = 0.0
@@ -183,6 +186,8 @@ class SimulatedCluster:
         broker.peers -= away
         if split:
             broker.partitions |= away
+            if self.world.chance.random() < self.silences:
+                broker.retry(True)  # until it is started again
             return
         self._review(broker.node, always=True)
 

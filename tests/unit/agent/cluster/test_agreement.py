@@ -13,6 +13,7 @@ from rabbitkeeper.agent.cluster.agreement import (
     DROPPED,
     HUNG_OF_LATE,
     MUTE,
+    STOOD_STILL,
     Agreement,
     Comparison,
     compare,
@@ -175,6 +176,26 @@ def test_one_that_was_dropped_is_split_until_it_has_started_again_whatever_it_sa
     assert (agreement.dropped, agreement.split) == (False, None)
 
 
+@pytest.mark.parametrize("status", [RUNNING, MemberStatus.STARTING, MemberStatus.HUNG])
+def test_one_that_was_dropped_while_its_host_stood_still_is_split_too(status: MemberStatus) -> None:
+    """Before anybody could see it hang: its agent stood still with it, and was gone from ZooKeeper."""
+    told = dropped(ONE, THREE)
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
+    agreement.turn(100.0, verdict(status), None, formed=True, stood_still=STOOD_STILL + 0.1)
+    agreement.turn(105.0, verdict(status), told, formed=True)
+    assert (agreement.dropped, agreement.split) == (True, DROPPED)
+
+
+@pytest.mark.parametrize(("stood_still", "excused"), [(STOOD_STILL, False), (20.0, True)])
+def test_one_whose_host_stood_still_for_a_moment_or_was_cut_off_is_not_dropped(
+    stood_still: float, excused: bool
+) -> None:
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
+    agreement.turn(100.0, verdict(RUNNING), None, formed=True, excused=excused, stood_still=stood_still)
+    agreement.turn(101.0, verdict(RUNNING), dropped(ONE, THREE), formed=True, excused=excused)
+    assert not agreement.dropped
+
+
 def test_the_others_word_may_come_a_moment_after_it_goes_on() -> None:
     agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
     well, told = group(RUNNING, RUNNING, RUNNING), dropped(ONE, THREE)
@@ -220,10 +241,15 @@ def whole(request: pytest.FixtureRequest) -> Group:
 
 
 @pytest.mark.parametrize("led", [True, False])
-@pytest.mark.parametrize("lasts", [20.0, 60.0])
-def test_a_host_that_was_paused_is_whole_again_within_a_minute(whole: Group, led: bool, lasts: float) -> None:
+@pytest.mark.parametrize(("lasts", "answers"), [(20.0, True), (20.0, False), (60.0, True)])
+def test_a_host_that_was_paused_is_whole_again_within_a_minute(
+    whole: Group, led: bool, lasts: float, answers: bool
+) -> None:
+    """Its broker may answer no client when it goes on, as if it hung, and its Erlang machine all the same."""
     name = next(name for name in whole.names if (name == whole.leader) is led)
     agent, began = whole.agents[name], whole.world.now
+    agent.starved = not answers  # for which what hangs is given more time
+    whole.rabbits.silences = float(not answers)
     agent.broker.hang()
     agent.session.suspended = True
     whole.run(lasts)

@@ -117,13 +117,18 @@ def test_a_hung_node_that_was_dropped_is_told_so_for_a_while_longer_than_it_hang
     assert not peer_monitor.dropped
 
 
-def test_a_node_that_was_dropped_because_it_is_gone_is_told_nothing(
+def test_a_node_that_was_dropped_because_it_is_gone_is_told_so_when_it_is_back(
     broker: Broker, peer_monitor: PeerMonitor
 ) -> None:
-    """It makes a pause, or a start, of that itself."""
+    """Its host may have stood still, and nothing there knows of it."""
     peer_monitor.turn(100.0, B_GONE)
     broker.calls[0].end()
     peer_monitor.turn(101.0, B_GONE)
+    peer_monitor.turn(160.0, B_GONE)
+    assert peer_monitor.dropped == B
+    peer_monitor.turn(159.9 + TOLD, ALL)
+    assert peer_monitor.dropped == B
+    peer_monitor.turn(160.0 + TOLD, ALL)
     assert not peer_monitor.dropped
 
 

@@ -107,14 +107,6 @@ sights = st.builds(
 )
 
 
-def test_of_suspects_those_are_hung_whose_agents_say_so() -> None:
-    hangs = replace(ALL, view=view(member("a"), member("b", MemberStatus.HUNG), member("c")))
-    suspects = Suspects().seen(B_GONE, 100.0)
-    assert suspects.hung == frozenset()
-    assert suspects.seen(hangs, 101.0).hung == {"rabbit@b"}
-    assert suspects.seen(hangs, 101.0).seen(B_GONE, 102.0).hung == frozenset()
-
-
 @given(st.lists(st.tuples(sights, st.floats(0, 5), st.booleans()), max_size=20))
 def test_it_never_asks_after_itself_nor_after_a_member_that_is_seen_there(
     steps: list[tuple[PeerSighting, float, bool]],
