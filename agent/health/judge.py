@@ -160,7 +160,7 @@ def _status(
         return MemberStatus.STARTING, (formation.phase,)
     if not connected:
         return _not_connected(observation, now, policy, previous)
-    if not formation.formed:
+    if not formation.formed and observation.connection.silent < policy.hung_after:
         return MemberStatus.STARTING, (formation.problem or "not in the cluster yet",)
     return _connected(observation, policy, previous)
 

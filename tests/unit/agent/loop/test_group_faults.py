@@ -357,3 +357,17 @@ def test_an_agent_that_may_not_write_any_more_gives_its_session_up_with_the_lead
     assert group.run_until(lambda: group.leader not in (None, led), 10) is not None
     agent.session.read_only = False
     assert group.run_until(lambda: group.whole, 60) is not None
+
+
+def test_a_broker_that_hangs_before_it_is_in_its_cluster_is_started_again(group: Group) -> None:
+    """It had booted while ZooKeeper was away; nobody can be asked then whether it is in the cluster."""
+    broker = group.agents["node2"].broker
+    group.zookeeper.stop()
+    broker.die()
+    assert group.run_until(lambda: broker.listens, 60) is not None
+    group.run(1.0)
+    broker.hang()
+    hung = broker.pid
+    group.zookeeper.start()
+    again = group.run_until(lambda: broker.pid not in (hung, None) and group.whole, 90)
+    assert again is not None, group.agents["node2"].sentence
