@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from accepted import accepted_at
+from broker_logs.accepted import accepted_at
 from common import hear, others, spawn, tell, wait
 
 from rabbitkeeper.client import Client, Queue

@@ -79,8 +79,8 @@ def drain(
 def _drain_twice(tools: Tools) -> None:
     """One connection with a stuck channel is enough for RabbitMQ to break off while it closes them all.
 
-    (``channel_termination_timeout``, seen on 3.10 after a cut.) That one is gone then, and a drain that is begun
-    again does what is left.
+    (``channel_termination_timeout``, seen on 3.10 after a cut.) That one is gone then, and a drain that is
+    begun again does what is left.
     """
     try:
         tools.drain()

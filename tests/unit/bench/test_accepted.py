@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from accepted import Accepted, accepted
+from broker_logs.accepted import Accepted, accepted
 
 SINCE = datetime(2026, 11, 27, 0, 39, 42, 500_000, tzinfo=UTC)
 OLD = (

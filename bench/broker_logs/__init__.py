@@ -1,0 +1,1 @@
+"""What the brokers themselves have logged."""
