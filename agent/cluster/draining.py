@@ -17,6 +17,8 @@ from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 LOG = logging.getLogger("rabbitkeeper.agent")
 
 CHECK_TIMEOUT = 90.0  # seconds for replicas elsewhere to catch up
+CLOSING = 120.0  # seconds for connections that do not end, one after the other
+STUCK_CHANNEL = "channel_termination_timeout"  # in what RabbitMQ says of one
 _LONGEST = 45.0  # seconds for the last check; a command is given up after 60
 _RETRY = 2.0  # seconds between checks, each of which starts an Erlang machine
 
@@ -67,7 +69,7 @@ def drain(
         tools.await_quorum_plus_one(min(_LONGEST, max(1.0, deadline - clock())))
     tools.claim_drain()
     try:
-        _drain_twice(tools)
+        _drained(tools, clock)
     except RabbitmqCtlTimeout as error:
         if not force:
             raise
@@ -76,16 +78,19 @@ def drain(
         LOG.warning("queues have found no other leader, and --force goes on: %s", error)
 
 
-def _drain_twice(tools: Tools) -> None:
+def _drained(tools: Tools, clock: Callable[[], float]) -> None:
     """One connection with a stuck channel is enough for RabbitMQ to break off while it closes them all.
 
-    (``channel_termination_timeout``, seen on 3.10 after a cut.) That one is gone then, and a drain that is
-    begun again does what is left.
+    (Seen on 3.10 after a cut, several of them.) That one is gone then, after 6 s at the most, and a drain
+    that is begun again does what is left.
     """
-    try:
-        tools.drain()
-    except RabbitmqCtlTimeout:
-        raise
-    except RabbitmqCtlError as error:
-        LOG.warning("the drain broke off, and is begun once more: %s", error)
-        tools.drain()
+    deadline = clock() + CLOSING
+    while True:
+        try:
+            return tools.drain()
+        except RabbitmqCtlTimeout:
+            raise
+        except RabbitmqCtlError as error:
+            if STUCK_CHANNEL not in str(error) or clock() >= deadline:
+                raise
+            LOG.warning("the drain broke off over one connection, and is begun again: %s", error)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rabbitkeeper.agent.cluster.draining import DrainRefused, drain
+from rabbitkeeper.agent.cluster.draining import CLOSING, DrainRefused, drain
 from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning, RabbitmqCtlError, RabbitmqCtlTimeout
 
 
@@ -12,7 +12,7 @@ class Node:
     def __init__(self, critical: str | None = None, failure: RabbitmqCtlError | None = None) -> None:
         self.critical = critical
         self.failure = failure
-        self.fails = 2  # times
+        self.fails = 1000  # times
         self.asked: list[str] = []
         self.now = 0.0
 
@@ -28,6 +28,7 @@ class Node:
 
     def drain(self) -> None:
         self.asked.append("drain")
+        self.now += 6.0
         if self.failure is not None and self.asked.count("drain") <= self.fails:
             raise self.failure
 
@@ -61,12 +62,22 @@ def test_with_force_queues_that_find_no_other_leader_do_not_hold_it_up() -> None
     assert node.asked == ["claim", "drain"]
 
 
-def test_a_drain_that_breaks_off_is_begun_once_more() -> None:
-    """RabbitMQ 3.10 gave up over one connection whose channel did not end."""
-    node = Node(failure=NodeNotRunning("Error: {:channel_termination_timeout, …}"))
-    node.fails = 1
+STUCK = NodeNotRunning("Error: {:channel_termination_timeout, …}")
+
+
+def test_a_drain_that_breaks_off_over_a_connection_is_begun_again() -> None:
+    """RabbitMQ 3.10 gave up over each connection whose channel did not end, and there were several."""
+    node = Node(failure=STUCK)
+    node.fails = 3
     drained(node, force=False)
-    assert node.asked == ["critical", "await", "claim", "drain", "drain"]
+    assert node.asked == ["critical", "await", "claim", *["drain"] * 4]
+
+
+def test_a_drain_that_breaks_off_for_ever_is_given_up() -> None:
+    node = Node(failure=STUCK)
+    with pytest.raises(NodeNotRunning):
+        drained(node, force=False)
+    assert node.now >= CLOSING
 
 
 @pytest.mark.parametrize(
