@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rabbitkeeper.agent.agent import Agent
 from rabbitkeeper.agent.broker.drivers import BrokerDriver, driver_for
 from rabbitkeeper.agent.broker.last_question import LastQuestion
+from rabbitkeeper.agent.broker.stillness import Stillness, activity
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
@@ -250,6 +251,8 @@ def _supervisor(
     disruption: Disruption,
 ) -> BrokerSupervisor:
     check = ConfigurationCheck(driver.ctl)
+    local = config.broker.driver in ("process", "systemd")  # in a container it may have another number here
+    stillness = Stillness(activity if local else lambda pid: None)
 
     def joined() -> None:
         probe.connect_now()
@@ -263,7 +266,8 @@ def _supervisor(
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=joined,
-        permit=LastQuestion(driver.ctl.says, lambda: probe.facts, disruption),
+        permit=LastQuestion(driver.ctl.says, lambda: probe.facts, disruption, stillness.lasts),
+        stillness=stillness,
     )
 
 

@@ -3,8 +3,10 @@
 What looks hung may be overloaded, or stand still for some seconds with its host. A node whose Erlang machine
 answers its tools is not hung for a while, and one that says that it pauses or boots is not at all: RabbitMQ
 answers nobody while it stops for a pause, which took 33 s on a busy host. One that refuses connections is not
-hung as long as its Erlang machine answers anything. One that has answered its probe meanwhile is well again;
-and no broker goes down while the others are not well (``group/disruption.py``).
+hung as long as its Erlang machine answers anything. Of one whose process stands still (``stillness.py``) the
+tools learn nothing in all the seconds that they take, so the process is looked at again instead. One that has
+answered its probe meanwhile is well again; and no broker goes down while the others are not well
+(``group/disruption.py``).
 Takes seconds: called in a job beside the loop.
 """
 
@@ -40,6 +42,7 @@ class LastQuestion:
         says: how the broker inside its Erlang machine is, asked within some seconds; None if it does not say.
         connection: what its probe knows at this moment.
         leave: of the group.
+        motionless: whether its process has stood still for a while, to this moment.
     """
 
     def __init__(
@@ -47,7 +50,9 @@ class LastQuestion:
         says: Callable[[float], NodeState | None],
         connection: Callable[[], ConnectionFacts],
         leave: Leave,
+        motionless: Callable[[], bool],
     ) -> None:
+        self._motionless = motionless
         self._says = says
         self._connection = connection
         self._leave = leave
@@ -78,5 +83,7 @@ class LastQuestion:
         answered = connection.silent <= 0.0 if planned.hangs else refuses and connection.answers
         if answered:
             raise DisruptionRefused("it has answered meanwhile")
+        if planned.motionless and not self._motionless():
+            raise DisruptionRefused("its process runs again")
         if planned.starves and not connection.unfed:
             raise DisruptionRefused("its canary has been fed meanwhile")

@@ -4,8 +4,9 @@ A broker is started when it is not there, brought into the cluster when it answe
 hangs or does not come up: a hung broker that is left alone makes declares and new connections wait for a
 minute on the *other* nodes of its cluster. One that looks hung may only be loaded, or its host may stand
 still, so there is a while before the kill, longer when something speaks for a load, and a last question
-(``last_question.py``). A node that says that it boots is given time. Nothing is done twice at a time, and
-nothing during a pause, so that an operator can stop a broker by hand.
+(``last_question.py``). One whose process itself stands still (``stillness.py``) is not slow, whatever speaks
+for a load. A node that says that it boots is given time. Nothing is done twice at a time, and nothing during
+a pause, so that an operator can stop a broker by hand.
 
 One that is stopped in a living Erlang machine is started again after a grace, and so is one that was cut off
 when it began to boot: it would wait for its cluster for ever. One that RabbitMQ has paused comes back by
@@ -29,6 +30,8 @@ REJOIN_GRACE = (
 HUNG_GRACE = 2.0  # seconds from the verdict to the kill: others that stall as well have been seen to by then
 HANDSHAKE_GRACE = 20.0  # the same if it is new connections alone that are not answered, as in a storm of them
 STRAINED_GRACE = 20.0  # the same while there is an alarm, or this host itself stands still again and again
+STILL = 1.5  # seconds for which a process stands still; an idle one that serves wakes often in that time
+STILL_GRACE = 4.0  # … and the process stands still: it is the others' agents alone that may be slow to tell
 LONGEST_GRACE = 60.0  # to which each kill of the last ten minutes doubles it: they have not helped
 ALIVE_GRACE = 30.0  # seconds for a broker that answers no client while its node answers; twice if strained
 SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
@@ -87,6 +90,7 @@ class Supervised:
     start_due: float = 0.0
     kill_due: float = 0.0
     hung_since: float | None = None  # the verdict
+    still_since: float | None = None  # its process neither runs nor waits for a processor
     split_since: float | None = None  # the same
     starves_since: float | None = None  # the same
     mute_since: float | None = None  # its tools find no node, though it works
@@ -106,6 +110,7 @@ class Plan:
     look_again: float | None = None  # monotonic seconds
     takes_down: bool = False  # a process that is there: only with the group's leave
     hangs: bool = False  # only if it still does just before
+    motionless: bool = False  # only if its process still stands still
     starves: bool = False  # only if it still feeds nobody
     mute: bool = False  # only if its tools find no node, whatever it answers to clients
     listens: bool = False  # only if the node does not say that it pauses or boots
@@ -187,13 +192,16 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
 
 def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
     since = now if broker.hung_since is None else broker.hung_since
+    still_due = None if broker.still_since is None else broker.still_since + STILL
+    still = still_due is not None and now >= still_due  # not slow then, and unable to say what it does
     grace, due = HUNG_GRACE, broker.kill_due
     if not broker.dropped:  # else the others have asked, and it is no part of the cluster for them
         if broker.strained:
-            grace = STRAINED_GRACE
-        elif broker.only_new:
+            grace = STILL_GRACE if still else STRAINED_GRACE
+        elif broker.only_new and not still:
             grace = HANDSHAKE_GRACE
-        grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
+        if not still:  # of one that stands still no earlier kill makes it likely that this one does not help
+            grace = min(grace * 2.0**broker.recent_kills, max(grace, LONGEST_GRACE))
         due = max(due, broker.rejoins_until)
     due = max(due, since + grace)
     alive = ALIVE_GRACE * (2.0 if broker.strained else 1.0)
@@ -202,14 +210,16 @@ def _of_a_hung_one(broker: Supervised, now: float) -> Plan:
         step, due = Step.START, max(due, broker.start_due)
     end = Plan(
         step,
-        "the broker hangs",
+        "the broker hangs, and its process stands still" if still else "the broker hangs",
         takes_down=True,
         hangs=True,
-        listens=True,
-        asks=not broker.dropped and now < max(since, broker.rejoins_until) + max(grace, alive),
+        motionless=still,
+        listens=not still,
+        asks=not (still or broker.dropped) and now < max(since, broker.rejoins_until) + max(grace, alive),
         needs_majority=now < since + STUCK,
     )
-    return _when(now, due, end)
+    look_again = due if still or still_due is None else min(due, still_due)
+    return end if now >= due else Plan(Step.NOTHING, look_again=look_again)
 
 
 def _of_a_resuming_one(broker: Supervised, node: NodeFacts, now: float) -> Plan:

@@ -1,7 +1,7 @@
 """Keeps the broker's process and its place in the cluster: does what ``policy.py`` plans.
 
-Everything that takes seconds (a start, a kill, joining the cluster) is a job beside the loop, one at a
-time. What it brings about is seen by looking again, not taken from the job's word.
+Everything that takes seconds (a start, a kill, joining the cluster) is a job beside the loop, one at a time.
+What it brings about is seen by looking again, not taken from the job's word.
 """
 
 import logging
@@ -14,6 +14,7 @@ from rabbitkeeper.agent.broker.drivers import BrokerProcess, ProcessControl
 from rabbitkeeper.agent.broker.log_tail import telling
 from rabbitkeeper.agent.broker.patience import POSTPONED, Patience
 from rabbitkeeper.agent.broker.policy import Plan, Step, Supervised, plan
+from rabbitkeeper.agent.broker.stillness import Stillness
 from rabbitkeeper.agent.model.errors import FormationRefused
 from rabbitkeeper.agent.model.observation import (
     BOOTING,
@@ -53,11 +54,9 @@ class BrokerSupervisor:
         restart_limit: restarts in a row, without a minute of good health, after which it is given up.
         wake: called when a job has ended.
         formed: called on the loop's thread when the broker has come into the cluster.
-        clock: monotonic seconds.
-        draw: random numbers in [0, 1).
-        launch: begins a job.
-        permit: called in a job just before the broker is taken down; raises :class:`DisruptionRefused` if it
-            must not be.
+        clock, draw, launch: monotonic seconds; random numbers in [0, 1); begins a job.
+        permit: called in a job just before it is taken down; :class:`DisruptionRefused` if it must not be.
+        stillness: of its process.
     """
 
     def __init__(
@@ -73,8 +72,10 @@ class BrokerSupervisor:
         draw: Callable[[], float] = random.random,
         launch: Launch = ThreadJob,
         permit: Callable[[Plan], None] = lambda planned: None,
+        stillness: Stillness | None = None,
     ) -> None:
         self._permit = permit
+        self._stillness = stillness or Stillness(lambda pid: None)
         self._driver = driver
         self._form = form
         self._boot_timeout = boot_timeout
@@ -105,8 +106,7 @@ class BrokerSupervisor:
         self.started_here = False  # whether it was this run of the agent that started it
 
     @property
-    def busy(self) -> bool:
-        """Whether a step is under way."""
+    def busy(self) -> bool:  # a step is under way
         return self._job is not None
 
     @property
@@ -185,14 +185,15 @@ class BrokerSupervisor:
         self._was_paused = paused
         self._patience.cut_off(now, status, so=cut_off)
         self._patience.seen(now, status, node, self.watched_since, self._boot_timeout)
-        running = None if self._process is None else self._process.running
-        if running is None and status in _AWAY:
+        process = self._process or BrokerProcess(None)
+        self._stillness.look(now, process.pid, hangs=status is MemberStatus.HUNG)
+        if process.running is None and status in _AWAY:
             self._formed = False  # it may come back without what it had
         planned = plan(
             Supervised(
                 can_start=self._driver.can_start,
                 can_kill=self._driver.can_kill,
-                running=running,
+                running=process.running,
                 status=status,
                 busy=self._job is not None,
                 paused=paused,
@@ -208,6 +209,7 @@ class BrokerSupervisor:
                 start_due=self._restarts.due,
                 kill_due=self._kill_due,
                 hung_since=self._patience.hung_since,
+                still_since=self._stillness.since,
                 split_since=self._patience.split_since,
                 starves_since=self._patience.starves_since,
                 resumes_since=self._patience.resumes_since,

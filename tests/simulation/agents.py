@@ -10,6 +10,7 @@ from typing import Protocol
 from support.jobs import Done, Later
 
 from rabbitkeeper.agent.broker.last_question import LastQuestion
+from rabbitkeeper.agent.broker.stillness import Activity, Stillness
 from rabbitkeeper.agent.broker.supervisor import BrokerSupervisor
 from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.canary_repair import CanaryRepair
@@ -63,6 +64,7 @@ class SimulatedAgent:
         self.tools = SimulatedTools(self.broker)
         self.runs = 0
         self.starved = False  # its host is, by the kernel's word
+        self.stopped: int | None = None  # its broker's process that has been stopped, as by SIGSTOP
         self.refused: RabbitKeeperError | None = None
         self.start()
 
@@ -132,6 +134,7 @@ class SimulatedAgent:
         disruption = Disruption(
             self.name, lambda: Store(session, GROUP, clock=clock), wake=ring, clock=clock, launch=self._later
         )
+        stillness = Stillness(self._activity, clock=clock)
         self.supervisor = BrokerSupervisor(
             self.broker,
             mode.join,
@@ -141,7 +144,8 @@ class SimulatedAgent:
             clock=clock,
             draw=draw,
             launch=self._step,
-            permit=LastQuestion(self.tools.says, lambda: self.broker.facts, disruption),
+            permit=LastQuestion(self.tools.says, lambda: self.broker.facts, disruption, stillness.lasts),
+            stillness=stillness,
         )
         operations = OperationRunner(
             self.name,
@@ -191,6 +195,15 @@ class SimulatedAgent:
         """SIGKILL the agent; its broker goes on."""
         self.session.alive = False
         self.broker.wake = lambda: None
+
+    def stop_broker(self) -> None:
+        """As by SIGSTOP: its process does not run at all, until it is told to go on."""
+        self.broker.hang()
+        self.stopped = self.broker.pid
+
+    def _activity(self, pid: int) -> Activity:
+        stands = self.broker.hung and self.stopped == pid
+        return {"1": "" if stands else f"{self.world.now}"}
 
     def _clock(self) -> float:
         return self.world.now

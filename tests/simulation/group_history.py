@@ -4,6 +4,7 @@ What is asked of every moment is asserted where it could break (``managed_group.
 here is what is asked once a second, and of the end.
 """
 
+from rabbitkeeper.agent.broker.policy import STILL_GRACE
 from rabbitkeeper.coordinator.model.records import MemberStatus
 from simulation.agents import SimulatedAgent
 from simulation.group_faults import FAULTS, KINDS, Fault, by_chance
@@ -14,6 +15,9 @@ OVER = 420.0  # seconds after the last fault in which everything is well again: 
 DISAGREE = 15.0  # seconds for which a group may call itself well while its nodes disagree
 DEAD = 15.0  # seconds for which a broker may lead that does not work
 UNTOLD = 15.0  # seconds for which an agent may not have read that its lead was deleted, its store being slow
+STOPPED = (
+    6.0  # seconds until a broker whose process stands still is ended, beside the grace that kills double
+)
 STARVED = 150.0  # seconds until a broker that feeds nobody beside others that run has been started again
 TOGETHER = 2.0  # seconds for which two may leave for that, until they have seen each other
 QUIET = 20.0  # seconds in which nothing happens any more
@@ -97,6 +101,7 @@ class History:
         assert self._lasts("two", len(leading) > 1) <= UNTOLD, self._told(f"two lead for long: {leading}")
         self._look_at_the_leader()
         self._look_at_the_starving()
+        self._look_at_the_stopped()
         said = {name: group.member(name) for name in group.names}
         unseen = bool(group.rabbits.disagreement()) and all(
             one and one.state == "running" for one in said.values()
@@ -134,6 +139,20 @@ class History:
         assert lasts <= STARVED, self._told(f"{starve} feed nobody, and nothing is done about it")
         said = [name for name in self.group.names if self._says(name) is MemberStatus.STARVING]
         assert self._lasts("leave", len(said) > 1) <= TOGETHER, self._told(f"{said} leave at the same time")
+
+    def _look_at_the_stopped(self) -> None:
+        """New channels to its queues wait for it on all nodes: it is ended soon, however slow its host is."""
+        agents = self.group.agents.values()
+        calm = self.group.zookeeper.up and all(
+            each.alive and each.session.connected and each.session.link and not each.session.suspended
+            for each in agents
+        )
+        for agent in agents:
+            stopped = agent.broker.hung and agent.stopped == agent.broker.pid
+            others = all(each.broker.well for each in agents if each is not agent)
+            limit = STOPPED + STILL_GRACE * 2.0 ** len(self.group.noted(agent.name, "kill"))
+            lasts = self._lasts(f"{agent.name} stopped", stopped and calm and others)
+            assert lasts <= limit, self._told(f"{agent.name} stands still, and is left so")
 
     def _says(self, name: str) -> MemberStatus | None:
         record = self.group.member(name)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from support.group_watch import Watch, epoch, leader_of, states
@@ -77,6 +78,9 @@ def test_when_the_leaders_broker_hangs_another_leads_and_it_is_killed(local: Loc
     assert leader_of(after) != led
     whole(watch)
     assert local.broker_pid(led) not in (None, pid)
+    if Path("/proc/self/schedstat").exists():  # however busy this host is: it has not waited for a processor
+        said = (local.settings(led).directory / "log" / "agent.log").read_text()
+        assert "killing the broker: the broker hangs, and its process stands still" in said
 
 
 def test_when_the_leaders_node_is_killed_another_leads_when_its_session_ends(

@@ -17,6 +17,8 @@ from rabbitkeeper.agent.broker.policy import (
     REUNION_GRACE,
     SILENT_GRACE,
     SPLIT_GRACE,
+    STILL,
+    STILL_GRACE,
     STRAINED_GRACE,
     STUCK,
     Step,
@@ -63,6 +65,43 @@ def test_a_hung_broker_is_killed_after_a_while_with_leave_and_a_last_question() 
     planned = plan(HANGS, 100.0 + HUNG_GRACE, boot_timeout=BOOT)
     assert (planned.step, planned.takes_down, planned.asks) == (Step.KILL, True, True)
     assert planned.needs_majority
+
+
+@pytest.mark.parametrize(
+    ("hung", "grace"),
+    [
+        (HANGS, HUNG_GRACE),
+        (replace(HANGS, only_new=True), HUNG_GRACE),
+        (replace(HANGS, strained=True), STILL_GRACE),
+    ],
+)
+def test_one_whose_process_stands_still_is_not_slow(hung: Supervised, grace: float) -> None:
+    """On a host that is starved it was left for 20 s, and asked for 5 s what it could not answer."""
+    still = replace(hung, still_since=100.2)
+    assert step(still, 100.0 + grace - 0.1) is Step.NOTHING
+    planned = plan(still, 100.0 + grace, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.hangs, planned.motionless) == (
+        Step.KILL,
+        True,
+        True,
+        True,
+    )
+    assert (planned.listens, planned.asks) == (False, False)
+    assert planned.needs_majority
+
+
+def test_one_that_has_run_just_before_is_given_time_and_looked_at_again() -> None:
+    slow = replace(HANGS, strained=True, still_since=101.5)
+    planned = plan(slow, 102.5, boot_timeout=BOOT)
+    assert (planned.step, planned.look_again) == (Step.NOTHING, 101.5 + STILL)
+    planned = plan(replace(HANGS, still_since=101.5), 102.5, boot_timeout=BOOT)
+    assert (planned.step, planned.motionless, planned.asks, planned.listens) == (Step.KILL, False, True, True)
+
+
+def test_one_that_stands_still_again_after_kills_is_left_no_longer_for_them() -> None:
+    again = replace(HANGS, still_since=100.2, recent_kills=3)
+    assert step(again, 100.0 + HUNG_GRACE) is Step.KILL
+    assert step(replace(again, still_since=None), 100.0 + HUNG_GRACE) is Step.NOTHING
 
 
 def test_one_whose_erlang_machine_answers_is_killed_later_nevertheless() -> None:

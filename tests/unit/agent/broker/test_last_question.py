@@ -28,6 +28,7 @@ class Case:
     says: NodeState | None = None
     connection: ConnectionFacts = SILENT
     refused: str | None = None
+    motionless: bool = False
     begun: list[tuple[str, bool]] = field(default_factory=list)
 
     def begin(self, reason: str, *, needs_majority: bool) -> None:
@@ -36,13 +37,34 @@ class Case:
             raise DisruptionRefused(self.refused)
 
     def ask(self, planned: Plan) -> None:
-        LastQuestion(lambda timeout: self.says, lambda: self.connection, self)(planned)
+        LastQuestion(lambda timeout: self.says, lambda: self.connection, self, lambda: self.motionless)(
+            planned
+        )
 
 
 def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
     case = Case()
     case.ask(HANGS)
     assert case.begun == [("the broker hangs", True)]
+
+
+STILL = replace(HANGS, motionless=True, listens=False, asks=False)
+
+
+def test_of_one_whose_process_stands_still_the_tools_are_not_asked_but_the_process_is_looked_at() -> None:
+    case = Case(says=NodeState.PAUSED, motionless=True)
+    case.ask(STILL)
+    assert case.begun == [("the broker hangs", True)]
+
+
+def test_one_whose_process_runs_again_is_left() -> None:
+    with pytest.raises(DisruptionRefused, match="runs again"):
+        Case().ask(STILL)
+
+
+def test_one_whose_process_stands_still_is_left_while_the_group_refuses() -> None:
+    with pytest.raises(DisruptionRefused, match="of 2 others"):
+        Case(motionless=True, refused="of 2 others 1 is well").ask(STILL)
 
 
 def test_one_whose_erlang_machine_answers_is_left_and_nobody_else_is_asked() -> None:

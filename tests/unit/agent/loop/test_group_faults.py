@@ -59,6 +59,51 @@ def test_one_that_stalls_with_a_host_that_is_starved_is_given_time(group: Group)
     assert group.pids == before
 
 
+def test_one_that_is_stopped_on_a_host_that_is_starved_is_killed_soon(group: Group) -> None:
+    """It was given 20 s, for which new channels to its queues waited on the other nodes."""
+    before, began, agent = group.pids["node2"], group.world.now, group.agents["node2"]
+    agent.starved = True
+    agent.tools.slow = True  # which its own agent does not need for that
+    agent.stop_broker()
+    assert group.run_until(lambda: bool(group.noted("node2", "kill", began)), 8.0) is not None
+    agent.tools.slow = False
+    assert group.run_until(lambda: group.whole, 60) is not None
+    assert group.pids["node2"] != before
+
+
+@pytest.mark.parametrize("lasts", [2.6, 3.6, 6.0])
+def test_one_that_is_stopped_for_a_moment_is_not_killed(group: Group, lasts: float) -> None:
+    before, agent = group.pids, group.agents["node2"]
+    agent.starved = True
+    agent.stop_broker()
+    group.run(lasts)
+    agent.broker.go_on()
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert group.pids == before
+
+
+def test_one_that_goes_on_in_the_last_moment_is_not_killed(group: Group) -> None:
+    """Before its canary is answered: its process alone tells."""
+    before, agent = group.pids, group.agents["node2"]
+    agent.stop_broker()
+    assert group.run_until(lambda: agent.supervisor.busy, 10) is not None
+    group.run(0.97)
+    agent.broker.go_on()
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert group.pids == before
+
+
+def test_those_that_are_stopped_together_are_not_killed_while_they_are_the_majority(group: Group) -> None:
+    before = group.pids
+    for name in ("node1", "node3"):
+        group.agents[name].stop_broker()
+    group.run(15.0)
+    for name in ("node1", "node3"):
+        group.agents[name].broker.go_on()
+    assert group.run_until(lambda: group.whole, 30) is not None
+    assert group.pids == before
+
+
 def test_a_node_that_the_others_have_dropped_does_not_serve_before_it_has_started_again(group: Group) -> None:
     """Its channels have lived on meanwhile, and nobody else counts it in."""
     before, began, agent = group.pids, group.world.now, group.agents["node2"]

@@ -18,6 +18,7 @@ from support.planting import Plant, both, instead, nothing
 from rabbitkeeper.agent.broker import policy, supervisor
 from rabbitkeeper.agent.broker.last_question import LastQuestion
 from rabbitkeeper.agent.broker.policy import Plan, Step
+from rabbitkeeper.agent.broker.stillness import Stillness
 from rabbitkeeper.agent.cluster import formation
 from rabbitkeeper.agent.cluster.agreement import Agreement
 from rabbitkeeper.agent.cluster.feeding import Feeding
@@ -39,6 +40,7 @@ RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "s
 STARVED = ("feeds nobody", "all feed nobody", "broker dies", "alarm", "cut off", "restart", "broker hangs")
 MUTED = ("tools find no node", "broker dies", "cut off", "restart", "broker hangs", "host pauses")
 PAUSES = ("cut off", "host pauses", "cut from brokers", "broker hangs", "node crashes")
+STOPPED = ("broker stopped by a signal",)
 LONG_UNFED = 8  # canaries
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
 
@@ -154,6 +156,10 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         ("brokers stall together",),
     ),
     "the lock is not taken": (instead(DisruptionLock, "take", nothing), ("broker hangs",)),
+    "one that stands still is given the time of a slow one": (
+        instead(Stillness, "look", nothing),
+        STOPPED,
+    ),
     "what hangs is taken for stuck at once": (
         instead(supervisor, "plan", at_once),
         ("brokers stall together", "storm of connections"),
@@ -231,6 +237,11 @@ def test_a_group_is_whole_again_though_nodes_do_not_come_up_after_their_pause() 
 def test_a_group_is_whole_again_though_tools_find_no_node() -> None:
     for seed in range(examples(32)):
         History(seed, MUTED).play()
+
+
+def test_a_group_is_whole_again_though_brokers_are_stopped_by_signals() -> None:
+    for seed in range(examples(32)):
+        History(seed, (*STOPPED, "broker dies", "broker stalls", "alarm", "slow store")).play()
 
 
 def test_a_group_is_whole_again_though_brokers_feed_nobody() -> None:
