@@ -32,7 +32,7 @@ def activity(pid: int, directory: Path = Path("/proc")) -> Activity | None:
         directory: the kernel's.
 
     Returns:
-        None if it is none, cannot be looked at, or waits for a disk.
+        None if it is none, cannot be looked at, or waits for a disk, and where the kernel does not count.
     """
     process = directory / str(pid)
     try:
@@ -46,7 +46,9 @@ def activity(pid: int, directory: Path = Path("/proc")) -> Activity | None:
             threads[thread.name] = (thread / "schedstat").read_text()
     except (OSError, IndexError):
         return None
-    return threads or None
+    if all(counted.split()[:1] == ["0"] for counted in threads.values()):
+        return None  # the kernel has the file and does not count: a process that is there has run
+    return threads
 
 
 class _Seen(NamedTuple):

@@ -51,6 +51,12 @@ def test_what_is_no_erlang_machine_or_is_gone_is_not_known(proc: Path) -> None:
     assert activity(PID, proc) is None
 
 
+def test_a_kernel_that_does_not_count_says_nothing(proc: Path) -> None:
+    for number in ("4711", "4712"):
+        thread(proc, number, ran="0 0 0")
+    assert activity(PID, proc) is None
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs all the time, by the name of Erlang's."""
