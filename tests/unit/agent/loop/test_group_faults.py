@@ -249,15 +249,6 @@ def test_a_storm_of_connections_is_sat_out(group: Group, alarmed: bool) -> None:
     assert group.pids == before
 
 
-def test_a_slow_boot_is_given_time(group: Group) -> None:
-    began = group.world.now
-    broker = group.agents["node2"].broker
-    broker.slow = 500.0
-    broker.die()
-    assert group.run_until(lambda: group.whole, 520) is not None
-    assert not group.noted("node2", "kill", began)
-
-
 def test_a_node_that_pauses_because_it_is_cut_off_from_the_others_alone_is_not_killed(group: Group) -> None:
     began, before = group.world.now, group.pids
     broker = group.agents["node2"].broker
@@ -402,17 +393,3 @@ def test_an_agent_that_may_not_write_any_more_gives_its_session_up_with_the_lead
     assert group.run_until(lambda: group.leader not in (None, led), 10) is not None
     agent.session.read_only = False
     assert group.run_until(lambda: group.whole, 60) is not None
-
-
-def test_a_broker_that_hangs_before_it_is_in_its_cluster_is_started_again(group: Group) -> None:
-    """It had booted while ZooKeeper was away; nobody can be asked then whether it is in the cluster."""
-    broker = group.agents["node2"].broker
-    group.zookeeper.stop()
-    broker.die()
-    assert group.run_until(lambda: broker.listens, 60) is not None
-    group.run(1.0)
-    broker.hang()
-    hung = broker.pid
-    group.zookeeper.start()
-    again = group.run_until(lambda: broker.pid not in (hung, None) and group.whole, 90)
-    assert again is not None, group.agents["node2"].sentence

@@ -1,4 +1,4 @@
-"""Brokers that do not come up after a pause, and ones that feed nobody, in whole groups in virtual time."""
+"""Brokers that do not come up after a pause, feed nobody, or hang unseen, in whole groups in virtual time."""
 
 import pytest
 from simulation.managed_group import Group
@@ -176,3 +176,26 @@ def test_a_node_that_boots_while_another_is_cut_off_is_not_killed_for_that(
     group.run(60.0)
     assert group.run_until(lambda: group.whole and not group.rabbits.disagreement(), 60) is not None
     assert not any(group.noted(name, "kill", began) for name in group.names)
+
+
+def test_a_broker_that_hangs_before_it_is_in_its_cluster_is_started_again(group: Group) -> None:
+    """It had booted while ZooKeeper was away; nobody can be asked then whether it is in the cluster."""
+    broker = group.agents["node2"].broker
+    group.zookeeper.stop()
+    broker.die()
+    assert group.run_until(lambda: broker.listens, 60) is not None
+    group.run(1.0)
+    broker.hang()
+    hung = broker.pid
+    group.zookeeper.start()
+    again = group.run_until(lambda: broker.pid not in (hung, None) and group.whole, 90)
+    assert again is not None, group.agents["node2"].sentence
+
+
+def test_a_slow_boot_is_given_time(group: Group) -> None:
+    began = group.world.now
+    broker = group.agents["node2"].broker
+    broker.slow = 500.0
+    broker.die()
+    assert group.run_until(lambda: group.whole, 520) is not None
+    assert not group.noted("node2", "kill", began)
