@@ -114,7 +114,8 @@ class PeerMonitor:
             LOG.warning("it is not known whether %s still answer the broker: %s", ", ".join(nodes), failure)
             self._suspects = self._suspects.failed(nodes, now)
             return
-        self._told |= dict.fromkeys(found.dropped, now + TOLD)
+        if not self._asked_because_away:  # who is cut off drops all others, which says nothing of them
+            self._told |= dict.fromkeys(found.dropped, now + TOLD)
         for node in sorted(nodes & self._suspects.nodes.keys()):
             reason = self._suspects.nodes[node].reason
             if node in found.dropped:

@@ -156,6 +156,7 @@ def test_a_broker_that_is_cut_off_is_let_alone_until_zookeeper_is_back(
     assert peer_monitor.cut_off, "it may be, while it is asked"
     broker.calls[0].end()
     peer_monitor.turn(101.0, CUT_OFF)
+    assert not peer_monitor.dropped, "what it has dropped says nothing of the others"
     assert "the broker pauses, or with Khepri confirms nothing, until the network is back" in caplog.text
     peer_monitor.turn(150.0, replace(CUT_OFF, broker_up=False))
     assert peer_monitor.cut_off
