@@ -89,7 +89,7 @@ class Group:
             return
         if how == "kill":
             odd = broker.node in self.rabbits.disagreement()
-            ill = broker.feeding.starves or broker.mute
+            ill = broker.feeding.starves or broker.mute or broker.serves_nobody
             assert broker.hung or broker.busy or odd or ill, f"{member} answers, and is killed: {self.log}"
         others = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
         well = sum(self._seems_well(other) for other in others)

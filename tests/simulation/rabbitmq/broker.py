@@ -55,6 +55,7 @@ class SimulatedBroker:
         partitions: those that it believes itself split from.
         split: what will become of it, between its finding out that it was dropped and its doing something.
         resumes: it sees a majority after its pause, and starts again.
+        serves_nobody: it is split, and answers no client until its process is started again.
         stuck: it does, and waits for its tables in vain.
         apart_until: until when its database has not found the others', though it will.
         mute: its tools find no node, though it works, until its process has ended.
@@ -86,10 +87,9 @@ class SimulatedBroker:
         self.peers: set[str] = set()
         self.partitions: set[str] = set()
         self.split: bool | None = None
-        self.retries = False
-        self.mute = False
+        self.retries = self.mute = False
         self.feeding = Feeding(node)
-        self.resumes = False
+        self.resumes = self.serves_nobody = False
         self.stuck = False
         self.apart_until = 0.0
         self.facts = REFUSED
@@ -203,7 +203,7 @@ class SimulatedBroker:
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
             self.hung_since, self.retries, self.resumes, self.stuck = None, False, False, False
-            self.feeding.starves = self.mute = False
+            self.feeding.starves = self.mute = self.serves_nobody = False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))

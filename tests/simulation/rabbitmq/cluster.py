@@ -187,6 +187,7 @@ class SimulatedCluster:
         if split:
             broker.partitions |= away
             if self.world.chance.random() < self.silences:
+                broker.serves_nobody = True
                 broker.retry(True)  # until it is started again
             return
         self._review(broker.node, always=True)
