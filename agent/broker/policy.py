@@ -164,7 +164,7 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         end = Plan(Step.KILL, why, takes_down=True, starves=True, listens=True, needs_majority=True)
         return _when(now, max(due, broker.kill_due), end)
     if broker.mute_since is not None and broker.running and broker.can_kill and broker.can_start:
-        grace = min(MUTE_GRACE * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, LONGEST_MUTE)
+        grace = _with_patience(MUTE_GRACE, broker, LONGEST_MUTE)
         why = f"its tools have found no node for {grace:g} s, so that no node which starts can join it"
         end = Plan(Step.KILL, why, takes_down=True, mute=True, needs_majority=True)
         return _when(now, max(broker.mute_since + grace, broker.rejoins_until, broker.kill_due), end)
@@ -271,9 +271,9 @@ def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | Non
     return _when(now, max(due, broker.kill_due), end)
 
 
-def _with_patience(grace: float, broker: Supervised) -> float:
+def _with_patience(grace: float, broker: Supervised, longest: float = LONGEST_SILENCE) -> float:
     """Twice as long while it is strained, and for each kill of late."""
-    return min(grace * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, LONGEST_SILENCE)
+    return min(grace * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, longest)
 
 
 def _when(now: float, due: float, planned: Plan) -> Plan:
