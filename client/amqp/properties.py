@@ -35,6 +35,10 @@ _FIELDS = tuple(
     )
 )
 """In the order of AMQP 0-9-1, each with its flag."""
+PLAIN_PROPERTIES = tuple(name for name, _, kind in _FIELDS if kind is not _TABLE)
+"""The names of all but the headers."""
+NUMBERS = tuple(name for name, _, kind in _FIELDS if kind in (_OCTET, _TIME))
+"""Of them, those of numbers."""
 
 _MAX = {"delivery_mode": 2, "priority": 255, "timestamp": 2**64 - 1}
 

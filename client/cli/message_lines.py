@@ -16,28 +16,10 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from rabbitkeeper.client.amqp.properties import BasicProperties
+from rabbitkeeper.client.amqp.properties import PLAIN_PROPERTIES, BasicProperties
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.model.checks import shown
 from rabbitkeeper.client.model.errors import InvalidArgument
-
-PROPERTIES = (
-    "content_type",
-    "content_encoding",
-    "delivery_mode",
-    "priority",
-    "correlation_id",
-    "reply_to",
-    "expiration",
-    "message_id",
-    "timestamp",
-    "type",
-    "user_id",
-    "app_id",
-    "cluster_id",
-)
-"""All but the headers, which have a key of their own."""
-NUMBERS = ("delivery_mode", "priority", "timestamp")
 
 _KEYS = ("exchange", "routing_key", "body", "body_base64", "properties", "headers")
 _OF_DELIVERY = ("queue", "redelivered")  # written, and passed over when they are read
@@ -68,7 +50,7 @@ def encode_line(message: Message) -> bytes:
         content["body"] = message.body.decode()
     except UnicodeDecodeError:
         content["body_base64"] = base64.b64encode(message.body).decode()
-    held = {name: getattr(message.properties, name) for name in PROPERTIES}
+    held = {name: getattr(message.properties, name) for name in PLAIN_PROPERTIES}
     content["properties"] = {name: _to_json(value) for name, value in held.items() if value is not None}
     if message.properties.headers is not None:
         content["headers"] = {_text(name): _to_json(value) for name, value in message.headers.items()}
@@ -98,8 +80,8 @@ def decode_line(line: bytes, exchange: str, routing_key: str, properties: Mappin
             raise InvalidArgument(f"has an unknown key {shown(key)}: use {', '.join(_KEYS)}")
     held = dict(properties)
     for name, value in _object(content, "properties").items():
-        if name not in PROPERTIES:
-            raise InvalidArgument(f"has an unknown property {shown(name)}: use {', '.join(PROPERTIES)}")
+        if name not in PLAIN_PROPERTIES:
+            raise InvalidArgument(f"has an unknown property {shown(name)}: use {', '.join(PLAIN_PROPERTIES)}")
         held[name] = _from_json(value, f"properties.{name}")
     headers = _object(content, "headers")
     if headers:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from rabbitkeeper.client.amqp.properties import BasicProperties, message_id_of
-from rabbitkeeper.client.cli.message_lines import NUMBERS, PROPERTIES, Outgoing, decode_base64, decode_line
+from rabbitkeeper.client.amqp.properties import NUMBERS, PLAIN_PROPERTIES, BasicProperties, message_id_of
+from rabbitkeeper.client.cli.message_lines import Outgoing, decode_base64, decode_line
 from rabbitkeeper.client.model.checks import shown
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.publish.templates import Templates
@@ -143,9 +143,9 @@ def read_properties(given: Iterable[str], headers: Iterable[str]) -> dict[str, A
     for text in given:
         name, value = _pair("--property", text)
         name = name.replace("-", "_")
-        if name not in PROPERTIES:
+        if name not in PLAIN_PROPERTIES:
             raise ConfigurationError(
-                f"--property {shown(text)}: there is no {name}; use one of {', '.join(PROPERTIES)}"
+                f"--property {shown(text)}: there is no {name}; use one of {', '.join(PLAIN_PROPERTIES)}"
             )
         if name in NUMBERS and not (value.isascii() and value.isdigit()):
             raise ConfigurationError(f"--property {shown(text)}: {name} is a whole number")

@@ -7,25 +7,17 @@ different to AMQP, so they cannot be a key; and headers mostly differ from messa
 from operator import attrgetter
 
 from rabbitkeeper.client.amqp.frames import Template
-from rabbitkeeper.client.amqp.properties import BasicProperties, check_properties, encode_properties
+from rabbitkeeper.client.amqp.properties import (
+    PLAIN_PROPERTIES,
+    BasicProperties,
+    check_properties,
+    encode_properties,
+)
 from rabbitkeeper.client.model.checks import check_short
 
 KEPT = 4096  # templates; routing keys can be unboundedly many
 
-_plain_fields = attrgetter(
-    "content_type",
-    "content_encoding",
-    "delivery_mode",
-    "priority",
-    "correlation_id",
-    "reply_to",
-    "expiration",
-    "timestamp",
-    "type",
-    "user_id",
-    "app_id",
-    "cluster_id",
-)
+_plain_fields = attrgetter(*(name for name in PLAIN_PROPERTIES if name != "message_id"))
 
 
 class Templates:
