@@ -144,8 +144,7 @@ class Resolver:
         """Whether it is over: nobody has used it for a while."""
         with self._changed:
             self._take_reports()
-            if not self._connections and self._now() - self._used_at >= LINGER:
-                self._is_over = True
+            self._is_over = self._is_over or self._is_idle()
             return self._is_over
 
     def end(self) -> None:
@@ -180,10 +179,14 @@ class Resolver:
                 left = at - self._now()
                 if not self._is_over and left > 0:
                     self._changed.wait(min(left, _FOREVER))
-            if not self._connections and self._now() - self._used_at >= LINGER and resolvers.remove(self):
+            if self._is_idle() and resolvers.remove(self):
                 self.end()
             elif self._connections:
                 self._used_at = self._now()
+
+    def _is_idle(self) -> bool:
+        """Nobody has used it for a while."""
+        return not self._connections and self._now() - self._used_at >= LINGER
 
     def _drop_due(self) -> None:
         with self._changed:
