@@ -29,6 +29,7 @@ from pathlib import Path
 import pika
 from common import wait
 from peers import pairs
+from peers.pairs import FAULTS, WINDOW
 from peers.rivals import RIVALS
 from pika.exceptions import AMQPError
 from task_queues import workers
@@ -40,9 +41,7 @@ from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
 
 BARE_QUEUE = "bare-loop"
-FAULTS = {"broker": Local.kill_broker, "hung": Local.stop_broker, "node": Local.kill_node}
 PATIENCE = 120.0  # seconds for any one wait
-WINDOW = {"broker": 4.0, "hung": 8.0, "node": 8.0}  # seconds in which the gap is looked for
 
 
 class BareLoop:
