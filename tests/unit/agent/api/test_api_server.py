@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from support.agent.api_server import server
+from support.client.certificates import self_signed
 
 from rabbitkeeper.agent.config import HttpConfig
 from rabbitkeeper.agent.model.errors import AddressTaken
@@ -21,13 +22,9 @@ PATIENCE = 20.0  # seconds; not waited for when things work
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1 signed by itself, and its key: its own authority."""
-    folder = tmp_path_factory.mktemp("pem")
-    for command in (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=one "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem",
-        "openssl ec -in key.pem -aes128 -passout pass:secret -out locked.pem",
-    ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    folder = self_signed(tmp_path_factory.mktemp("pem"), "IP:127.0.0.1")
+    lock = "openssl ec -in key.pem -aes128 -passout pass:secret -out locked.pem"
+    subprocess.run(lock.split(), cwd=folder, check=True, capture_output=True)
     return folder
 
 

@@ -4,7 +4,6 @@ import contextlib
 import gc
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 from support import agent_states
 from support.agent.api import until
 from support.agent.api_server import server_of
+from support.client.certificates import self_signed
 from support.client.hostile_agent import Answer, HostileAgent, nothing, raw, says, without_end
 
 from rabbitkeeper.agent.api import ApiServer
@@ -47,13 +47,7 @@ def interrupter() -> Iterator[Interrupter]:
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of ``localhost`` signed by itself, and its key: its own authority."""
-    folder = tmp_path_factory.mktemp("pem")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=one "
-        "-addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return folder
+    return self_signed(tmp_path_factory.mktemp("pem"), "DNS:localhost")
 
 
 def connection(port: int, interrupter: Interrupter) -> HttpConnection:

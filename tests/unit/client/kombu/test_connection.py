@@ -3,7 +3,6 @@
 import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from amqp.exceptions import ConnectionForced, MessageNacked, NotFound
 from pika import frame
 from pika.spec import Basic, Channel, Confirm, Connection, Queue
+from support.client.certificates import self_signed
 from support.client.scripted_broker import ScriptedBroker
 from support.waiting import PATIENCE, wait_for
 
@@ -57,13 +57,7 @@ def silent(_method: Any, _channel: int) -> bytes:
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1 signed by itself, and its key: its own authority."""
-    folder = tmp_path_factory.mktemp("pem")
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=one "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
-    return folder
+    return self_signed(tmp_path_factory.mktemp("pem"), "IP:127.0.0.1")
 
 
 class Scene:
