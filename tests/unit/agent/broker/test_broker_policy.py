@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.agent.broker_plans import BOOT, WELL, step
 
 from rabbitkeeper.agent.broker.policy import (
     ALIVE_GRACE,
@@ -27,22 +28,6 @@ from rabbitkeeper.agent.broker.policy import (
 )
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
-
-WELL = Supervised(
-    can_start=True,
-    can_kill=True,
-    running=True,
-    status=Status.RUNNING,
-    answers=True,
-    been_up=True,
-    formed=True,
-    watched_since=100.0,
-)
-BOOT = 120.0
-
-
-def step(broker: Supervised, now: float = 200.0) -> Step:
-    return plan(broker, now, boot_timeout=BOOT).step
 
 
 def test_a_well_broker_is_left_alone() -> None:

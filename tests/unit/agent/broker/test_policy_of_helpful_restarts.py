@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.agent.broker_plans import BOOT, WELL, step
 
 from rabbitkeeper.agent.broker.policy import (
     LONGEST_MUTE,
@@ -13,29 +14,11 @@ from rabbitkeeper.agent.broker.policy import (
     RESUME_GRACE,
     STARVING_GRACE,
     Step,
-    Supervised,
     plan,
 )
 from rabbitkeeper.agent.model.observation import RESUMES as STARTS_AFTER_PAUSE
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
-
-WELL = Supervised(
-    can_start=True,
-    can_kill=True,
-    running=True,
-    status=Status.RUNNING,
-    answers=True,
-    been_up=True,
-    formed=True,
-    watched_since=100.0,
-)
-BOOT = 120.0
-
-
-def step(broker: Supervised, now: float = 200.0) -> Step:
-    return plan(broker, now, boot_timeout=BOOT).step
-
 
 RESUMES = replace(WELL, status=Status.UNREACHABLE, answers=False, node=NodeFacts(NodeState.RESUMING, 100.0))
 APART_AFTER_PAUSE = replace(RESUMES, resumes_since=100.0, node=NodeFacts(NodeState.RESUMING_APART, 105.0))

@@ -5,20 +5,11 @@ from collections.abc import Callable
 import pytest
 from simulation.group_faults import ALARM
 from simulation.managed_group import Group
-from support.effort import seeds
 
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord, MemberStatus
 
 ROOT = "/rabbitkeeper/orders"
-
-
-@pytest.fixture(params=seeds(4))
-def group(request: pytest.FixtureRequest) -> Group:
-    group = Group(seed=request.param)
-    assert group.run_until(lambda: group.whole, 60) is not None, group.log
-    group.run(1)
-    return group
 
 
 def dropped_by(group: Group, since: float) -> list[str]:

@@ -2,18 +2,9 @@
 
 import pytest
 from simulation.managed_group import Group
-from support.effort import seeds
 
 from rabbitkeeper.agent.broker.policy import MUTE_GRACE
 from rabbitkeeper.agent.model.observation import NodeState
-
-
-@pytest.fixture(params=seeds(4))
-def group(request: pytest.FixtureRequest) -> Group:
-    group = Group(seed=request.param)
-    assert group.run_until(lambda: group.whole, 60) is not None, group.log
-    group.run(1)
-    return group
 
 
 def pids(group: Group) -> dict[str, int | None]:

@@ -3,21 +3,12 @@
 import pytest
 from simulation.group_faults import ALARM
 from simulation.managed_group import Group
-from support.effort import seeds
 
 from rabbitkeeper.agent.api import answers
 
 SLOW = 1.5  # seconds
 LASTS = 120.0  # seconds
 OK = 200
-
-
-@pytest.fixture(params=seeds(4))
-def group(request: pytest.FixtureRequest) -> Group:
-    group = Group(seed=request.param)
-    assert group.run_until(lambda: group.whole, 60) is not None, group.log
-    group.run(1)
-    return group
 
 
 class Questions:
