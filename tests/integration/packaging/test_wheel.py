@@ -47,7 +47,7 @@ def sources() -> set[str]:
 
 def documented_now() -> list[str]:
     """The imports that the guides and examples show."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.py")]
     return [
         statement
         for page in pages
