@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.announcer import GROUP, Announcer
-from support.programs import Program, running
+from support.client.programs import Program, running
 from support.waiting import wait_for
 
 from rabbitkeeper.coordinator.model.records import MemberStatus

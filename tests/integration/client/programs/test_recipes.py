@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 import pytest
 from support.announcer import GROUP, Announcer
-from support.programs import EXAMPLES, Program, running
+from support.client.programs import EXAMPLES, Program, running
 from support.waiting import PATIENCE, wait_for
 
 from rabbitkeeper.coordinator.model.records import MemberStatus
