@@ -68,7 +68,7 @@ def running(
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=folder,
-            env={**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, "PYTHONFAULTHANDLER": "1", **environment},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
