@@ -16,10 +16,6 @@ from rabbitkeeper.client.amqp.pika_connection import PikaTransport
 from rabbitkeeper.client.amqp.properties import BasicProperties
 from rabbitkeeper.client.amqp.transport import Access, Transport
 from rabbitkeeper.client.assembly import assemble
-from rabbitkeeper.client.consume.consumer import Consumer
-from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.consume.stream import Offset
-from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.declaring import Declaring
 from rabbitkeeper.client.engine.asked_credentials import AskingTransport
 from rabbitkeeper.client.event_dispatcher import EventDispatcher
@@ -29,9 +25,9 @@ from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import InvalidArgument, RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
-from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.future import PublishFuture, Receipt
 from rabbitkeeper.client.publish.window import Window
+from rabbitkeeper.client.receiving import Receiving
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
 from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
@@ -41,7 +37,7 @@ from rabbitkeeper.client.watching import Watched, Watching, group_in_zookeeper, 
 from rabbitkeeper.coordinator.model.paths import check_name
 
 
-class Client(Declaring):
+class Client(Declaring, Receiving):
     """A connection to a group of brokers that moves by itself when its broker dies.
 
     Safe to use from many threads. One thread of its own does the I/O, another watches the group. In a forked
@@ -265,61 +261,6 @@ class Client(Declaring):
         """
         self._guard.check_usable()
         return self._publishing.publish_many(messages, mandatory, timeout, self._guard.check_usable)
-
-    # -- consuming
-
-    def consume(
-        self, queue: str | Queue, prefetch: int = 100, *, dedupe: int = 0, offset: Offset | None = None
-    ) -> Consumer:
-        """The messages of ``queue``, as they come; each is to be answered by hand, from any thread.
-
-        The consumer is restored after every switch. It ends when the loop over it is left, with ``stop``, or
-        with the client.
-
-        Args:
-            queue: its name, or what was declared.
-            prefetch: unanswered messages that the broker may have out to this consumer.
-            dedupe: remember the ids of so many acked messages, and ack what comes with one of them again
-                without showing it; 0 for not.
-            offset: where to begin in a stream, as RabbitMQ's ``x-stream-offset``: ``"first"``, ``"last"``,
-                ``"next"``, a number, a datetime, or an interval such as ``"2h"``.
-
-        Raises:
-            InvalidArgument, Closed, WrongThread: at once.
-            TopologyError: from the iterator: the queue does not exist, was deleted, or refuses consumers.
-            NotAuthorized: likewise; the broker refused.
-        """
-        self._guard.check_usable()
-        return self._consuming.consume(queue, prefetch, dedupe, offset)
-
-    def on_message(
-        self,
-        queue: str | Queue,
-        function: Callable[[Message], object],
-        *,
-        workers: int = 1,
-        prefetch: int = 100,
-        dedupe: int = 0,
-        on_error: OnError = "requeue",
-        offset: Offset | None = None,
-    ) -> Workers:
-        """Call ``function`` with each message of ``queue``, on threads of its own.
-
-        A message is acked when the function returns, unless it has answered it. When it raises, the message
-        is put back (``on_error="requeue"``) or rejected (``"reject"``), and ``HandlerFailed`` is told.
-
-        Args:
-            queue, prefetch, dedupe, offset: as in :meth:`consume`.
-            function: called with a message. It may use the client.
-            workers: threads; with more than one, messages are worked on at the same time.
-            on_error: what becomes of a message that the function raised over.
-
-        Raises:
-            InvalidArgument, Closed, WrongThread: at once.
-        """
-        self._guard.check_usable()
-        how = {"workers": workers, "prefetch": prefetch, "dedupe": dedupe}
-        return self._consuming.on_message(queue, function, **how, on_error=on_error, offset=offset)
 
     # -- looking
 

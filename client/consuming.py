@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from weakref import WeakSet
 
-from rabbitkeeper.client.arguments import check_number, queue_name
+from rabbitkeeper.client.arguments import check_flag, check_number, queue_name
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.handlers import handled_here
 from rabbitkeeper.client.consume.message import Message
@@ -14,7 +15,9 @@ from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import GRACE, Guard
-from rabbitkeeper.client.model.errors import InvalidArgument
+from rabbitkeeper.client.model.checks import check_timeout
+from rabbitkeeper.client.model.consumer_options import DEFAULT, ConsumerOptions
+from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
 
@@ -52,6 +55,7 @@ class Consuming:
         prefetch: int,
         dedupe: int,
         offset: Offset | None = None,
+        options: ConsumerOptions = DEFAULT,
         *,
         for_handler: bool = False,
     ) -> Consumer:
@@ -60,7 +64,11 @@ class Consuming:
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
         check_offset(offset)
-        return self._consumer(self._engine.subscribe(name, prefetch, dedupe, offset), for_handler)
+        options.check_queue(self._as_declared(queue), is_stream=offset is not None)
+        return self._consumer(self._engine.subscribe(name, prefetch, dedupe, offset, options), for_handler)
+
+    def _as_declared(self, queue: str | Queue) -> Queue | None:
+        return queue if isinstance(queue, Queue) else self._engine.topology.queue(queue)
 
     def _consumer(self, subscription: Subscription, for_handler: bool) -> Consumer:
         return Consumer(subscription, self._finish, self._engine.drop)
@@ -83,6 +91,7 @@ class Consuming:
         dedupe: int,
         on_error: OnError,
         offset: Offset | None = None,
+        options: ConsumerOptions = DEFAULT,
     ) -> Workers:
         """See ``Client.on_message``."""
         if not callable(function):
@@ -91,7 +100,7 @@ class Consuming:
         if on_error not in ("requeue", "reject"):
             raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
         running = Workers(
-            self.consume(queue, prefetch, dedupe, offset, for_handler=True),
+            self.consume(queue, prefetch, dedupe, offset, options, for_handler=True),
             self.handler(function),
             count=workers,
             on_error=on_error,
@@ -100,6 +109,40 @@ class Consuming:
         )
         self._workers.add(running)
         return running
+
+    def get(self, queue: str | Queue, no_ack: bool, timeout: float) -> Message | None:
+        """See ``Client.get``."""
+        began = time.time()
+        asked = self.ask(queue, no_ack, timeout)
+        try:
+            return self.got(asked.result(timeout + GRACE), began)
+        except FutureTimeout:
+            take_back(asked)
+            raise NoLeader(f"nothing was heard of {queue_name(queue)!r} within {timeout:g} s") from None
+        except BaseException:  # a signal's: nobody gets the message
+            take_back(asked)
+            raise
+
+    def ask(self, queue: str | Queue, no_ack: bool, timeout: float) -> Future[Message | None]:
+        """Ask for one message; see :meth:`Getting.ask`."""
+        name = queue_name(queue)
+        check_flag("no_ack", no_ack)
+        check_timeout("timeout", timeout)
+        declared = self._as_declared(queue)
+        if declared is not None and declared.is_stream:
+            raise InvalidArgument(
+                f"{name!r} is a stream, which gives messages to consumers alone: consume it"
+            )
+        return self._engine.getting.ask(name, timeout, no_ack=no_ack)
+
+    def got(self, message: Message | None, began: float) -> Message | None:
+        """What the user is given when this has come: it itself here.
+
+        Args:
+            began: when it was asked for, seconds since 1970.
+        """
+        del began
+        return message
 
     def stop(self, deadline: float) -> None:
         """Let all workers finish what they have in hand, until ``deadline`` (seconds, monotonic)."""
@@ -129,3 +172,11 @@ class Consuming:
                     handled.subscription.excuse(-1)
 
         return wait
+
+
+def take_back(asked: Future[Message | None]) -> None:
+    """Nobody gets the message that was asked for: it goes back, now or when it comes."""
+    if not asked.cancel() and asked.exception() is None:
+        message = asked.result()
+        if message is not None:
+            message.nack(requeue=True)

@@ -87,7 +87,7 @@ class Declaring:
     def queue_name(self, queue: Queue) -> str:
         """The broker's name of a declared queue: of one that the broker names, the present one."""
         self._guard.check_process()
-        return self._engine.queue_name(queue.name)
+        return self._engine.topology.resolve(queue.name)
 
     def _ask(self, asked: Sequence[Entity | Request], timeout: float) -> list[int]:
         self._guard.check_usable()

@@ -5,7 +5,7 @@ a loop that is held up holds up no heartbeat and no switch, and there is one eng
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
 from os import PathLike
 from ssl import SSLContext
@@ -14,15 +14,11 @@ from typing import Any, Self, TypedDict, Unpack
 from weakref import WeakSet
 
 from rabbitkeeper.client.aio.bridge import Bridge, say
-from rabbitkeeper.client.aio.consuming import AsyncConsumer, AsyncWorkers
 from rabbitkeeper.client.aio.declaring import AsyncDeclaring
 from rabbitkeeper.client.aio.publishing import AsyncPublishing, PublishHandle
+from rabbitkeeper.client.aio.receiving import AsyncReceiving
 from rabbitkeeper.client.amqp.properties import BasicProperties
-from rabbitkeeper.client.arguments import check_number
 from rabbitkeeper.client.client import Client
-from rabbitkeeper.client.consume.message import Message
-from rabbitkeeper.client.consume.stream import Offset
-from rabbitkeeper.client.consume.workers import OnError
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
@@ -65,7 +61,7 @@ class Options(TypedDict, total=False):
     telemetry: Iterable[Telemetry]
 
 
-class AsyncClient(AsyncDeclaring):
+class AsyncClient(AsyncDeclaring, AsyncReceiving):
     """A :class:`Client` whose calls are awaited, on the event loop that it was begun on and no other.
 
     ``async with AsyncClient("zk1:2181", group="orders", credentials=("app", "secret")) as client: …``, or
@@ -86,7 +82,7 @@ class AsyncClient(AsyncDeclaring):
         self._make = partial(_Behind, zookeeper, group, credentials, **options)
         self._behind: _Behind | None = None
         self._bridge: Bridge | None = None
-        self._workers: WeakSet[AsyncWorkers] = WeakSet()
+        self._workers = WeakSet()
         self._has_begun = False
         self._closing: asyncio.Task[tuple[Unconfirmed, ...]] | None = None
 
@@ -168,50 +164,6 @@ class AsyncClient(AsyncDeclaring):
         """
         self._check_begun()
         return await self._publishing.publish_many(messages, mandatory, timeout)
-
-    # -- consuming
-
-    def consume(
-        self, queue: str | Queue, prefetch: int = 100, *, dedupe: int = 0, offset: Offset | None = None
-    ) -> AsyncConsumer:
-        """The messages of ``queue``, as they come; each is to be answered, by hand or with ``process``.
-
-        Arguments and errors are those of ``Client.consume``.
-        """
-        behind, bridge = self._usable()
-        return AsyncConsumer(
-            behind.consume(queue, prefetch, dedupe=dedupe, offset=offset), bridge, self._check_loop
-        )
-
-    def on_message(
-        self,
-        queue: str | Queue,
-        function: Callable[[Message], Awaitable[object]],
-        *,
-        workers: int = 1,
-        prefetch: int = 100,
-        dedupe: int = 0,
-        on_error: OnError = "requeue",
-        offset: Offset | None = None,
-    ) -> AsyncWorkers:
-        """Await ``function`` with each message of ``queue``, in ``workers`` tasks.
-
-        A message is acked when the function returns, unless it has answered it. Arguments and errors are
-        those of ``Client.on_message``.
-        """
-        behind, bridge = self._usable()
-        if not callable(function):
-            raise InvalidArgument(f"function {function!r} is not valid: use something that can be called")
-        check_number("workers", workers, 1, 1000)
-        if on_error not in ("requeue", "reject"):
-            raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
-        consuming = behind.consuming
-        plain = consuming.consume(queue, prefetch, dedupe, offset, for_handler=True)
-        consumer = AsyncConsumer(plain, bridge, self._check_loop)
-        awaited = consuming.async_handler(function)
-        running = AsyncWorkers(consumer, awaited, count=workers, on_error=on_error, emit=behind.emit)
-        self._workers.add(running)
-        return running
 
     # -- looking
 
@@ -297,6 +249,10 @@ class AsyncClient(AsyncDeclaring):
     def _parts(self) -> tuple[Engine, Bridge]:
         behind, bridge = self._usable()
         return behind.engine, bridge
+
+    def _receiving(self) -> tuple[Consuming, Bridge, Callable[[Event], None]]:
+        behind, bridge = self._usable()
+        return behind.consuming, bridge, behind.emit
 
     def _usable(self) -> "tuple[_Behind, Bridge]":
         behind = self._check_begun()

@@ -38,6 +38,7 @@ _OVERHEAD = 8  # octets of a frame beside its payload
 _PROPERTIES = _CONTENT.size  # where they begin in a content header's payload
 _BASIC = 60
 _DELIVER, _ACK, _NACK = b"\x00\x3c\x00\x3c", b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78"
+_GET_OK = b"\x00\x3c\x00\x47"
 BODY_MAX = 512 << 20  # bytes; the most that RabbitMQ's max_message_size can be
 SHAPES = 64  # that a consumer knows; beyond them it goes frame by frame
 
@@ -74,7 +75,14 @@ class Decoder:
 
     def consume(self, channel: int, consumer_tag: str, take: Callable[[list[Delivery]], None]) -> None:
         """Give ``take`` what is delivered on ``channel``: the deliveries of one read together."""
-        self._runs[channel] = _Deliveries(channel, consumer_tag.encode(), self._payload_max, take)
+        tag = consumer_tag.encode()
+        deliver = _DELIVER + bytes([len(tag)]) + tag
+        self._runs[channel] = _Deliveries(channel, _DELIVER, deliver, self._payload_max, take)
+
+    def get(self, channel: int, take: Callable[[list[Delivery]], None]) -> None:
+        """Give ``take`` the message that was asked for on ``channel``, if there is one. It is laid out as a
+        delivery, without a consumer's tag and with a count behind it, which is left in the envelope."""
+        self._runs[channel] = _Deliveries(channel, _GET_OK, _GET_OK, self._payload_max, take)
 
     def confirm(self, channel: int, take: Callable[[list[Answer]], None]) -> None:
         """Give ``take`` the answers to what was published on ``channel``: those of one read together."""
@@ -188,14 +196,25 @@ class _Shape:
 
 
 class _Deliveries:
-    """What is delivered on a consumer's channel."""
+    """What is delivered on one channel.
+
+    Args:
+        method: that delivers, encoded.
+        deliver: it, with all that stands before the delivery tag.
+    """
 
     def __init__(
-        self, channel: int, consumer_tag: bytes, payload_max: int, take: Callable[[list[Delivery]], None]
+        self,
+        channel: int,
+        method: bytes,
+        deliver: bytes,
+        payload_max: int,
+        take: Callable[[list[Delivery]], None],
     ) -> None:
         self._channel = channel
         self._payload_max = payload_max
-        self._deliver = _DELIVER + bytes([len(consumer_tag)]) + consumer_tag
+        self._method = method
+        self._deliver = deliver
         self._take = take
         self._partial: _Partial | None = None
         self._shape: _Shape | None = None  # of the last delivery
@@ -278,7 +297,7 @@ class _Deliveries:
             return position
         payload = data[position + 7 : after - 1]
         if kind == _METHOD_FRAME:
-            if not payload.startswith(_DELIVER):
+            if not payload.startswith(self._method):
                 return position
             self._begin(payload)
         elif self._partial is not None:

@@ -223,6 +223,8 @@ class PikaChannel:
         prefetch: int,
         arguments: Mapping[str, object],
         *,
+        exclusive: bool = False,
+        no_ack: bool = False,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
         on_cancelled: Callable[[], None],
@@ -247,13 +249,35 @@ class PikaChannel:
         def limited(_frame: object) -> None:
             if self.is_open and not self._is_stopping:
                 tag = self._channel.basic_consume(
-                    queue, decoded, arguments=dict(arguments), callback=consuming
+                    queue,
+                    decoded,
+                    auto_ack=no_ack,
+                    exclusive=exclusive,
+                    arguments=dict(arguments),
+                    callback=consuming,
                 )
                 if self._decoder is not None:
                     self._decoder.consume(self._channel.channel_number, tag, delivered)
 
         self._channel.add_on_cancel_callback(cancelled)
         self._channel.basic_qos(prefetch_count=prefetch, callback=limited)
+
+    def get(self, queue: str, *, no_ack: bool, on_got: Callable[[Delivery | None], None]) -> None:
+        def got(deliveries: list[Delivery]) -> None:
+            if self._on_lost is not None:
+                on_got(deliveries[0])
+
+        def decoded(_channel: object, method: Basic.GetOk, properties: BasicProperties, body: bytes) -> None:
+            got([_delivery_of(method, properties, body)])
+
+        def empty(_frame: object) -> None:
+            if self._on_lost is not None:
+                on_got(None)
+
+        self._channel.add_callback(empty, [Basic.GetEmpty])
+        self._channel.basic_get(queue, decoded, auto_ack=no_ack)
+        if self._decoder is not None:
+            self._decoder.get(self._channel.channel_number, got)
 
     def stop_consuming(self, on_stopped: Callable[[], None]) -> None:
         def stopped(_frame: object) -> None:
@@ -282,7 +306,7 @@ class PikaChannel:
             self._channel.basic_nack(tag, requeue=True)
 
 
-def _delivery_of(method: Basic.Deliver, properties: BasicProperties, body: bytes) -> Delivery:
+def _delivery_of(method: Basic.Deliver | Basic.GetOk, properties: BasicProperties, body: bytes) -> Delivery:
     """What pika has decoded, as :mod:`decoding` would have it.
 
     The properties stay as they are: what could not be encoded again would end the connection, and each later

@@ -277,21 +277,35 @@ class Channel(Protocol):
         prefetch: int,
         arguments: Mapping[str, object],
         *,
+        exclusive: bool = False,
+        no_ack: bool = False,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
         on_cancelled: Callable[[], None],
     ) -> None:
-        """Set the prefetch, then consume with acks by hand. Once, on an open channel; a refusal closes it.
+        """Set the prefetch, then consume. Once, on an open channel; a refusal closes it.
 
         Args:
             queue: by the broker's name.
             prefetch: unanswered deliveries at the most, 1 to 65,535.
             arguments: of the consumer, as RabbitMQ takes them.
+            exclusive: only if there is no other consumer; nor is there another one meanwhile.
+            no_ack: no answer is expected, nor may there be one; the prefetch limits nothing.
             on_ready: called once: the broker has taken the consumer on.
             on_deliveries: called with what has come together, at least one. Tags count from 1 on each
                 channel, without gaps. Before ``on_ready`` nothing comes.
             on_cancelled: called once if the broker ends the consumer (its queue was deleted, or moved). The
                 channel stays open, for answers.
+        """
+
+    def get(self, queue: str, *, no_ack: bool, on_got: Callable[[Delivery | None], None]) -> None:
+        """Ask for one message of a queue. Once, on an open channel that does not consume; a refusal closes
+        it.
+
+        Args:
+            queue: by the broker's name.
+            no_ack: as in :meth:`consume`.
+            on_got: called once with the message, whose tag is 1; None if the queue has none ready.
         """
 
     def stop_consuming(self, on_stopped: Callable[[], None]) -> None:

@@ -30,7 +30,7 @@ class AckChannel(Protocol):
 
 
 class Acknowledger:
-    """The answers to what one channel has delivered.
+    """The answers to what one channel has delivered, which the broker expects.
 
     Args:
         channel: that they go over.
@@ -38,6 +38,9 @@ class Acknowledger:
         post: hands a call over to the I/O thread.
         call_later: the loop's timer.
     """
+
+    is_expected = True
+    """Whether the broker expects answers."""
 
     def __init__(
         self,
@@ -127,3 +130,24 @@ class Acknowledger:
 
     def _flush_soon(self) -> None:
         self._call_later(DELAY, self.flush)
+
+
+class NoAcknowledger(Acknowledger):
+    """Of a channel whose deliveries are done with (AMQP's no-ack): no answer is sent, for
+    one would close it."""
+
+    is_expected = False
+    open = 0
+
+    def ack(self, tag: int) -> None:
+        """It is done with already."""
+
+    def nack(self, tag: int, *, requeue: bool) -> None:
+        """It does not come back."""
+
+    def give_back(self, tag: int) -> None:
+        """It does not come back."""
+
+    def flush(self) -> None:
+        if self.on_answers is not None:
+            self.on_answers()

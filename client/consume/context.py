@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from rabbitkeeper.client.amqp.transport import CallLater, Connection
+from rabbitkeeper.client.amqp.transport import CallLater, Channel, Connection
+from rabbitkeeper.client.consume.acknowledger import Acknowledger, NoAcknowledger
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
 
@@ -38,3 +39,8 @@ class SubscriptionContext:
     on_silent: Callable[[Connection], None]
     random: Random
     warned: set[str] = field(default_factory=set)  # queues of which something was said once
+
+    def acknowledger(self, channel: Channel, prefetch: int, *, no_ack: bool) -> Acknowledger:
+        """For what ``channel`` delivers; see :mod:`acknowledger`."""
+        kind = NoAcknowledger if no_ack else Acknowledger
+        return kind(channel, prefetch, post=self.post, call_later=self.call_later)

@@ -109,7 +109,7 @@ class Feed:
         """``consumer`` has got messages; ``is_wanted``: the user takes messages."""
         consumer.delivered += len(deliveries)
         consumer.acknowledger.delivered(deliveries[-1][0])
-        if consumer.is_late or not is_wanted:
+        if (consumer.is_late or not is_wanted) and consumer.acknowledger.is_expected:
             for delivery in deliveries:
                 consumer.acknowledger.give_back(delivery[0])
         elif self._last is not None and not consumer.is_left:
@@ -187,5 +187,8 @@ class Feed:
 
     def _give_back_held(self, consumer: BrokerConsumer) -> None:
         held, consumer.held = consumer.held, []
+        if held and not consumer.acknowledger.is_expected:
+            self._inbox.put(consumer.acknowledger, held)
+            return
         for delivery in held:
             consumer.acknowledger.give_back(delivery[0])

@@ -21,16 +21,22 @@ from rabbitkeeper.client.model.errors import RabbitKeeperError
 
 
 class Inbox:
-    """Deliveries, each with who takes its answer; then perhaps the end, with or without an error."""
+    """Deliveries, each with who takes its answer; then perhaps the end, with or without an error.
 
-    def __init__(self) -> None:
+    Args:
+        gives_back: what nobody has taken in the end goes back, and what a lost channel had delivered comes
+            again; else all of it can be taken here, and nowhere any more.
+    """
+
+    def __init__(self, *, gives_back: bool = True) -> None:
         self._ready: deque[tuple[Acknowledger, Delivery]] = deque()
         self._waiting: deque[None] = deque()  # one for each thread that waits
         self._words: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.on_news: Callable[[], None] | None = None
         """Called when something can be taken, or nothing more will come; for who waits in no thread."""
-        self.keeps_lost = False
-        """What a lost channel had delivered stays good; for streams."""
+        self.keeps_lost = not gives_back
+        """What a lost channel had delivered stays good; also for streams."""
+        self._gives_back = gives_back
         self._has_ended = False
         self._error: RabbitKeeperError | None = None
 
@@ -66,6 +72,8 @@ class Inbox:
 
     def give_back(self, of: Acknowledger | None = None) -> None:
         """What waits here goes back to its queue, unseen: all of it, or what ``of`` answers for."""
+        if not self._gives_back:
+            return
         kept: list[tuple[Acknowledger, Delivery]] = []
         with suppress(IndexError):
             while True:

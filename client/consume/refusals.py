@@ -1,9 +1,11 @@
 """What a broker's refusal means for a consumer: an error for its user, or another try."""
 
 import logging
+from collections.abc import Callable
 
 from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.errors import NotAuthorized, RabbitKeeperError, TopologyError
+from rabbitkeeper.client.model.events import ConsumerMissing
 from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
@@ -27,6 +29,36 @@ def warn_of_limit(queue: Queue | None, warned: set[str]) -> None:
             "often, to consumers that were lost too, is dropped unseen",
             queue.name,
         )
+
+
+class Absence:
+    """For how long one subscription has had no consumer, and why. Times are seconds, monotonic.
+
+    Args:
+        queue_name: as users know it.
+    """
+
+    def __init__(self, queue_name: str) -> None:
+        self.why = "it was never started"
+        self._queue_name = queue_name
+        self._since: float | None = None
+
+    def begin(self, now: float) -> float:
+        """There is none; since when there has been none."""
+        if self._since is None:
+            self._since = now
+        return self._since
+
+    def end(self) -> None:
+        """There is one."""
+        self._since = None
+
+    def tell(self, now: float, emit: Callable[[ConsumerMissing], None]) -> None:
+        """Say so, if that is for long."""
+        seconds = now - self.begin(now)
+        if seconds >= MISSING_GRACE:
+            log.warning("no consumer of %r for %.0f s: %s", self._queue_name, seconds, self.why)
+            emit(ConsumerMissing(self._queue_name, seconds, self.why))
 
 
 class QueuePatience:

@@ -16,17 +16,17 @@ from collections.abc import Callable
 
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.amqp.transport import Channel, ChannelLost, Connection
-from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.context import SubscriptionContext
 from rabbitkeeper.client.consume.feed import BrokerConsumer, Feed
 from rabbitkeeper.client.consume.inbox import Inbox
-from rabbitkeeper.client.consume.refusals import MISSING_GRACE, QueuePatience, warn_of_limit
+from rabbitkeeper.client.consume.refusals import Absence, QueuePatience, warn_of_limit
 from rabbitkeeper.client.consume.starvation import Starvation
 from rabbitkeeper.client.consume.stop_wait import StopWait
 from rabbitkeeper.client.consume.stream import Offset, StreamReading
 from rabbitkeeper.client.consume.taker import Taker
+from rabbitkeeper.client.model.consumer_options import DEFAULT, ConsumerOptions
 from rabbitkeeper.client.model.errors import RabbitKeeperError
-from rabbitkeeper.client.model.events import ConsumerLost, ConsumerMissing, ConsumerStalled, ConsumerStarted
+from rabbitkeeper.client.model.events import ConsumerLost, ConsumerStalled, ConsumerStarted
 from rabbitkeeper.client.model.retry import Retry, doubled
 from rabbitkeeper.client.model.topology import Queue
 
@@ -47,6 +47,7 @@ class Subscription:
         prefetch: how many unanswered messages the broker may have out.
         dedupe: see :class:`Taker`.
         offset: where to begin in a stream; None for a queue, or for what comes next.
+        options: how the broker is asked.
 
     Attributes:
         get: takes the next message, on a user's thread; see :meth:`Taker.get`.
@@ -59,10 +60,12 @@ class Subscription:
         dedupe: int,
         context: SubscriptionContext,
         offset: Offset | None = None,
+        options: ConsumerOptions = DEFAULT,
     ) -> None:
         self.queue_name = queue_name
         self.prefetch = prefetch
-        self.inbox = Inbox()
+        self.options = options
+        self.inbox = Inbox(gives_back=not options.no_ack)
         self.get = Taker(self.inbox, queue_name, dedupe).get
         self.active = False  # the broker has a consumer of ours
         self.connection: Connection | None = None
@@ -79,8 +82,7 @@ class Subscription:
         self._tried_at = 0.0
         self._silences = 0  # attempts in a row that had no answer, also before a planned move
         self._patience = QueuePatience(queue_name)
-        self._missing_since: float | None = None
-        self._why = "it was never started"
+        self._absence = Absence(queue_name)
         self._wanted = True
         self.stop_wait = StopWait(lambda: self.in_hand)
 
@@ -96,10 +98,10 @@ class Subscription:
         self.connection, self._member = connection, member
         self._retry.worked()
         self._patience.begin(since)
-        if self._missing_since is None:
-            self._missing_since = self._context.now()
+        self._absence.begin(self._context.now())
         begin = self._starter()
-        if left is not None and not (self._goes_with_consumers and left.queue == self.broker_name):
+        overlap = self._goes_with_consumers and not self.options.exclusive
+        if left is not None and not (overlap and left.queue == self.broker_name):
             self.feed.end(left, begin)
             return
         if left is not None:
@@ -207,12 +209,7 @@ class Subscription:
         if self.active and self._channel is not None and self._channel.is_open:
             return
         self.active = False
-        if self._missing_since is None:
-            self._missing_since = now
-        missing = now - self._missing_since
-        if missing >= MISSING_GRACE:
-            log.warning("no consumer of %r for %.0f s: %s", self.queue_name, missing, self._why)
-            self._context.emit(ConsumerMissing(self.queue_name, missing, self._why))
+        self._absence.tell(now, self._context.emit)
         waits = self._waits_until is not None and now < self._waits_until + 1.0
         if not waits and now - self._tried_at > MOST_ANSWER_PATIENCE:
             self._start_again()
@@ -246,10 +243,13 @@ class Subscription:
         queue may be one that goes with its last consumer."""
         log.warning("no delivery of %r for %.0f s, %d ready", self.queue_name, why.seconds, why.ready)
         self._context.emit(why)
-        self._why = "the broker did not deliver what it had"
+        self._absence.why = "the broker did not deliver what it had"
         self._leave()
+        self._absence.begin(self._context.now())
+        if self.options.exclusive:
+            self.feed.end(consumer, self._starter())
+            return
         self.feed.keep_until_next(consumer)
-        self._missing_since = self._context.now()
         self._start()
 
     # -- on the I/O thread: one consumer after the other
@@ -267,16 +267,16 @@ class Subscription:
             if generation != self._generation or not self._wanted:
                 channel.close()
                 return
-            acknowledger = Acknowledger(
-                channel, self.prefetch, post=self._context.post, call_later=self._context.call_later
-            )
+            acknowledger = self._context.acknowledger(channel, self.prefetch, no_ack=self.options.no_ack)
             name = self.broker_name
-            arguments = self._stream.arguments(self.declared)
+            arguments = self.options.arguments_with(self._stream.arguments(self.declared))
             consumer = self._consumer = BrokerConsumer(name, connection, channel, acknowledger)
             channel.consume(
                 name,
                 self.prefetch,
                 arguments,
+                exclusive=self.options.exclusive,
+                no_ack=self.options.no_ack,
                 on_ready=lambda: self._consuming(generation),
                 on_deliveries=lambda deliveries: self._delivered(consumer, deliveries),
                 on_cancelled=lambda: self._cancelled(consumer),
@@ -292,8 +292,8 @@ class Subscription:
             if generation != self._generation or self.active or not self._wanted:
                 return
             self._silences += 1
-            self._why = f"no answer from the broker in {seconds:g} s"
-            log.info("no consumer of %r yet: %s", self.queue_name, self._why)
+            self._absence.why = f"no answer from the broker in {seconds:g} s"
+            log.info("no consumer of %r yet: %s", self.queue_name, self._absence.why)
             connection = self.connection
             self._start_again()
             if connection is not None and self._silences >= SILENCES:
@@ -351,7 +351,7 @@ class Subscription:
         self._patience.was_taken_on()
         warn_of_limit(self.declared, self._context.warned)
         self._stream.was_taken_on()
-        self._missing_since = None
+        self._absence.end()
         self._context.emit(ConsumerStarted(self.queue_name, self._member))
         if self._consumer is not None:
             self.feed.next_is_there(self._consumer)
@@ -374,14 +374,13 @@ class Subscription:
             return
         was_active = self.active
         self._forget()
-        self._why, now = lost.why, self._context.now()
+        self._absence.why, now = lost.why, self._context.now()
         if was_active and now - self._tried_at >= SETTLED:
             self._retry.worked()
         if not self._wanted:
             self.look()
             return
-        if self._missing_since is None:
-            self._missing_since = now
+        self._absence.begin(now)
         if self._goes_with_consumers and self._patience.asks_for_queue(lost, now):
             self._context.declare_again(self.queue_name)
         is_pending = self._context.is_pending(self.queue_name)

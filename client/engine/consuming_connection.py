@@ -235,6 +235,7 @@ class ConsumingConnection:
             self._left()
             return
         self._declarations.ended(one.connection, lost)
+        self._subscriptions.ended(one.connection, lost)
         now = self._loop.now()
         log.info("the connection of consumers to %s: %s", one.target.member, lost.why)
         if one is self._current:

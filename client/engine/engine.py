@@ -28,9 +28,11 @@ from rabbitkeeper.client.declare.declarer import Declarer
 from rabbitkeeper.client.declare.transient_queues import TransientQueues
 from rabbitkeeper.client.engine.drain import Drain
 from rabbitkeeper.client.engine.executor import SwitchExecutor
+from rabbitkeeper.client.engine.getting import Getting
 from rabbitkeeper.client.engine.snapshot import Snapshot, snapshot_of
 from rabbitkeeper.client.engine.stopping import Stopping
 from rabbitkeeper.client.engine.subscriptions import ConsumerCounts, Subscriptions
+from rabbitkeeper.client.model.consumer_options import DEFAULT, ConsumerOptions
 from rabbitkeeper.client.model.errors import Closed, RabbitKeeperError
 from rabbitkeeper.client.model.events import ClientClosed, Event
 from rabbitkeeper.client.model.requests import Request
@@ -76,7 +78,7 @@ class Engine:
         self._emit = emit
         self._handed_over: deque[PublishFuture] = deque()
         self._calls = CallQueue(loop.call_soon_threadsafe, before=self._take_over, after=self._worked)
-        self._topology = Topology()
+        self.topology = Topology()  # what is declared, to be read from any thread
         self._declaring: set[Future[int]] = set()  # what users wait for
         self._publisher: Publisher[PublishFuture] = Publisher(
             loop.now,
@@ -88,7 +90,7 @@ class Engine:
         self._subscriptions = Subscriptions(loop.now, loop.call_later)
         self._declarations = Declarations(
             lambda selects: Declarer(
-                self._topology,
+                self.topology,
                 now=loop.now,
                 call_later=loop.call_later,
                 random=random,
@@ -104,9 +106,7 @@ class Engine:
             switch=switch,
             publisher=self._publisher,
             declarations=self._declarations,
-            transient=TransientQueues(
-                self._topology, loop.call_later, self._declarations.shared.declare_anew
-            ),
+            transient=TransientQueues(self.topology, loop.call_later, self._declarations.shared.declare_anew),
             subscriptions=self._subscriptions,
             random=random,
             emit=emit,
@@ -119,14 +119,16 @@ class Engine:
             call_later=loop.call_later,
             now=loop.now,
             emit=emit,
-            resolve=self._topology.resolve,
+            resolve=self.topology.resolve,
             is_pending=self._declarations.is_pending,
-            declared=self._topology.queue,
+            declared=self.topology.queue,
             declare_again=self._declarations.declare_again,
             on_left=self._executor.consuming.look,
             on_silent=self._executor.consuming.unanswered,
             random=random,
         )
+        self.getting = Getting(loop, self._context, self._executor.consuming.want)
+        self._subscriptions.followers.append(self.getting)
         self._timer: Timer | None = None
         self._timer_at = float("inf")
         self._ended = False
@@ -188,13 +190,16 @@ class Engine:
         self.post(start)
         return result
 
-    def queue_name(self, queue: str) -> str:
-        """The broker's name of ``queue``, as last declared."""
-        return self._topology.resolve(queue)
-
-    def subscribe(self, queue: str, prefetch: int, dedupe: int, offset: Offset | None = None) -> Subscription:
+    def subscribe(
+        self,
+        queue: str,
+        prefetch: int,
+        dedupe: int,
+        offset: Offset | None = None,
+        options: ConsumerOptions = DEFAULT,
+    ) -> Subscription:
         """Consume from ``queue`` from now on; see :class:`Subscription`."""
-        subscription = Subscription(queue, prefetch, dedupe, self._context, offset)
+        subscription = Subscription(queue, prefetch, dedupe, self._context, offset, options)
 
         def start() -> None:
             if self._ended:
@@ -237,13 +242,8 @@ class Engine:
         return self.failure if self.failure is not None else Closed("the client is closed")
 
     def drain(self, deadline: float) -> Future[list[Unconfirmed]]:
-        """Wait until everything has an outcome, or ``deadline`` (seconds, monotonic), then end everything.
-
-        Consumers go on meanwhile.
-
-        Returns:
-            What had no outcome.
-        """
+        """Wait until everything has an outcome, or ``deadline`` (seconds, monotonic), then end everything;
+        what had no outcome. Consumers go on meanwhile."""
         result: Future[list[Unconfirmed]] = Future()
 
         def start() -> None:

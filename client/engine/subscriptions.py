@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from rabbitkeeper.client.amqp.transport import CallLater, Connection
+from rabbitkeeper.client.amqp.transport import CallLater, Connection, ConnectionLost
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.engine.consumer_watch import ConsumerWatch
-from rabbitkeeper.client.model.errors import RabbitKeeperError
+from rabbitkeeper.client.model.errors import RabbitKeeperError, TopologyError
+from rabbitkeeper.coordinator.model.reply_codes import ReplyCode
 
 CHECK_AFTER_SWITCH = 2.0  # seconds until what should consume is compared with what does …
 CHECK = 5.0  # … and again each so many seconds
@@ -30,6 +32,20 @@ class _Place:
     since: float  # seconds, monotonic
 
 
+class Follower(Protocol):
+    """What else goes over the consumers' connection; its methods are those of :class:`Subscriptions`."""
+
+    @property
+    def in_hand(self) -> int: ...
+    def attach(self, connection: Connection) -> None: ...
+    def detach(self) -> None: ...
+    def ended(self, connection: Connection, lost: ConnectionLost) -> None: ...
+    def hold(self, connection: Connection) -> bool: ...
+    def let_go(self, connection: Connection) -> None: ...
+    def look(self) -> None: ...
+    def end(self, error: RabbitKeeperError | None) -> None: ...
+
+
 class Subscriptions:
     """Added, removed and moved together.
 
@@ -43,6 +59,7 @@ class Subscriptions:
         self._watch = ConsumerWatch(now, call_later)
         self._all: list[Subscription] = []
         self._place: _Place | None = None
+        self.followers: list[Follower] = []
         self.check_at = float("inf")
         """When :meth:`check` has something to do; seconds, monotonic."""
 
@@ -53,7 +70,7 @@ class Subscriptions:
         return ConsumerCounts(
             active=sum(subscription.active for subscription in subscriptions),
             wanted=sum(subscription.is_wanted for subscription in subscriptions),
-            in_hand=sum(subscription.in_hand for subscription in subscriptions),
+            in_hand=sum(one.in_hand for one in subscriptions) + sum(one.in_hand for one in self.followers),
         )
 
     @property
@@ -80,6 +97,8 @@ class Subscriptions:
         self._place = _Place(connection, member, since)
         for subscription in list(self._all):  # one that was to stop may be removed meanwhile
             subscription.attach(connection, member, self._place.since)
+        for follower in self.followers:
+            follower.attach(connection)
         self._check_soon()
 
     def detach(self) -> None:
@@ -87,6 +106,18 @@ class Subscriptions:
         self._place = None
         for subscription in list(self._all):
             subscription.detach()
+        for follower in self.followers:
+            follower.detach()
+
+    def ended(self, connection: Connection, lost: ConnectionLost) -> None:
+        """``connection`` was lost, perhaps over what was asked for on it."""
+        for subscription in list(self._all):
+            refused = lost.code == ReplyCode.NOT_IMPLEMENTED and not subscription.active
+            if refused and subscription.connection is connection and subscription.options.no_ack:
+                why = f"cannot consume from {subscription.queue_name!r} without acks: {lost.why}"
+                subscription.end(TopologyError(why))  # a stream; it would cost each connection
+        for follower in self.followers:
+            follower.ended(connection, lost)
 
     def hurry(self, queue: str | None = None) -> None:
         """What they wait for may be there now. ``queue``: those of this one alone."""
@@ -98,15 +129,20 @@ class Subscriptions:
         """A connection has ended: who waited for answers on it need not wait."""
         for subscription in list(self._all):
             subscription.look()
+        for follower in self.followers:
+            follower.look()
 
     def hold(self, connection: Connection) -> bool:
         """Whether any of them has still something to say on ``connection``, which was left."""
-        return any(subscription.feed.left.holds(connection) for subscription in self._all)
+        holds = (subscription.feed.left.holds(connection) for subscription in self._all)
+        return any(holds) or any(follower.hold(connection) for follower in self.followers)
 
     def let_go(self, connection: Connection) -> None:
         """``connection``, which was left, is about to be closed: what nobody has seen of it goes back so."""
         for subscription in list(self._all):
             subscription.feed.let_go(connection)
+        for follower in self.followers:
+            follower.let_go(connection)
 
     def check(self) -> None:
         """Compare what should consume with what does, when it is time to."""
@@ -123,11 +159,13 @@ class Subscriptions:
             subscription.flush()
             subscription.end(error)
         self._all.clear()
+        for follower in self.followers:
+            follower.end(error)
 
-    def abandon(self) -> list[Subscription]:
+    def abandon(self) -> list[Subscription | Follower]:
         """Let go of all of them, who are the caller's to end."""
         subscriptions, self._all, self._place = self._all, [], None
-        return subscriptions
+        return [*subscriptions, *self.followers]
 
     def _check_soon(self) -> None:
         self.check_at = min(self.check_at, self._now() + CHECK_AFTER_SWITCH)

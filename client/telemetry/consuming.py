@@ -26,6 +26,13 @@ class ObservedConsuming(Consuming):
         taking = ObservedTaking(subscription.get, self._observers, self._tracer, is_asked=not for_handler)
         return ObservedConsumer(subscription, self._finish, self._engine.drop, taking)
 
+    def got(self, message: Message | None, began: float) -> Message | None:
+        if message is None:
+            return None
+        return ObservedTaking(lambda _: None, self._observers, self._tracer, is_asked=True).taken(
+            message, began
+        )
+
     def handler(self, function: Handler) -> Handler:
         tracer = self._tracer
         if tracer is None:
@@ -88,8 +95,10 @@ class ObservedTaking:
     def __call__(self, timeout: float | None) -> Message | None:
         began = time.time()
         message = self._take(timeout)
-        if message is None:
-            return None
+        return None if message is None else self.taken(message, began)
+
+    def taken(self, message: Message, began: float) -> Message:
+        """Tell of ``message``, that was asked for then (seconds since 1970); what its user gets."""
         try:
             for observer in self._observers:
                 observer.received(message)

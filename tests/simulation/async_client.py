@@ -14,12 +14,10 @@ from typing import Any, TypeVar
 
 from rabbitkeeper.client.aio.client import AsyncClient
 from rabbitkeeper.client.aio.publishing import PublishHandle
-from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
-from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.telemetry.observer import Telemetry
 from simulation.client import Simulation
 
@@ -57,9 +55,6 @@ class SimulatedBehind:
         self.consuming = observed.consuming(self.engine, self.guard, emit=self.emit, name="simulated")
         self.loop = asyncio.get_running_loop()
         self.is_closed = False
-
-    def consume(self, queue: str | Queue, prefetch: int, *, dedupe: int, offset: Any) -> Consumer:
-        return self.consuming.consume(queue, prefetch, dedupe, offset)
 
     def on_event(self, function: Callable[[Event], object]) -> Callable[[], None]:
         raise NotImplementedError

@@ -13,6 +13,7 @@ from rabbitkeeper.client.amqp.transport import Access, Transport
 from rabbitkeeper.client.assembly import assemble
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
+from rabbitkeeper.client.model.consumer_options import DEFAULT, ConsumerOptions
 from rabbitkeeper.client.model.errors import RabbitKeeperError
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Binding, Entity, Exchange, Queue
@@ -135,8 +136,19 @@ class SimulatedClient:
         prefetch: int = 100,
         dedupe: int = 0,
         offset: int | str | datetime | None = None,
+        options: ConsumerOptions = DEFAULT,
     ) -> Subscription:
-        return self.engine.subscribe(name, prefetch, dedupe, offset)
+        return self.engine.subscribe(name, prefetch, dedupe, offset, options)
+
+    def get(self, name: str = "orders", timeout: float = 10.0, *, no_ack: bool = False) -> Message | None:
+        """One message, for which time passes.
+
+        Raises:
+            RabbitKeeperError: there was no answer.
+        """
+        asked = self.engine.getting.ask(name, timeout, no_ack=no_ack)
+        self.time.run_until(asked.done, timeout + 1.0)
+        return asked.result(0)
 
     def take(self, subscription: Subscription) -> list[Message]:
         """Everything that can be taken at this moment.

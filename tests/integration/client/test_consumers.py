@@ -4,6 +4,7 @@ import queue
 import threading
 from contextlib import nullcontext
 from itertools import islice
+from typing import Any
 
 import pika
 import pytest
@@ -198,7 +199,7 @@ def test_get_waits_no_longer_than_asked(client: Client) -> None:
     [({"prefetch": 0}, "prefetch"), ({"dedupe": -1}, "dedupe"), ({"prefetch": True}, "prefetch")],
 )
 def test_arguments_that_mean_nothing_are_refused_at_once(
-    client: Client, options: dict[str, int], what: str
+    client: Client, options: dict[str, Any], what: str
 ) -> None:
     with pytest.raises(InvalidArgument, match=what):
         client.consume("my-queue", **options)

@@ -11,6 +11,7 @@ from rabbitkeeper.client.amqp.transport import ChannelLost
 from rabbitkeeper.client.model.requests import Request
 from rabbitkeeper.client.model.topology import Binding, Entity, Queue
 from simulation.broker.connection_end import ConnectionEnd
+from simulation.broker.consumer_end import Wish
 from simulation.broker.journal import Publish
 
 if TYPE_CHECKING:
@@ -138,15 +139,22 @@ class SimulatedChannel:
         prefetch: int,
         arguments: Mapping[str, object],
         *,
+        exclusive: bool = False,
+        no_ack: bool = False,
         on_ready: Callable[[], None],
         on_deliveries: Callable[[list[Delivery]], None],
         on_cancelled: Callable[[], None],
     ) -> None:
         self._expect(self.is_open, "consume on a channel that is not open")
         self._expect(self._consumes is None, "consume called twice")
-        self._consumes, self._arguments = queue, arguments
+        self._consumes, self._wish = queue, Wish(arguments, exclusive, no_ack)
         self._on_consuming, self._on_deliveries, self._on_cancelled = on_ready, on_deliveries, on_cancelled
         self._connection.send(partial(self._end.consumer.limit, prefetch))
+
+    def get(self, queue: str, *, no_ack: bool, on_got: Callable[[Delivery | None], None]) -> None:
+        self._expect(self.is_open, "get on a channel that is not open")
+        self._on_got = on_got
+        self._connection.send(partial(self._end.consumer.get, queue, no_ack))
 
     def stop_consuming(self, on_stopped: Callable[[], None]) -> None:
         self._is_stopping = True
@@ -229,7 +237,7 @@ class SimulatedChannel:
     def limited(self) -> None:
         if not self.is_over and not self._is_stopping and self._consumes is not None:
             self._has_consumer = True
-            self._connection.send(partial(self._end.consumer.consume, self._consumes, self._arguments))
+            self._connection.send(partial(self._end.consumer.consume, self._consumes, self._wish))
 
     def consuming(self) -> None:
         if not self.is_over:
@@ -237,8 +245,15 @@ class SimulatedChannel:
 
     def delivered(self, deliveries: list[Delivery]) -> None:
         if not self.is_over:
-            self._in_hand |= {delivery[0] for delivery in deliveries}
+            if not self._wish.no_ack:
+                self._in_hand |= {delivery[0] for delivery in deliveries}
             self._on_deliveries(deliveries)
+
+    def got(self, delivery: Delivery | None, no_ack: bool) -> None:
+        if not self.is_over:
+            if delivery is not None and not no_ack:
+                self._in_hand.add(delivery[0])
+            self._on_got(delivery)
 
     def cancelled(self) -> None:
         if not self.is_over:

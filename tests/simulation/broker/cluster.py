@@ -14,7 +14,7 @@ from simulation.broker.connection_end import ConnectionEnd
 from simulation.broker.journal import Journal
 from simulation.broker.messages import Exchanges, StoredMessage
 from simulation.broker.node import Node
-from simulation.broker.queues import SimulatedQueue
+from simulation.broker.queues import SimulatedQueue, SimulatedStream
 from simulation.loop import VirtualTime
 
 TRANSIENT = 3.0  # seconds after a node's end until the others have deleted the last queues that went with it
@@ -297,7 +297,8 @@ class SimulatedCluster:
 
     def declared_by_others(self, queue: Queue) -> None:
         """Somebody else declares it."""
-        self.queues[queue.name] = SimulatedQueue(self, queue, queue.name, self.names[0], None)
+        kind = SimulatedStream if queue.is_stream else SimulatedQueue
+        self.queues[queue.name] = kind(self, queue, queue.name, self.names[0], None)
 
     def delete_queue(self, name: str) -> None:
         """Somebody else deletes it."""

@@ -20,8 +20,18 @@ class ConsumingClient(Protocol):
     def limited(self) -> None: ...
     def consuming(self) -> None: ...
     def delivered(self, deliveries: list[Delivery]) -> None: ...
+    def got(self, delivery: Delivery | None, no_ack: bool) -> None: ...
     def cancelled(self) -> None: ...
     def stopped(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a consumer is asked for."""
+
+    arguments: Mapping[str, object]
+    exclusive: bool = False
+    no_ack: bool = False
 
 
 @dataclass(slots=True)
@@ -40,6 +50,7 @@ class ConsumerEnd:
     def __init__(self, channel: "ChannelEnd", client: ConsumingClient) -> None:
         self.consumes: SimulatedQueue | None = None
         self.offset: object = None  # where to begin in a stream
+        self.wish = Wish({})
         self.is_stalled = False  # it gets nothing any more, for reasons of the broker's own
         self._channel = channel
         self._client = client
@@ -64,8 +75,14 @@ class ConsumerEnd:
         self._prefetch = prefetch
         self._channel.send(self._client.limited)
 
-    def consume(self, name: str, arguments: Mapping[str, object]) -> None:
-        if not self._channel.is_open or self._channel.is_stuck(partial(self.consume, name, arguments), name):
+    @property
+    def priority(self) -> int:
+        priority = self.wish.arguments.get("x-priority", 0)
+        assert isinstance(priority, int)
+        return priority
+
+    def consume(self, name: str, wish: Wish) -> None:
+        if not self._channel.is_open or self._channel.is_stuck(partial(self.consume, name, wish), name):
             return
         self._is_wanted = True
         if name in self._cluster.lost_consumes:
@@ -73,7 +90,12 @@ class ConsumerEnd:
             return
         queue = self._cluster.queues.get(name)
         lost = self._refusal_to_consume(name, queue)
-        if lost is None and arguments and not isinstance(queue, SimulatedStream):
+        if isinstance(queue, SimulatedStream) and wish.no_ack:
+            self._channel.connection.close_by_broker(540, "NOT_IMPLEMENTED - consumer needs acks")
+            return
+        if lost is None and queue is not None and queue.refuses_beside(exclusive=wish.exclusive):
+            lost = ChannelLost(403, f"ACCESS_REFUSED - queue '{name}' in vhost '/' in exclusive use")
+        if lost is None and "x-stream-offset" in wish.arguments and not isinstance(queue, SimulatedStream):
             why = f"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue '{name}' in vhost '/'"
             lost = ChannelLost(406, why)
         if lost is not None:
@@ -81,9 +103,10 @@ class ConsumerEnd:
             return
         assert queue is not None
         if name in self._cluster.silent_consumes or not queue.serves:  # answered when it is there
-            self._cluster.later(lambda: self.consume(name, arguments) if self._is_wanted else None)
+            self._cluster.later(lambda: self.consume(name, wish) if self._is_wanted else None)
             return
-        self.consumes, self.offset = queue, arguments.get("x-stream-offset")
+        self.consumes, self.wish = queue, wish
+        self.offset = wish.arguments.get("x-stream-offset")
         self._channel.send(self._client.consuming)
         queue.add_consumer(self)
 
@@ -133,13 +156,38 @@ class ConsumerEnd:
         deliveries: list[Delivery] = []
         for message in messages:
             self._delivered += 1
-            self._in_hand[self._delivered] = _InHand(queue, message)
-            self._cluster.journal.delivered.append((queue.name, message.message_id))
-            envelope = encode_envelope(message.exchange, message.routing_key)
-            deliveries.append(
-                (self._delivered, message.redelivered, envelope, message.properties, message.body)
-            )
+            deliveries.append(self._delivery_of(queue, message, no_ack=self.wish.no_ack))
         self._channel.send(partial(self._client.delivered, deliveries))
+
+    def _delivery_of(self, queue: SimulatedQueue, message: StoredMessage, *, no_ack: bool) -> Delivery:
+        self._cluster.journal.delivered.append((queue.name, message.message_id))
+        if no_ack:
+            self._cluster.journal.acked[message.message_id] += 1
+            queue.settled(message)
+        else:
+            self._in_hand[self._delivered] = _InHand(queue, message)
+        envelope = encode_envelope(message.exchange, message.routing_key)
+        return self._delivered, message.redelivered, envelope, message.properties, message.body
+
+    def get(self, name: str, no_ack: bool) -> None:
+        """One message, if there is one. A queue without a leader says nothing until it has one."""
+        if not self._channel.is_open or self._channel.is_stuck(partial(self.get, name, no_ack), name):
+            return
+        queue = self._cluster.queues.get(name)
+        lost = self._refusal_to_consume(name, queue)
+        if lost is not None:
+            self._channel.refuse(lost)
+        elif isinstance(queue, SimulatedStream):
+            self._channel.connection.close_by_broker(540, "NOT_IMPLEMENTED - basic.get of a stream")
+        elif queue is not None and queue.serves:
+            message = queue.take_first()
+            delivery = None
+            if message is not None:
+                self._delivered += 1
+                delivery = self._delivery_of(queue, message, no_ack=no_ack)
+            self._channel.send(partial(self._client.got, delivery, no_ack))
+        else:
+            self._cluster.later(partial(self.get, name, no_ack))
 
     def ack(self, tag: int, multiple: bool) -> None:
         for one in self._named(tag, multiple):

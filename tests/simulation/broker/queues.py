@@ -39,6 +39,13 @@ class Publisher(Protocol):
     def node(self) -> str: ...
 
 
+class Wished(Protocol):
+    """How a consumer was asked for."""
+
+    @property
+    def exclusive(self) -> bool: ...
+
+
 class Consumer(Protocol):
     """The broker's end of a channel with a consumer."""
 
@@ -46,7 +53,11 @@ class Consumer(Protocol):
     offset: object
 
     @property
+    def wish(self) -> Wished: ...
+    @property
     def has_room(self) -> bool: ...
+    @property
+    def priority(self) -> int: ...
     def deliver(self, queue: "SimulatedQueue", messages: list[StoredMessage]) -> None: ...
     def cancel_by_broker(self) -> None: ...
 
@@ -258,15 +269,30 @@ class SimulatedQueue:
     def dispatch(self) -> None:
         """Hand out what is ready, in turn to those who have room."""
         while self.ready and self.serves:
-            consumer = next((one for one in self.consumers if one.has_room), None)
-            if consumer is None:
+            with_room = [one for one in self.consumers if one.has_room]
+            if not with_room:
                 return
+            consumer = max(with_room, key=lambda one: one.priority)  # of equals, the one that waits longest
             self.consumers.remove(consumer)
             self.consumers.append(consumer)
-            message = self.ready.pop(0)
-            message.deliveries += 1
-            self.in_hand.append(message)
+            message = self.take_first()
+            assert message is not None
             consumer.deliver(self, [message])
+
+    def take_first(self) -> StoredMessage | None:
+        """The next message, which is delivered now."""
+        if not self.ready:
+            return None
+        message = self.ready.pop(0)
+        message.deliveries += 1
+        self.in_hand.append(message)
+        return message
+
+    def refuses_beside(self, *, exclusive: bool) -> bool:
+        """Whether a consumer is refused over those that it has; a quorum queue does not look at that."""
+        if self.is_quorum or not self.consumers:
+            return False
+        return exclusive or any(consumer.wish.exclusive for consumer in self.consumers)
 
     @property
     def is_behind(self) -> bool:

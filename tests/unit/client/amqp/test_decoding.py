@@ -300,3 +300,27 @@ def test_any_bytes_are_read_or_refused(noise: bytes, at: int) -> None:
     with suppress(FrameError):
         reading.decoder.feed(STREAM[:at] + noise + STREAM[at:])
     assert len(reading.decoder._rest) < FRAME_MAX + 8
+
+
+@pytest.mark.parametrize("size", [0, 5, 250])
+def test_a_message_that_was_asked_for_is_decoded_as_a_delivery(size: int) -> None:
+    got: list[Delivery] = []
+    others: list[bytes] = []
+    decoder = Decoder(others.append, FRAME_MAX)
+    decoder.get(7, got.extend)
+    body = b"x" * size
+    frames = [
+        frame.Method(7, Basic.GetOk(1, True, "exchange", "key", 3)).marshal(),
+        frame.Header(7, size, BasicProperties(message_id="id")).marshal(),
+        *(frame.Body(7, body[at : at + 100]).marshal() for at in range(0, size, 100)),
+    ]
+    data = b"".join(frames)
+    for at in range(0, len(data), 11):
+        decoder.feed(data[at : at + 11])
+    ((tag, redelivered, envelope, encoded, received),) = got
+    assert (tag, redelivered, received) == (1, True, body)
+    assert decode_envelope(envelope) == ("exchange", "key")
+    assert decode_properties(encoded).message_id == "id"
+    empty = frame.Method(7, Basic.GetEmpty()).marshal()
+    decoder.feed(empty)
+    assert others == [empty]

@@ -41,7 +41,7 @@ def no_end(simulation: Simulation) -> bool:
 @pytest.mark.parametrize("queue", [NAMED, Queue("", auto_delete=True)], ids=["named", "server-named"])
 def test_a_planned_move_keeps_the_queue_and_what_is_in_it(queue: Queue) -> None:
     simulation, subscription = consuming(queue)
-    name = simulation.client.engine.queue_name(queue.name)
+    name = simulation.client.engine.topology.resolve(queue.name)
     ids = [simulation.client.publish("news", "").message_id for _ in range(250)]
     simulation.client.all_done()
     before = simulation.cluster.queues[name]

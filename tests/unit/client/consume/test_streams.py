@@ -90,7 +90,7 @@ def test_the_next_consumer_goes_on_behind_what_was_taken(how: str, prefetch: int
 
 def test_a_stream_that_another_has_declared_is_one_by_the_offset_that_is_given() -> None:
     simulation, ids = with_log(10)
-    simulation.client.engine._topology._entities.clear()  # this client knows nothing of it
+    simulation.client.engine.topology._entities.clear()  # this client knows nothing of it
     subscription = simulation.client.subscribe("log", 4, offset="next")
     simulation.run(0.1)
     ids = simulation.published(20, "log")

@@ -276,7 +276,7 @@ def test_a_consumer_of_an_exclusive_queue_follows_it() -> None:
     simulation.run(0.1)
     simulation.cluster.kill("a")
     simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=2.0)
-    future = simulation.client.publish("", simulation.client.engine.queue_name(queue.name))
+    future = simulation.client.publish("", simulation.client.engine.topology.resolve(queue.name))
     simulation.client.all_done()
     simulation.run(0.1)
     assert [message.message_id for message in simulation.client.take(subscription)] == [future.message_id]

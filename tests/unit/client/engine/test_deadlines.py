@@ -177,7 +177,7 @@ def test_a_queue_that_the_broker_names_late_holds_up_no_other_declaration(exclus
     simulation.cluster.answer_again()
     simulation.until(first.done, limit=1.0)
     assert first.exception(0) is None
-    name = simulation.client.engine.queue_name(late.name)
+    name = simulation.client.engine.topology.resolve(late.name)
     assert [known for known in simulation.cluster.queues if known.startswith("amq.gen")] == [name], (
         "one of it"
     )

@@ -136,10 +136,10 @@ def test_a_queue_that_the_broker_names_has_another_name_after_a_switch() -> None
     simulation = Simulation().started()
     queue = Queue("", exclusive=True)
     simulation.client.declare(Exchange("events", "fanout"), queue, Binding("events", queue.name))
-    first = simulation.client.engine.queue_name(queue.name)
+    first = simulation.client.engine.topology.resolve(queue.name)
     switched(simulation)
     simulation.until(lambda: simulation.client.seen(QueueRenamed))
-    second = simulation.client.engine.queue_name(queue.name)
+    second = simulation.client.engine.topology.resolve(queue.name)
     assert simulation.client.seen(QueueRenamed) == [QueueRenamed(queue.name, first, second)]
     future = simulation.client.publish("events", "")
     simulation.client.all_done()
