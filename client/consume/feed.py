@@ -3,6 +3,13 @@
 As a rule a consumer ends before the next one begins. Where the next one has to be there first, because the
 queue would go with its last consumer, what it gets is held until the one before delivers nothing more.
 
+What RabbitMQ had on its way to a consumer of a quorum queue as it was cancelled goes back to the queue behind the
+answer to the cancel: a replica delivers to the channels of its own node, and hears of what the leader has settled
+with the leader's next command, which is the next consumer's start (seen on 3.10.8; that channel gives it back:
+``rabbit_fifo_client.erl``, ``handle_delivery``). So the next one gets a later message first, and behind it the one
+that has come back, marked as redelivered. What it gets in its first moments is held, and what was delivered
+before goes first.
+
 A consumer that is left delivers nothing more, or what it delivers goes back. Its channel lives on for answers
 to what it had delivered before.
 """
@@ -15,6 +22,7 @@ from rabbitkeeper.client.amqp.transport import CallLater, Channel, Connection
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.inbox import Inbox
 
+RETURN_PATIENCE = 0.05  # seconds from a consumer's start for what was on its way to the one before
 STOP_PATIENCE = 1.0  # seconds for a consumer's last deliveries; what comes later goes back
 
 
@@ -28,7 +36,8 @@ class BrokerConsumer:
         is_stopped: nothing more will be delivered.
         is_late: another consumer is fed in its place; what is still delivered here goes back.
         delivered: messages so far.
-        held: deliveries that wait until the consumer before this one delivers nothing more.
+        awaits_returns: what is delivered waits for what comes back of the consumer before this one.
+        held: deliveries that wait: for that, or until the consumer before this one delivers nothing more.
     """
 
     queue: str
@@ -38,6 +47,7 @@ class BrokerConsumer:
     is_left: bool = False
     is_stopped: bool = False
     is_late: bool = False
+    awaits_returns: bool = False
     delivered: int = 0
     held: list[Delivery] = field(default_factory=list)
 
@@ -103,7 +113,8 @@ class Feed:
         self._call_later = call_later
         self._on_change = on_change
         self._last: BrokerConsumer | None = None  # feeds until the next one is there
-        self._next: BrokerConsumer | None = None  # waits for that
+        self._next: BrokerConsumer | None = None  # holds what it gets
+        self._is_handed_over = False  # the consumer before the next one has ended for it
 
     def delivered(self, consumer: BrokerConsumer, deliveries: list[Delivery], *, is_wanted: bool) -> None:
         """``consumer`` has got messages; ``is_wanted``: the user takes messages."""
@@ -112,7 +123,7 @@ class Feed:
         if (consumer.is_late or not is_wanted) and consumer.acknowledger.is_expected:
             for delivery in deliveries:
                 consumer.acknowledger.give_back(delivery[0])
-        elif self._last is not None and not consumer.is_left:
+        elif consumer.awaits_returns or (self._last is not None and not consumer.is_left):
             consumer.held += deliveries
         else:
             self._inbox.put(consumer.acknowledger, deliveries)
@@ -120,6 +131,7 @@ class Feed:
     def leave(self, consumer: BrokerConsumer) -> None:
         """It is not the present one any more. While its channel lives, what it brought can be taken and
         answered."""
+        self._returned(consumer)
         consumer.is_left = True
         consumer.acknowledger.on_answers = self._on_change
         self._give_back_held(consumer)
@@ -144,6 +156,11 @@ class Feed:
         consumer.channel.stop_consuming(stopped)
         self._call_later(STOP_PATIENCE, is_late)
 
+    def hand_over(self, consumer: BrokerConsumer, begin: Callable[[], None]) -> None:
+        """Have a consumer deliver no more, and then begin the next one; see :meth:`end`."""
+        self._is_handed_over = True
+        self.end(consumer, begin)
+
     def keep_until_next(self, consumer: BrokerConsumer) -> None:
         """Let a consumer that was left feed on until the next one is there."""
         if self._last is None:
@@ -156,6 +173,10 @@ class Feed:
         if self._last is not None:
             last, self._next = self._last, consumer
             self.end(last, lambda: self._take_over(last))
+        elif self._is_handed_over:
+            self._next, consumer.awaits_returns = consumer, True
+            self._call_later(RETURN_PATIENCE, lambda: self._returned(consumer))
+        self._is_handed_over = False
 
     def give_back(self, consumer: BrokerConsumer) -> None:
         """What nobody has taken of it goes back; of a stream it stays."""
@@ -184,6 +205,14 @@ class Feed:
         if consumer is not None and consumer.held:
             held, consumer.held = consumer.held, []
             self._inbox.put(consumer.acknowledger, held)
+
+    def _returned(self, consumer: BrokerConsumer) -> None:
+        """What comes back of the consumer before this one has come."""
+        if consumer.awaits_returns:
+            consumer.awaits_returns, self._next = False, None
+            held, consumer.held = consumer.held, []
+            if held:
+                self._inbox.put(consumer.acknowledger, sorted(held, key=lambda delivery: not delivery[1]))
 
     def _give_back_held(self, consumer: BrokerConsumer) -> None:
         held, consumer.held = consumer.held, []

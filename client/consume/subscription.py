@@ -102,7 +102,7 @@ class Subscription:
         begin = self._starter()
         overlap = self._goes_with_consumers and not self.options.exclusive
         if left is not None and not (overlap and left.queue == self.broker_name):
-            self.feed.end(left, begin)
+            self.feed.hand_over(left, begin)
             return
         if left is not None:
             self.feed.keep_until_next(left)

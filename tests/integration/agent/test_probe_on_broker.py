@@ -121,8 +121,9 @@ def test_a_broker_that_takes_messages_and_feeds_nobody_is_told_from_one_that_doe
     while not consumers(broker.ctl("node1"), VHOST, QUEUE):  # it begins with the first that is confirmed
         assert time.monotonic() < deadline
         confirmed(one)
-    confirmed(one)
-    one.until(lambda facts: facts.unfed == 0)
+    for _ in range(3):
+        confirmed(one)
+    one.until(lambda facts: facts.unfed <= 1)  # a message can come before its confirm, which counts it then
     deadline = time.monotonic() + LONG
     while one.probe.facts.unfed < 3:  # a message that was under way has its consumer fed once more
         assert time.monotonic() < deadline
@@ -138,7 +139,7 @@ def test_a_broker_that_takes_messages_and_feeds_nobody_is_told_from_one_that_doe
         confirmed(other)
     for _ in range(3):
         confirmed(other)
-    other.until(lambda facts: facts.unfed == 0)
+    other.until(lambda facts: facts.unfed <= 1)
     assert one.probe.facts.unfed >= 3, "a new consumer is fed at once, and the old one is not"
 
 

@@ -52,6 +52,8 @@ class SimulatedCluster:
         refusals: what is answered to declarations, by name.
         fatal: what a channel is closed with over a message, by the routing key of that.
         silent_declarations, silent_consumes: names for which no answer comes.
+        overtakes_cancels: consumers that are cancelled have had a message on its way to them; see
+            :meth:`SimulatedQueue.overtake`.
         lost_consumes: names of queues; the next that asks for a consumer of one is never answered.
         silent_channels: nodes that open no channel, and do not say so.
         leaves_stuck: channels that are stuck in a call to a node that is gone stay so, when all else is well.
@@ -88,6 +90,7 @@ class SimulatedCluster:
         self.stuck: list[Callable[[], None]] = []
         self.leaves_stuck = False
         self.channel_max = 2047  # channels of a connection
+        self.overtakes_cancels = False  # see SimulatedQueue.overtake
         self.counts_given_back = False  # towards a delivery limit, as before RabbitMQ 4.3
         self._connections = 0
         self._queue_names = 0

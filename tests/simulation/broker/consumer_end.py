@@ -131,6 +131,8 @@ class ConsumerEnd:
 
     def cancel(self) -> None:
         if self._channel.is_open and not self._channel.is_stuck(self.cancel):
+            if self.consumes is not None and self._cluster.overtakes_cancels:
+                self.consumes.overtake()
             self._drop_consumer()
             self._channel.send(self._client.stopped)
 

@@ -120,6 +120,8 @@ class SimulatedQueue:
         self._dead_leader = ""
         self._positions = 0
         self._had_consumer = False
+        self._next_is_overtaken = False  # the next message is on its way to a consumer that is gone
+        self._overtaken: list[StoredMessage] = []
 
     # -- where it is
 
@@ -241,7 +243,12 @@ class SimulatedQueue:
         """Take it; from another queue, or from a publisher who has waited for that."""
         self._positions += 1
         message.position = self._positions
-        self.ready.append(message)
+        if self._next_is_overtaken:
+            self._next_is_overtaken = False
+            self.in_hand.append(message)
+            self._overtaken.append(message)
+        else:
+            self.ready.append(message)
         self._nodes.journal.stored[self.name].append(message.message_id)
 
     def _drop_offers(self, is_kept: Callable[[_Offer], bool]) -> None:
@@ -259,6 +266,17 @@ class SimulatedQueue:
         self._had_consumer = True
         self.consumers.append(consumer)
         self.dispatch()
+        self._next_is_overtaken = False
+        overtaken, self._overtaken = self._overtaken, []
+        if overtaken:
+            self.put_back(overtaken)
+
+    def overtake(self) -> None:
+        """A consumer's cancel is answered while its node's replica has not seen yet that it was given the
+        next message; it does with the start of the next consumer, and the message comes back behind that
+        (RabbitMQ 3.10.8).
+        """
+        self._next_is_overtaken = True
 
     def remove_consumer(self, consumer: Consumer) -> None:
         if consumer in self.consumers:

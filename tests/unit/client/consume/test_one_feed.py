@@ -8,7 +8,7 @@ from simulation.client import Simulation
 
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
-from rabbitkeeper.client.consume.feed import STOP_PATIENCE
+from rabbitkeeper.client.consume.feed import RETURN_PATIENCE, STOP_PATIENCE
 from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.model.events import ConsumerStarted
 
@@ -135,4 +135,65 @@ def test_get_waits_no_longer_than_asked_however_many_are_acked_unseen_meanwhile(
     with pytest.raises(queue.Empty):
         taker.get(5.5)
     assert arrivals.now == began + 5.5
+    simulation.come_to_rest()
+
+
+def moved_to(simulation: Simulation, name: str) -> None:
+    """Have the client's lines move there, as for a planned switchover."""
+    simulation.group.lead(name)
+    simulation.client.become_live(name)
+
+
+def test_what_comes_back_of_the_last_consumer_goes_before_what_the_next_one_got_first() -> None:
+    simulation = Simulation().started()
+    simulation.cluster.overtakes_cancels = True
+    simulation.cluster.latency = lambda: 0.002
+    subscription = simulation.client.subscribe()
+    simulation.run(0.2)
+    moved_to(simulation, "b")
+    while len(simulation.client.seen(ConsumerStarted)) < 2:  # some of them come between the two consumers
+        simulation.client.publish_some(1)
+        simulation.run(0.001)
+    simulation.run(1.0)
+    ids = simulation.journal.stored["orders"]
+    delivered = [name for _, name in simulation.journal.delivered]
+    assert delivered != ids, "one was overtaken"
+    taken = simulation.client.take(subscription)
+    assert [message.message_id for message in taken] == ids
+    assert sum(message.redelivered for message in taken) == 1
+    simulation.come_to_rest()
+
+
+def test_what_waits_for_what_comes_back_is_delivered_before_the_next_move() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    moved_to(simulation, "b")
+    simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=1.0)
+    ids = simulation.published(3)
+    assert simulation.client.take(subscription) == []
+    moved_to(simulation, "c")
+    simulation.run(RETURN_PATIENCE / 2)
+    taken = simulation.client.take(subscription)
+    assert [message.message_id for message in taken] == ids
+    for message in taken:
+        message.ack()
+    simulation.run(1.0)
+    assert simulation.journal.acked == dict.fromkeys(ids, 1)
+    assert simulation.client.take(subscription) == []
+    simulation.come_to_rest()
+
+
+def test_what_waits_for_what_comes_back_goes_back_when_the_user_stops() -> None:
+    simulation = Simulation().started()
+    subscription = simulation.client.subscribe()
+    simulation.run(0.1)
+    moved_to(simulation, "b")
+    simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=1.0)
+    ids = simulation.published(3)
+    stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
+    assert simulation.until(stopped.done) < RETURN_PATIENCE / 2
+    simulation.run(1.0)
+    assert simulation.journal.given_back == ids
+    assert [message.message_id for message in simulation.cluster.queues["orders"].ready] == ids
     simulation.come_to_rest()
