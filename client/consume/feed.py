@@ -3,12 +3,12 @@
 As a rule a consumer ends before the next one begins. Where the next one has to be there first, because the
 queue would go with its last consumer, what it gets is held until the one before delivers nothing more.
 
-What RabbitMQ had on its way to a consumer of a quorum queue as it was cancelled goes back to the queue behind the
-answer to the cancel: a replica delivers to the channels of its own node, and hears of what the leader has settled
-with the leader's next command, which is the next consumer's start (seen on 3.10.8; that channel gives it back:
-``rabbit_fifo_client.erl``, ``handle_delivery``). So the next one gets a later message first, and behind it the one
-that has come back, marked as redelivered. What it gets in its first moments is held, and what was delivered
-before goes first.
+What RabbitMQ had on its way to a consumer of a quorum queue as it was cancelled goes back to the queue
+behind the answer to the cancel: a replica delivers to the channels of its own node, and hears of what the
+leader has settled with the leader's next command, which is the next consumer's start (seen on 3.10.8; that
+channel gives it back: ``rabbit_fifo_client.erl``, ``handle_delivery``). So the next one gets a later
+message first, and behind it the one that has come back, marked as redelivered. What it gets in its first
+moments is held, and what was delivered before goes first.
 
 A consumer that is left delivers nothing more, or what it delivers goes back. Its channel lives on for answers
 to what it had delivered before.
