@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from support.source_tree import ROOT
 from support.waiting import PATIENCE, wait_for
@@ -51,6 +52,14 @@ class Program:
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)
             return self.process.wait(PATIENCE)
+
+
+class Run(Protocol):
+    """What the fixture ``run`` is."""
+
+    def __call__(self, *command: str, folder: str = "recipes") -> AbstractContextManager[Program]:
+        """Start a program of ``examples/folder``: what stands behind ``python``."""
+        ...
 
 
 @contextmanager

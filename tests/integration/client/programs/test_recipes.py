@@ -6,14 +6,13 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Self
 
 import httpx
 import pytest
 from support.announcer import GROUP, Announcer
-from support.client.programs import EXAMPLES, Program, running
+from support.client.programs import Program, Run
 from support.queues import depth, publish, take_all
 from support.waiting import PATIENCE, wait_for
 
@@ -21,41 +20,6 @@ from rabbitkeeper.client import Client, Queue
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq]
-
-Run = Callable[..., AbstractContextManager[Program]]
-
-
-@pytest.fixture
-def run(announcer: Announcer, tmp_path: Path) -> Run:
-    """Starts a recipe: what stands behind ``python``."""
-    user, password = announcer.local.credentials
-
-    def run(*command: str) -> AbstractContextManager[Program]:
-        return running(
-            command,
-            tmp_path / f"{' '.join(command)}.txt",
-            {
-                "RABBITKEEPER_ZOOKEEPER": announcer.local.zookeeper_hosts,
-                "RABBITKEEPER_GROUP": GROUP,
-                "RABBITKEEPER_USER": user,
-                "RABBITKEEPER_PASSWORD": password,
-            },
-            EXAMPLES / "recipes",
-        )
-
-    return run
-
-
-@pytest.fixture
-def moved(announcer: Announcer) -> Iterator[Callable[[], None]]:
-    """Call it: the leader ends all its connections, and another leads. Afterwards all is as before."""
-
-    def moved() -> None:
-        announcer.close_connections("node1")
-        announcer.lead("node2")
-
-    yield moved
-    announcer.lead("node1")
 
 
 @contextmanager
