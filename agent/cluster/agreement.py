@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.strangers import strangers
-from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import STARTS_AGAIN, NodeFacts
 from rabbitkeeper.agent.model.verdict import Verdict
 from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, RabbitmqCtlError
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
@@ -47,8 +47,9 @@ HUNG_OF_LATE = 10.0  # seconds in which the others' word of a node that hung may
 STOOD_STILL = 6.0  # seconds; others drop a node only after its agent's session has ended
 # Only of one that a majority confirms messages for: that is how it is known that the network is not cut.
 _ASKED = frozenset({MemberStatus.RUNNING, MemberStatus.SPLIT, MemberStatus.STARVING})
-_STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.BOOTING, NodeState.APART}) | RESUMES
 _COUNTS = _ASKED | {MemberStatus.ALARMED}
+# A broker that pauses, boots or has ended meets afresh whom it had dropped.
+_AWAY = frozenset({MemberStatus.UNREACHABLE, MemberStatus.STARTING, MemberStatus.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +127,30 @@ def _deniers(node: str, view: GroupView) -> set[str]:
     return {member.record.node for member in view.members.values() if node in member.record.uncounted}
 
 
-def is_dropped(node: str, view: GroupView) -> bool:
-    """Whether so many others say that they have dropped a node that they are a majority without it. Pure.
+def dropped_by(node: str, view: GroupView, before: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Who says that they have dropped a node, or has said so and not started again since. Pure.
 
     Args:
         node: ours, which hangs or has stood still.
         view: the last snapshot.
+        before: who had said so already: they tell it for some seconds only.
     """
-    recorded = frozenset(view.nodes)
-    droppers = {
-        member.record.node for member in view.members.values() if node in member.record.dropped
-    } & recorded
-    return node in recorded and 2 * len(droppers - {node}) > len(recorded)
+    states = {member.record.node: member.record.state for member in view.members.values()}
+    say = {member.record.node for member in view.members.values() if node in member.record.dropped}
+    return frozenset(
+        each for each in (say | before) & view.nodes.keys() - {node} if states.get(each) not in _AWAY
+    )
+
+
+def is_dropped(node: str, view: GroupView, droppers: frozenset[str]) -> bool:
+    """Whether so many others have dropped a node that they are a majority without it. Pure.
+
+    Args:
+        node: ours.
+        view: the last snapshot.
+        droppers: see :func:`dropped_by`.
+    """
+    return node in view.nodes and 2 * len(droppers) > len(view.nodes)
 
 
 class Tools(Protocol):
@@ -201,6 +214,7 @@ class Agreement:
         self.dropped = False
         self.uncounted: frozenset[str] = frozenset()
         self.mute_since: float | None = None
+        self._droppers: frozenset[str] = frozenset()
         self._stood_until = 0.0  # it hangs, has hung of late, or its host has stood still; monotonic seconds
 
     def turn(
@@ -227,15 +241,16 @@ class Agreement:
         """
         if now >= self._doubt_until:
             self.doubt = None
-        if not formed or excused or (node is not None and node.state in _STARTS_AGAIN):
+        if not formed or excused or (node is not None and node.state in STARTS_AGAIN):
             self.dropped = False
             self._stood_until = 0.0
         elif stood_still > STOOD_STILL:
             self._stood_until = now + DOUBT
         elif verdict.status is MemberStatus.HUNG:
             self._stood_until = max(self._stood_until, now + HUNG_OF_LATE)
-        if now < self._stood_until and view is not None and is_dropped(self._node, view):
-            self.dropped = True
+        if view is not None and (self.dropped or now < self._stood_until):
+            self._droppers = dropped_by(self._node, view, self._droppers if self.dropped else frozenset())
+            self.dropped = is_dropped(self._node, view, self._droppers)
         if self.dropped:
             self._forget(DROPPED)
             return

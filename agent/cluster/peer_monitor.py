@@ -84,7 +84,9 @@ class PeerMonitor:
         self._collect(now)
         self._suspects = self._suspects.seen(sighting, now)
         self._told |= dict.fromkeys(self._suspects.nodes.keys() & self._told.keys(), now + TOLD)
-        self._told = {node: until for node, until in self._told.items() if now < until}
+        self._told = {
+            node: until for node, until in self._told.items() if now < until and not sighting.starts_again
+        }
         self._nodes = 1 if sighting.cluster is None else len(sighting.cluster.nodes)
         if self._cut_off and sighting.registered and now >= (sighting.connected_since or now) + SETTLE:
             LOG.info("ZooKeeper is there again: the broker is looked after as ever")

@@ -47,6 +47,7 @@ class PeerSighting:
         registered: in the session there is now.
         connected_since: the connection to ZooKeeper; None while there is none.
         lease_valid: our session is certain to live.
+        starts_again: our broker says that it pauses or boots: it meets whom it has dropped afresh then.
     """
 
     node: str
@@ -56,6 +57,7 @@ class PeerSighting:
     registered: bool
     connected_since: float | None
     lease_valid: bool
+    starts_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

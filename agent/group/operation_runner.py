@@ -135,7 +135,7 @@ class OperationRunner:
                 this member should have it; None: it is not asked for.
         """
         self._collect(now)
-        self._disruption.turn(now, back=me.status.serves and self.draining is None)
+        self._disruption.turn(now, view, back=me.status.serves and self.draining is None)
         if view is None:
             return
         if leads or (view.leader is None and any(name != self._name for name in rank(view))):

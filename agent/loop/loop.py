@@ -25,7 +25,7 @@ from rabbitkeeper.agent.loop.collect import Collector
 from rabbitkeeper.agent.loop.mode import Mode
 from rabbitkeeper.agent.loop.sides import BrokerSide, GroupSide
 from rabbitkeeper.agent.loop.turn import Assessment, Facts, Intent, decide, judge, strained
-from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.model.observation import STARTS_AGAIN, NodeState
 from rabbitkeeper.agent.model.state import AgentState, Board
 from rabbitkeeper.agent.notify.events import EventKind, own_id
 from rabbitkeeper.agent.notify.status_log import StatusLog
@@ -220,7 +220,7 @@ class Loop:
     def _sighting(self, facts: Facts, assessment: Assessment) -> PeerSighting:
         """The others as they are known now, after what this turn has written."""
         session, membership = self._group.backend, self._group.membership
-        status = assessment.verdict.status
+        status, node = assessment.verdict.status, facts.broker.observation.node
         view = membership.view
         return PeerSighting(
             node=facts.config.broker.node,
@@ -230,6 +230,7 @@ class Loop:
             registered=membership.registered,
             connected_since=session.connected_since if session.connected else None,
             lease_valid=session.lease.valid(self._clocks.monotonic()),
+            starts_again=node is not None and node.state in STARTS_AGAIN,
         )
 
     def _put_up(self, facts: Facts, assessment: Assessment, intent: Intent, sentence: str) -> None:

@@ -99,6 +99,9 @@ RESUMES = frozenset({NodeState.RESUMING, NodeState.RESUMING_APART})
 WAITING = frozenset({NodeState.DRAINED, NodeState.DRAINED_BY_AGENT, NodeState.PAUSED}) | RESUMES
 """States of a broker that has booted and is well by itself, though nobody can connect."""
 
+STARTS_AGAIN = frozenset({NodeState.PAUSED, NodeState.BOOTING, NodeState.APART}) | RESUMES
+"""States of a broker that meets its cluster afresh before it serves: what it dropped is of the past."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:

@@ -19,7 +19,17 @@ def why_not(view: GroupView, name: str) -> str | None:
     pending = None if view.maintenance is None else view.maintenance.record
     if pending is not None and pending.step is not None and pending.members[:1] not in ((), (name,)):
         return f"{pending.members[0]} is being restarted ({pending.kind} {pending.id})"
-    others = _members(view) - {name}
+    return no_majority(view, name)
+
+
+def no_majority(view: GroupView, name: str) -> str | None:
+    """Say of which other brokers too few are well for a majority of them; None if enough are.
+
+    Args:
+        view: a snapshot.
+        name: the member's, which is not counted.
+    """
+    others = members(view) - {name}
     well = {other for other in others if other in view.members and view.members[other].record.state.serves}
     if not others or 2 * len(well) > len(others):
         return None
@@ -32,8 +42,8 @@ def why_not(view: GroupView, name: str) -> str | None:
     return f"no majority of the other brokers is well: {', '.join(ill)}"
 
 
-def _members(view: GroupView) -> set[str]:
-    """Whose brokers are the cluster; while its record is lost or spoilt, those that are registered."""
+def members(view: GroupView) -> set[str]:
+    """Say whose brokers are the cluster; while its record is lost or spoilt, those that are registered."""
     if view.cluster is None:
         return set(view.members)
     return {node.member for node in view.cluster.record.nodes.values()}

@@ -9,7 +9,7 @@ import json
 from contextlib import suppress
 
 from rabbitkeeper.coordinator.backend.interface import Backend
-from rabbitkeeper.coordinator.model.errors import CoordinationError, DisruptionBusy, NodeExists
+from rabbitkeeper.coordinator.model.errors import DisruptionBusy, NodeExists, NoNode
 from rabbitkeeper.coordinator.model.records import utcnow
 from rabbitkeeper.coordinator.store.own_member import current_session
 from rabbitkeeper.coordinator.store.reader import read_node
@@ -51,10 +51,14 @@ class DisruptionLock:
                 raise DisruptionBusy(_said_by(None if there is None else there.data)) from None
 
     def release(self) -> None:
-        """Delete the node if it is ours; when the backend is away it goes with the session."""
-        with suppress(CoordinationError):
-            node = self._backend.stat(self._path)
-            if node is not None and node.owner == self._backend.session_id:
+        """Delete the node if it is ours.
+
+        Raises:
+            CoordinationError: it may be there still; if the session ends, it goes with that.
+        """
+        node = self._backend.stat(self._path)
+        if node is not None and node.owner == self._backend.session_id:
+            with suppress(NoNode):
                 self._backend.delete(self._path, node.version, in_session=node.owner)
 
 

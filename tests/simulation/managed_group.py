@@ -31,6 +31,7 @@ __all__ = ["GROUP", "Group"]
 
 LONGEST_ABSENCE = 120.0  # seconds in which a broker that was taken down should be back
 NOTICED = 3.0  # seconds until all know of a broker that it is not well, if its agent can tell them
+TURN = 25.0  # the same, in which no other is taken down that serves nobody
 STUCK = 55.0  # seconds after which a broker that stands still is no part of anything
 
 
@@ -81,21 +82,23 @@ class Group:
         now, broker = self.world.now, self.agents[member].broker
         self.note_who_is_back()
         self.taken.pop(member, None)
-        assert not self.taken, f"{member} is taken down ({how}) while {', '.join(self.taken)} is: {self.log}"
+        stuck = broker.hung_since is not None and now >= broker.hung_since + STUCK
+        useless = stuck or not broker.listens
+        others = [name for name, at in self.taken.items() if not (useless and now >= at + TURN)]
+        assert not others, f"{member} is taken down ({how}) while {', '.join(others)} is: {self.log}"
         self.taken[member] = now
         pauses = broker.refuses is NodeState.PAUSED and not (broker.hung or broker.stuck)
         assert not pauses, f"{member} has paused itself, and is taken down ({how}): {self.log}"
         if not broker.up or broker.refuses is not None:
             return
         if how == "kill":
-            odd = broker.node in self.rabbits.disagreement()
+            odd = broker.node in self.rabbits.disagreement() or self.rabbits.expelled(broker.node)
             ill = broker.feeding.starves or broker.mute or broker.serves_nobody
             assert broker.hung or broker.busy or odd or ill, f"{member} answers, and is killed: {self.log}"
-        others = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
-        well = sum(self._seems_well(other) for other in others)
-        stuck = broker.hung_since is not None and now >= broker.hung_since + STUCK
-        assert stuck or 2 * well > len(others) or not others, (
-            f"{member} is taken down ({how}), and of {len(others)} others only {well} are well: {self.log}"
+        rest = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
+        well = sum(self._seems_well(other) for other in rest)
+        assert stuck or 2 * well > len(rest) or not rest, (
+            f"{member} is taken down ({how}), and of {len(rest)} others only {well} are well: {self.log}"
         )
 
     def _seems_well(self, broker: SimulatedBroker) -> bool:

@@ -72,6 +72,7 @@ class SimulatedCluster:
         self.splits = SPLIT
         self.silences = SILENCE
         self._dropped: set[tuple[str, str]] = set()  # who has dropped whom, who lived on
+        self._droppers: dict[str, set[str]] = {}  # who has dropped a node since it has started
         self.pauses = True
         self.retries = 0.0
         self.sticks = 0.0
@@ -122,6 +123,7 @@ class SimulatedCluster:
         broker = self.nodes[node]
         broker.peers, broker.partitions = set(), set()
         self._forget_drops(node)
+        self._droppers.pop(node, None)
         for other in sorted(broker.disk.members - {node}):
             if self.serves(other) and self.reaches(node, other) and self.nodes[other].disk is broker.disk:
                 broker.peers.add(other)
@@ -227,6 +229,7 @@ class SimulatedCluster:
             broker.peers.discard(other)
             if self.serves(other):
                 self._dropped.add((node, other))
+                self._droppers.setdefault(other, set()).add(node)
             self.world.after(0.05, lambda: self._review(node))
 
     # -- pause_minority
@@ -297,6 +300,11 @@ class SimulatedCluster:
         broker = self.nodes[node]
         there = [other for other in broker.disk.members if self.serves(other) and self.reaches(node, other)]
         return self.serves(node) and 2 * len(there) > len(broker.disk.members)
+
+    def expelled(self, node: str) -> bool:
+        """Whether a majority has dropped it since it has started, whatever has become of them."""
+        droppers = self._droppers.get(node, set())
+        return 2 * len(droppers) > len(self.nodes[node].disk.members)
 
     def disagreement(self) -> frozenset[str]:
         """Nodes that serve and are not counted by others that serve, or do not count them."""

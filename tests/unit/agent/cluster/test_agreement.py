@@ -17,6 +17,7 @@ from rabbitkeeper.agent.cluster.agreement import (
     Agreement,
     Comparison,
     compare,
+    dropped_by,
     is_dropped,
 )
 from rabbitkeeper.agent.model.observation import NodeFacts, NodeState
@@ -138,12 +139,32 @@ def dropped(*droppers: str) -> GroupView:
     return replace(everybody, members=said)
 
 
+def out(node: str, view: GroupView) -> bool:
+    return is_dropped(node, view, dropped_by(node, view))
+
+
 def test_who_is_dropped_by_so_many_that_they_are_a_majority_is_out() -> None:
-    assert is_dropped(TWO, dropped(ONE, THREE))
-    assert not is_dropped(TWO, dropped(ONE))
-    assert not is_dropped(TWO, dropped(ONE, TWO))
-    assert not is_dropped(THREE, dropped(ONE, THREE))
-    assert not is_dropped(TWO, replace(dropped(ONE, THREE), cluster=None))
+    assert out(TWO, dropped(ONE, THREE))
+    assert not out(TWO, dropped(ONE))
+    assert not out(TWO, dropped(ONE, TWO))
+    assert not out(THREE, dropped(ONE, THREE))
+    assert not out(TWO, replace(dropped(ONE, THREE), cluster=None))
+
+
+@pytest.mark.parametrize(
+    "state", [MemberStatus.UNREACHABLE, MemberStatus.STARTING, MemberStatus.STOPPED, MemberStatus.HUNG]
+)
+def test_those_that_start_again_have_dropped_nobody(state: MemberStatus) -> None:
+    """It was split for a minute by the word of brokers that had met it afresh, and nobody had a majority."""
+    agreement = Agreement(TWO, _Says(), session_timeout=6.0, wake=lambda: None)
+    agreement.turn(101.0, verdict(MemberStatus.HUNG), dropped(ONE, THREE), formed=True)
+    assert agreement.dropped
+    agreement.turn(140.0, verdict(RUNNING), group(RUNNING, RUNNING, RUNNING), formed=True)
+    assert agreement.dropped, "it is told for some seconds only"
+    agreement.turn(141.0, verdict(RUNNING), group(state, RUNNING, RUNNING), formed=True)
+    assert agreement.dropped is (state is MemberStatus.HUNG)
+    agreement.turn(142.0, verdict(RUNNING), group(RUNNING, RUNNING, RUNNING), formed=True)
+    assert agreement.dropped is (state is MemberStatus.HUNG)
 
 
 class _Says:

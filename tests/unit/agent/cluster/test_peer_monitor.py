@@ -132,6 +132,17 @@ def test_a_node_that_was_dropped_because_it_is_gone_is_told_so_when_it_is_back(
     assert not peer_monitor.dropped
 
 
+def test_a_broker_that_starts_again_has_dropped_nobody(broker: Broker, peer_monitor: PeerMonitor) -> None:
+    """It meets them afresh, be it after a pause: they would be restarted for what is of the past."""
+    peer_monitor.turn(100.0, B_GONE)
+    broker.calls[0].end()
+    peer_monitor.turn(101.0, B_GONE)
+    peer_monitor.turn(102.0, replace(B_GONE, broker_up=False))
+    assert peer_monitor.dropped == B, "one that hangs for a moment has"
+    peer_monitor.turn(103.0, replace(B_GONE, broker_up=False, starts_again=True))
+    assert not peer_monitor.dropped
+
+
 def test_who_is_cut_off_drops_all_others(broker: Broker, peer_monitor: PeerMonitor) -> None:
     peer_monitor.turn(100.0, CUT_OFF)
     broker.calls[0].end()

@@ -13,6 +13,7 @@ from support.effort import examples, seeds
 
 from rabbitkeeper.agent.broker.policy import HUNG_GRACE, STUCK
 from rabbitkeeper.agent.cluster.canary_repair import PATIENCE
+from rabbitkeeper.agent.group.disruption import TURN
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.quorum_queues import QuorumQueue
 
@@ -127,7 +128,7 @@ def test_a_hung_broker_is_killed_also_without_zookeeper(group: Group) -> None:
     group.agents[led].broker.hang()
     group.run(STUCK - 10)
     assert not group.noted(led, "kill"), "how the others are is not known, so it may be a part of a majority"
-    group.run(20 + BOOTED)
+    group.run(20 + 3 * TURN + BOOTED)
     assert group.noted(led, "kill")
     assert group.agents[led].broker.up
 
@@ -308,6 +309,17 @@ ALL_CUT_OFF = [
 ]
 
 
+# The first to be ended waits for the others' tables, and they for its lock.
+ALL_HANG = [
+    ("cut the agent off", "node3", 3.5),
+    ("hang the broker", "node2", 18.0),
+    ("hang the broker", "node3", 12.0),
+    ("kill the agent", "node1", 0.0),
+    ("hang the broker", "node1", 9.0),
+    ("stop ZooKeeper", "node3", 0.0),
+]
+
+
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 10_000),
@@ -321,6 +333,7 @@ ALL_CUT_OFF = [
     ),
 )
 @example(0, ALL_CUT_OFF)
+@example(2977, ALL_HANG)
 def test_whatever_happens_the_group_is_whole_again_when_it_is_over(
     seed: int, faults: list[tuple[str, str, float]]
 ) -> None:
