@@ -30,6 +30,8 @@ from rabbitkeeper.client.publish.window import Window
 from rabbitkeeper.client.receiving import Receiving
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.routing.switch import CONNECT_TIMEOUT
+from rabbitkeeper.client.rpc.calling import Calling
+from rabbitkeeper.client.rpc.replies import Replies
 from rabbitkeeper.client.status import Leader, Status, check_reached, leader_of, status_of
 from rabbitkeeper.client.telemetry.observed import Observed
 from rabbitkeeper.client.telemetry.observer import Telemetry
@@ -37,7 +39,7 @@ from rabbitkeeper.client.watching import Watched, Watching, group_in_zookeeper, 
 from rabbitkeeper.coordinator.model.paths import check_name
 
 
-class Client(Declaring, Receiving):
+class Client(Declaring, Receiving, Calling):
     """A connection to a group of brokers that moves by itself when its broker dies.
 
     Safe to use from many threads. One thread of its own does the I/O, another watches the group. In a forked
@@ -152,6 +154,7 @@ class Client(Declaring, Receiving):
         room = Window(int(window), int(window_bytes))
         self._publishing = observed.publishing(self._engine, room, future_type=self._future_type)
         self._consuming = observed.consuming(self._engine, self._guard, emit=self._events.emit, name=name)
+        self._replies = Replies(self._engine)
         self._group_watch = Watching(
             watched,
             publish=self._engine.view,
@@ -322,6 +325,7 @@ class Client(Declaring, Receiving):
             if threading.get_ident() != self._engine.thread.ident:
                 if self._engine.thread.is_alive():
                     self._consuming.stop(deadline)
+                    self._replies.stop(deadline)
                     drained = self._engine.drain(deadline)
                     with suppress(FutureTimeout):  # nothing is known of it if no answer comes
                         left = drained.result(max(0.0, deadline - time.monotonic()) + GRACE)

@@ -14,6 +14,7 @@ from typing import Any, Self, TypedDict, Unpack
 from weakref import WeakSet
 
 from rabbitkeeper.client.aio.bridge import Bridge, say
+from rabbitkeeper.client.aio.calling import AsyncCalling
 from rabbitkeeper.client.aio.declaring import AsyncDeclaring
 from rabbitkeeper.client.aio.publishing import AsyncPublishing, PublishHandle
 from rabbitkeeper.client.aio.receiving import AsyncReceiving
@@ -31,6 +32,7 @@ from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publishing import Publishing
 from rabbitkeeper.client.routing.placement import Spread
+from rabbitkeeper.client.rpc.replies import Replies
 from rabbitkeeper.client.status import Leader, Status
 from rabbitkeeper.client.telemetry.observer import Telemetry
 
@@ -61,7 +63,7 @@ class Options(TypedDict, total=False):
     telemetry: Iterable[Telemetry]
 
 
-class AsyncClient(AsyncDeclaring, AsyncReceiving):
+class AsyncClient(AsyncDeclaring, AsyncReceiving, AsyncCalling):
     """A :class:`Client` whose calls are awaited, on the event loop that it was begun on and no other.
 
     ``async with AsyncClient("zk1:2181", group="orders", credentials=("app", "secret")) as client: …``, or
@@ -250,6 +252,10 @@ class AsyncClient(AsyncDeclaring, AsyncReceiving):
         behind, bridge = self._usable()
         return behind.engine, bridge
 
+    def _calling(self) -> tuple[Replies, AsyncPublishing, Bridge]:
+        behind, bridge = self._usable()
+        return behind.replies, self._publishing, bridge
+
     def _receiving(self) -> tuple[Consuming, Bridge, Callable[[Event], None]]:
         behind, bridge = self._usable()
         return behind.consuming, bridge, behind.emit
@@ -298,6 +304,10 @@ class _Behind(Client):
     @property
     def guard(self) -> Guard:
         return self._guard
+
+    @property
+    def replies(self) -> Replies:
+        return self._replies
 
     @property
     def publishing(self) -> Publishing:

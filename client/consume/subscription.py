@@ -68,6 +68,7 @@ class Subscription:
         self.inbox = Inbox(gives_back=not options.no_ack)
         self.get = Taker(self.inbox, queue_name, dedupe).get
         self.active = False  # the broker has a consumer of ours
+        self.on_active: Callable[[], None] = lambda: None  # called whenever that begins
         self.connection: Connection | None = None
         self._context = context
         self._retry = Retry(context.random)
@@ -353,6 +354,7 @@ class Subscription:
         self._stream.was_taken_on()
         self._absence.end()
         self._context.emit(ConsumerStarted(self.queue_name, self._member))
+        self.on_active()
         if self._consumer is not None:
             self.feed.next_is_there(self._consumer)
 

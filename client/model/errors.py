@@ -63,6 +63,19 @@ class Closed(PublishError):
     """The client is closed, or was closed before the message was sent."""
 
 
+class NoReply(RabbitKeeperError):
+    """A request was confirmed, and there is no reply to it: none came by the deadline, or the replies were
+    lost with their queue. Somebody may have worked on it.
+
+    Attributes:
+        correlation_id: of the request; None for one whose replies were lost.
+    """
+
+    def __init__(self, message: str, correlation_id: str | None = None) -> None:
+        super().__init__(message)
+        self.correlation_id = correlation_id
+
+
 class NotAuthorized(RabbitKeeperError):
     """The broker refused the user name or password, the virtual host, or the operation."""
 
@@ -96,6 +109,7 @@ __all__ = [
     "InvalidArgument",
     "Nacked",
     "NoLeader",
+    "NoReply",
     "NotAuthorized",
     "PublishError",
     "PublishInterrupted",

@@ -18,6 +18,7 @@ from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.status import Unconfirmed
+from rabbitkeeper.client.rpc.replies import Replies
 from rabbitkeeper.client.telemetry.observer import Telemetry
 from simulation.client import Simulation
 
@@ -53,6 +54,7 @@ class SimulatedBehind:
             self.engine, client.window, future_type=PublishHandle, now=client.loop.now
         )
         self.consuming = observed.consuming(self.engine, self.guard, emit=self.emit, name="simulated")
+        self.replies = Replies(self.engine)
         self.loop = asyncio.get_running_loop()
         self.is_closed = False
 

@@ -76,6 +76,10 @@ class ConsumerEnd:
         self._channel.send(self._client.limited)
 
     @property
+    def is_exclusive(self) -> bool:
+        return self.wish.exclusive
+
+    @property
     def priority(self) -> int:
         priority = self.wish.arguments.get("x-priority", 0)
         assert isinstance(priority, int)

@@ -39,13 +39,6 @@ class Publisher(Protocol):
     def node(self) -> str: ...
 
 
-class Wished(Protocol):
-    """How a consumer was asked for."""
-
-    @property
-    def exclusive(self) -> bool: ...
-
-
 class Consumer(Protocol):
     """The broker's end of a channel with a consumer."""
 
@@ -53,7 +46,7 @@ class Consumer(Protocol):
     offset: object
 
     @property
-    def wish(self) -> Wished: ...
+    def is_exclusive(self) -> bool: ...
     @property
     def has_room(self) -> bool: ...
     @property
@@ -310,7 +303,7 @@ class SimulatedQueue:
         """Whether a consumer is refused over those that it has; a quorum queue does not look at that."""
         if self.is_quorum or not self.consumers:
             return False
-        return exclusive or any(consumer.wish.exclusive for consumer in self.consumers)
+        return exclusive or any(consumer.is_exclusive for consumer in self.consumers)
 
     @property
     def is_behind(self) -> bool:
