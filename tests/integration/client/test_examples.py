@@ -1,6 +1,7 @@
 """The programs of ``examples/``, as a reader runs them; the leader's broker is killed meanwhile."""
 
 import signal
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ MESSAGES = {f"Message {number}" for number in range(1, 11)}
 def example(announcer: Announcer, name: str, folder: Path) -> AbstractContextManager[Program]:
     user, password = announcer.local.credentials
     return running(
-        [f"{name}.py", announcer.local.zookeeper_hosts, GROUP, user],
+        [sys.executable, f"{name}.py", announcer.local.zookeeper_hosts, GROUP, user],
         folder / f"{name}.txt",
         {"RABBITKEEPER_PASSWORD": password},
     )

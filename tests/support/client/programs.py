@@ -66,16 +66,15 @@ class Run(Protocol):
 def running(
     command: Sequence[str | Path], output: Path, environment: Mapping[str, str], folder: Path = EXAMPLES
 ) -> Iterator[Program]:
-    """A program of Python's that runs in ``folder``; it and its children are killed at the end.
+    """A program that runs in ``folder``; it and its children are killed at the end.
 
     Args:
-        command: what stands behind ``python``.
         output: the file for what it prints.
         environment: what is set besides the test's own.
     """
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            command,
             cwd=folder,
             env={**os.environ, "PYTHONFAULTHANDLER": "1", **environment},
             stdout=file,

@@ -1,5 +1,6 @@
 """Programs of ``examples/`` on the announced group, and the lead that moves under them."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -27,7 +28,7 @@ def run(announcer: Announcer, tmp_path: Path) -> Run:
 
     def run(*command: str, folder: str = "recipes") -> AbstractContextManager[Program]:
         output = tmp_path / f"{' '.join(command)}.txt"
-        return running(command, output, environment, EXAMPLES / folder)
+        return running([sys.executable, *command], output, environment, EXAMPLES / folder)
 
     return run
 

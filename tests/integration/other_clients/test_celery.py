@@ -13,22 +13,15 @@ from typing import Any
 
 import pytest
 from support.celery.tasks import application, noted
+from support.client.leading import leader_of
 from support.source_tree import ROOT
 from support.waiting import PATIENCE, wait_for
 
-from rabbitkeeper.client import Client
 from rabbitkeeper.compose.local import Local
 
 pytestmark = [pytest.mark.zookeeper, pytest.mark.rabbitmq, pytest.mark.timeout(600)]
 
 LONG = 180.0  # seconds; a broker boots within them, also on a busy machine
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[Local]:
-    with Local(zookeepers=1, members=3, api=True) as local:
-        local.wait_ready(LONG)
-        yield local
 
 
 class Site:
@@ -123,12 +116,6 @@ class Steady:
             self._site.send(name)
             self.slowest = max(self.slowest, time.monotonic() - began)
             self.sent.append(name)
-
-
-def leader_of(local: Local) -> str:
-    with Client(local.zookeeper_hosts, local.group, local.credentials, timeout=PATIENCE) as client:
-        wait_for(lambda: client.status().leader is not None, "somebody leads", LONG)
-        return client.leader.member
 
 
 @pytest.mark.parametrize(("discovery", "fault"), [("ZooKeeper", "kill"), ("agents", "hang")])
