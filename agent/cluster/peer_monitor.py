@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from rabbitkeeper.agent.cluster.suspects import SETTLE, PeerSighting, Suspects
-from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes
+from rabbitkeeper.agent.rabbitmq.silent_nodes import DroppedNodes
 from rabbitkeeper.agent.runtime.clocks import monotonic
 from rabbitkeeper.agent.runtime.job import Job, Launch, ThreadJob
 
@@ -52,6 +52,7 @@ class PeerMonitor:
         self._told: dict[str, float] = {}  # nodes that were dropped, until when that is told
         self._found: DroppedNodes | None = None
         self._asked_because_away = False
+        self._asked_of_ourselves = False  # whether it is we who are cut off
         self._nodes = 1  # of the cluster
         self._cut_off = False
 
@@ -61,7 +62,7 @@ class PeerMonitor:
 
         From the question until ZooKeeper has been back for a moment.
         """
-        return self._cut_off or (self._asked_because_away and self._job is not None)
+        return self._cut_off or (self._asked_of_ourselves and self._job is not None)
 
     @property
     def dropped(self) -> frozenset[str]:
@@ -97,6 +98,7 @@ class PeerMonitor:
         if nodes:
             self._found = None
             self._asked_because_away = sighting.connected_since is None
+            self._asked_of_ourselves = self._asked_because_away or sighting.minority
             job = self._launch("peer-monitor", lambda: self._ask(nodes), self._wake)
             self._job = (frozenset(nodes), job)
             return None
@@ -116,7 +118,8 @@ class PeerMonitor:
             LOG.warning("it is not known whether %s still answer the broker: %s", ", ".join(nodes), failure)
             self._suspects = self._suspects.failed(nodes, now)
             return
-        if not self._asked_because_away:  # who is cut off drops all others, which says nothing of them
+        alone = 2 * (self._nodes - len(nodes - found.left_alone)) <= self._nodes
+        if not (alone or self._asked_because_away):  # who is cut off drops all others: that says nothing
             self._told |= dict.fromkeys(found.dropped, now + TOLD)
         for node in sorted(nodes & self._suspects.nodes.keys()):
             reason = self._suspects.nodes[node].reason
@@ -124,10 +127,16 @@ class PeerMonitor:
                 LOG.warning("%s does not answer, and the broker has dropped it: %s", node, reason)
             elif node in found.answering:
                 LOG.info("%s still answers the broker, and is left alone: %s", node, reason)
-        if self._asked_because_away and 2 * (len(found.answering) + 1) <= self._nodes:
+            elif node in found.heard:
+                LOG.warning(
+                    "%s does not answer the broker, but is heard of, and is left alone: %s", node, reason
+                )
+        if self._asked_because_away and 2 * (len(found.left_alone) + 1) <= self._nodes:
             LOG.warning(
                 "this side is cut off: the broker pauses, or with Khepri confirms nothing, until the network "
                 "is back, and is neither ended nor started until ZooKeeper is"
             )
             self._cut_off = True
-        self._suspects = self._suspects.answered(found.answering, now).settled(nodes - found.answering)
+        elif self._asked_of_ourselves and alone:
+            LOG.warning("our broker reaches no majority of its cluster: it pauses, unless it has Khepri")
+        self._suspects = self._suspects.answered(found.left_alone, now).settled(nodes - found.left_alone)

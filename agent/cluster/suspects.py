@@ -15,6 +15,9 @@ Suspects are:
 
 - those of members whose znode is gone, and those that their own agent says hang, for so long that it should
   have ended them, if it could;
+- those of members that say that no majority confirms anything there, or that they cannot be reached, as one
+  that RabbitMQ has paused: their network to the others may be cut while their agents' to ZooKeeper is not;
+- all others that serve by their own word, when no majority confirms anything *here*, for the same reason;
 - all other nodes, when it is ourselves who have lost ZooKeeper, and with it the lease: this may be the side
   that is cut off. If it is, its broker had better know before the others drop it: with Mnesia it pauses then,
   and comes back in order whenever the network does. If only ZooKeeper is away, every node answers.
@@ -30,6 +33,7 @@ from rabbitkeeper.coordinator.model.view import GroupView
 
 SETTLE = 3.0  # seconds after a connection to ZooKeeper, in which others may have yet to register again
 HUNG = 3.0  # seconds that an agent may take to end its hung broker
+UNREACHABLE = 2.0  # seconds in which one that was restarted, or whose connection broke, may be back
 AGAIN = 15.0  # seconds until a node that answered is asked after again, if it is still suspect
 LONGEST = 240.0  # seconds, to which that grows
 FAILED = 2.0  # seconds until a question that could not be asked is asked again
@@ -47,6 +51,7 @@ class PeerSighting:
         registered: in the session there is now.
         connected_since: the connection to ZooKeeper; None while there is none.
         lease_valid: our session is certain to live.
+        minority: our broker is well by itself, and no majority confirms anything.
         starts_again: our broker says that it pauses or boots: it meets whom it has dropped afresh then.
     """
 
@@ -58,6 +63,7 @@ class PeerSighting:
     connected_since: float | None
     lease_valid: bool
     starts_again: bool = False
+    minority: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,8 @@ class Suspects:
             {
                 node: replace(self.nodes[node], reason=reason)
                 if node in self.nodes
-                else Suspect(reason, now, now + (HUNG if hung else 0.0))
-                for node, (reason, hung) in suspicions.items()
+                else Suspect(reason, now, now + grace)
+                for node, (reason, grace) in suspicions.items()
             }
         )
 
@@ -125,8 +131,8 @@ class Suspects:
         return Suspects({node: change(its) if node in nodes else its for node, its in self.nodes.items()})
 
 
-def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, bool]] | None:
-    """Each suspect node, why, and whether its agent says that it hangs; None: it cannot be told now."""
+def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, float]] | None:
+    """Each suspect node, why, and seconds until it is asked after; None: it cannot be told now."""
     if not sighting.broker_up or sighting.cluster is None:
         return {}
     others = {
@@ -140,14 +146,20 @@ def _suspicions(sighting: PeerSighting, now: float) -> dict[str, tuple[str, bool
     if sighting.connected_since is None:
         if sighting.lease_valid:
             return None
-        return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", False))
+        return dict.fromkeys(others, ("ZooKeeper is away, and this may be the side that is cut off", 0.0))
     if view is None or not sighting.registered or now < sighting.connected_since + SETTLE:
         return None
-    found: dict[str, tuple[str, bool]] = {}
+    found: dict[str, tuple[str, float]] = {}
     for node, name in others.items():
         member = view.members.get(name)
         if member is None:
-            found[node] = (f"{name} is gone from ZooKeeper", False)
+            found[node] = (f"{name} is gone from ZooKeeper", 0.0)
         elif member.record.state is MemberStatus.HUNG:
-            found[node] = (f"the broker of {name} hangs, and its agent has not ended it", True)
+            found[node] = (f"the broker of {name} hangs, and its agent has not ended it", HUNG)
+        elif sighting.minority and member.record.state.serves:
+            found[node] = ("no majority confirms anything, and this may be the side that is cut off", 0.0)
+        elif member.record.state is MemberStatus.MINORITY:
+            found[node] = (f"no majority confirms anything at {name}, which may be cut off", 0.0)
+        elif member.record.state is MemberStatus.UNREACHABLE:
+            found[node] = (f"the broker of {name} is unreachable, and may be cut off", UNREACHABLE)
     return found

@@ -230,6 +230,7 @@ class Loop:
             registered=membership.registered,
             connected_since=session.connected_since if session.connected else None,
             lease_valid=session.lease.valid(self._clocks.monotonic()),
+            minority=status is MemberStatus.MINORITY,
             starts_again=node is not None and node.state in STARTS_AGAIN,
         )
 

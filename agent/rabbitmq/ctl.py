@@ -20,13 +20,12 @@ from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
 from rabbitkeeper.agent.rabbitmq.quorum_queues import COLUMNS, QuorumQueue, exactly, parse
 from rabbitkeeper.agent.rabbitmq.runner import CommandNotRunnable, CommandTimedOut, NowhereToRun, Runner
+from rabbitkeeper.agent.rabbitmq.silent_nodes import DroppedNodes, program, read
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
-_TWO_LISTS = re.compile(r"\{\[(.*)\],\[(.*)\]\}")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
 _NODE_FLAGS = 6
-SECOND_SAMPLE = 2.0  # seconds until a node that is silent is asked once more before it is dropped
 _CLAIM = "rabbitkeeper_drains"  # a key in the environment of the application rabbit: an agent has drained it
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
@@ -66,14 +65,6 @@ class ClusterStatus:
     running: frozenset[str]
     versions: Mapping[str, str]
     partitions: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class DroppedNodes:
-    """What became of nodes that were asked after; one in neither set was not connected."""
-
-    dropped: frozenset[str]
-    answering: frozenset[str]
 
 
 class RabbitmqCtl:
@@ -275,8 +266,7 @@ class RabbitmqCtl:
 
         Args:
             nodes: Erlang node names.
-            timeout: seconds for each to answer, all at the same time. They are asked twice, some seconds
-                apart, so that one that stands still for a moment is left alone.
+            timeout: seconds for each to answer, all at the same time; how, see ``silent_nodes.py``.
 
         Raises:
             RabbitmqCtlError: one is no node name; or as every command.
@@ -285,26 +275,13 @@ class RabbitmqCtl:
         for name in names:
             if not NODE_NAME.fullmatch(name):  # it becomes part of a program
                 raise RabbitmqCtlError(f"{name!r} is not an Erlang node name: nothing is asked of it")
-        quoted = ",".join(f"'{name}'" for name in names)
-        program = (
-            f"Asked = [N || N <- [{quoted}], lists:member(N, nodes())], "
-            "Silent = fun(L) -> element(2, rpc:multicall(L, erlang, node, [], "
-            f"{round(timeout * 1000)})) end, "
-            "Once = Silent(Asked), "
-            f"Once =:= [] orelse timer:sleep({round(SECOND_SAMPLE * 1000)}), "
-            "There = [N || N <- Once, lists:member(N, nodes())], "
-            "Twice = Silent(There), "
-            "[erlang:disconnect_node(N) || N <- Twice], "
-            "{Twice, (Asked -- Once) ++ (There -- Twice)}."
-        )
-        output = self._run("eval", program)
-        found = _TWO_LISTS.search("".join(output.split()))
+        output = self._run("eval", program(names, timeout))
+        found = read(output)
         if found is None:
             raise RabbitmqCtlError(
-                f"rabbitmqctl eval on {self.node} did not print two lists but {output[:200]!r}"
+                f"rabbitmqctl eval on {self.node} did not print three lists but {output[:200]!r}"
             )
-        dropped, answering = (frozenset(NODE_NAME.findall(each)) for each in found.groups())
-        return DroppedNodes(dropped, answering)
+        return found
 
     def says(self, timeout: float) -> NodeState | None:
         """How the broker inside the node is, if the node's Erlang machine answers its tools.

@@ -7,15 +7,14 @@ from dataclasses import replace
 from rabbitkeeper.agent.cluster.draining import DrainRefused
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import (
-    SECOND_SAMPLE,
     ClusterStatus,
-    DroppedNodes,
     Inconsistent,
     NodeNotRunning,
     RabbitmqCtlError,
 )
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions
 from rabbitkeeper.agent.rabbitmq.quorum_queues import QuorumQueue
+from rabbitkeeper.agent.rabbitmq.silent_nodes import SECOND_SAMPLE, DroppedNodes
 from simulation.rabbitmq.broker import SimulatedBroker
 
 
@@ -161,7 +160,9 @@ class SimulatedTools:
         silent = frozenset(
             node for node in once if node in broker.peers and not self.rabbits.reaches(self.node, node)
         )
-        for node in sorted(silent):
+        there = [peer for peer in broker.peers - silent if self.rabbits.reaches(self.node, peer)]
+        heard = frozenset(node for node in silent if any(self.rabbits.reaches(one, node) for one in there))
+        for node in sorted(silent - heard):
             self.group.note(broker.member, f"drop {node}")
             self.rabbits.drop(self.node, node)
-        return DroppedNodes(silent, frozenset(asked) - silent)
+        return DroppedNodes(silent - heard, frozenset(asked) - silent, heard)

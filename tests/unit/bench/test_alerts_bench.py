@@ -11,7 +11,7 @@ from rabbitkeeper.agent import monitoring
 
 ALERTS = set(re.findall(r"- alert: (\w+)", monitoring.alerts()))
 # Nothing that can be done to a group from outside makes these.
-WITHOUT_A_FAULT = {"RabbitKeeperTwoLeaders", "RabbitKeeperLoopSlow"}
+WITHOUT_A_FAULT = {"RabbitKeeperTwoLeaders", "RabbitKeeperLoopSlow", "RabbitKeeperNoMajority"}
 
 
 @pytest.mark.parametrize(

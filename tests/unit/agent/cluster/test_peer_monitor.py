@@ -10,7 +10,8 @@ from support.peer_sightings import ALL, B_GONE, CUT_OFF, member, view
 
 from rabbitkeeper.agent.cluster.peer_monitor import TOLD, PeerMonitor
 from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, HUNG, SETTLE
-from rabbitkeeper.agent.rabbitmq.ctl import DroppedNodes, NodeNotRunning
+from rabbitkeeper.agent.rabbitmq.ctl import NodeNotRunning
+from rabbitkeeper.agent.rabbitmq.silent_nodes import DroppedNodes
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -141,6 +142,43 @@ def test_a_broker_that_starts_again_has_dropped_nobody(broker: Broker, peer_moni
     assert peer_monitor.dropped == B, "one that hangs for a moment has"
     peer_monitor.turn(103.0, replace(B_GONE, broker_up=False, starts_again=True))
     assert not peer_monitor.dropped
+
+
+def test_one_without_a_majority_drops_those_that_do_not_answer_and_tells_nothing_of_them(
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = replace(ALL, minority=True)
+    broker.answer = DroppedNodes(frozenset({"rabbit@b", "rabbit@c"}), NOBODY)
+    peer_monitor.turn(100.0, alone)
+    assert peer_monitor.cut_off, "its broker may be about to pause"
+    broker.calls[0].end()
+    peer_monitor.turn(101.0, alone)
+    assert not peer_monitor.cut_off, "ZooKeeper is there: what its broker does is known"
+    assert not peer_monitor.dropped
+    assert "reaches no majority of its cluster" in caplog.text
+
+
+def test_one_without_a_majority_that_keeps_one_tells_whom_it_has_dropped(
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = replace(ALL, minority=True)
+    broker.answer = DroppedNodes(B, frozenset({"rabbit@c"}))
+    peer_monitor.turn(100.0, alone)
+    broker.calls[0].end()
+    peer_monitor.turn(101.0, alone)
+    assert peer_monitor.dropped == B
+    assert "reaches no majority" not in caplog.text
+
+
+def test_a_silent_node_that_is_heard_of_is_left_alone_and_asked_after_again(
+    broker: Broker, peer_monitor: PeerMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.answer = DroppedNodes(NOBODY, NOBODY, B)
+    peer_monitor.turn(100.0, B_GONE)
+    broker.calls[0].end()
+    assert peer_monitor.turn(101.0, B_GONE) == 101.0 + AGAIN
+    assert not peer_monitor.dropped
+    assert "rabbit@b does not answer the broker, but is heard of, and is left alone" in caplog.text
 
 
 def test_who_is_cut_off_drops_all_others(broker: Broker, peer_monitor: PeerMonitor) -> None:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.peer_sightings import ALL, B_GONE, CLUSTER, CUT_OFF, NODES, member, view
 
-from rabbitkeeper.agent.cluster.suspects import AGAIN, FAILED, HUNG, LONGEST, SETTLE, PeerSighting, Suspects
+from rabbitkeeper.agent.cluster.suspects import (
+    AGAIN,
+    FAILED,
+    HUNG,
+    LONGEST,
+    SETTLE,
+    UNREACHABLE,
+    PeerSighting,
+    Suspects,
+)
 from rabbitkeeper.coordinator.model.records import (
     MemberStatus,
     PauseRecord,
@@ -61,6 +70,25 @@ def test_a_hung_broker_is_its_own_agents_to_end_for_a_while() -> None:
     assert suspects.due(100.0) == ()
     assert suspects.seen(hangs, 101.0).due(100.0 + HUNG) == ("rabbit@b",)
     assert suspects.seen(ALL, 101.0).due(200.0) == ()
+
+
+def test_a_member_without_a_majority_is_asked_after_at_once_and_one_that_is_unreachable_soon() -> None:
+    """Its broker may be cut off from the others, while nobody is from ZooKeeper."""
+    for state, grace in ((MemberStatus.MINORITY, 0.0), (MemberStatus.UNREACHABLE, UNREACHABLE)):
+        ill = replace(ALL, view=view(member("a"), member("b", state), member("c")))
+        suspects = Suspects().seen(ill, 100.0)
+        assert suspects.next_due == 100.0 + grace
+        assert suspects.seen(ill, 103.0).due(103.0) == ("rabbit@b",)
+        assert suspects.seen(ALL, 101.0).due(200.0) == ()
+
+
+def test_who_has_no_majority_asks_after_all_that_serve_and_leaves_the_hung_to_their_agents() -> None:
+    alone = replace(ALL, minority=True)
+    assert Suspects().seen(alone, 100.0).due(100.0) == ("rabbit@b", "rabbit@c")
+    stall = replace(alone, view=view(member("a"), member("b", MemberStatus.HUNG), member("c")))
+    assert Suspects().seen(stall, 100.0).due(100.0) == ("rabbit@c",)
+    boots = replace(alone, view=view(member("a"), member("b", MemberStatus.STARTING), member("c")))
+    assert Suspects().seen(boots, 100.0).due(200.0) == ("rabbit@c",)
 
 
 def test_who_is_cut_off_asks_after_all_others_when_the_lease_has_ended() -> None:

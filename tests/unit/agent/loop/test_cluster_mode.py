@@ -20,7 +20,8 @@ from rabbitkeeper.agent.loop.cluster_mode import SETTLED, ClusterHousekeeping, C
 from rabbitkeeper.agent.loop.mode import Mode
 from rabbitkeeper.agent.model.observation import Observation
 from rabbitkeeper.agent.model.verdict import Verdict
-from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus, DroppedNodes
+from rabbitkeeper.agent.rabbitmq.ctl import ClusterStatus
+from rabbitkeeper.agent.rabbitmq.silent_nodes import DroppedNodes
 from rabbitkeeper.coordinator.model.records import ClusterNode, ClusterRecord
 from rabbitkeeper.coordinator.model.records import MemberStatus as Status
 from rabbitkeeper.coordinator.model.view import ClusterView, GroupView

@@ -163,13 +163,16 @@ def test_one_without_a_majority_does_not_take_the_lead_and_says_so(group: Group)
     assert group.run_until(lambda: group.whole, 60) is not None
 
 
-def test_a_leader_that_alone_has_no_majority_says_so_and_then_gives_way(group: Group) -> None:
+@pytest.mark.parametrize("pauses", [True, False])
+def test_a_leader_that_alone_has_no_majority_says_so_and_then_gives_way(group: Group, pauses: bool) -> None:
     led = led_by(group)
+    group.rabbits.pauses = pauses
     group.agents[led].broker.cut_off = True
     assert group.run_until(lambda: state_of(group, led) == "minority", 15) is not None
     assert group.leader == led, "it may be that nobody has one, and the others have yet to notice"
     assert group.run_until(lambda: group.leader not in (None, led), 15) is not None
-    assert state_of(group, led) == "minority"
+    group.run(5)
+    assert state_of(group, led) == ("unreachable" if pauses else "minority")
     group.agents[led].broker.cut_off = False
     assert group.run_until(lambda: group.whole, 10) is not None
     assert group.leader != led

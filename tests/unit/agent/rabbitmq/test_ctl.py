@@ -8,7 +8,6 @@ import pytest
 
 from rabbitkeeper.agent.model.observation import NodeState
 from rabbitkeeper.agent.rabbitmq.ctl import (
-    DroppedNodes,
     Inconsistent,
     NodeNotRunning,
     RabbitmqCtl,
@@ -16,6 +15,7 @@ from rabbitkeeper.agent.rabbitmq.ctl import (
     RabbitmqCtlTimeout,
 )
 from rabbitkeeper.agent.rabbitmq.runner import Finished, LocalRunner, NowhereToRun
+from rabbitkeeper.agent.rabbitmq.silent_nodes import DroppedNodes
 
 Make = Callable[..., RabbitmqCtl]
 
@@ -216,7 +216,7 @@ def test_how_a_node_is_by_its_own_word(make: Make, flags: str, state: NodeState)
 
 
 def test_silent_nodes_are_dropped_in_one_call(make: Make, tmp_path: Path) -> None:
-    ctl = make("printf \"{['rabbit2@10.0.0.2'],\\n [rabbit@c]}\\n\"")
+    ctl = make("printf \"{['rabbit2@10.0.0.2'],\\n [rabbit@c],[]}\\n\"")
     found = ctl.drop_silent_nodes({"rabbit2@10.0.0.2", "rabbit@c"}, timeout=0.5)
     assert found == DroppedNodes(frozenset({"rabbit2@10.0.0.2"}), frozenset({"rabbit@c"}))
     (asked_for,) = asked(tmp_path)
@@ -224,9 +224,15 @@ def test_silent_nodes_are_dropped_in_one_call(make: Make, tmp_path: Path) -> Non
     assert ", 500)" in asked_for
 
 
+def test_a_silent_node_that_is_heard_of_is_told_apart(make: Make) -> None:
+    found = make("echo '{[],[rabbit@c],[rabbit@b]}'").drop_silent_nodes({"rabbit@b", "rabbit@c"}, timeout=1)
+    assert found == DroppedNodes(frozenset(), frozenset({"rabbit@c"}), frozenset({"rabbit@b"}))
+    assert found.left_alone == {"rabbit@b", "rabbit@c"}
+
+
 def test_nobody_silent_and_nobody_connected(make: Make) -> None:
-    nobody: frozenset[str] = frozenset()
-    assert make("echo '{[],[]}'").drop_silent_nodes({"rabbit@b"}, timeout=1) == DroppedNodes(nobody, nobody)
+    found = make("echo '{[],[],[]}'").drop_silent_nodes({"rabbit@b"}, timeout=1)
+    assert found == DroppedNodes(frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -234,12 +240,12 @@ def test_nobody_silent_and_nobody_connected(make: Make) -> None:
 )
 def test_what_is_no_node_name_never_becomes_part_of_a_program(make: Make, tmp_path: Path, name: str) -> None:
     with pytest.raises(RabbitmqCtlError, match="not an Erlang node name"):
-        make("echo '{[],[]}'").drop_silent_nodes({"rabbit@b", name}, timeout=1)
+        make("echo '{[],[],[]}'").drop_silent_nodes({"rabbit@b", name}, timeout=1)
     assert not (tmp_path / "asked").exists()
 
 
 def test_an_answer_that_is_not_understood_is_an_error(make: Make) -> None:
-    with pytest.raises(RabbitmqCtlError, match="did not print two lists"):
+    with pytest.raises(RabbitmqCtlError, match="did not print three lists"):
         make("echo '{badrpc,nodedown}'").drop_silent_nodes({"rabbit@b"}, timeout=1)
 
 
