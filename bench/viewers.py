@@ -1,12 +1,15 @@
 """What open dashboards cost an agent, how soon a page is there, and how soon it shows a failover.
 
     ./dev bench viewers [--viewers 50] [--seconds 20] [--rounds 3] [--views 10] [--failovers 5]
-                        [--proxied] [--json FILE]
+                        [--proxied] [--clients] [--json FILE]
 
 A group of three. By rounds nobody looks at the leader's agent, and so many dashboards are open on it: each
 listens to the events, asks for the group and the agent's health every 2 s and for the logs every 15 s, as the
 page does; with ``--proxied`` all from one address. Of each round: the loop's own histogram of its turns, the
 lease's margin as ``/metrics`` has it, asked five times a second, the agent's CPU, and how long answers took.
+
+With ``--clients`` they are clients that find the group through that agent alone, from one address: as many
+as may listen to its events do, the others ask every half to whole second. Nothing else is looked at then.
 
 Then the page is opened in Chromium, each time with nothing kept of the time before: bytes, and milliseconds
 until the group is drawn. At last the leader's broker is killed again and again. From the moment that the new
@@ -27,6 +30,7 @@ from typing import Any
 
 import httpx
 from common import wait
+from peers.agent_clients import AgentClients
 from peers.dashboards import Dashboards, Heard, Listener
 from prometheus_client.parser import text_string_to_metric_families
 from support.browser.chromium import Chromium, Page, chromium, why_none
@@ -67,14 +71,13 @@ def samples(url: str) -> dict[str, float]:
     }
 
 
-def round_of(local: Local, member: str, viewers: int, seconds: float, *, proxied: bool) -> dict[str, Any]:
-    """One round with so many dashboards; times in milliseconds but for the lease's margin."""
-    url = local.api(member)
-    dashboards = Dashboards(url, viewers, proxied=proxied)
+def round_of(url: str, dashboards: Dashboards | AgentClients, viewers: int, seconds: float) -> dict[str, Any]:
+    """One round with so many viewers; times in milliseconds but for the lease's margin."""
     dashboards.start()
-    wait(lambda: dashboards.listening >= viewers, "all dashboards listen", PATIENCE)
+    wait(lambda: dashboards.listening >= viewers, "all listen", PATIENCE)
     time.sleep(SETTLE)
-    dashboards.answers.clear()
+    if isinstance(dashboards, Dashboards):
+        dashboards.answers.clear()
     began, before = time.monotonic(), samples(url)
     margins = [before["rabbitkeeper_lease_margin_seconds"]]
     while time.monotonic() < began + seconds:
@@ -176,7 +179,7 @@ def show_rounds(rounds: list[dict[str, Any]]) -> None:
             for key in ("turn", "turn within", "margin", "cpu")
         }
         print(
-            f"{viewers} dashboards: a turn {middle['turn']:.2f} ms, "
+            f"{viewers} viewers: a turn {middle['turn']:.2f} ms, "
             f"99 of 100 within {middle['turn within']:g} ms; "
             f"lease margin {middle['margin']:.2f} s, "
             f"least {min(one['least margin'] for one in these):.2f} s; "
@@ -205,6 +208,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=10, help="times that the page is opened")
     parser.add_argument("--failovers", type=int, default=5)
     parser.add_argument("--proxied", action="store_true", help="the dashboards come from one address")
+    parser.add_argument("--clients", action="store_true", help="clients instead of dashboards")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with browser_if_any() as browser, Local(zookeepers=1, members=3, api=True) as local:
@@ -212,12 +216,22 @@ def main() -> None:
         observer = Observer(local.zookeeper_hosts, local.group, local.members)
         observer.start()
         leader = wait(lambda: observer.leader, "somebody leads", PATIENCE)
+        url = local.api(leader)
+
+        def viewers(count: int) -> Dashboards | AgentClients:
+            if options.clients:
+                return AgentClients(url, local.group, count)
+            return Dashboards(url, count, proxied=options.proxied)
+
         rounds = [
-            round_of(local, leader, viewers, options.seconds, proxied=options.proxied)
+            round_of(url, viewers(count), count, options.seconds)
             for _ in range(options.rounds)
-            for viewers in (0, options.viewers)
+            for count in (0, options.viewers)
         ]
         show_rounds(rounds)
+        if options.clients:
+            observer.stop()
+            return
         views = first_views(browser, local.api(leader), options.views) if browser is not None else []
         for what, unit in (("kilobytes", "kB"), ("milliseconds", "ms")):
             show(f"first view, {what}", [one[what] for one in views], unit, BARS[what])
