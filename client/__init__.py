@@ -11,6 +11,7 @@ from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.workers import Workers
 from rabbitkeeper.client.event_log import EventLog
+from rabbitkeeper.client.model.backoff import Backoff
 from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import (
     AgentsUnreachable,
@@ -42,6 +43,7 @@ __all__ = [
     "AsyncClient",
     "AsyncConsumer",
     "AsyncWorkers",
+    "Backoff",
     "Binding",
     "Blocked",
     "Client",

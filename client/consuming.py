@@ -64,10 +64,11 @@ class Consuming:
         check_number("prefetch", prefetch, 1, 65535)
         check_number("dedupe", dedupe, 0, 10_000_000)
         check_offset(offset)
-        options.check_queue(self._as_declared(queue), is_stream=offset is not None)
+        options.check_queue(self.as_declared(queue), is_stream=offset is not None)
         return self._consumer(self._engine.subscribe(name, prefetch, dedupe, offset, options), for_handler)
 
-    def _as_declared(self, queue: str | Queue) -> Queue | None:
+    def as_declared(self, queue: str | Queue) -> Queue | None:
+        """What is known of a queue that is named."""
         return queue if isinstance(queue, Queue) else self._engine.topology.queue(queue)
 
     def _consumer(self, subscription: Subscription, for_handler: bool) -> Consumer:
@@ -92,6 +93,7 @@ class Consuming:
         on_error: OnError,
         offset: Offset | None = None,
         options: ConsumerOptions = DEFAULT,
+        retry: Callable[[Message], bool] | None = None,
     ) -> Workers:
         """See ``Client.on_message``."""
         if not callable(function):
@@ -106,6 +108,7 @@ class Consuming:
             on_error=on_error,
             emit=self._emit,
             name=self._name,
+            retry=retry,
         )
         self._workers.add(running)
         return running
@@ -128,7 +131,7 @@ class Consuming:
         name = queue_name(queue)
         check_flag("no_ack", no_ack)
         check_timeout("timeout", timeout)
-        declared = self._as_declared(queue)
+        declared = self.as_declared(queue)
         if declared is not None and declared.is_stream:
             raise InvalidArgument(
                 f"{name!r} is a stream, which gives messages to consumers alone: consume it"

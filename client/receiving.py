@@ -3,21 +3,30 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rabbitkeeper.client.arguments import queue_name
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError, Workers
 from rabbitkeeper.client.consuming import Consuming
+from rabbitkeeper.client.engine.engine import Engine
+from rabbitkeeper.client.event_dispatcher import EventDispatcher
 from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.model.backoff import Backoff
 from rabbitkeeper.client.model.consumer_options import ConsumerOptions
 from rabbitkeeper.client.model.topology import Queue
+from rabbitkeeper.client.publishing import Publishing
+from rabbitkeeper.client.retrying.retries import Retries, check_retry
 
 
 class Receiving:
     """The receiving half of :class:`Client`, for any number of threads."""
 
     _consuming: Consuming
+    _engine: Engine
+    _events: EventDispatcher
     _guard: Guard
+    _publishing: Publishing
 
     def consume(
         self,
@@ -74,6 +83,7 @@ class Receiving:
         exclusive: bool = False,
         no_ack: bool = False,
         arguments: Mapping[str, Any] | None = None,
+        retry: Backoff | None = None,
     ) -> Workers:
         """Call ``function`` with each message of ``queue``, on threads of its own.
 
@@ -86,11 +96,20 @@ class Receiving:
             function: called with a message. It may use the client.
             workers: threads; with more than one, messages are worked on at the same time.
             on_error: what becomes of a message that the function raised over.
+            retry: after which delays such a message is tried again, as ``Backoff(1, 5, 30)``; after the last
+                one it is rejected. Its ``attempt`` counts. Until then a copy waits in a queue of its own for
+                each delay (``orders.retry.5000``), or the message in its own queue, where that was declared
+                with ``Backoff.queue_arguments`` and the broker is RabbitMQ 4.3 or later.
 
         Raises:
             InvalidArgument, Closed, WrongThread: at once.
         """
         self._guard.check_usable()
+        options = ConsumerOptions(priority, exclusive, no_ack, arguments)
+        retries = None
+        if retry is not None:
+            check_retry(retry, self._consuming.as_declared(queue), options, on_error)
+            retries = Retries(self._engine, self._publishing, queue_name(queue), retry, self._events.emit)
         return self._consuming.on_message(
             queue,
             function,
@@ -99,7 +118,8 @@ class Receiving:
             dedupe=dedupe,
             on_error=on_error,
             offset=offset,
-            options=ConsumerOptions(priority, exclusive, no_ack, arguments),
+            options=options,
+            retry=retries,
         )
 
     def get(self, queue: str | Queue, *, no_ack: bool = False, timeout: float = 10.0) -> Message | None:

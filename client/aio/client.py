@@ -18,11 +18,13 @@ from rabbitkeeper.client.aio.calling import AsyncCalling
 from rabbitkeeper.client.aio.declaring import AsyncDeclaring
 from rabbitkeeper.client.aio.publishing import AsyncPublishing, PublishHandle
 from rabbitkeeper.client.aio.receiving import AsyncReceiving
+from rabbitkeeper.client.aio.retrying import AsyncRetries
 from rabbitkeeper.client.amqp.properties import BasicProperties
 from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consuming import Consuming
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.guard import Guard
+from rabbitkeeper.client.model.backoff import Backoff
 from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.credentials import Credentials
 from rabbitkeeper.client.model.errors import Closed, InvalidArgument, RabbitKeeperError, WrongThread
@@ -31,6 +33,7 @@ from rabbitkeeper.client.model.status import Unconfirmed
 from rabbitkeeper.client.model.topology import Queue
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publishing import Publishing
+from rabbitkeeper.client.retrying.retries import Retries
 from rabbitkeeper.client.routing.placement import Spread
 from rabbitkeeper.client.rpc.replies import Replies
 from rabbitkeeper.client.status import Leader, Status
@@ -251,6 +254,11 @@ class AsyncClient(AsyncDeclaring, AsyncReceiving, AsyncCalling):
     def _parts(self) -> tuple[Engine, Bridge]:
         behind, bridge = self._usable()
         return behind.engine, bridge
+
+    def _retries(self, queue: str, backoff: Backoff) -> AsyncRetries:
+        behind, bridge = self._usable()
+        retries = Retries(behind.engine, behind.publishing, queue, backoff, behind.emit)
+        return AsyncRetries(retries, self._publishing, bridge)
 
     def _calling(self) -> tuple[Replies, AsyncPublishing, Bridge]:
         behind, bridge = self._usable()

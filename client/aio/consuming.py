@@ -169,6 +169,7 @@ class AsyncWorkers:
         count: how many tasks.
         on_error: ``"requeue"`` or ``"reject"`` (dead-letter) what the function raised over.
         emit: takes events.
+        retry: has a message that the function raised over tried again later; whether it has.
     """
 
     def __init__(
@@ -179,7 +180,9 @@ class AsyncWorkers:
         count: int,
         on_error: OnError,
         emit: Callable[[Event], None],
+        retry: Callable[[Message], Awaitable[bool]] | None = None,
     ) -> None:
+        self._retry = retry
         self._consumer = consumer
         self._function = function
         self._requeue = on_error == "requeue"
@@ -298,9 +301,11 @@ class AsyncWorkers:
             if task.cancelling() or not isinstance(error, Exception | asyncio.CancelledError):
                 message.nack(requeue=True)  # what ends the worker or the program says nothing of the message
                 raise
-            message.nack(requeue=self._requeue)
             log.exception("the function for messages of %r failed", message.queue)
             self._emit(HandlerFailed(message.queue, message.message_id, error))
+            if await self._is_tried_later(message):
+                return
+            message.nack(requeue=self._requeue)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), retry.failed())
         else:
@@ -308,3 +313,13 @@ class AsyncWorkers:
             retry.worked()
         finally:
             del self._handled[task]
+
+    async def _is_tried_later(self, message: Message) -> bool:
+        try:
+            return self._retry is not None and not message.answered and await self._retry(message)
+        except asyncio.CancelledError:
+            message.nack(requeue=True)
+            raise
+        except Exception:  # a copy that cannot be sent: the message goes back
+            log.exception("a message of %r could not be retried", message.queue)
+            return False

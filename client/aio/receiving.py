@@ -7,16 +7,19 @@ from weakref import WeakSet
 
 from rabbitkeeper.client.aio.bridge import Bridge
 from rabbitkeeper.client.aio.consuming import AsyncConsumer, AsyncWorkers
-from rabbitkeeper.client.arguments import check_number
+from rabbitkeeper.client.aio.retrying import AsyncRetries
+from rabbitkeeper.client.arguments import check_number, queue_name
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.stream import Offset
 from rabbitkeeper.client.consume.workers import OnError
 from rabbitkeeper.client.consuming import Consuming, take_back
 from rabbitkeeper.client.guard import GRACE
+from rabbitkeeper.client.model.backoff import Backoff
 from rabbitkeeper.client.model.consumer_options import ConsumerOptions
 from rabbitkeeper.client.model.errors import InvalidArgument, NoLeader
 from rabbitkeeper.client.model.events import Event
 from rabbitkeeper.client.model.topology import Queue
+from rabbitkeeper.client.retrying.retries import check_retry
 
 
 class AsyncReceiving:
@@ -25,6 +28,7 @@ class AsyncReceiving:
     _workers: WeakSet[AsyncWorkers]
     _receiving: Callable[[], tuple[Consuming, Bridge, Callable[[Event], None]]]  # if it can be used here
     _check_loop: Callable[[], None]
+    _retries: Callable[[str, Backoff], AsyncRetries]
 
     def consume(
         self,
@@ -61,6 +65,7 @@ class AsyncReceiving:
         exclusive: bool = False,
         no_ack: bool = False,
         arguments: Mapping[str, Any] | None = None,
+        retry: Backoff | None = None,
     ) -> AsyncWorkers:
         """Await ``function`` with each message of ``queue``, in ``workers`` tasks.
 
@@ -74,10 +79,14 @@ class AsyncReceiving:
         if on_error not in ("requeue", "reject"):
             raise InvalidArgument(f"on_error {on_error!r} is not valid: use 'requeue' or 'reject'")
         options = ConsumerOptions(priority, exclusive, no_ack, arguments)
+        later = None
+        if retry is not None:
+            check_retry(retry, consuming.as_declared(queue), options, on_error)
+            later = self._retries(queue_name(queue), retry)
         plain = consuming.consume(queue, prefetch, dedupe, offset, options, for_handler=True)
         consumer = AsyncConsumer(plain, bridge, self._check_loop)
         awaited = consuming.async_handler(function)
-        running = AsyncWorkers(consumer, awaited, count=workers, on_error=on_error, emit=emit)
+        running = AsyncWorkers(consumer, awaited, count=workers, on_error=on_error, emit=emit, retry=later)
         self._workers.add(running)
         return running
 

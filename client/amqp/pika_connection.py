@@ -1,6 +1,7 @@
 """The transport over pika: connections to real brokers. See :class:`transport.Transport`."""
 
 import logging
+import re
 from collections.abc import Callable
 
 from pika import ConnectionParameters as ConnectionParameters
@@ -148,6 +149,12 @@ class PikaConnection:
     @property
     def frame_max(self) -> int:
         return FRAME_MAX if self._connection is None else int(self._connection.params.frame_max)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        said = None if self._connection is None else self._connection.server_properties
+        match = re.match(r"(\d+)\.(\d+)", str((said or {}).get("version")))
+        return (0, 0) if match is None else (int(match[1]), int(match[2]))
 
     def channel(
         self,

@@ -170,6 +170,10 @@ class Connection(Protocol):
     def frame_max(self) -> int:
         """Bytes of a frame at the most, as agreed with the broker. Of an open connection."""
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """The broker's, as (4, 3); (0, 0) if it has not said."""
+
     def channel(
         self, on_open: Callable[["Channel"], None], on_lost: Callable[["Channel", ChannelLost], None]
     ) -> "Channel":

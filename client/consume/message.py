@@ -8,6 +8,9 @@ from rabbitkeeper.client.amqp.decoding import Delivery, decode_envelope
 from rabbitkeeper.client.amqp.properties import BasicProperties, decode_properties
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 
+RETRIES, EXCHANGE, ROUTING_KEY = "x-retries", "x-retry-exchange", "x-retry-routing-key"
+"""Headers of a message that was retried: how often so far, and where it was published to."""
+
 
 class Message:
     """One delivery, to be answered once, from any thread, with :meth:`ack`, :meth:`nack` or :meth:`reject`.
@@ -57,12 +60,19 @@ class Message:
     @property
     def exchange(self) -> str:
         """That it was published to; empty for the default exchange."""
-        return decode_envelope(self._envelope)[0]
+        return decode_envelope(self._envelope)[0] or self._before_retries(EXCHANGE) or ""
 
     @property
     def routing_key(self) -> str:
         """That it was published with."""
-        return decode_envelope(self._envelope)[1]
+        exchange, routing_key = decode_envelope(self._envelope)
+        before = None if exchange else self._before_retries(ROUTING_KEY)
+        return routing_key if before is None else before
+
+    def _before_retries(self, header: str) -> str | None:
+        """What a copy that has waited for its next try has in ``header``."""
+        value = self.headers.get(header)
+        return value if isinstance(value, str) else None
 
     @property
     def properties(self) -> BasicProperties:
@@ -87,12 +97,18 @@ class Message:
         """Which delivery of this message it is, from 1 on.
 
         Quorum queues count (``x-delivery-count``); of others only the second and later ones can be told
-        apart from the first, and count as 2.
+        apart from the first, and count as 2. Tries before a delay (``retry=``) count too.
         """
         count = self.headers.get("x-delivery-count")
         if isinstance(count, int):
-            return count + 1
-        return 2 if self.redelivered else 1
+            return self.retries + count + 1
+        return self.retries + (2 if self.redelivered else 1)
+
+    @property
+    def retries(self) -> int:
+        """How often it has waited for its next try in a wait queue; see ``Client.on_message``."""
+        count = self.headers.get(RETRIES)
+        return count if isinstance(count, int) and count > 0 else 0
 
     def ack(self) -> None:
         """The message is done with; the broker forgets it."""
@@ -102,6 +118,12 @@ class Message:
             self.answered = True
             if self._on_ack is not None:
                 self._on_ack(self)
+
+    def moved(self) -> None:
+        """A copy of it is elsewhere: it is acked, and not remembered as one that is done with."""
+        if not self.answered:
+            self._acknowledger.ack(self.delivery_tag)
+            self.answered = True
 
     def nack(self, *, requeue: bool = True) -> None:
         """The message is not done with: it is delivered again, or with ``requeue=False`` dead-lettered."""

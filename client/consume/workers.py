@@ -39,6 +39,7 @@ class Workers:
         on_error: ``"requeue"`` or ``"reject"`` (dead-letter) what the function raised over.
         emit: takes events.
         name: of the threads.
+        retry: has a message that the function raised over tried again later; whether it has.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Workers:
         on_error: OnError,
         emit: Callable[[Event], None],
         name: str,
+        retry: Callable[[Message], bool] | None = None,
     ) -> None:
+        self._retry = retry
         self._consumer = consumer
         self._function = function
         self._requeue = on_error == "requeue"
@@ -153,10 +156,19 @@ class Workers:
             with handling(message, self._consumer.subscription):
                 self._function(message)
         except BaseException as error:  # CancelledError and SystemExit too: the worker goes on
-            message.nack(requeue=self._requeue)
             log.exception("the function for messages of %r failed", message.queue)
             self._emit(HandlerFailed(message.queue, message.message_id, error))
+            if self._is_tried_later(message):
+                return
+            message.nack(requeue=self._requeue)
             self._stopping.wait(retry.failed())
         else:
             message.ack()
             retry.worked()
+
+    def _is_tried_later(self, message: Message) -> bool:
+        try:
+            return self._retry is not None and not message.answered and self._retry(message)
+        except BaseException:  # a signal's, or a copy that cannot be sent: the message goes back
+            log.exception("a message of %r could not be retried", message.queue)
+            return False

@@ -211,6 +211,10 @@ class _AskingConnection:
         assert self._made is not None  # noqa: S101 - it is asked of an open connection
         return self._made.frame_max
 
+    @property
+    def version(self) -> tuple[int, int]:
+        return (0, 0) if self._made is None else self._made.version
+
     def channel(
         self, on_open: Callable[[Channel], None], on_lost: Callable[[Channel, ChannelLost], None]
     ) -> Channel:

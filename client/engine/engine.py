@@ -135,6 +135,7 @@ class Engine:
         self._pid = process.pid
         self._is_over = False  # the thread takes nothing any more
         self.frame_max = FRAME_MAX  # bytes; of the current connection
+        self.broker_version = (0, 0)  # at its other end, as (4, 3)
         self.live = threading.Event()  # has been live at least once, or has failed
         self.failure: RabbitKeeperError | None = None
         self.snapshot = self._snapshot()
@@ -309,7 +310,7 @@ class Engine:
         self._schedule()
 
     def _promoted(self, connection: Connection) -> None:
-        self.frame_max = connection.frame_max
+        self.frame_max, self.broker_version = connection.frame_max, connection.version
         self.snapshot = self._snapshot()  # before those who wait for it look
         self.live.set()
 

@@ -91,6 +91,7 @@ class SimulatedCluster:
         self.leaves_stuck = False
         self.channel_max = 2047  # channels of a connection
         self.overtakes_cancels = False  # see SimulatedQueue.overtake
+        self.version = (3, 10)
         self.counts_given_back = False  # towards a delivery limit, as before RabbitMQ 4.3
         self._connections = 0
         self._queue_names = 0
@@ -158,6 +159,19 @@ class SimulatedCluster:
         for queue in self.route(exchange, routing_key):
             queue.store(StoredMessage(exchange, routing_key, *message.content))
             queue.dispatch()
+
+    def stored(self, queue: SimulatedQueue, message: StoredMessage) -> None:
+        """A queue has taken a message: it may have to go after a time."""
+        ttl = queue.declared.arguments.get("x-message-ttl")
+        if isinstance(ttl, int):
+            self.time.after(ttl / 1000, lambda: self._expire(queue, message))
+
+    def _expire(self, queue: SimulatedQueue, message: StoredMessage) -> None:
+        if message in queue.ready and queue.serves:
+            queue.ready.remove(message)
+            queue.dead_letter(message)
+        elif message in queue.ready:
+            self.time.after(0.1, lambda: self._expire(queue, message))
 
     def remove_queue(self, queue: SimulatedQueue) -> None:
         """It is deleted; its consumers are told."""

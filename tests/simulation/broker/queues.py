@@ -73,6 +73,7 @@ class Nodes(Protocol):
     def remove_queue(self, queue: "SimulatedQueue") -> None: ...
     def move(self, message: StoredMessage, exchange: str, routing_key: str) -> None: ...
     def look(self) -> None: ...
+    def stored(self, queue: "SimulatedQueue", message: StoredMessage) -> None: ...
 
 
 @dataclass(slots=True)
@@ -243,6 +244,7 @@ class SimulatedQueue:
         else:
             self.ready.append(message)
         self._nodes.journal.stored[self.name].append(message.message_id)
+        self._nodes.stored(self, message)
 
     def _drop_offers(self, is_kept: Callable[[_Offer], bool]) -> None:
         kept: deque[_Offer] = deque()

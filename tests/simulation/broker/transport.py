@@ -101,6 +101,10 @@ class SimulatedConnection:
     def frame_max(self) -> int:
         return FRAME_MAX if self._node is None else self._node.frame_max
 
+    @property
+    def version(self) -> tuple[int, int]:
+        return self.cluster.version
+
     def channel(
         self,
         on_open: Callable[[transport.Channel], None],
