@@ -1,4 +1,4 @@
-"""The copy of a message that waits for its next try: the same message, with what has become of it. Pure."""
+"""The copy of a message that waits for its next try: the same message, with what has become of it."""
 
 from copy import copy
 

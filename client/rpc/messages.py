@@ -1,4 +1,4 @@
-"""Requests and replies as messages: which properties they have. Pure.
+"""Requests and replies as messages: which properties they have.
 
 As everywhere with AMQP: a request names in ``reply_to`` the queue for its reply, and the reply has the
 request's ``correlation_id``."""
