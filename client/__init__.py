@@ -6,6 +6,7 @@ from rabbitkeeper.client import events
 from rabbitkeeper.client.aio.client import AsyncClient
 from rabbitkeeper.client.aio.consuming import AsyncConsumer, AsyncWorkers
 from rabbitkeeper.client.aio.publishing import PublishHandle
+from rabbitkeeper.client.amqp.properties import message_properties
 from rabbitkeeper.client.client import Client
 from rabbitkeeper.client.consume.consumer import Consumer
 from rabbitkeeper.client.consume.message import Message
@@ -79,6 +80,7 @@ __all__ = [
     "ZooKeeperUnreachable",
     "client_context",
     "events",
+    "message_properties",
 ]
 
 # Whether and where something is logged is the application's to say; without any handler Python would print

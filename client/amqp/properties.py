@@ -5,12 +5,15 @@ here, on the caller's thread, and named. What foreign programs send is decoded w
 """
 
 import struct
+from collections.abc import Mapping
+from datetime import timedelta
 from operator import index
+from typing import Any
 
 from pika import BasicProperties as BasicProperties
 from pika.spec import PERSISTENT_DELIVERY_MODE
 
-from rabbitkeeper.client.model.checks import SHORT, is_short
+from rabbitkeeper.client.model.checks import SHORT, is_short, shown
 from rabbitkeeper.client.model.errors import InvalidArgument
 from rabbitkeeper.client.model.field_table import decode_table, decode_text, encode_table
 
@@ -41,6 +44,9 @@ NUMBERS = tuple(name for name, _, kind in _FIELDS if kind in (_OCTET, _TIME))
 """Of them, those of numbers."""
 
 _MAX = {"delivery_mode": 2, "priority": 255, "timestamp": 2**64 - 1}
+
+
+LONGEST = 2**32 - 1  # milliseconds; RabbitMQ closes the channel over a longer expiration
 
 
 def check_properties(given: object) -> None:
@@ -169,3 +175,51 @@ def _encode_number(name: str, value: object, size: int) -> bytes:
 def _invalid(name: str, value: object, remedy: str) -> InvalidArgument:
     """The value itself is not shown, since it may be large or a secret."""
     return InvalidArgument(f"properties.{name} (of type {type(value).__name__}) cannot be sent: {remedy}")
+
+
+def message_properties(
+    *,
+    expiration: float | timedelta | None = None,
+    priority: int | None = None,
+    headers: Mapping[str, Any] | None = None,
+    **others: Any,
+) -> BasicProperties:
+    """``pika.BasicProperties`` for ``publish``: ``message_properties(expiration=2.5, headers={"a": 1})``.
+
+    Args:
+        expiration: seconds, or a timedelta, after which a message that nobody has got is dropped or
+            dead-lettered; up to 49 days. 0: unless a consumer can have it at once.
+        priority: 0 to 255, for queues with ``x-max-priority``.
+        headers: see the limits in the client's guide for what they may hold.
+        others: as ``BasicProperties`` has them, such as ``content_type``.
+
+    Raises:
+        InvalidArgument: one of them cannot be sent, or there is no such property.
+    """
+    expires = None if expiration is None else str(_milliseconds(expiration))
+    try:
+        properties = BasicProperties(
+            expiration=expires,
+            priority=priority,
+            headers=None if headers is None else dict(headers),
+            **others,
+        )
+    except (TypeError, ValueError):
+        unknown = sorted(set(others) - set(vars(BasicProperties())))
+        what = f"properties {unknown} are not there" if unknown else f"headers {shown(headers)} are not valid"
+        raise InvalidArgument(
+            f"{what}: use the names of pika.BasicProperties, and a dict of headers"
+        ) from None
+    encode_properties(properties)
+    return properties
+
+
+def _milliseconds(expiration: object) -> int:
+    seconds = expiration.total_seconds() if isinstance(expiration, timedelta) else expiration
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds * 1000 <= LONGEST:  # type: ignore[operator]
+        raise InvalidArgument(
+            f"expiration {shown(expiration)} is not valid: use seconds from 0 to {LONGEST // 1000}, "
+            "or a timedelta"
+        )
+    return round(seconds * 1000)  # type: ignore[operator]

@@ -88,6 +88,18 @@ class Message:
         return message_id.decode(errors="surrogateescape") if isinstance(message_id, bytes) else message_id
 
     @property
+    def expiration(self) -> float | None:
+        """Seconds that the publisher gave it to be got; None, if no number of them."""
+        text: object = self.properties.expiration
+        return int(text) / 1000 if isinstance(text, str) and text.isascii() and text.isdigit() else None
+
+    @property
+    def priority(self) -> int | None:
+        """As the publisher set it."""
+        priority: int | None = self.properties.priority
+        return priority
+
+    @property
     def headers(self) -> dict[str, Any]:
         """The publisher's headers, and the broker's; empty when there are none."""
         return dict(self.properties.headers or {})
