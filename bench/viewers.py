@@ -30,10 +30,10 @@ from typing import Any
 
 import httpx
 from common import wait
-from peers.agent_clients import AgentClients
-from peers.dashboards import Dashboards, Heard, Listener
 from prometheus_client.parser import text_string_to_metric_families
 from support.browser.chromium import Chromium, Page, chromium, why_none
+from viewing.agent_clients import AgentClients
+from viewing.dashboards import Dashboards, Heard, Listener
 
 from rabbitkeeper.compose.demo.observer import Observer
 from rabbitkeeper.compose.local import Local
