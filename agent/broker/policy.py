@@ -38,7 +38,7 @@ SPLIT_GRACE = 5.0  # seconds for nodes that disagree to agree by themselves
 STARVING_GRACE = 5.0  # seconds for clients to leave one that feeds nobody; twice if strained
 DROPPED_GRACE = 2.0  # seconds for one that the others have dropped to pause by itself
 REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host stands still again and again
-RESUME_GRACE = 60.0  # seconds for one that RabbitMQ starts again after a pause; twice if strained
+RESUME_GRACE = 30.0  # seconds for one that RabbitMQ starts again after a pause; twice if strained
 RESUME_APART_GRACE = 9.0  # the same for one whose database has not found the others': three looks
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
 LONGEST_SILENCE = 240.0  # to which kills double these two, as LONGEST_GRACE
@@ -229,7 +229,10 @@ def _of_a_resuming_one(broker: Supervised, node: NodeFacts, now: float) -> Plan:
     partitioned from the others' (``starting_partitioned_network``): RabbitMQ 3.10 waited for tables for 9
     times 30 s then, and has given up afterwards. Mnesia looks for the others once, when it starts. So one
     that has started, and that has not found those that it can reach now, does not come up however long it
-    is waited for; of any other it is only known that it takes long.
+    is waited for; of any other it is only known that it takes long. The start waits for Erlang's ``global``
+    too, which can hang (seen on 3.10.8 with Erlang 25.2, which does not know RabbitMQ's workaround any more):
+    that lasts until the process is ended. One that is only slow loses these seconds, and boots for as long
+    as it needs.
     """
     apart = node.state is NodeState.RESUMING_APART
     grace = _with_patience(RESUME_GRACE, broker)

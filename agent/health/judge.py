@@ -37,12 +37,12 @@ _SAYS_WHY = {
     NodeState.PAUSED: (
         MemberStatus.UNREACHABLE,
         "RabbitMQ has paused it: it sees no majority of its cluster, and goes on by itself when it does; "
-        "if it is not back then within a minute, it is started anew",
+        "if it is not back then within half a minute, it is started anew",
     ),
     NodeState.RESUMING: (
         MemberStatus.UNREACHABLE,
         "RabbitMQ had paused it, sees a majority of its cluster again and starts it; "
-        "if that takes longer than a minute, it is started anew",
+        "if that takes longer than half a minute, it is started anew",
     ),
     NodeState.RESUMING_APART: (
         MemberStatus.UNREACHABLE,

@@ -72,14 +72,14 @@ def test_one_whose_database_does_not_find_those_it_can_reach_is_killed_sooner(
     assert plan(apart, due - 0.1, boot_timeout=BOOT).look_again == due
     planned = plan(apart, due, boot_timeout=BOOT)
     assert (planned.step, planned.takes_down) == (Step.KILL, True)
-    assert planned.still == {NodeState.RESUMING_APART}, "one that has found them is given its minute"
+    assert planned.still == {NodeState.RESUMING_APART}, "one that has found them is given its half minute"
     assert planned.needs_majority
 
 
-def test_a_start_that_wavers_between_both_has_its_minute_once() -> None:
-    wavers = replace(RESUMES, resumes_since=100.0, node=NodeFacts(NodeState.RESUMING, 150.0))
-    assert step(wavers, 159.9) is Step.NOTHING
-    assert step(wavers, 160.0) is Step.KILL
+def test_a_start_that_wavers_between_both_has_its_half_minute_once() -> None:
+    wavers = replace(RESUMES, resumes_since=100.0, node=NodeFacts(NodeState.RESUMING, 120.0))
+    assert step(wavers, 129.9) is Step.NOTHING
+    assert step(wavers, 130.0) is Step.KILL
 
 
 @pytest.mark.parametrize(

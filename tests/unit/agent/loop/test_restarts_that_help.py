@@ -31,7 +31,7 @@ def test_a_node_that_does_not_come_up_after_its_pause_is_started_anew(
     assert not any(group.noted(name, "kill") for name in ("node1", "node3"))
 
 
-@pytest.mark.parametrize(("rejoin", "blind"), [(50.0, 0.0), (12.0, 6.0), (25.0, 6.0)])
+@pytest.mark.parametrize(("rejoin", "blind"), [(28.0, 0.0), (12.0, 6.0), (25.0, 6.0)])
 def test_a_node_that_comes_up_slowly_after_its_pause_is_left_alone(
     group: Group, rejoin: float, blind: float
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_node_that_comes_up_slowly_after_its_pause_is_left_alone(
     assert pids(group) == before
 
 
-def test_a_node_that_cannot_be_told_to_be_apart_is_given_a_minute(group: Group) -> None:
+def test_a_node_that_cannot_be_told_to_be_apart_is_given_half_a_minute(group: Group) -> None:
     """Nothing of the others' databases can be reached: that says nothing of its own."""
     agent, group.rabbits.sticks, group.rabbits.tells = group.agents["node2"], 1.0, False
     agent.broker.cut_off = True
@@ -59,7 +59,7 @@ def test_a_node_that_cannot_be_told_to_be_apart_is_given_a_minute(group: Group) 
     healed = group.world.now
     assert group.run_until(lambda: agent.broker.stuck, 10) is not None
     assert group.run_until(lambda: bool(group.noted("node2", "kill", healed)), 120) is not None
-    assert group.world.now >= healed + 60.0
+    assert group.world.now >= healed + 30.0
 
 
 def test_one_that_does_not_come_up_is_left_while_no_majority_of_the_others_is_well(group: Group) -> None:
