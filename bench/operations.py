@@ -1,11 +1,15 @@
 """What planned operations cost a steady publisher: a switchover, and a restart of all three brokers in turn.
 
-    ./dev bench operations [--switchovers 10] [--restarts 3] [--keep] [--json FILE]
+    ./dev bench operations [--switchovers 10] [--restarts 3] [--consumers 0] [--keep] [--json FILE]
 
 A publisher sends about 200 messages a second, each confirmed before the next, through RabbitKeeper's client,
 and a consumer acks them. For each operation the slowest publish that was under way in it is told, and beside
 it the slowest of an equal time in which nothing was done: that is the machine's own share. What is looked
 for: no publish over 50 ms in a switchover, none over 2 s in a rolling restart, nothing lost.
+
+With ``--consumers 50`` so many consumers of one ``AsyncClient``, on ten quorum queues that get 50 messages a
+second together, go through ``--restarts`` rolling restarts instead, and are counted at the broker after each.
+What is looked for: all of them, nothing lost. How late its loop was is told beside one without a client.
 """
 
 import argparse
@@ -18,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from common import operate, wait
+from restarting import consumers
 
 from rabbitkeeper.compose.demo.local_traffic import LocalTraffic
 from rabbitkeeper.compose.demo.observer import Observer
@@ -117,11 +122,14 @@ def main() -> None:
     )
     parser.add_argument("--switchovers", type=int, default=10)
     parser.add_argument("--restarts", type=int, default=3)
+    parser.add_argument("--consumers", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with Local(zookeepers=1, members=3, keep=options.keep) as local:
         local.wait_ready(240)
+        if options.consumers:
+            sys.exit(0 if consumers.measure(local, options.restarts, options.consumers) else 1)
         rounds, missing = measure(local, options.switchovers, options.restarts)
         if options.keep:
             print(f"logs: {local.folder}")

@@ -1,0 +1,1 @@
+"""Consumers over many restarts, for a benchmark."""
