@@ -63,12 +63,14 @@ def test_an_exclusive_consumer_moves_with_the_client_and_keeps_others_out(
 def test_a_quorum_queue_lets_others_consume_beside_an_exclusive_consumer_so_it_is_refused(
     client: Client, announcer: Announcer
 ) -> None:
-    many = Queue("many")
-    client.declare(many)
+    queue = Queue("exclusively")
+    client.declare(queue)
     with announcer.stranger() as channel:
         for tag in ("one", "two"):
-            assert channel.basic_consume("many", lambda *_: None, exclusive=True, consumer_tag=tag) == tag
-    for named in (many, "many"):
+            assert (
+                channel.basic_consume("exclusively", lambda *_: None, exclusive=True, consumer_tag=tag) == tag
+            )
+    for named in (queue, queue.name):
         with pytest.raises(InvalidArgument, match="x-single-active-consumer"):
             client.consume(named, exclusive=True)
 
@@ -76,9 +78,9 @@ def test_a_quorum_queue_lets_others_consume_beside_an_exclusive_consumer_so_it_i
 def test_single_messages_are_got_answered_and_looked_for_where_there_are_none(
     client: Client, announcer: Announcer
 ) -> None:
-    client.declare(Queue("single"))
-    publish(client, "single", 3)
-    first = client.get("single")
+    client.declare(Queue("got-one-by-one"))
+    publish(client, "got-one-by-one", 3)
+    first = client.get("got-one-by-one")
     assert first is not None
     with pytest.raises(TopologyError, match="no queue"):
         client.get("nowhere")
@@ -86,16 +88,16 @@ def test_single_messages_are_got_answered_and_looked_for_where_there_are_none(
     try:
         wait_for(lambda: client.status().member == "node3", "the client has moved")
         first.ack()  # over the connection that was left
-        second = client.get("single", no_ack=True)
+        second = client.get("got-one-by-one", no_ack=True)
         assert second is not None
         assert (first.body, second.body) == (b"0", b"1")
         announcer.close_connections("node3")
-        third = client.get("single")
+        third = client.get("got-one-by-one")
         assert third is not None
         third.ack()
         assert third.body == b"2"
-        wait_for(lambda: depth(announcer, "single") == 0, "the queue is empty")
-        assert client.get("single") is None
+        wait_for(lambda: depth(announcer, "got-one-by-one") == 0, "the queue is empty")
+        assert client.get("got-one-by-one") is None
     finally:
         announcer.lead("node1")
 
