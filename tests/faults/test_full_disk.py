@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.agent.rabbitmq_version import rabbitmq_version
 from support.demo.group import nothing_is_lost, state, whole
 from support.waiting import wait_for
 
@@ -44,6 +45,8 @@ def local(disk: Path) -> Iterator[Local]:
     settings = {FILLED: {"broker": {"process": {"environment": environment}}}}
     with Local(zookeepers=1, members=3, group="disk", member_settings=settings) as local:
         local.wait_ready(180)
+        if rabbitmq_version(local) >= (4, 3):
+            pytest.skip("with Khepri the broker refuses its users after that, until it is started again")
         yield local
 
 
