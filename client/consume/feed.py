@@ -56,6 +56,11 @@ class BrokerConsumer:
         """Of one that was left: whether there is still something to deliver or to answer."""
         return self.channel.is_open and (not self.is_stopped or self.acknowledger.open > 0)
 
+    def release(self) -> list[Delivery]:
+        """What is held, which is so no more."""
+        held, self.held = self.held, []
+        return held
+
 
 @dataclass(slots=True)
 class LeftConsumers:
@@ -203,19 +208,19 @@ class Feed:
         self._last = None
         consumer, self._next = self._next, None
         if consumer is not None and consumer.held:
-            held, consumer.held = consumer.held, []
-            self._inbox.put(consumer.acknowledger, held)
+            self._inbox.put(consumer.acknowledger, consumer.release())
 
     def _returned(self, consumer: BrokerConsumer) -> None:
         """What comes back of the consumer before this one has come."""
         if consumer.awaits_returns:
-            consumer.awaits_returns, self._next = False, None
-            held, consumer.held = consumer.held, []
-            if held:
-                self._inbox.put(consumer.acknowledger, sorted(held, key=lambda delivery: not delivery[1]))
+            consumer.awaits_returns = False
+            if self._next is consumer:  # else its channel is lost, and there is another since
+                self._next = None
+            if held := sorted(consumer.release(), key=lambda delivery: not delivery[1]):
+                self._inbox.put(consumer.acknowledger, held)
 
     def _give_back_held(self, consumer: BrokerConsumer) -> None:
-        held, consumer.held = consumer.held, []
+        held = consumer.release()
         if held and not consumer.acknowledger.is_expected:
             self._inbox.put(consumer.acknowledger, held)
             return

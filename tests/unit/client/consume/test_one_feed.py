@@ -9,6 +9,7 @@ from simulation.client import Simulation
 from rabbitkeeper.client.amqp.decoding import Delivery
 from rabbitkeeper.client.consume.acknowledger import Acknowledger
 from rabbitkeeper.client.consume.feed import RETURN_PATIENCE, STOP_PATIENCE
+from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.consume.taker import Taker
 from rabbitkeeper.client.model.events import ConsumerStarted
 
@@ -164,13 +165,19 @@ def test_what_comes_back_of_the_last_consumer_goes_before_what_the_next_one_got_
     simulation.come_to_rest()
 
 
-def test_what_waits_for_what_comes_back_is_delivered_before_the_next_move() -> None:
+def held_back() -> tuple[Simulation, Subscription, list[str]]:
+    """A consumer that has just followed in a planned move, and the ids of three messages that it holds."""
     simulation = Simulation().started()
     subscription = simulation.client.subscribe()
     simulation.run(0.1)
     moved_to(simulation, "b")
     simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=1.0)
     ids = simulation.published(3)
+    return simulation, subscription, ids
+
+
+def test_what_waits_for_what_comes_back_is_delivered_before_the_next_move() -> None:
+    simulation, subscription, ids = held_back()
     assert simulation.client.take(subscription) == []
     moved_to(simulation, "c")
     simulation.run(RETURN_PATIENCE / 2)
@@ -185,12 +192,7 @@ def test_what_waits_for_what_comes_back_is_delivered_before_the_next_move() -> N
 
 
 def test_what_waits_for_what_comes_back_goes_back_when_the_user_stops() -> None:
-    simulation = Simulation().started()
-    subscription = simulation.client.subscribe()
-    simulation.run(0.1)
-    moved_to(simulation, "b")
-    simulation.until(lambda: len(simulation.client.seen(ConsumerStarted)) == 2, limit=1.0)
-    ids = simulation.published(3)
+    simulation, subscription, ids = held_back()
     stopped = simulation.client.engine.finish(subscription, simulation.time.now + 10.0)
     assert simulation.until(stopped.done) < RETURN_PATIENCE / 2
     simulation.run(1.0)
