@@ -11,7 +11,7 @@ from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import PublishError, Unroutable
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.rpc.calling import no_queue
-from rabbitkeeper.client.rpc.messages import check_request, is_queue, reply_to, request_properties
+from rabbitkeeper.client.rpc.messages import check_request, is_queue, reply_to
 from rabbitkeeper.client.rpc.replies import CONSUMER_PATIENCE, Replies, ReplyQueue
 
 
@@ -40,12 +40,7 @@ class AsyncCalling:
         call = replies.open(await _reply_queue(replies, bridge, deadline, timeout))
         try:
             left = max(0.001, deadline - time.monotonic())
-            sent = request_properties(
-                properties,
-                reply_to=call.queue.declared.name,
-                correlation_id=call.correlation_id,
-                timeout=left,
-            )
+            sent = call.request_properties(properties, left)
             await publishing.publish(exchange, routing_key, body, sent, mandatory=True, timeout=left)
             await bridge.settled(call.result, max(0.0, deadline - time.monotonic()))
         except PublishError:

@@ -10,7 +10,7 @@ from rabbitkeeper.client.model.checks import check_timeout
 from rabbitkeeper.client.model.errors import NoLeader, PublishError, Unroutable
 from rabbitkeeper.client.publish.future import Receipt
 from rabbitkeeper.client.publishing import Publishing
-from rabbitkeeper.client.rpc.messages import check_request, is_queue, reply_to, request_properties
+from rabbitkeeper.client.rpc.messages import check_request, is_queue, reply_to
 from rabbitkeeper.client.rpc.replies import CONSUMER_PATIENCE, Replies, ReplyQueue
 
 
@@ -59,12 +59,7 @@ class Calling:
         call = self._replies.open(self._reply_queue(deadline, timeout))
         try:
             left = max(0.001, deadline - time.monotonic())
-            sent = request_properties(
-                properties,
-                reply_to=call.queue.declared.name,
-                correlation_id=call.correlation_id,
-                timeout=left,
-            )
+            sent = call.request_properties(properties, left)
             self._publishing.result(
                 self._publishing.publish(exchange, routing_key, body, sent, mandatory=True, timeout=left)
             )

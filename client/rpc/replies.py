@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from queue import Empty
 
+from rabbitkeeper.client.amqp.properties import BasicProperties
 from rabbitkeeper.client.consume.message import Message
 from rabbitkeeper.client.consume.subscription import Subscription
 from rabbitkeeper.client.engine.engine import Engine
 from rabbitkeeper.client.model.errors import Closed, NoReply, RabbitKeeperError
 from rabbitkeeper.client.model.requests import DeleteEntity
 from rabbitkeeper.client.model.topology import Queue
+from rabbitkeeper.client.rpc.messages import request_properties
 
 EXPIRES = 300.0  # seconds without a consumer after which the broker deletes the queue
 PREFETCH = 500
@@ -41,6 +43,15 @@ class Call:
     queue: "ReplyQueue"
     correlation_id: str
     result: Future[Message] = field(default_factory=Future)
+
+    def request_properties(self, given: BasicProperties | None, timeout: float) -> BasicProperties:
+        """Those that the request is sent with, which expires in ``timeout`` seconds."""
+        return request_properties(
+            given,
+            reply_to=self.queue.declared.name,
+            correlation_id=self.correlation_id,
+            timeout=timeout,
+        )
 
     @property
     def reply(self) -> Message | None:
