@@ -79,6 +79,7 @@ def counted_in_time(local: Local, queues: list[Queue], wanted: int) -> int:
     """The same, when all are there or it has been waited for long."""
     with suppress(NotInTime):
         wait(lambda: counted(local, queues) == wanted or None, "all consumers are there", PATIENCE)
+        return wanted
     return counted(local, queues)
 
 
