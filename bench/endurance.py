@@ -1,16 +1,21 @@
 """A hundred faults in a row by chance, under load: nothing lost, in order, and nothing grows.
 
-    ./dev bench endurance [--count 100] [--seed N] [--faults KIND,KIND] [--keep]
+    ./dev bench endurance [--count 100] [--seed N] [--faults KIND,KIND] [--held 20] [--at leader|follower]
+                          [--agreement] [--keep]
 
-Three brokers with agents; four publishers with a client and a quorum queue each, and a consumer of each queue
-with a client of its own. Each fault strikes the leader (``faults.py``): its broker is killed, or stopped
-(SIGSTOP) until its agent ends it, or broker and agent are killed together, the operator has it restarted or
-moves the lead, it has a memory alarm, its queues are led elsewhere, its host stands still for 20 s; and, as
-root, its node or its broker is cut off for 20 s, from all or from one other broker. The next fault comes when
-every publisher has had a confirm since, and the group is whole again. What is looked for: nothing lost,
-nothing out of a publisher's order (duplicates aside: a broker that is stopped keeps what it has delivered
-until it is declared dead, and gives it out again after later messages), and threads, sockets and memory of
-this process as they were. Takes about 25 s a fault on a quiet machine with two cores.
+Three brokers with agents; four publishers with a client and a quorum queue each, and a consumer of each
+queue with a client of its own. Each fault strikes the leader, or with ``--at follower`` another
+(``faults.py``): its broker is killed, or stopped (SIGSTOP) until its agent ends it, or broker and agent are
+killed together, the operator has it restarted or moves the lead, it has a memory alarm, its queues are led
+elsewhere, its host stands still for ``--held`` seconds; and, as root, that host is cut off meanwhile, or
+its node or its broker is, from all or from one other broker. The next fault comes when every publisher has
+had a confirm since, and the group is whole again. What is looked for: nothing lost, nothing out of a
+publisher's order (duplicates aside: a broker that is stopped keeps what it has delivered until it is
+declared dead, and gives it out again after later messages), and threads, sockets and memory of this process
+as they were. Of a fault that lasts it also tells how long after its end the last message came that had been
+confirmed by then; ``--agreement`` has each node asked for its cluster while the group calls itself whole,
+and tells for how long it did so while they disagreed. Takes about 25 s a fault on a quiet machine with two
+cores.
 """
 
 import argparse
@@ -25,8 +30,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import wait
+from common import others, wait
 from faults import Fault, faults
+from splits.agreement import Agreement
 
 from rabbitkeeper.client import Client, Queue, RabbitKeeperError
 from rabbitkeeper.compose.demo.observer import Observer
@@ -52,8 +58,12 @@ class StreamLog:
     late: int = 0  # first delivered after a higher one: out of order
     returned: int = 0  # the same, but the broker says that it had delivered it before: to a lost connection
     again: int = 0  # delivered before: a duplicate
+    due: int = 0  # what had been confirmed when the last fault ended
+    due_at: float = 0.0  # when the last of these was first delivered
 
     def delivered(self, number: int, *, redelivered: bool) -> None:
+        if number <= self.due and (number > self.highest or number in self.missing):
+            self.due_at = time.monotonic()
         if number > self.highest:
             self.missing.update(range(self.highest + 1, number))
             self.highest = number
@@ -65,6 +75,10 @@ class StreamLog:
                 self.late += 1
         else:
             self.again += 1
+
+    def owes(self) -> bool:
+        """Whether something has not been delivered that had been confirmed when the last fault ended."""
+        return self.highest < self.due or any(n <= self.due for n in self.missing.copy() - self.failed)
 
     def lost(self) -> set[int]:
         """Confirmed and not delivered."""
@@ -139,16 +153,23 @@ class Round:
     fault: str
     gap: float  # the longest pause between two confirms of any publisher
     whole: float
-    restarted: bool  # the leader's broker
+    restarted: bool  # the member's broker
+    late: float | None = None  # from the end of one that lasts to the last message confirmed by then
+    disagreed: float = 0.0  # for how long the group called itself whole and its nodes disagreed
 
 
 class Endurance:
     """The group, and what is done to it."""
 
-    def __init__(self, local: Local, seed: int, chosen: list[Fault]) -> None:
+    def __init__(self, local: Local, options: argparse.Namespace, *, networks: bool) -> None:
         self._local = local
-        self._random = random.Random(seed)
-        self._faults = chosen
+        self._random = random.Random(options.seed)
+        self._faults = _chosen(
+            faults(local, networks=networks, held=options.held, ended=self._ended), options.faults
+        )
+        self._follower: bool = options.at == "follower"
+        self._agreement: bool = options.agreement
+        self._over = 0.0  # when the last fault ended; 0: it has not lasted
         self._observer = Observer(local.zookeeper_hosts, local.group, local.members)
         self._observer.start()
         self._stopping = threading.Event()
@@ -159,12 +180,17 @@ class Endurance:
     def strike(self, number: int) -> None:
         """One fault."""
         leader = wait(lambda: self._observer.leader, "somebody leads", PATIENCE)
-        pid, instance = self._local.broker_pid(leader), self._instance(leader)
+        member = self._random.choice(others(self._local, leader)) if self._follower else leader
+        pid, instance = self._local.broker_pid(member), self._instance(member)
         fault = self._random.choice(self._faults)
         for stream in self.streams:
             stream.log.longest = 0.0
+        self._over = 0.0
+        agreement = Agreement(self._local, self._observer)
+        if self._agreement:
+            agreement.start()
         struck = time.monotonic()
-        fault.strike(leader)
+        fault.strike(member)
         healed = time.monotonic()
         wait(
             lambda: all(stream.log.confirmed_at > healed for stream in self.streams),
@@ -174,15 +200,15 @@ class Endurance:
         if fault.replaced:
             # A stopped broker may have confirmed after the signal was sent: its process must be another.
             wait(
-                lambda: self._local.broker_pid(leader) not in (pid, None),
-                f"{leader} has another broker process",
+                lambda: self._local.broker_pid(member) not in (pid, None),
+                f"{member} has another broker process",
                 PATIENCE,
             )
         if fault.forgets:
             # What the dead agent said last stands there until its session ends, and its lead does too.
             wait(
-                lambda: self._instance(leader) not in (instance, None),
-                f"the new agent of {leader} is there",
+                lambda: self._instance(member) not in (instance, None),
+                f"the new agent of {member} is there",
                 PATIENCE,
             )
         wait(self._observer.is_whole, "the group is whole again", PATIENCE)
@@ -192,14 +218,33 @@ class Endurance:
             "every consumer is there",
             PATIENCE,
         )
+        wait(
+            lambda: not any(stream.log.owes() for stream in self.streams),
+            "what was confirmed when the fault ended has been delivered",
+            PATIENCE,
+        )
+        if self._agreement:
+            agreement.finish()
+        late = None
+        if self._over:
+            late = max(0.0, *(stream.log.due_at - self._over for stream in self.streams))
         gap = max(stream.log.longest for stream in self.streams)
-        self.rounds.append(Round(fault.name, gap, whole, self._local.broker_pid(leader) != pid))
+        another = self._local.broker_pid(member) != pid
+        self.rounds.append(Round(fault.name, gap, whole, another, late, agreement.disagreed))
         self.samples.append(Sample.take())
         print(
-            f"{number:3}. {leader}: {fault.name:24} gap {gap:6.3f} s, whole after {whole:4.1f} s, "
-            f"{self.samples[-1]}",
+            f"{number:3}. {member}: {fault.name:24} gap {gap:6.3f} s, whole after {whole:4.1f} s, "
+            + ("" if late is None else f"last of before {late:4.1f} s, ")
+            + (f"disagreed {agreement.disagreed:.1f} s, " if self._agreement else "")
+            + f"{self.samples[-1]}",
             flush=True,
         )
+
+    def _ended(self) -> None:
+        """A fault that has lasted ends: what is confirmed by now is waited for."""
+        self._over = time.monotonic()
+        for stream in self.streams:
+            stream.log.due = stream.log.published
 
     def _instance(self, member: str) -> str | None:
         """Which run of a member's agent ZooKeeper knows."""
@@ -231,6 +276,13 @@ def report(endurance: Endurance) -> bool:
             f"{name:24} {len(its):5}  {statistics.median(gaps):9.2f} s {max(gaps):6.2f} s "
             f"{statistics.median(wholes):10.1f} s {max(wholes):6.1f} s {sum(one.restarted for one in its):8}"
         )
+        late = [one.late for one in its if one.late is not None]
+        if late:
+            print(
+                f"{'':24} last message confirmed before its end: median {statistics.median(late):.1f} s, "
+                f"worst {max(late):.1f} s after it; said to be whole while nodes disagreed: "
+                f"{max(one.disagreed for one in its):.1f} s at the most"
+            )
     print(", ".join(f"{key.replace('_', ' ')} {total[key]}" for key in total))
     well = not total["lost"] and not total["out_of_order"]
     part = max(1, min(SETTLED, len(endurance.samples) // 3))
@@ -243,8 +295,8 @@ def report(endurance: Endurance) -> bool:
     return well
 
 
-def _chosen(local: Local, wanted: str | None, *, networks: bool) -> list[Fault]:
-    there = {fault.name: fault for fault in faults(local, networks=networks)}
+def _chosen(found: list[Fault], wanted: str | None) -> list[Fault]:
+    there = {fault.name: fault for fault in found}
     names = list(there) if wanted is None else [name.strip() for name in wanted.split(",")]
     for name in names:
         if name not in there:
@@ -260,6 +312,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs")
     parser.add_argument("--faults", help="these kinds alone, a comma between two")
+    parser.add_argument("--held", type=float, default=20.0, help="seconds that a pause or a cut lasts")
+    parser.add_argument("--at", choices=("leader", "follower"), default="leader", help="who is struck")
+    parser.add_argument("--agreement", action="store_true", help="ask the nodes of one another meanwhile")
     options = parser.parse_args()
     unable = why_not()
     if unable:
@@ -277,7 +332,7 @@ def main() -> None:
         networks=not unable,
     ) as local:
         local.wait_ready(180)
-        endurance = Endurance(local, options.seed, _chosen(local, options.faults, networks=not unable))
+        endurance = Endurance(local, options, networks=not unable)
         stopped: BaseException | None = None
         try:
             for number in range(1, options.count + 1):

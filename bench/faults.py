@@ -1,15 +1,15 @@
-"""Faults that strike the leader of a local group, one after the other, for benchmarks."""
+"""Faults that strike a member of a local group, its leader mostly, one after the other, for benchmarks."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from common import end_alarm, operate, others, raise_alarm
 
 from rabbitkeeper.compose.demo.local_faults import LocalStage
 from rabbitkeeper.compose.local import Local
 
-HELD = 20.0  # seconds that a host stands still, or a cable is cut
 ALARM = 3.0  # seconds
 NOTICED = 10.0  # seconds after which what such a fault has changed has been seen
 
@@ -19,8 +19,8 @@ class Fault:
     """One kind.
 
     Attributes:
-        strike: does it to the leader that is given, and undoes what lasts.
-        replaced: the leader's broker is another process afterwards; None: it may be.
+        strike: does it to the member that is given, and undoes what lasts.
+        replaced: the member's broker is another process afterwards; None: it may be.
         forgets: the agent is another one, and what the old one said stands until its session ends.
     """
 
@@ -30,12 +30,22 @@ class Fault:
     forgets: bool = False
 
 
-def faults(local: Local, *, networks: bool) -> list[Fault]:
+def faults(
+    local: Local, *, networks: bool, held: float = 20.0, ended: Callable[[], None] = lambda: None
+) -> list[Fault]:
     """Those that can be made here.
 
     Args:
         networks: whether each member has a network of its own, which can be cut.
+        held: seconds that a host stands still, or a cable is cut.
+        ended: is called at the moment at which it goes on, or the cable is mended.
     """
+
+    def pause(member: str, *, cut: bool = False) -> None:
+        _pause_host(local, member, held, ended, cut=cut)
+
+    def cut(member: str, *of: str) -> None:
+        _cut(local, member, held, ended, *of)
 
     def kill_node(leader: str) -> None:
         local.kill_node(leader)
@@ -55,15 +65,14 @@ def faults(local: Local, *, networks: bool) -> list[Fault]:
         Fault("planned switchover", switch),
         Fault("memory alarm", lambda leader: _alarm(local, leader)),
         Fault("queues move", lambda leader: _move_queues(local, leader)),
-        Fault("host paused", lambda leader: _pause_host(local, leader), replaced=None),
+        Fault("host paused", pause, replaced=None),
     ]
     if networks:
         found += [
-            Fault("node cut off", lambda leader: _cut(local, leader), replaced=None),
-            Fault(
-                "broker cut off", lambda leader: _cut(local, leader, *others(local, leader)), replaced=None
-            ),
-            Fault("half cut", lambda leader: _cut(local, leader, others(local, leader)[0]), replaced=None),
+            Fault("host paused and cut off", partial(pause, cut=True), replaced=None),
+            Fault("node cut off", cut, replaced=None),
+            Fault("broker cut off", lambda member: cut(member, *others(local, member)), replaced=None),
+            Fault("half cut", lambda member: cut(member, others(local, member)[0]), replaced=None),
         ]
     return found
 
@@ -86,18 +95,26 @@ def _move_queues(local: Local, leader: str) -> None:
     )
 
 
-def _pause_host(local: Local, leader: str) -> None:
+def _pause_host(
+    local: Local, member: str, held: float, ended: Callable[[], None], *, cut: bool = False
+) -> None:
     stage = LocalStage(local)
-    stage.hang_agent(leader)
-    stage.hang_broker(leader)
-    time.sleep(HELD)
-    local.continue_broker(leader)
-    stage.continue_agent(leader)
+    if cut:
+        local.network.cut(member)
+    stage.hang_agent(member)
+    stage.hang_broker(member)
+    time.sleep(held)
+    if cut:
+        local.network.heal(member)
+    local.continue_broker(member)
+    stage.continue_agent(member)
+    ended()
     time.sleep(NOTICED)
 
 
-def _cut(local: Local, leader: str, *of: str) -> None:
-    local.network.cut(leader, *of)
-    time.sleep(HELD)
-    local.network.heal(leader)
+def _cut(local: Local, member: str, held: float, ended: Callable[[], None], *of: str) -> None:
+    local.network.cut(member, *of)
+    time.sleep(held)
+    local.network.heal(member)
+    ended()
     time.sleep(NOTICED)

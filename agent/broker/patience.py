@@ -5,7 +5,7 @@ Bookkeeping for ``policy.py``, which decides.
 
 import logging
 
-from rabbitkeeper.agent.broker.policy import BOOT_SILENCE, REJOIN_GRACE
+from rabbitkeeper.agent.broker.policy import BOOT_SILENCE, REJOIN_GRACE, Plan
 from rabbitkeeper.agent.model.errors import DisruptionRefused
 from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
@@ -38,13 +38,14 @@ class Patience:
         self.boots_until = 0.0
         self.rejoins_until = 0.0
         self._cut_off_until = 0.0
-        self._kills: list[float] = []
+        self._kills: list[tuple[float, bool]] = []  # when, and whether it was resuming after a pause
+        self._resuming = False  # the one that is killed is
         self._postponed: str | None = None  # why the last kill was
         self._slow: float | None = None  # of which boot it has been said that it takes long
 
-    def recent_kills(self, now: float) -> int:
-        """How often the broker has been killed of late."""
-        return sum(now < at + KILLS_COUNT for at in self._kills)
+    def recent_kills(self, now: float, *, resuming: bool = False) -> int:
+        """How often the broker has been killed of late; ``resuming``: while it resumed after a pause."""
+        return sum(now < at + KILLS_COUNT for at, resumed in self._kills if resumed or not resuming)
 
     def seen(
         self, now: float, status: MemberStatus, node: NodeFacts | None, started: float, boot_timeout: float
@@ -89,9 +90,13 @@ class Patience:
             # Not merely well: what has no majority, or is blocked, may be about to pause.
             self.rejoins_until = 0.0
 
+    def begins(self, planned: Plan) -> None:
+        """It is about to be killed, if it may be."""
+        self._resuming = bool(planned.still & RESUMES)
+
     def killed(self, now: float) -> None:
         """It has been killed."""
-        self._kills = [at for at in self._kills if now < at + KILLS_COUNT] + [now]
+        self._kills = [kill for kill in self._kills if now < kill[0] + KILLS_COUNT] + [(now, self._resuming)]
         self._postponed = None
 
     def postponed(self, failure: RabbitKeeperError | None) -> bool:

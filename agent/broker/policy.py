@@ -98,6 +98,7 @@ class Supervised:
     only_new: bool = False  # it is new connections that it does not answer
     strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
     recent_kills: int = 0  # in the last ten minutes
+    resume_kills: int = 0  # of these, while it resumed after a pause
     boots_until: float = 0.0  # it has said that it boots, and is believed until then
     rejoins_until: float = 0.0  # it was cut off, and hangs for that until then at the longest
     form_due: float = 0.0
@@ -235,12 +236,14 @@ def _of_a_resuming_one(broker: Supervised, node: NodeFacts, now: float) -> Plan:
     as it needs.
     """
     apart = node.state is NodeState.RESUMING_APART
-    grace = _with_patience(RESUME_GRACE, broker)
+    # Kills of another kind say nothing of this one: it came back from them, and has paused since.
+    kills = broker.resume_kills
+    grace = _with_patience(RESUME_GRACE, broker, kills=kills)
     since = node.since if broker.resumes_since is None else broker.resumes_since
     due = max(since + grace, broker.rejoins_until)
     why = f"RabbitMQ sees a majority again after its pause, and has not started the broker in {grace:g} s"
     if apart:  # what it has said is no guess, whether it was cut off just before or not
-        due = min(due, node.since + _with_patience(RESUME_APART_GRACE, broker))
+        due = min(due, node.since + _with_patience(RESUME_APART_GRACE, broker, kills=kills))
         why = "RabbitMQ starts the broker after its pause, and its database does not find those it can reach"
     end = Plan(
         Step.KILL,
@@ -274,9 +277,12 @@ def _of_a_silent_one(broker: Supervised, since: float, now: float) -> Plan | Non
     return _when(now, max(due, broker.kill_due), end)
 
 
-def _with_patience(grace: float, broker: Supervised, longest: float = LONGEST_SILENCE) -> float:
-    """Twice as long while it is strained, and for each kill of late."""
-    return min(grace * (2.0 if broker.strained else 1.0) * 2.0**broker.recent_kills, longest)
+def _with_patience(
+    grace: float, broker: Supervised, longest: float = LONGEST_SILENCE, *, kills: int | None = None
+) -> float:
+    """Twice as long while it is strained, and for each kill of late (``kills``: only so many count)."""
+    kills = broker.recent_kills if kills is None else kills
+    return min(grace * (2.0 if broker.strained else 1.0) * 2.0**kills, longest)
 
 
 def _when(now: float, due: float, planned: Plan) -> Plan:

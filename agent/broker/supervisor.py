@@ -90,11 +90,9 @@ class BrokerSupervisor:
         self._adopted = False
         self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
         self._asked_to_end = False  # an operator has: its end is no death
-        self._been_up = False
-        self._formed = False
+        self._been_up = self._formed = False
         self._tell_formed = False  # it has come into the cluster, which the others have yet to be told
-        self._form_due = 0.0
-        self._kill_due = 0.0
+        self._form_due = self._kill_due = 0.0
         self._patience = Patience()
         self._restarts = RestartBackoff()
         self._ends = 0
@@ -216,6 +214,7 @@ class BrokerSupervisor:
                 only_new=connection.failure is ConnectFailure.SILENT,
                 strained=strained,
                 recent_kills=self._patience.recent_kills(now),
+                resume_kills=self._patience.recent_kills(now, resuming=True),
                 boots_until=self._patience.boots_until,
                 rejoins_until=self._patience.rejoins_until,
                 form_due=self._form_due,
@@ -279,6 +278,7 @@ class BrokerSupervisor:
             self._run(Step.START, lambda: self._with_leave(planned, driver.start))
             self.started_here = True
         elif planned.step is Step.KILL:
+            self._patience.begins(planned)
             self._run(Step.KILL, lambda: self._with_leave(planned, driver.kill))
         elif planned.step is Step.FORM:
             self._run(Step.FORM, self._form)

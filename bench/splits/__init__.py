@@ -1,0 +1,1 @@
+"""Groups whose nodes disagree with one another."""
