@@ -266,7 +266,9 @@ def _supervisor(
         restart_limit=config.broker.restart_limit,
         wake=wakeup.ring,
         formed=joined,
-        permit=LastQuestion(driver.ctl.says, lambda: probe.facts, disruption, stillness.lasts),
+        permit=LastQuestion(
+            driver.ctl.says, lambda: probe.facts, disruption, stillness.lasts, driver.ctl.finds_vhosts
+        ),
         stillness=stillness,
     )
 

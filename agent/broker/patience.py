@@ -7,7 +7,13 @@ import logging
 
 from rabbitkeeper.agent.broker.policy import BOOT_SILENCE, REJOIN_GRACE, Plan
 from rabbitkeeper.agent.model.errors import DisruptionRefused
-from rabbitkeeper.agent.model.observation import RESUMES, NodeFacts, NodeState
+from rabbitkeeper.agent.model.observation import (
+    RESUMES,
+    ConnectFailure,
+    ConnectionFacts,
+    NodeFacts,
+    NodeState,
+)
 from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 from rabbitkeeper.coordinator.model.records import MemberStatus
 
@@ -26,6 +32,8 @@ class Patience:
         split_since: the same of a node that is split from the others.
         starves_since: the same of one that feeds nobody.
         resumes_since: the same of one that RabbitMQ starts again after a pause.
+        denied_since: the same of one that has let its agent in and refuses it now; begins anew when a kill
+            was not to be.
         boots_until: until when a node is believed that has said that it boots, monotonic seconds.
         rejoins_until: until when one that was cut off may hang for that, monotonic seconds.
     """
@@ -35,6 +43,7 @@ class Patience:
         self.split_since: float | None = None
         self.starves_since: float | None = None
         self.resumes_since: float | None = None
+        self.denied_since: float | None = None
         self.boots_until = 0.0
         self.rejoins_until = 0.0
         self._cut_off_until = 0.0
@@ -48,7 +57,13 @@ class Patience:
         return sum(now < at + KILLS_COUNT for at, resumed in self._kills if resumed or not resuming)
 
     def seen(
-        self, now: float, status: MemberStatus, node: NodeFacts | None, started: float, boot_timeout: float
+        self,
+        now: float,
+        status: MemberStatus,
+        node: NodeFacts | None,
+        connection: ConnectionFacts,
+        started: float,
+        boot_timeout: float,
     ) -> None:
         """Take note of how the broker is.
 
@@ -56,6 +71,7 @@ class Patience:
             now: seconds, monotonic.
             status: the verdict's.
             node: what it says of itself while it refuses connections.
+            connection: what the probe says.
             started: when it was started, or found; monotonic seconds.
             boot_timeout: seconds that a boot takes as a rule.
         """
@@ -64,6 +80,9 @@ class Patience:
         self.starves_since = _since(self.starves_since, now, so=status is MemberStatus.STARVING)
         resumes = node is not None and node.state in RESUMES
         self.resumes_since = _since(self.resumes_since, now, so=resumes)
+        let_in = connection.heard_at is not None and connection.heard_at >= started
+        denied = connection.up_since is None and connection.failure is ConnectFailure.DENIED
+        self.denied_since = _since(self.denied_since, now, so=denied and let_in)
         if node is None or node.state is not NodeState.BOOTING:
             return
         self.boots_until = now + BOOT_SILENCE
@@ -106,6 +125,7 @@ class Patience:
         if self._postponed != str(failure):
             LOG.warning("the broker is not killed now: %s", failure)
         self._postponed = str(failure)
+        self.denied_since = None  # it may be so for good, and is not asked each time that others are
         return True
 
 

@@ -41,7 +41,8 @@ REUNION_GRACE = 20.0  # the same for one that was just cut off, or whose host st
 RESUME_GRACE = 30.0  # seconds for one that RabbitMQ starts again after a pause; twice if strained
 RESUME_APART_GRACE = 9.0  # the same for one whose database has not found the others': three looks
 SILENT_GRACE = 60.0  # seconds for one that refuses connections to answer its tools (0035); twice if strained
-LONGEST_SILENCE = 240.0  # to which kills double these two, as LONGEST_GRACE
+DENIED_GRACE = 60.0  # seconds for one that has let its agent in and refuses it; twice if strained
+LONGEST_SILENCE = 240.0  # to which kills double these three, as LONGEST_GRACE
 MUTE_GRACE = (
     180.0  # seconds for one that works and whose tools find no node; six questions, twice if strained
 )
@@ -94,6 +95,7 @@ class Supervised:
     split_since: float | None = None  # the same
     starves_since: float | None = None  # the same
     mute_since: float | None = None  # its tools find no node, though it works
+    denied_since: float | None = None  # it has let its agent in since it was started, and refuses it now
     resumes_since: float | None = None  # RabbitMQ starts it again after a pause
     only_new: bool = False  # it is new connections that it does not answer
     strained: bool = False  # an alarm, or a host that stands still: what looks hung may be slow
@@ -114,6 +116,7 @@ class Plan:
     motionless: bool = False  # only if its process still stands still
     starves: bool = False  # only if it still feeds nobody
     mute: bool = False  # only if its tools find no node, whatever it answers to clients
+    denies: bool = False  # only if it still refuses its agent, and finds no virtual host
     listens: bool = False  # only if the node does not say that it pauses or boots
     refuses: bool = False  # only if nobody can connect just before
     asks: bool = False  # only if the node does not answer its tools either
@@ -169,6 +172,11 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         why = f"its tools have found no node for {grace:g} s, so that no node which starts can join it"
         end = Plan(Step.KILL, why, takes_down=True, mute=True, needs_majority=True)
         return _when(now, max(broker.mute_since + grace, broker.rejoins_until, broker.kill_due), end)
+    if broker.denied_since is not None and broker.running and broker.can_kill and broker.can_start:
+        grace = _with_patience(DENIED_GRACE, broker)
+        why = f"it has refused its agent for {grace:g} s, and finds no virtual host: its store has ended"
+        end = Plan(Step.KILL, why, takes_down=True, denies=True, needs_majority=True)
+        return _when(now, max(broker.denied_since + grace, broker.rejoins_until, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

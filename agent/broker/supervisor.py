@@ -87,7 +87,7 @@ class BrokerSupervisor:
         self._job: tuple[Step, Job] | None = None
         self._process: BrokerProcess | None = None  # as it is seen now
         self._known: BrokerProcess | None = None  # as it was seen when that could be told last
-        self._adopted = False
+        self._adopted = self._was_paused = False
         self._spawned = False  # a start has succeeded, and what came of it has not been seen yet
         self._asked_to_end = False  # an operator has: its end is no death
         self._been_up = self._formed = False
@@ -96,7 +96,6 @@ class BrokerSupervisor:
         self._patience = Patience()
         self._restarts = RestartBackoff()
         self._ends = 0
-        self._was_paused = False
         self._start_problem: str | None = None
         self._form_problem: str | None = None
         self.watched_since = clock()
@@ -182,7 +181,7 @@ class BrokerSupervisor:
             self._restarts = RestartBackoff()  # an operator was here
         self._was_paused = paused
         self._patience.cut_off(now, status, so=cut_off)
-        self._patience.seen(now, status, node, self.watched_since, self._boot_timeout)
+        self._patience.seen(now, status, node, connection, self.watched_since, self._boot_timeout)
         process = self._process or BrokerProcess(None)
         self._stillness.look(now, process.pid, hangs=status is MemberStatus.HUNG)
         if process.running is None and status in _AWAY:
@@ -211,6 +210,7 @@ class BrokerSupervisor:
                 split_since=self._patience.split_since,
                 starves_since=self._patience.starves_since,
                 resumes_since=self._patience.resumes_since,
+                denied_since=self._patience.denied_since,
                 only_new=connection.failure is ConnectFailure.SILENT,
                 strained=strained,
                 recent_kills=self._patience.recent_kills(now),

@@ -63,6 +63,10 @@ _DENIED = (
     "the user or its password is wrong (broker.amqp), or RabbitMQ cannot ask its authentication backend; "
     "the agent goes on trying"
 )
+_DENIED_SINCE = (
+    "it has let its agent in before: if it does not within a minute, and finds no virtual host either, "
+    "it is started again while a majority of the other brokers is well"
+)
 _SILENT = "its Erlang machine does not answer its tools either"
 
 
@@ -229,7 +233,7 @@ def _not_connected(
     silent = observation.node is not None and observation.node.state is NodeState.SILENT
     why = _why(connection, "the connection broke")
     if connection.failure is ConnectFailure.DENIED:
-        return MemberStatus.UNREACHABLE, (why, _DENIED)
+        return MemberStatus.UNREACHABLE, (why, _DENIED, *((_DENIED_SINCE,) if observation.let_in else ()))
     return MemberStatus.UNREACHABLE, (why, _SILENT) if silent else (why,)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.agent.rabbitmq import node_state
 from rabbitkeeper.agent.rabbitmq.definitions import Definitions, Entry
 from rabbitkeeper.agent.rabbitmq.node_name import NODE_NAME
 from rabbitkeeper.agent.rabbitmq.quorum_queues import COLUMNS, QuorumQueue, exactly, parse
@@ -25,8 +26,7 @@ from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
-_NODE_FLAGS = 6
-_CLAIM = "rabbitkeeper_drains"  # a key in the environment of the application rabbit: an agent has drained it
+_FINDS_VHOSTS = "case rpc:call(node(), rabbit_vhost, list_names, [], 5000) of [_|_] -> true; _ -> no end."
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
 
@@ -252,12 +252,12 @@ class RabbitmqCtl:
 
     def claim_drain(self) -> None:
         """Note in the node that whoever drains it now is an agent; it forgets that when it ends."""
-        self._run("eval", f"application:set_env(rabbit, {_CLAIM}, true).")
+        self._run("eval", f"application:set_env(rabbit, {node_state.CLAIM}, true).")
 
     def revive(self) -> None:
         """End maintenance mode, and what :meth:`claim_drain` has noted."""
         self._run("revive", tool="rabbitmq-upgrade")
-        self._run("eval", f"application:unset_env(rabbit, {_CLAIM}).")
+        self._run("eval", f"application:unset_env(rabbit, {node_state.CLAIM}).")
 
     def drop_silent_nodes(self, nodes: Iterable[str], *, timeout: float) -> DroppedNodes:
         """Have the node drop its connections to those of ``nodes`` that do not answer it over them.
@@ -306,33 +306,27 @@ class RabbitmqCtl:
         Raises:
             NodeNotRunning: not even its Erlang machine answers.
         """
-        # rabbit_outside_app_process waits, in a paused node, for the others, and then starts it again.
-        # Mnesia, the database up to 4.x, looks for the other nodes once, when it starts: if it was cut off
-        # then, it waits for their tables though Erlang could connect, or has connected, the nodes since.
-        said = self._run(
-            "eval",
-            "{rabbit:is_running(), rabbit:is_booting(), whereis(rabbit_outside_app_process) =/= undefined, "
-            "(catch rabbit_maintenance:is_being_drained_local_read(node())) =:= true, "
-            f"application:get_env(rabbit, {_CLAIM}, false), "
-            "rabbit:is_booting() andalso (catch mnesia:system_info(is_running)) =:= yes andalso "
-            "lists:member(yes, element(1, rpc:multicall("
-            "mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes), "
-            "mnesia, system_info, [is_running], 5000)))}.",
-            timeout=timeout,
-        )
-        flags = [flag.strip() == "true" for flag in said.strip().strip("{}").split(",")]
-        if len(flags) != _NODE_FLAGS:
+        said = self._run("eval", node_state.PROGRAM, timeout=timeout)
+        state = node_state.read(said)
+        if state is None:
             raise RabbitmqCtlError(f"rabbitmqctl eval on {self.node} did not print six flags but {said!r}")
-        running, booting, waiting, drained, claimed, apart = flags
-        if running and drained:
-            return NodeState.DRAINED_BY_AGENT if claimed else NodeState.DRAINED
-        if running:
-            return NodeState.SERVING
-        if waiting:
-            resumes = NodeState.RESUMING_APART if apart else NodeState.RESUMING
-            return resumes if booting else NodeState.PAUSED
-        boots = NodeState.APART if apart else NodeState.BOOTING
-        return boots if booting else NodeState.STOPPED
+        return state
+
+    def finds_vhosts(self, timeout: float) -> bool | None:
+        """Whether the node finds any virtual host, in the store where its users are too.
+
+        Where Khepri's store has ended (RabbitMQ 4.3 after a full disk), it finds none, and no user.
+
+        Args:
+            timeout: seconds, the start of the tools included; the node itself is given up after 5.
+
+        Returns:
+            None when the tools cannot be run, or the node does not answer them.
+        """
+        try:
+            return self._run("eval", _FINDS_VHOSTS, timeout=timeout).strip() == "true"
+        except RabbitmqCtlError:
+            return None
 
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"

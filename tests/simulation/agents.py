@@ -37,7 +37,8 @@ from rabbitkeeper.agent.runtime.wakeup import Wakeup
 from rabbitkeeper.coordinator.model.errors import DuplicateMember, RabbitKeeperError, ZooKeeperUnreachable
 from rabbitkeeper.coordinator.store.store import Store
 from simulation.backend import SimulatedBackend
-from simulation.rabbitmq.broker import BrokerGroup, SimulatedBroker, SimulatedProbe
+from simulation.rabbitmq.broker import BrokerGroup, SimulatedBroker
+from simulation.rabbitmq.probe import SimulatedProbe
 from simulation.rabbitmq.tools import SimulatedTools
 from simulation.world import Crashed, World
 from simulation.zookeeper import SimulatedZooKeeper
@@ -144,7 +145,13 @@ class SimulatedAgent:
             clock=clock,
             draw=draw,
             launch=self._step,
-            permit=LastQuestion(self.tools.says, lambda: self.broker.facts, disruption, stillness.lasts),
+            permit=LastQuestion(
+                self.tools.says,
+                lambda: self.broker.facts,
+                disruption,
+                stillness.lasts,
+                self.tools.finds_vhosts,
+            ),
             stillness=stillness,
         )
         operations = OperationRunner(

@@ -252,6 +252,11 @@ def _mute(group: Group, agent: SimulatedAgent, lasts: float) -> None:
         agent.broker.mute = True
 
 
+def _deny(group: Group, agent: SimulatedAgent, lasts: float) -> None:
+    if agent.broker.up:
+        agent.broker.deny(True)
+
+
 def _stop(group: Group, agent: SimulatedAgent, lasts: float) -> None:
     """As by SIGSTOP, on a host that is starved for a while; nobody has it go on."""
     agent.starved = True
@@ -262,13 +267,16 @@ def _stop(group: Group, agent: SimulatedAgent, lasts: float) -> None:
 STOPS: dict[str, Inflict] = {"broker stopped by a signal": _stop}
 """Its process does not run at all."""
 
+DENIES: dict[str, Inflict] = {"refuses every login": _deny}
+"""Its store of users has ended, until the broker's process has."""
+
 MUTE: dict[str, Inflict] = {"tools find no node": _mute}
 """Clients are served, and no node can connect, until the broker's process has ended."""
 
 STARVES: dict[str, Inflict] = {"feeds nobody": _starve, "all feed nobody": _starve_together}
 """Messages are taken, and no consumer that was there gets one until its broker has started again."""
 
-KINDS = FAULTS | REQUESTS | STARVES | MUTE | STOPS
+KINDS = FAULTS | REQUESTS | STARVES | DENIES | MUTE | STOPS
 """All there are; histories that name none have :data:`FAULTS` alone, so that a seed stays what it was."""
 
 

@@ -93,7 +93,7 @@ class Group:
             return
         if how == "kill":
             odd = broker.node in self.rabbits.disagreement() or self.rabbits.expelled(broker.node)
-            ill = broker.feeding.starves or broker.mute or broker.serves_nobody
+            ill = broker.feeding.starves or broker.mute or broker.denies or broker.serves_nobody
             assert broker.hung or broker.busy or odd or ill, f"{member} answers, and is killed: {self.log}"
         rest = [self.rabbits.nodes[node] for node in broker.disk.members - {broker.node}]
         well = sum(self._seems_well(other) for other in rest)

@@ -5,7 +5,7 @@ outlives its agent. What must never be done to a broker is checked here, at the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -59,6 +59,7 @@ class SimulatedBroker:
         stuck: it does, and waits for its tables in vain.
         apart_until: until when its database has not found the others', though it will.
         mute: its tools find no node, though it works, until its process has ended.
+        denies: it refuses every login, until its process has ended.
         feeding: what its canary's consumer gets.
         retries: it tries to reach nodes that are gone before it pauses, and answers nobody meanwhile.
     """
@@ -87,7 +88,7 @@ class SimulatedBroker:
         self.peers: set[str] = set()
         self.partitions: set[str] = set()
         self.split: bool | None = None
-        self.retries = self.mute = False
+        self.retries = self.mute = self.denies = False
         self.feeding = Feeding(node)
         self.resumes = self.serves_nobody = False
         self.stuck = False
@@ -97,12 +98,13 @@ class SimulatedBroker:
         self.wake: Callable[[], None] = lambda: None
         self._apart = False
         self._awaited: set[str] = set()  # nodes that ran when it ended, whose tables are newer
+        self._heard_at: float | None = None  # when this agent's probe was let in
         self._pids = 0
         group.rabbits.nodes.setdefault(node, self)
 
     @property
     def well(self) -> bool:
-        return self.listens and not self.hung and not self.retries
+        return self.listens and not (self.hung or self.retries or self.denies)
 
     @property
     def listens(self) -> bool:
@@ -203,7 +205,7 @@ class SimulatedBroker:
             self._awaited = {node for node in self.peers if self.group.rabbits.serves(node)}
             self.pid, self.up, self.hung, self.refuses = None, False, False, None
             self.hung_since, self.retries, self.resumes, self.stuck = None, False, False, False
-            self.feeding.starves = self.mute = self.serves_nobody = False
+            self.feeding.starves = self.mute = self.denies = self.serves_nobody = False
             self.exited = how
             self.group.rabbits.ended(self.node)
             self.world.after(0.03, lambda: self._see(REFUSED))
@@ -248,6 +250,12 @@ class SimulatedBroker:
         elif not busy:
             self.world.after(0.05, lambda: self._answered(pid))
 
+    def deny(self, denies: bool) -> None:
+        """Its store of users has ended with a write that failed; or its agent's password is another one."""
+        self.denies, pid = denies, self.pid
+        self.ill_since = self.world.now
+        self.world.after(0.05, lambda: self._connected(pid))
+
     def sound_alarm(self, alarm: str | None) -> None:
         """Memory or disk runs out; None: there is enough again."""
         self.alarm = alarm
@@ -257,7 +265,7 @@ class SimulatedBroker:
 
     def probe_anew(self, wake: Callable[[], None]) -> None:
         """A new agent's probe looks at it."""
-        self.wake = wake
+        self.wake, self._heard_at = wake, None
         self.facts = REFUSED
         if self.well and self.pid is not None:
             pid = self.pid
@@ -367,6 +375,11 @@ class SimulatedBroker:
             self.world.after(1.0, lambda: self._connected(pid))
             return
         now = self.world.now
+        if self.denies:
+            denied = ConnectionFacts(failures=1, failure=ConnectFailure.DENIED, error="access refused")
+            self._see(replace(denied, answered_at=now, heard_at=self._heard_at))
+            return
+        self._heard_at = now
         blocked = self.group.rabbits.alarm_at(self.node)
         self._see(
             ConnectionFacts(up_since=now, answered_at=now, heard_at=now, version="3.10.8", blocked=blocked)
@@ -381,20 +394,3 @@ class SimulatedBroker:
         if self.up or facts.up_since is None:
             self.facts = facts
             self.wake()
-
-
-@dataclass(frozen=True)
-class SimulatedProbe:
-    """What a probe says of a simulated broker. It needs no thread."""
-
-    broker: SimulatedBroker
-
-    @property
-    def facts(self) -> ConnectionFacts:
-        return self.broker.facts
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass

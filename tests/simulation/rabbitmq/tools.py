@@ -24,6 +24,7 @@ class SimulatedTools:
     Attributes:
         critical: queues that would lose their majority without this broker, in RabbitMQ's words.
         slow: they do not find an answer in time, as on a host that is starved.
+        vhosts: they are found, whatever the broker refuses: it is the agent's password that is another one.
     """
 
     def __init__(self, broker: SimulatedBroker) -> None:
@@ -33,6 +34,7 @@ class SimulatedTools:
         self.answered = False  # the node has, once
         self.critical: str | None = None
         self.slow = False
+        self.vhosts = False
 
     @property
     def node(self) -> str:
@@ -49,6 +51,11 @@ class SimulatedTools:
     def says(self, timeout: float) -> NodeState | None:
         found = self.rabbits.answers(self.node) and not (self.slow or self.broker.mute)
         return self.broker.state if found else None
+
+    def finds_vhosts(self, timeout: float) -> bool | None:
+        if self.says(timeout) is None:
+            return None
+        return self.vhosts or not self.broker.denies
 
     def node_state(self) -> NodeState:
         return self._reached().state

@@ -29,6 +29,7 @@ class Case:
     connection: ConnectionFacts = SILENT
     refused: str | None = None
     motionless: bool = False
+    finds_vhosts: bool | None = None
     begun: list[tuple[str, bool]] = field(default_factory=list)
 
     def begin(self, reason: str, *, needs_majority: bool) -> None:
@@ -37,9 +38,13 @@ class Case:
             raise DisruptionRefused(self.refused)
 
     def ask(self, planned: Plan) -> None:
-        LastQuestion(lambda timeout: self.says, lambda: self.connection, self, lambda: self.motionless)(
-            planned
-        )
+        LastQuestion(
+            lambda timeout: self.says,
+            lambda: self.connection,
+            self,
+            lambda: self.motionless,
+            lambda timeout: self.finds_vhosts,
+        )(planned)
 
 
 def test_one_that_answers_nobody_goes_down_with_the_groups_leave() -> None:
@@ -197,3 +202,29 @@ def test_a_split_one_that_pauses_after_all_is_left_alone() -> None:
         Case(says=NodeState.PAUSED, connection=ANSWERS).ask(
             Plan(Step.KILL, "its node is split", takes_down=True, listens=True)
         )
+
+
+DENIED = ConnectionFacts(failures=1, failure=ConnectFailure.DENIED)
+DENIES = Plan(Step.KILL, "its store of users does not answer", takes_down=True, denies=True)
+
+
+def test_one_that_refuses_its_agent_and_finds_no_vhosts_goes_down_with_the_groups_leave() -> None:
+    case = Case(says=NodeState.SERVING, connection=DENIED, finds_vhosts=False)
+    case.ask(DENIES)
+    assert case.begun == [("its store of users does not answer", False)]
+
+
+@pytest.mark.parametrize(("finds", "why"), [(True, "or password is not what it was"), (None, "not known")])
+def test_one_that_refuses_its_agent_is_left_unless_it_is_known_to_find_no_vhost(
+    finds: bool | None, why: str
+) -> None:
+    case = Case(connection=DENIED, finds_vhosts=finds)
+    with pytest.raises(DisruptionRefused, match=why):
+        case.ask(DENIES)
+    assert not case.begun
+
+
+@pytest.mark.parametrize("connection", [ANSWERS, REFUSES])
+def test_one_that_does_not_refuse_its_agent_any_more_is_left(connection: ConnectionFacts) -> None:
+    with pytest.raises(DisruptionRefused, match="any more"):
+        Case(connection=connection, finds_vhosts=False).ask(DENIES)

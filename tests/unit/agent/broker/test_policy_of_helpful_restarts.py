@@ -7,6 +7,7 @@ import pytest
 from support.agent.broker_plans import BOOT, WELL, step
 
 from rabbitkeeper.agent.broker.policy import (
+    DENIED_GRACE,
     LONGEST_MUTE,
     LONGEST_SILENCE,
     MUTE_GRACE,
@@ -169,3 +170,32 @@ def test_one_whose_tools_find_no_node_is_killed_after_minutes_beside_others_that
 )
 def test_one_whose_tools_find_no_node_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
     assert step(replace(MUTES, **changes), 10_000.0) is Step.NOTHING
+
+
+DENIES = replace(WELL, status=Status.UNREACHABLE, denied_since=100.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({}, 100.0 + DENIED_GRACE),
+        ({"strained": True}, 100.0 + 2 * DENIED_GRACE),
+        ({"recent_kills": 1}, 100.0 + 2 * DENIED_GRACE),
+        ({"recent_kills": 9}, 100.0 + LONGEST_SILENCE),
+        ({"rejoins_until": 500.0}, 500.0),
+        ({"kill_due": 600.0}, 600.0),
+    ],
+)
+def test_one_that_has_let_its_agent_in_and_refuses_it_is_killed_if_it_finds_no_users(
+    changes: dict[str, Any], due: float
+) -> None:
+    denies = replace(DENIES, **changes)
+    assert plan(denies, due - 0.1, boot_timeout=BOOT).look_again == due
+    planned = plan(denies, due, boot_timeout=BOOT)
+    assert (planned.step, planned.takes_down, planned.denies) == (Step.KILL, True, True)
+    assert plan(denies, 10_000.0, boot_timeout=BOOT).needs_majority, "the others' agents must be let in"
+
+
+@pytest.mark.parametrize("changes", [{"denied_since": None}, {"can_kill": False}, {"can_start": False}])
+def test_one_that_refuses_its_agent_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
+    assert step(replace(DENIES, **changes), 10_000.0) is Step.NOTHING

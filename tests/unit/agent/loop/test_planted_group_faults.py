@@ -40,6 +40,7 @@ RESTARTS = ("restart", "rolling restart", "cut from brokers", "broker hangs", "s
 STARVED = ("feeds nobody", "all feed nobody", "broker dies", "alarm", "cut off", "restart", "broker hangs")
 MUTED = ("tools find no node", "broker dies", "cut off", "restart", "broker hangs", "host pauses")
 PAUSES = ("cut off", "host pauses", "cut from brokers", "broker hangs", "node crashes")
+DENIED = ("refuses every login", "broker dies", "alarm", "cut off", "restart", "broker hangs", "host pauses")
 STOPPED = ("broker stopped by a signal",)
 LONG_UNFED = 8  # canaries
 ENOUGH = 40  # histories in which each fault is found, most of them in the first few
@@ -68,6 +69,10 @@ def at_the_first_look(right: Callable[..., Plan], broker: Any, node: NodeFacts, 
 
 def as_if_it_answered(right: Callable[..., Any], *given: Any, mute_since: float | None, **named: Any) -> Any:
     return right(*given, mute_since=None, **named)
+
+
+def as_if_let_in(right: Callable[..., Plan], broker: Any, now: float, **named: Any) -> Plan:
+    return right(replace(broker, denied_since=None), now, **named)
 
 
 def whoever_else_does(
@@ -189,6 +194,10 @@ FAULTS: dict[str, tuple[Plant, tuple[str, ...]]] = {
         instead(supervisor.BrokerSupervisor, "act", as_if_it_answered),
         ("tools find no node",),
     ),
+    "one that refuses every login is left alone": (
+        instead(supervisor, "plan", as_if_let_in),
+        ("refuses every login",),
+    ),
     "all that feed nobody leave at once": (
         instead(Feeding, "turn", whoever_else_does),
         ("all feed nobody",),
@@ -237,6 +246,11 @@ def test_a_group_is_whole_again_though_nodes_do_not_come_up_after_their_pause() 
 def test_a_group_is_whole_again_though_tools_find_no_node() -> None:
     for seed in range(examples(32)):
         History(seed, MUTED).play()
+
+
+def test_a_group_is_whole_again_though_brokers_refuse_every_login() -> None:
+    for seed in range(examples(32)):
+        History(seed, DENIED).play()
 
 
 def test_a_group_is_whole_again_though_brokers_are_stopped_by_signals() -> None:

@@ -1,10 +1,11 @@
-"""Brokers that do not come up after a pause, feed nobody, or hang unseen, in whole groups in virtual time."""
+"""Brokers that do not come up after a pause, feed nobody, refuse or hang unseen: groups in virtual time."""
 
 import pytest
 from simulation.managed_group import Group
 
-from rabbitkeeper.agent.broker.policy import MUTE_GRACE
+from rabbitkeeper.agent.broker.policy import DENIED_GRACE, MUTE_GRACE
 from rabbitkeeper.agent.model.observation import NodeState
+from rabbitkeeper.coordinator.model.records import MemberStatus
 
 
 def pids(group: Group) -> dict[str, int | None]:
@@ -190,3 +191,51 @@ def test_a_slow_boot_is_given_time(group: Group) -> None:
     broker.die()
     assert group.run_until(lambda: group.whole, 520) is not None
     assert not group.noted("node2", "kill", began)
+
+
+def kills(group: Group, since: float) -> dict[str, int]:
+    return {name: len(group.noted(name, "kill", since)) for name in group.names}
+
+
+def test_a_broker_whose_store_of_users_has_ended_is_started_again(group: Group) -> None:
+    """Khepri ends with a write that fails, and RabbitMQ 4.3 refuses every login from then on."""
+    agent, began = group.agents["node2"], group.world.now
+    agent.broker.deny(True)
+    group.run(10)
+    state = agent.board.state
+    assert state is not None
+    assert state.verdict.status is MemberStatus.UNREACHABLE
+    assert "started again while a majority of the other brokers is well" in state.verdict.reasons[-1]
+    group.run(DENIED_GRACE - 15.0)
+    assert not any(kills(group, began).values())
+    assert group.run_until(lambda: group.whole, 60) is not None, group.log
+    assert kills(group, began) == {"node1": 0, "node2": 1, "node3": 0}
+
+
+def test_one_that_refuses_its_agent_for_its_password_is_left_alone(group: Group) -> None:
+    """It works for everybody else."""
+    agent, began = group.agents["node2"], group.world.now
+    agent.tools.vhosts = True
+    agent.broker.deny(True)
+    group.run(10 * DENIED_GRACE)
+    assert not any(kills(group, began).values())
+    agent.broker.deny(False)
+    assert group.run_until(lambda: group.whole, 10) is not None
+
+
+def test_when_all_are_refused_no_broker_is_restarted(group: Group) -> None:
+    began = group.world.now
+    for agent in group.agents.values():
+        agent.broker.deny(True)
+    group.run(10 * DENIED_GRACE)
+    assert not any(kills(group, began).values())
+
+
+def test_one_that_has_never_let_its_agent_in_is_left_alone(group: Group) -> None:
+    agent = group.agents["node2"]
+    agent.broker.die()
+    assert group.run_until(lambda: agent.broker.pid is not None, 60) is not None
+    began = group.world.now
+    agent.broker.deny(True)
+    group.run(10 * DENIED_GRACE)
+    assert not any(kills(group, began).values())

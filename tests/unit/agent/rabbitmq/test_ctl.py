@@ -215,6 +215,24 @@ def test_how_a_node_is_by_its_own_word(make: Make, flags: str, state: NodeState)
     assert make(f"echo '{{{flags}}}'").node_state() is state
 
 
+def test_a_word_that_is_no_state_is_shown(make: Make) -> None:
+    with pytest.raises(RabbitmqCtlError, match="did not print six flags but 'what"):
+        make("echo what").node_state()
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo true", True),
+        ("echo false", False),
+        ("echo 'no such node' >&2; exit 69", None),
+        ("sleep 5", None),
+    ],
+)
+def test_whether_a_node_finds_vhosts(make: Make, script: str, found: bool | None) -> None:
+    assert make(script).finds_vhosts(0.5) is found
+
+
 def test_silent_nodes_are_dropped_in_one_call(make: Make, tmp_path: Path) -> None:
     ctl = make("printf \"{['rabbit2@10.0.0.2'],\\n [rabbit@c],[]}\\n\"")
     found = ctl.drop_silent_nodes({"rabbit2@10.0.0.2", "rabbit@c"}, timeout=0.5)
