@@ -172,11 +172,12 @@ def _of_the_process(broker: Supervised, now: float, boot_timeout: float) -> Plan
         why = f"its tools have found no node for {grace:g} s, so that no node which starts can join it"
         end = Plan(Step.KILL, why, takes_down=True, mute=True, needs_majority=True)
         return _when(now, max(broker.mute_since + grace, broker.rejoins_until, broker.kill_due), end)
-    if broker.denied_since is not None and broker.running and broker.can_kill and broker.can_start:
+    denied_since = broker.denied_since if broker.formed else None  # forming it may be what gives it its user
+    if denied_since is not None and broker.running and broker.can_kill and broker.can_start:
         grace = _with_patience(DENIED_GRACE, broker)
         why = f"it has refused its agent for {grace:g} s, and finds no virtual host: its store has ended"
         end = Plan(Step.KILL, why, takes_down=True, denies=True, needs_majority=True)
-        return _when(now, max(broker.denied_since + grace, broker.rejoins_until, broker.kill_due), end)
+        return _when(now, max(denied_since + grace, broker.rejoins_until, broker.kill_due), end)
     node = broker.node
     if node is not None and node.state in _STANDSTILLS and broker.can_kill and broker.can_start:
         grace, why = _STANDSTILLS[node.state]

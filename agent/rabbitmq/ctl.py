@@ -26,7 +26,10 @@ from rabbitkeeper.coordinator.model.errors import RabbitKeeperError
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')  # as Erlang prints one
 _UNAVAILABLE = (68, 69)  # exit codes of the tools: the host is unknown, the node does not answer
-_FINDS_VHOSTS = "case rpc:call(node(), rabbit_vhost, list_names, [], 5000) of [_|_] -> true; _ -> no end."
+_FINDS_VHOSTS = (
+    "case rpc:call(node(), rabbit_vhost, list_names, [], 5000) of "
+    "[_|_] -> true; {badrpc, timeout} -> late; _ -> false end."
+)
 _NO_ANSWER = "unable to perform an operation on node"  # what they say then; a failed check ends with 69 too
 
 
@@ -321,12 +324,13 @@ class RabbitmqCtl:
             timeout: seconds, the start of the tools included; the node itself is given up after 5.
 
         Returns:
-            None when the tools cannot be run, or the node does not answer them.
+            None when the tools cannot be run, or the node does not answer them in time.
         """
         try:
-            return self._run("eval", _FINDS_VHOSTS, timeout=timeout).strip() == "true"
+            said = self._run("eval", _FINDS_VHOSTS, timeout=timeout).strip()
         except RabbitmqCtlError:
             return None
+        return {"true": True, "false": False}.get(said)
 
     def _json(self, *arguments: str, node: str | None = None) -> Any:
         option = "--format" if arguments[0] == "export_definitions" else "--formatter"

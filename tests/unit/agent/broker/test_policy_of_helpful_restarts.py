@@ -199,3 +199,9 @@ def test_one_that_has_let_its_agent_in_and_refuses_it_is_killed_if_it_finds_no_u
 @pytest.mark.parametrize("changes", [{"denied_since": None}, {"can_kill": False}, {"can_start": False}])
 def test_one_that_refuses_its_agent_is_left_alone_where_any_is(changes: dict[str, Any]) -> None:
     assert step(replace(DENIES, **changes), 10_000.0) is Step.NOTHING
+
+
+def test_one_that_refuses_its_agent_before_it_is_formed_is_formed() -> None:
+    """It has joined a cluster that does not know its agent's user, which forming it makes."""
+    joined = replace(DENIES, formed=False, answers=True)
+    assert step(joined, 10_000.0) is Step.FORM
