@@ -80,9 +80,8 @@ class Patience:
         self.starves_since = _since(self.starves_since, now, so=status is MemberStatus.STARVING)
         resumes = node is not None and node.state in RESUMES
         self.resumes_since = _since(self.resumes_since, now, so=resumes)
-        let_in = connection.heard_at is not None and connection.heard_at >= started
         denied = connection.up_since is None and connection.failure is ConnectFailure.DENIED
-        self.denied_since = _since(self.denied_since, now, so=denied and let_in)
+        self.denied_since = _since(self.denied_since, now, so=denied and connection.let_in_since(started))
         if node is None or node.state is not NodeState.BOOTING:
             return
         self.boots_until = now + BOOT_SILENCE

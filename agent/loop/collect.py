@@ -101,7 +101,7 @@ class Collector:
             process=process,
             formation=formation,
             been_up=supervisor.been_up,
-            let_in=connection.heard_at is not None and connection.heard_at >= supervisor.watched_since,
+            let_in=connection.let_in_since(supervisor.watched_since),
             draining=draining or self._group.operations.draining,
         )
         view, blocked = self._group.membership.view, connection.blocked is not None

@@ -45,6 +45,10 @@ class ConnectionFacts:
             return self
         return ConnectionFacts(version=self.version, heard_at=self.heard_at)
 
+    def let_in_since(self, moment: float) -> bool:
+        """Whether the broker has let this agent in since ``moment``, whatever it does now."""
+        return self.heard_at is not None and self.heard_at >= moment
+
     @property
     def answers(self) -> bool:
         """Whether a live broker is there, be it one that turns this agent away."""

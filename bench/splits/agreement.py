@@ -17,12 +17,10 @@ class Agreement:
     Attributes:
         disagreed: seconds for which the group called itself whole, at the longest, until its nodes agreed; in
             it is the time that the tools take to ask.
-        looks: how often all nodes were asked.
     """
 
     def __init__(self, local: Local, observer: Observer) -> None:
         self.disagreed = 0.0
-        self.looks = 0
         self._local = local
         self._observer = observer
         self._nodes = frozenset(local.node(member) for member in local.members)
@@ -34,31 +32,25 @@ class Agreement:
         self._thread.start()
 
     def finish(self) -> None:
-        """Look once more, and end."""
+        """Look once more, and until they agree, and end."""
         self._ending.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        well_since: float | None = None
+        since: float | None = None  # it calls itself whole, and its nodes do not agree
+        ending = False
         with ThreadPoolExecutor(len(self._nodes)) as pool:
-            while True:
-                last = self._ending.is_set()
-                if not self._observer.is_whole():
-                    well_since = None
-                else:
-                    well_since = time.monotonic() if well_since is None else well_since
-                    agree = all(pool.map(self._sees_all, self._local.members))
-                    self.looks += 1
-                    if not self._observer.is_whole():
-                        agree = True  # by now it says that it is not
-                    if not agree:
-                        self.disagreed = max(self.disagreed, time.monotonic() - well_since)
-                    well_since = None if agree else well_since
-                if last and well_since is None:
-                    return
-                self._ending.wait(EVERY)
-                if last:
-                    time.sleep(EVERY)
+            while not ending or since is not None:
+                ending = self._ending.wait(EVERY)
+                began = time.monotonic() if since is None else since
+                since = began if self._disagrees(pool) else None
+                if since is not None:
+                    self.disagreed = max(self.disagreed, time.monotonic() - since)
+
+    def _disagrees(self, pool: ThreadPoolExecutor) -> bool:
+        if not self._observer.is_whole() or all(pool.map(self._sees_all, self._local.members)):
+            return False
+        return self._observer.is_whole()  # else it says by now that it is not
 
     def _sees_all(self, member: str) -> bool:
         try:

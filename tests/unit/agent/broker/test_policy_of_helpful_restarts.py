@@ -186,7 +186,7 @@ DENIES = replace(WELL, status=Status.UNREACHABLE, denied_since=100.0)
         ({"kill_due": 600.0}, 600.0),
     ],
 )
-def test_one_that_has_let_its_agent_in_and_refuses_it_is_killed_if_it_finds_no_users(
+def test_one_that_has_let_its_agent_in_and_refuses_it_is_killed_if_it_finds_no_vhost(
     changes: dict[str, Any], due: float
 ) -> None:
     denies = replace(DENIES, **changes)

@@ -225,6 +225,7 @@ def test_a_word_that_is_no_state_is_shown(make: Make) -> None:
     [
         ("echo true", True),
         ("echo false", False),
+        ("echo late", None),
         ("echo 'no such node' >&2; exit 69", None),
         ("sleep 5", None),
     ],
